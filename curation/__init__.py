@@ -1,0 +1,1 @@
+"""What judges text: files in and out, checks, personal data, duplicates, readiness, versions."""

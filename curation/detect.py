@@ -1,0 +1,314 @@
+"""What a personal-data finding is: how a text is cut to find them, how placeholders replace them.
+
+Nothing here loads a model: `curation.analyzer` does, and only a job or a command imports it.
+"""
+
+import json
+import re
+import string
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from storage.errors import RuleBroken
+
+WINDOW = 20_000
+"""Characters the scanner sees at once."""
+OVERLAP = 1_000
+LONGEST = 200_000
+"""Characters of the longest text that is scanned at all."""
+
+PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
+_PRIORITY = (
+    "EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "CRYPTO", "US_SSN", "US_ITIN", "UK_NHS",
+    "UK_NINO", "MEDICAL_LICENSE", "IP_ADDRESS", "MAC_ADDRESS", "PHONE_NUMBER", "US_PASSPORT",
+    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "DATE_TIME", "URL", "ADDRESS", "PERSON", "LOCATION",
+    "NRP", "ORGANIZATION",
+)  # fmt: skip
+_RANK = {name: rank for rank, name in enumerate(_PRIORITY)}
+_LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
+_NAMES = frozenset({"PERSON", "LOCATION", "ADDRESS", "NRP", "ORGANIZATION"})
+_BLANK_MARKS = string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"
+_INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
+_LEAST_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one text that may be personal data. Offsets in characters, end exclusive."""
+
+    start: int
+    end: int
+    type: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A text that could not be scanned whole, and why. It is not clean."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What the scanner reads, with the place of each character in the text it was cut from."""
+
+    text: str
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+    def window(self, start: int, end: int) -> "Piece":
+        """A part of the piece."""
+        return Piece(self.text[start:end], self.starts[start:end], self.ends[start:end])
+
+    def original(self, span: Span) -> Span:
+        """A span found in this piece, in offsets of the text it was cut from."""
+        start, end = self.starts[span.start], self.ends[span.end - 1]
+        return Span(start, end, span.type, span.score)
+
+
+def pieces(text: str, *, output: bool = False, allow: frozenset[str] = frozenset()) -> list[Piece]:
+    """The windows to scan. In an output that is JSON, each value apart, but for `allow`ed ones."""
+    if output and _is_json(text):
+        cut = [piece for piece in _values(text) if piece.text not in allow]
+    else:
+        cut = [Piece(text, range(len(text)), range(1, len(text) + 1))]
+    return [window for piece in cut for window in _windows(_readable(piece))]
+
+
+def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset()) -> list[Span]:
+    """Spans that do not overlap and together still cover all that was found.
+
+    The more certain kind wins, then the longer span; what a loser covers beyond the winner stays
+    a finding. Placeholders and `allow`ed literals are left alone.
+    """
+    taken = [match.span() for match in PLACEHOLDER.finditer(text)]
+    taken += _occurrences(text, allow)
+    kept: list[Span] = []
+    for span in sorted(spans, key=_precedence):
+        for part in _outside(span, taken):
+            trimmed = _trimmed(text, part)
+            if trimmed is not None:
+                kept.append(trimmed)
+                taken.append((trimmed.start, trimmed.end))
+    return sorted(kept, key=lambda span: span.start)
+
+
+def vocabulary(schema: object) -> frozenset[str]:
+    """Property names and fixed values of a JSON schema: words of the format, never personal."""
+    words: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            words.update(_words_of(node))
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return frozenset(word for word in words if word)
+
+
+def replace(fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]) -> dict[str, str]:
+    """All fields of a row with the accepted spans as numbered placeholders, `<PERSON_1>`.
+
+    The same words of the same type get the same number throughout the row. Numbers start after
+    those already in it. JSON stays JSON: a bare number becomes a string.
+
+    Raises:
+        RuleBroken: spans overlap, lie outside the text, or a placeholder would break the JSON.
+    """
+    last = _last_numbers(fields)
+    numbers: dict[tuple[str, str], int] = {}
+    done = dict(fields)
+    for name, text in fields.items():
+        spans = sorted(accepted.get(name, ()), key=lambda span: span.start)
+        _check(name, text, spans)
+        structured = _is_json(text)
+        labels = []
+        for span in spans:
+            key = span.type, _surface(text[span.start : span.end], structured)
+            if key not in numbers:
+                numbers[key] = last[span.type] = last.get(span.type, 0) + 1
+            labels.append(f"<{span.type}_{numbers[key]}>")
+        done[name] = _put_in_json(name, text, spans, labels) if structured else _put(
+            text, [(span.start, span.end) for span in spans], labels
+        )
+    return done
+
+
+def placeholders(text: str, spans: Sequence[Span]) -> str:
+    """One text with its spans as numbered placeholders; see `replace`."""
+    return replace({"text": text}, {"text": spans})["text"]
+
+
+def limits() -> list[str]:
+    """What the scan does not catch, in sentences for the page and the card."""
+    return [
+        "It reads English. Names in other languages, in lower case or misspelled are often missed.",
+        "It misses personal data that only context gives away: a job, a rare event, a description.",
+        "Relative dates, weekdays, times, ages and years that stand alone are not reported.",
+        "Companies and nationalities are reported only where the project switches them on.",
+        "Card numbers and IBANs are reported only where their check digits are right.",
+        "Account and document numbers need a word such as account or passport close before them.",
+        "Street addresses are found by English street words; other addresses only in part.",
+        "Spelled-out numbers, look-alike letters and text inside pictures are not read.",
+        "Words that the output schema fixes are never reported in outputs, even if one is a name.",
+        "A row that could not be read whole is set aside as not scanned, never as clean.",
+    ]
+
+
+def _is_json(text: str) -> bool:
+    """Whether the text is a JSON object or list."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _values(text: str) -> Iterator[Piece]:
+    """The strings (keys too, unescaped) and long numbers of a JSON text."""
+    for match in _LITERAL.finditer(text):
+        if match[0].startswith('"'):
+            yield _unescaped(text, match.start() + 1, match.end() - 1)
+        elif sum(map(str.isdigit, match[0])) >= _LEAST_DIGITS:
+            inside = range(match.start(), match.end())
+            yield Piece(match[0], inside, range(match.start() + 1, match.end() + 1))
+
+
+def _unescaped(text: str, start: int, end: int) -> Piece:
+    """The inside of one JSON string as a person reads it."""
+    if "\\" not in text[start:end]:
+        return Piece(text[start:end], range(start, end), range(start + 1, end + 1))
+    chars, starts, ends = [], [], []
+    for match in _ESCAPE.finditer(text, start, end):
+        chars.append(json.loads(f'"{match[0]}"', strict=False))
+        starts.append(match.start())
+        ends.append(match.end())
+    return Piece("".join(chars), starts, ends)
+
+
+def _readable(piece: Piece) -> Piece:
+    """Full-width and styled characters as plain ones, invisible ones gone, surrogates replaced."""
+    if piece.text.isascii():
+        return piece
+    chars: list[str] = []
+    where: list[int] = []
+    for index, char in enumerate(piece.text):
+        plain = _plain(char)
+        chars.append(plain)
+        where.extend([index] * len(plain))
+    return Piece(
+        "".join(chars), [piece.starts[i] for i in where], [piece.ends[i] for i in where]
+    )
+
+
+def _plain(char: str) -> str:
+    kind = unicodedata.category(char)
+    if kind == "Cf" or char in _INVISIBLE:
+        return ""
+    return "\ufffd" if kind == "Cs" else unicodedata.normalize("NFKC", char)
+
+
+def _windows(piece: Piece) -> Iterator[Piece]:
+    length = len(piece.text)
+    if not piece.text.strip():
+        return
+    for start in range(0, max(1, length - OVERLAP), WINDOW - OVERLAP):
+        yield piece.window(start, min(length, start + WINDOW))
+
+
+def _precedence(span: Span) -> tuple[int, int, float, int]:
+    rank = _RANK.get(span.type, len(_RANK))
+    return rank, span.start - span.end, -span.score, span.start
+
+
+def _occurrences(text: str, literals: frozenset[str]) -> list[tuple[int, int]]:
+    if not literals:
+        return []
+    longest_first = sorted(literals, key=lambda word: (-len(word), word))
+    anyone = "|".join(map(re.escape, longest_first))
+    return [match.span() for match in re.finditer(rf"(?<!\w)(?:{anyone})(?!\w)", text)]
+
+
+def _outside(span: Span, taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
+    """The parts of a span that nothing has taken."""
+    cuts = sorted(t for t in taken if t[0] < span.end and span.start < t[1])
+    edges = [(span.start, span.start), *cuts, (span.end, span.end)]
+    for (_, left), (right, _) in pairwise(edges):
+        if left < right:
+            yield Span(left, right, span.type, span.score)
+
+
+def _trimmed(text: str, span: Span) -> Span | None:
+    """The span without blanks and stray marks at its ends; None where little is left."""
+    marks = _BLANK_MARKS if span.type in _NAMES else ".,;: \t\n\r"
+    start, end = span.start, span.end
+    while start < end and text[start] in marks:
+        start += 1
+    while start < end and text[end - 1] in marks:
+        end -= 1
+    if span.type in _NAMES and text[start:end].lower().endswith(("'s", "\u2019s")):
+        end -= 2
+    if sum(map(str.isalnum, text[start:end])) < 2:
+        return None
+    return Span(start, end, span.type, span.score)
+
+
+def _words_of(node: Mapping[str, object]) -> Iterator[str]:
+    properties, fixed = node.get("properties"), node.get("enum")
+    yield from properties if isinstance(properties, dict) else ()
+    candidates = [*(fixed if isinstance(fixed, list) else ()), node.get("const")]
+    yield from (word for word in candidates if isinstance(word, str))
+
+
+def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
+    """The highest number that each type of placeholder already has in the row."""
+    last: dict[str, int] = {}
+    for text in fields.values():
+        for match in PLACEHOLDER.finditer(text):
+            last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    return last
+
+
+def _surface(words: str, structured: bool) -> str:
+    """What makes two spans the same words: neither case, spacing, width nor JSON escapes count."""
+    if structured and "\\" in words:
+        words = _unescaped(words, 0, len(words)).text
+    return " ".join("".join(map(_plain, words)).casefold().split())
+
+
+def _check(name: str, text: str, spans: Sequence[Span]) -> None:
+    edges = [0, *(edge for span in spans for edge in (span.start, span.end)), len(text)]
+    if edges != sorted(edges) or any(span.start == span.end for span in spans):
+        raise RuleBroken(f"Findings in the {name} overlap or lie outside it: scan the row again.")
+    if not all(PLACEHOLDER.fullmatch(f"<{span.type}_1>") for span in spans):
+        raise RuleBroken(f"A finding in the {name} has no known type: choose one from the list.")
+
+
+def _put(text: str, places: Sequence[tuple[int, int]], labels: Sequence[str]) -> str:
+    """The text with a label in each place; of places that overlap only the first counts."""
+    parts, at = [], 0
+    for (start, end), label in zip(places, labels, strict=True):
+        if start >= at:
+            parts += [text[at:start], label]
+            at = end
+    return "".join([*parts, text[at:]])
+
+
+def _put_in_json(name: str, text: str, spans: Sequence[Span], labels: Sequence[str]) -> str:
+    numbers = [match.span() for match in _LITERAL.finditer(text) if match[0][0] != '"']
+    places, quoted = [], []
+    for span, label in zip(spans, labels, strict=True):
+        whole = [place for place in numbers if place[0] < span.end and span.start < place[1]]
+        places.append(whole[0] if whole else (span.start, span.end))
+        quoted.append(f'"{label}"' if whole else label)
+    done = _put(text, places, quoted)
+    if not _is_json(done):
+        raise RuleBroken(f"A placeholder would break the JSON of the {name}: mark less, in one value.")
+    return done

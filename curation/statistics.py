@@ -1,0 +1,179 @@
+"""The statistics Assay shows: intervals, sign test, sample sizes, audit bounds, agreement."""
+
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import comb, exp, lgamma, log, log1p, sqrt
+
+from storage.errors import BadInput
+
+Interval = tuple[float, float]
+
+_BISECTIONS = 60
+_LEAST_PREFERENCE = 0.55
+
+
+def _check_counts(k: int, n: int) -> None:
+    if not 0 <= k <= n:
+        raise BadInput(f"{k} of {n} is not a count: give 0 <= k <= n.")
+
+
+def _check_open(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise BadInput(f"{name} is {value}, but must lie between 0 and 1, both excluded.")
+
+
+def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
+    """Two-sided Wilson score interval of the share k / n; (0, 1) where n is 0 (Wilson, 1927)."""
+    _check_counts(k, n)
+    _check_open("Confidence", confidence)
+    if n == 0:
+        return 0.0, 1.0
+    z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = k / n, z * z / n
+    centre = share + spread / 2
+    half = sqrt(spread * (share * (1 - share) + spread / 4))
+    low = 0.0 if k == 0 else (centre - half) / (1 + spread)
+    high = 1.0 if k == n else (centre + half) / (1 + spread)
+    return low, high
+
+
+def _log_terms(n: int, ks: range, share: float) -> list[float]:
+    """Logarithms of the binomial probabilities of `ks` successes in n, 0 < share < 1."""
+    base, p, q = lgamma(n + 1), log(share), log1p(-share)
+    return [base - lgamma(k + 1) - lgamma(n - k + 1) + k * p + (n - k) * q for k in ks]
+
+
+def _chance(n: int, ks: range, share: float) -> float:
+    """Probability that a binomial count of n trials falls in `ks`."""
+    if share in (0.0, 1.0):
+        return float((n if share else 0) in ks)
+    return min(1.0, sum(exp(term) for term in _log_terms(n, ks, share)))
+
+
+def _crossing(rising: Callable[[float], float], level: float) -> float:
+    """The share in [0, 1] where a function that rises with it reaches `level`."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < level else (low, middle)
+    return (low + high) / 2
+
+
+def _lower(k: int, n: int, tail: float) -> float:
+    """Exact lower bound of a share: at most `tail` chance of k or more successes below it."""
+    return 0.0 if k == 0 else _crossing(lambda p: _chance(n, range(k, n + 1), p), tail)
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> Interval:
+    """Two-sided exact interval of the share k / n; (0, 1) where n is 0 (Clopper, Pearson, 1934)."""
+    _check_counts(k, n)
+    _check_open("Confidence", confidence)
+    tail = (1 - confidence) / 2
+    return _lower(k, n, tail), 1 - _lower(n - k, n, tail)
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact p-value of even odds; 1 without votes. Ties are left out before the call."""
+    n, fewer = wins + losses, min(wins, losses)
+    _check_counts(fewer, n)
+    tail = sum(comb(n, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / (1 << n))
+
+
+def _critical(n: int, alpha: float) -> int:
+    """The most losses with which n votes are still significant; -1 where none is."""
+    tail, term, k = 0, 1, -1
+    while (tail + term) / (1 << n) <= alpha / 2:
+        k += 1
+        tail += term
+        term = term * (n - k) // (k + 1)
+    return k
+
+
+def power(n: int, preference: float, alpha: float = 0.05) -> float:
+    """Chance that n decisive votes show a true preference (exact two-sided sign test)."""
+    _check_open("Preference", preference)
+    most = _critical(n, alpha)
+    return _chance(n, range(most + 1), 1 - preference)
+
+
+def needed_decisive(preference: float, target: float = 0.8, alpha: float = 0.05) -> int:
+    """Decisive votes (no ties) that show a true preference with at least `target` power.
+
+    Exact power rises in a sawtooth: this is the smallest n after which it never falls short again.
+
+    Raises:
+        BadInput: the preference is under 55 % (more votes than people cast) or not under 100 %.
+    """
+    if not _LEAST_PREFERENCE <= preference < 1:
+        raise BadInput(f"A preference of {preference} cannot be planned for: give 0.55 to 0.99.")
+    _check_open("Power", target)
+    normal = statistics.NormalDist()
+    z = normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(max(target, 0.5))
+    n = round(1.3 * (z / (2 * preference - 1)) ** 2) + 20
+    while n > 1 and power(n - 1, preference, alpha) >= target:
+        n -= 1
+    return n
+
+
+def audit_bound(good: int, n: int) -> float:
+    """Lower end of the 95 % Wilson interval of the share of good rows, as the audit shows it."""
+    return wilson(good, n)[0]
+
+
+def proven_share(good: int, n: int, confidence: float = 0.95) -> float:
+    """The share of good rows an audit proves: the exact one-sided lower bound; 0 without rows."""
+    _check_counts(good, n)
+    _check_open("Confidence", confidence)
+    return _lower(good, n, 1 - confidence)
+
+
+def rows_to_prove(defects: int, share: float = 0.95, confidence: float = 0.95) -> int:
+    """Rows an audit with so many defects needs to prove `share` good (exact, one-sided)."""
+    if defects < 0:
+        raise BadInput(f"{defects} is no count of defects: give 0 or more.")
+    _check_open("Share", share)
+    _check_open("Confidence", confidence)
+    low, high = defects, defects + 1
+    while _chance(high, range(defects + 1), 1 - share) > 1 - confidence:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = _chance(middle, range(defects + 1), 1 - share) <= 1 - confidence
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _agreeing(ratings: Sequence[str]) -> float:
+    """Share of the ordered pairs of one item's ratings that agree."""
+    n = len(ratings)
+    return sum(count * (count - 1) for count in Counter(ratings).values()) / (n * (n - 1))
+
+
+def raw_agreement(items: Sequence[Sequence[str]]) -> float | None:
+    """Mean share of agreeing pairs of ratings over items rated twice or more; None without any."""
+    shares = [_agreeing(ratings) for ratings in items if len(ratings) > 1]
+    return statistics.fmean(shares) if shares else None
+
+
+def gwet_ac1(items: Sequence[Sequence[str]], categories: int) -> float | None:
+    """Agreement beyond chance (Gwet, 2008), any number of raters; steady where one answer rules.
+
+    `categories` counts the answers a rater could give. Items rated once count for how common an
+    answer is.
+    None where no item was rated twice or fewer than two answers were possible.
+    """
+    raw = raw_agreement(items)
+    if raw is None or categories < 2:
+        return None
+    rated = [ratings for ratings in items if ratings]
+    seen = {answer for ratings in rated for answer in ratings}
+    common = [statistics.fmean(ratings.count(a) / len(ratings) for ratings in rated) for a in seen]
+    chance = sum(share * (1 - share) for share in common) / (categories - 1)
+    return (raw - chance) / (1 - chance)
+
+
+def median(values: Sequence[float]) -> float | None:
+    """The median, or None of nothing."""
+    return statistics.median(values) if values else None

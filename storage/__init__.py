@@ -1,0 +1,1 @@
+"""What Assay remembers: nouns, tables, a module of functions per noun, and their engine."""

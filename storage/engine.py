@@ -1,0 +1,100 @@
+"""Open the database safely and give transactions: `reading` to look, `writing` for one verb."""
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.orm import Session
+
+from storage.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+# sqlite.org/wal.html#walresetbug: commits can be lost in WAL mode before these releases.
+_FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+_write_lock = threading.Lock()
+
+
+def safe_in_wal(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite release is free of the WAL-reset bug."""
+    return version >= _FIXED[0] or any(
+        version[:2] == fixed[:2] and version >= fixed for fixed in _FIXED[1:]
+    )
+
+
+@cache
+def driver() -> ModuleType:
+    """The SQLite module to use: the system's where it is safe, else the bundled `pysqlite3`.
+
+    Raises:
+        Unavailable: neither is safe and `ASSAY_ALLOW_OLD_SQLITE` is not set.
+    """
+    if safe_in_wal(sqlite3.sqlite_version_info):
+        return sqlite3
+    try:
+        import pysqlite3.dbapi2 as bundled
+    except ImportError:
+        bundled = None
+    if bundled is not None and safe_in_wal(bundled.sqlite_version_info):
+        return bundled  # type: ignore[no-any-return]
+    if os.environ.get("ASSAY_ALLOW_OLD_SQLITE") == "1":
+        log.warning("SQLite %s has the WAL-reset bug; allowed by hand", sqlite3.sqlite_version)
+        return sqlite3
+    raise Unavailable(
+        f"SQLite {sqlite3.sqlite_version} can lose saved work (the WAL-reset bug). "
+        "Install the pysqlite3 package, or a Python linked against SQLite 3.51.3 or newer."
+    )
+
+
+def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection has no type
+    connection.isolation_level = None  # we emit BEGIN ourselves, so DDL rolls back too
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA busy_timeout = 30000")  # milliseconds
+
+
+def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def open_engine(path: Path) -> Engine:
+    """An engine on one SQLite file; cache it, never a Session."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        module=driver(),
+        connect_args={"timeout": 30},
+        pool_size=32,
+        max_overflow=0,
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A consistent look at the database; what is changed inside is thrown away."""
+    with Session(engine) as session:
+        yield session
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """One transaction that holds the write lock from its first statement.
+
+    A rule checked inside therefore still holds at commit. The lock of this process keeps waiting
+    fair where SQLite's own busy handler is not (RELIABILITY 4.1).
+    """
+    locked = engine.execution_options(begin="BEGIN IMMEDIATE")
+    with _write_lock, Session(locked, expire_on_commit=False) as session, session.begin():
+        yield session

@@ -1,0 +1,99 @@
+"""The log of who did what to what: insert-only, hash-chained, ids and hashes but no text.
+
+It shows tampering after the fact to whoever kept an earlier head. Someone who can write the file
+and rebuild the whole chain is only found out by such a head.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.tables import EventRow
+from storage.types import Event, User
+
+GENESIS = "0" * 64
+
+
+def _digest(prev: str, body: dict[str, Any]) -> str:
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256((prev + canonical).encode()).hexdigest()
+
+
+def _body(row: EventRow) -> dict[str, Any]:
+    return {
+        "at": row.at,
+        "actor": row.actor_id,
+        "project": row.project_id,
+        "verb": row.verb,
+        "noun": row.noun,
+        "noun_id": row.noun_id,
+        "detail": row.detail,
+    }
+
+
+def record(
+    session: Session,
+    actor: User | None,
+    verb: str,
+    noun: str,
+    noun_id: int | str,
+    *,
+    project_id: int | None = None,
+    **detail: Any,  # noqa: ANN401 - JSON values
+) -> None:
+    """Append one link. `detail` holds ids, hashes and numbers only."""
+    row = EventRow(
+        at=datetime.now(UTC).isoformat(),
+        actor_id=actor.id if actor else None,
+        project_id=project_id,
+        verb=verb,
+        noun=noun,
+        noun_id=str(noun_id),
+        detail=detail,
+        prev=head(session),
+        hash="",
+    )
+    row.hash = _digest(row.prev, _body(row))
+    session.add(row)
+    session.flush()
+
+
+def head(session: Session) -> str:
+    """The newest hash; whoever keeps it can later prove that nothing before it changed."""
+    newest = session.scalar(select(EventRow.hash).order_by(EventRow.id.desc()).limit(1))
+    return newest or GENESIS
+
+
+def verify(session: Session) -> tuple[int, int | None]:
+    """Recompute the chain: how many links there are, and the id of the first broken one."""
+    prev, count = GENESIS, 0
+    for row in session.scalars(select(EventRow).order_by(EventRow.id)):
+        if row.prev != prev or row.hash != _digest(prev, _body(row)):
+            return count, row.id
+        prev, count = row.hash, count + 1
+    return count, None
+
+
+def latest(session: Session, project_id: int | None = None, limit: int = 50) -> list[Event]:
+    """The newest events first."""
+    query = select(EventRow).order_by(EventRow.id.desc()).limit(limit)
+    if project_id is not None:
+        query = query.where(EventRow.project_id == project_id)
+    return [
+        Event(
+            id=row.id,
+            at=datetime.fromisoformat(row.at),
+            actor_id=row.actor_id,
+            project_id=row.project_id,
+            verb=row.verb,
+            noun=row.noun,
+            noun_id=row.noun_id,
+            detail=row.detail,
+            hash=row.hash,
+        )
+        for row in session.scalars(query)
+    ]

@@ -1,0 +1,83 @@
+"""Bring a database to the present schema, and refuse one that this program does not know."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+
+from storage.errors import Unavailable
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+def counts(engine: Engine) -> dict[str, int]:
+    """Rows per table, read directly."""
+    with engine.connect() as connection:
+        quote = engine.dialect.identifier_preparer.quote
+        return {
+            table: connection.execute(text(f"SELECT count(*) FROM {quote(table)}")).scalar_one()  # noqa: S608 - names come from the schema
+            for table in inspect(engine).get_table_names()
+            if table != "alembic_version"
+        }
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run all missing migrations in one transaction; foreign keys rest meanwhile.
+
+    Raises:
+        Unavailable: rows would be lost or left dangling; nothing was changed then.
+    """
+    before = counts(engine)
+    config = _config()
+    with engine.connect() as connection:
+        # Batch migrations drop and rebuild tables: with foreign keys on, cascades and checks
+        # would hit the rows in between (RELIABILITY finding 5). Outside a transaction only.
+        connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")  # type: ignore[union-attr]
+        try:
+            locked = connection.execution_options(begin="BEGIN IMMEDIATE")
+            with locked.begin():
+                config.attributes["connection"] = locked
+                command.upgrade(config, revision)
+                _check(locked, before)
+        finally:
+            connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")  # type: ignore[union-attr]
+
+
+def _check(connection, before: dict[str, int]) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    if dangling:
+        raise Unavailable(
+            "The upgrade would leave rows without their parents. Nothing was changed."
+        )
+    for table, rows in before.items():
+        now = connection.exec_driver_sql(f'SELECT count(*) FROM "{table}"').scalar_one()  # noqa: S608 - names come from the schema
+        if now < rows:
+            raise Unavailable(f"The upgrade would lose rows of {table}. Nothing was changed.")
+
+
+def check(engine: Engine) -> None:
+    """Refuse a database that is not at this program's schema.
+
+    Raises:
+        Unavailable: it is older (run the upgrade) or newer (use the newer program).
+    """
+    with engine.connect() as connection:
+        at = MigrationContext.configure(connection).get_current_revision()
+    scripts = ScriptDirectory.from_config(_config())
+    if at == scripts.get_current_head():
+        return
+    known = {script.revision for script in scripts.walk_revisions()}
+    if at is None or at in known:
+        raise Unavailable("The database is not up to date. Run: python -m storage upgrade")
+    raise Unavailable(
+        f"The database was written by a newer Assay (schema {at}). Start that version instead."
+    )

@@ -1,0 +1,246 @@
+"""Pairs: their present text, every earlier text, and where they stand."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from storage.errors import NotFound
+from storage.tables import DecisionRow, PairRow, RevisionRow
+from storage.types import Action, Decision, Origin, Outcome, Pair, PairStatus, User
+
+
+def content_sha256(prompt: str, response: str) -> str:
+    """The name of a pair's text: sha256 of the canonical JSON of both fields."""
+    canonical = json.dumps([prompt, response], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def pair(row: PairRow) -> Pair:
+    """The value of a row."""
+    return Pair(
+        id=row.id,
+        project_id=row.project_id,
+        prompt=row.prompt,
+        response=row.response,
+        status=row.status,
+        origin=row.origin,
+        version=row.version,
+        content_sha256=row.content_sha256,
+        author_id=row.author_id,
+        era_id=row.era_id,
+        held_out=row.held_out,
+        flagged=row.flagged,
+        topic=row.topic,
+        source=row.source,
+        reject_reason=row.reject_reason,
+        created_at=row.created_at,
+    )
+
+
+def row_of(session: Session, pair_id: int) -> PairRow:
+    """The row itself, for verbs of `storage` and their callers' transaction.
+
+    Raises:
+        NotFound: there is no such pair.
+    """
+    row = session.get(PairRow, pair_id)
+    if row is None:
+        raise NotFound(f"There is no pair {pair_id}.")
+    return row
+
+
+def get(session: Session, pair_id: int) -> Pair:
+    """One pair."""
+    return pair(row_of(session, pair_id))
+
+
+def add(
+    session: Session,
+    project_id: int,
+    prompt: str,
+    response: str,
+    origin: Origin,
+    *,
+    author: User | None = None,
+    era_id: int | None = None,
+    topic: str | None = None,
+    held_out: bool = False,
+    source: dict[str, Any] | None = None,
+    source_key: str | None = None,
+) -> PairRow:
+    """Store a new pair, waiting for a person. `source_key` makes a repeated import one row."""
+    sha256 = content_sha256(prompt, response)
+    row = PairRow(
+        project_id=project_id,
+        prompt=prompt,
+        response=response,
+        status=PairStatus.WAITING,
+        origin=origin,
+        version=1,
+        content_sha256=sha256,
+        author_id=author.id if author else None,
+        era_id=era_id,
+        topic=topic,
+        held_out=held_out,
+        source=source or {},
+        source_key=source_key,
+    )
+    session.add(row)
+    session.flush()
+    _revise(session, row, author)
+    return row
+
+
+def rewrite(
+    session: Session, row: PairRow, prompt: str, response: str, author: User | None
+) -> None:
+    """Give a pair a new text, or only a new version number where the text is the same."""
+    row.version += 1
+    row.prompt, row.response = prompt, response
+    row.content_sha256 = content_sha256(prompt, response)
+    _revise(session, row, author)
+
+
+def _revise(session: Session, row: PairRow, author: User | None) -> None:
+    session.add(
+        RevisionRow(
+            pair_id=row.id,
+            number=row.version,
+            prompt=row.prompt,
+            response=row.response,
+            content_sha256=row.content_sha256,
+            user_id=author.id if author else None,
+        )
+    )
+    session.flush()
+
+
+def text_at(session: Session, pair_id: int, number: int) -> tuple[str, str]:
+    """Prompt and response as they were at a version number."""
+    row = session.scalar(
+        select(RevisionRow).where(RevisionRow.pair_id == pair_id, RevisionRow.number == number)
+    )
+    if row is None:
+        raise NotFound(f"Pair {pair_id} has no version {number}.")
+    return row.prompt, row.response
+
+
+def first_texts(session: Session, pair_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """The texts pairs arrived with, by id; edits are shown against them."""
+    query = select(RevisionRow).where(RevisionRow.pair_id.in_(pair_ids), RevisionRow.number == 1)
+    return {row.pair_id: (row.prompt, row.response) for row in session.scalars(query)}
+
+
+def listing(
+    session: Session,
+    project_id: int,
+    *,
+    status: PairStatus | None = None,
+    held_out: bool | None = None,
+    flagged: bool | None = None,
+    origin: Origin | None = None,
+    ids: Iterable[int] | None = None,
+    limit: int | None = None,
+) -> list[Pair]:
+    """Pairs of a project by id, filtered."""
+    query = select(PairRow).where(PairRow.project_id == project_id).order_by(PairRow.id)
+    wanted = {"status": status, "held_out": held_out, "flagged": flagged, "origin": origin}
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(PairRow.__table__.c[column] == value)
+    if ids is not None:
+        query = query.where(PairRow.id.in_(list(ids)))
+    return [pair(row) for row in session.scalars(query.limit(limit))]
+
+
+def counts(session: Session, project_id: int) -> dict[PairStatus, int]:
+    """How many pairs stand where; every status is present."""
+    query = (
+        select(PairRow.status, func.count())
+        .where(PairRow.project_id == project_id)
+        .group_by(PairRow.status)
+    )
+    found = {row[0]: row[1] for row in session.execute(query)}
+    return {status: found.get(status, 0) for status in PairStatus}
+
+
+def decide(
+    session: Session,
+    actor: User,
+    row: PairRow,
+    action: Action,
+    *,
+    op: str,
+    before_sha256: str,
+    seen_version: int,
+    fence: int = 0,
+    outcome: Outcome = Outcome.APPLIED,
+    prompt: str | None = None,
+    response: str | None = None,
+    reason: str | None = None,
+    supersedes_id: int | None = None,
+) -> DecisionRow:
+    """Insert a decision about a pair whose row already has its new state."""
+    decision = DecisionRow(
+        op=op,
+        pair_id=row.id,
+        user_id=actor.id,
+        action=action,
+        outcome=outcome,
+        seen_version=seen_version,
+        fence=fence,
+        before_sha256=before_sha256,
+        after_sha256=row.content_sha256,
+        prompt=prompt,
+        response=response,
+        reason=reason,
+        supersedes_id=supersedes_id,
+    )
+    session.add(decision)
+    session.flush()
+    return decision
+
+
+def decision(row: DecisionRow) -> Decision:
+    """The value of a decision row."""
+    return Decision(
+        id=row.id,
+        pair_id=row.pair_id,
+        user_id=row.user_id,
+        action=row.action,
+        outcome=row.outcome,
+        seen_version=row.seen_version,
+        reason=row.reason,
+        prompt=row.prompt,
+        response=row.response,
+        supersedes_id=row.supersedes_id,
+        created_at=row.created_at,
+    )
+
+
+def history(session: Session, pair_id: int) -> list[Decision]:
+    """Every decision about a pair, oldest first."""
+    query = select(DecisionRow).where(DecisionRow.pair_id == pair_id).order_by(DecisionRow.id)
+    return [decision(row) for row in session.scalars(query)]
+
+
+def approvers(session: Session, pair_ids: Iterable[int]) -> dict[int, int]:
+    """Who gave the approval that counts, by pair."""
+    query = (
+        select(PairRow.id, DecisionRow.user_id)
+        .join(DecisionRow, DecisionRow.id == PairRow.approval_id)
+        .where(PairRow.id.in_(list(pair_ids)))
+    )
+    return {row.id: row.user_id for row in session.execute(query)}
+
+
+def newest_change(session: Session, project_id: int) -> datetime | None:
+    """When the newest pair was made; None in an empty project."""
+    return session.scalar(
+        select(func.max(PairRow.created_at)).where(PairRow.project_id == project_id)
+    )

@@ -1,0 +1,174 @@
+"""Projects and their policy eras."""
+
+from datetime import date
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage import events
+from storage.access import allowed
+from storage.errors import BadInput, NotFound
+from storage.tables import EraRow, ProjectRow
+from storage.types import Era, Project, Role, User
+
+
+def _project(row: ProjectRow) -> Project:
+    return Project(
+        id=row.id,
+        name=row.name,
+        task=row.task,
+        system_message=row.system_message,
+        output_schema=row.output_schema,
+        guidelines=row.guidelines,
+        label_field=row.label_field,
+        two_people=row.two_people,
+        sample=row.sample,
+    )
+
+
+def _era(row: EraRow) -> Era:
+    return Era(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        starts_on=row.starts_on,
+        retired=row.retired,
+        phrases=tuple(row.phrases),
+    )
+
+
+def get(session: Session, project_id: int) -> Project:
+    """One project.
+
+    Raises:
+        NotFound: there is no such project.
+    """
+    row = session.get(ProjectRow, project_id)
+    if row is None:
+        raise NotFound(f"There is no project {project_id}. Pick one on the Home page.")
+    return _project(row)
+
+
+def everything(session: Session) -> list[Project]:
+    """All projects by name."""
+    return [_project(row) for row in session.scalars(select(ProjectRow).order_by(ProjectRow.name))]
+
+
+def named(session: Session, name: str) -> Project | None:
+    """The project of this name, if there is one."""
+    row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
+    return None if row is None else _project(row)
+
+
+@allowed(Role.LEAD, Role.ADMIN)
+def create(
+    session: Session,
+    actor: User,
+    name: str,
+    task: str,
+    system_message: str,
+    *,
+    guidelines: str = "",
+    output_schema: dict[str, Any] | None = None,
+    label_field: str | None = None,
+    two_people: bool = True,
+    sample: bool = False,
+) -> Project:
+    """Begin a project. `curation.projects.begin` also checks the schema.
+
+    Raises:
+        BadInput: a field is empty, or the name is taken.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > 120:
+        raise BadInput("A project needs a name of 1 to 120 characters.")
+    if not task.strip() or not system_message.strip():
+        raise BadInput("A project needs a task description and a system message.")
+    if named(session, name) is not None:
+        raise BadInput(f"There is already a project named {name}. Choose another name.")
+    row = ProjectRow(
+        name=name,
+        task=task.strip(),
+        system_message=system_message.strip(),
+        output_schema=output_schema,
+        guidelines=guidelines,
+        label_field=label_field,
+        two_people=two_people,
+        sample=sample,
+    )
+    session.add(row)
+    session.flush()
+    events.record(session, actor, "create", "project", row.id, project_id=row.id)
+    return _project(row)
+
+
+@allowed(Role.LEAD, Role.ADMIN)
+def change(
+    session: Session, actor: User, project_id: int, *, guidelines: str, two_people: bool
+) -> Project:
+    """Change what may change without touching rows: guidelines and the second-person rule."""
+    row = session.get(ProjectRow, project_id)
+    if row is None:
+        raise NotFound(f"There is no project {project_id}.")
+    row.guidelines, row.two_people = guidelines, two_people
+    session.flush()
+    events.record(
+        session,
+        actor,
+        "change",
+        "project",
+        project_id,
+        project_id=project_id,
+        two_people=two_people,
+    )
+    return _project(row)
+
+
+def eras(session: Session, project_id: int) -> list[Era]:
+    """The policy eras of a project, oldest first."""
+    query = select(EraRow).where(EraRow.project_id == project_id).order_by(EraRow.starts_on)
+    return [_era(row) for row in session.scalars(query)]
+
+
+@allowed(Role.LEAD, Role.ADMIN)
+def add_era(
+    session: Session,
+    actor: User,
+    project_id: int,
+    name: str,
+    starts_on: date,
+    *,
+    retired: bool = False,
+    phrases: tuple[str, ...] = (),
+) -> Era:
+    """Add a policy era.
+
+    Raises:
+        BadInput: the name is empty or taken.
+    """
+    if not name.strip() or any(era.name == name for era in eras(session, project_id)):
+        raise BadInput(f"The era name {name!r} is empty or taken. Choose another name.")
+    row = EraRow(
+        project_id=project_id,
+        name=name.strip(),
+        starts_on=starts_on,
+        retired=retired,
+        phrases=list(phrases),
+    )
+    session.add(row)
+    session.flush()
+    events.record(session, actor, "add_era", "era", row.id, project_id=project_id)
+    return _era(row)
+
+
+@allowed(Role.LEAD, Role.ADMIN)
+def retire_era(session: Session, actor: User, era_id: int) -> Era:
+    """Retire an era: its rows stop counting for training until they are written anew."""
+    row = session.get(EraRow, era_id)
+    if row is None:
+        raise NotFound(f"There is no era {era_id}.")
+    row.retired = True
+    session.flush()
+    events.record(session, actor, "retire_era", "era", era_id, project_id=row.project_id)
+    return _era(row)

@@ -1,0 +1,40 @@
+"""Where Assay keeps its data and how it is started, read once from the environment."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Places and names that differ between installs."""
+
+    data: Path
+    """Folder of the database, jobs, models, versions and adapters."""
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.data / "assay.db"
+
+    @property
+    def jobs(self) -> Path:
+        """One folder per job, named by the job's id."""
+        return self.data / "jobs"
+
+    @property
+    def versions(self) -> Path:
+        """Frozen rows, one file per version, named by sha256."""
+        return self.data / "versions"
+
+    @property
+    def adapters(self) -> Path:
+        """Tuned adapters, one folder per job id."""
+        return self.data / "adapters"
+
+
+def current() -> Settings:
+    """Settings from the environment: `ASSAY_DATA` names the data folder, `data/` by default."""
+    return Settings(data=Path(os.environ.get("ASSAY_DATA", ROOT / "data")).resolve())

@@ -1,0 +1,518 @@
+"""The tables. Rows of these classes never leave `storage`."""
+
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Date,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage import types as t
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Moments in UTC; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Store as naive UTC."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give back as aware UTC."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _words(noun: type[StrEnum]) -> Enum:
+    """A column that stores the values, not the names, and whose words the database checks."""
+    return Enum(
+        noun,
+        values_callable=lambda kind: [member.value for member in kind],
+        native_enum=False,
+        create_constraint=True,
+        length=24,
+        name=noun.__name__.lower(),
+    )
+
+
+_NOUNS: tuple[type[StrEnum], ...] = (
+    t.Origin,
+    t.PairStatus,
+    t.Action,
+    t.Outcome,
+    t.Split,
+    t.FindingState,
+    t.LinkState,
+    t.LinkKind,
+    t.JobKind,
+    t.JobState,
+    t.Arm,
+    t.Choice,
+)
+_COLUMNS: dict[Any, Any] = {
+    datetime: UtcDateTime,
+    date: Date,
+    dict[str, Any]: JSON,
+    list[Any]: JSON,
+    str: Text,
+    **{noun: _words(noun) for noun in _NOUNS},
+}
+
+
+class Base(DeclarativeBase):
+    """All tables; the naming convention lets migrations drop constraints by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = _COLUMNS
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class UserRow(Base):
+    """A person. `person` is what the approval trigger asks for: no other kind can approve."""
+
+    __tablename__ = "user"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+    roles: Mapped[list[Any]]
+    kind: Mapped[str] = mapped_column(String(12), default="person")
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (CheckConstraint("kind IN ('person', 'machine')", name="kind"),)
+
+
+class ProjectRow(Base):
+    """One task."""
+
+    __tablename__ = "project"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    task: Mapped[str]
+    system_message: Mapped[str]
+    output_schema: Mapped[dict[str, Any] | None]
+    guidelines: Mapped[str]
+    label_field: Mapped[str | None]
+    two_people: Mapped[bool]
+    sample: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class EraRow(Base):
+    """A policy era."""
+
+    __tablename__ = "era"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str]
+    starts_on: Mapped[date]
+    retired: Mapped[bool]
+    phrases: Mapped[list[Any]]
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+
+class PairRow(Base):
+    """One input and its output, as they stand now; every earlier text is a `revision`."""
+
+    __tablename__ = "pair"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    prompt: Mapped[str]
+    response: Mapped[str]
+    status: Mapped[t.PairStatus]
+    origin: Mapped[t.Origin]
+    version: Mapped[int]
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    author_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    era_id: Mapped[int | None] = mapped_column(ForeignKey("era.id"))
+    held_out: Mapped[bool] = mapped_column(default=False)
+    flagged: Mapped[bool] = mapped_column(default=False)
+    topic: Mapped[str | None]
+    source: Mapped[dict[str, Any]]
+    source_key: Mapped[str | None] = mapped_column(String(200))
+    approval_id: Mapped[int | None]
+    reject_reason: Mapped[str | None]
+    fence: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (
+        UniqueConstraint("project_id", "source_key"),
+        Index("ix_pair_queue", "project_id", "status", "flagged", "id"),
+    )
+
+
+class RevisionRow(Base):
+    """A text that a pair once had. Insert-only."""
+
+    __tablename__ = "revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    number: Mapped[int]
+    prompt: Mapped[str]
+    response: Mapped[str]
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("pair_id", "number"),)
+
+
+class ClaimRow(Base):
+    """Who holds a pair for review, with a fence that tells a late decision from a timely one."""
+
+    __tablename__ = "claim"
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    fence: Mapped[int]
+    lease_until: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """What one person decided. Insert-only; `op` makes a repeated press one decision."""
+
+    __tablename__ = "decision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    op: Mapped[str] = mapped_column(String(64), unique=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    action: Mapped[t.Action]
+    outcome: Mapped[t.Outcome]
+    seen_version: Mapped[int]
+    fence: Mapped[int]
+    before_sha256: Mapped[str] = mapped_column(String(64))
+    after_sha256: Mapped[str] = mapped_column(String(64))
+    prompt: Mapped[str | None]
+    response: Mapped[str | None]
+    reason: Mapped[str | None]
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("decision.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class ResolutionRow(Base):
+    """What a lead did with a late decision. Insert-only, one per decision."""
+
+    __tablename__ = "resolution"
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    choice: Mapped[str] = mapped_column(String(12))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class ScratchRow(Base):
+    """Unsent words of one person in one form."""
+
+    __tablename__ = "scratch"
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    form: Mapped[str] = mapped_column(String(80), primary_key=True)
+    words: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class ScanRow(Base):
+    """That a pair's present text was scanned for personal data, or could not be."""
+
+    __tablename__ = "scan"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    config_sha256: Mapped[str] = mapped_column(String(64))
+    quarantined: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("pair_id", "content_sha256", "config_sha256"),)
+
+
+class FindingRow(Base):
+    """A span that may be personal data."""
+
+    __tablename__ = "finding"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"), index=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    field: Mapped[str] = mapped_column(String(12))
+    start: Mapped[int]
+    end: Mapped[int]
+    type: Mapped[str] = mapped_column(String(40))
+    score: Mapped[float]
+    state: Mapped[t.FindingState]
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    decided_at: Mapped[datetime | None]
+
+
+class LinkRow(Base):
+    """Two rows that are the same, nearly the same, contradict, or leak."""
+
+    __tablename__ = "link"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    a: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    b: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    a_sha256: Mapped[str] = mapped_column(String(64))
+    b_sha256: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[t.LinkKind]
+    similarity: Mapped[float]
+    state: Mapped[t.LinkState]
+    reason: Mapped[str | None]
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    __table_args__ = (UniqueConstraint("a", "b", "kind", "a_sha256", "b_sha256"),)
+
+
+class SweepRow(Base):
+    """That the whole set was searched for duplicates: the state of the set it was true for."""
+
+    __tablename__ = "sweep"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    set_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class AuditRow(Base):
+    """A seeded random draw of approved rows to be judged by someone else."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    seed: Mapped[int]
+    drawn: Mapped[list[Any]]
+    population: Mapped[int]
+    created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class AuditVerdictRow(Base):
+    """One auditor's verdict on one drawn row. Insert-only."""
+
+    __tablename__ = "audit_verdict"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    audit_id: Mapped[int] = mapped_column(ForeignKey("audit.id"))
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    good: Mapped[bool]
+    note: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("audit_id", "pair_id"),)
+
+
+class WaiverRow(Base):
+    """A readiness line set aside by a lead, by name, with reason and expiry. Insert-only."""
+
+    __tablename__ = "waiver"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    signal: Mapped[str] = mapped_column(String(40))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    reason: Mapped[str]
+    expires_on: Mapped[date]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class RecordRow(Base):
+    """The decision record: why tuning at all. Insert-only; the newest counts."""
+
+    __tablename__ = "record"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    answers: Mapped[dict[str, Any]]
+    written_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class SignatureRow(Base):
+    """A named owner's signature under a decision record. Insert-only."""
+
+    __tablename__ = "signature"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id"))
+    part: Mapped[str] = mapped_column(String(12))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (
+        UniqueConstraint("record_id", "part"),
+        UniqueConstraint("record_id", "user_id"),
+        CheckConstraint("part IN ('business', 'technical')", name="part"),
+    )
+
+
+class VersionRowTable(Base):
+    """A frozen set. Insert-only."""
+
+    __tablename__ = "version"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    number: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))
+    seed: Mapped[int]
+    counts: Mapped[dict[str, Any]]
+    manifest: Mapped[dict[str, Any]]
+    created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("project_id", "number"),)
+
+
+class MemberRow(Base):
+    """One row of a version. Insert-only, and refused without a person's approval of this text."""
+
+    __tablename__ = "version_row"
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    split: Mapped[t.Split]
+    prompt: Mapped[str]
+    response: Mapped[str]
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    origin: Mapped[t.Origin]
+    group: Mapped[int] = mapped_column("group_id")
+
+
+class JobRow(Base):
+    """Long work in a process of its own."""
+
+    __tablename__ = "job"
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    kind: Mapped[t.JobKind]
+    state: Mapped[t.JobState]
+    requested_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    spec: Mapped[dict[str, Any]]
+    result: Mapped[dict[str, Any] | None]
+    message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    ended_at: Mapped[datetime | None]
+    __table_args__ = (
+        Index(
+            "uq_job_one_training",
+            "kind",
+            unique=True,
+            sqlite_where=text("kind = 'train' AND state IN ('queued', 'running')"),
+        ),
+    )
+
+
+class AdapterRow(Base):
+    """A tuned adapter."""
+
+    __tablename__ = "adapter"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id"), unique=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    card: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+
+class EvaluationRow(Base):
+    """Answers to the held-out rows of a version, scored."""
+
+    __tablename__ = "evaluation"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id"), unique=True)
+    adapter_id: Mapped[int | None] = mapped_column(ForeignKey("adapter.id"))
+    summary: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class OutputRow(Base):
+    """One frozen answer. Insert-only."""
+
+    __tablename__ = "output"
+    evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluation.id"), primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    arm: Mapped[t.Arm] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    valid: Mapped[bool]
+    correct: Mapped[bool]
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
+class TrialRow(Base):
+    """A sealed blind comparison. The secret never leaves the server while it is open."""
+
+    __tablename__ = "trial"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    evaluation_id: Mapped[int] = mapped_column(ForeignKey("evaluation.id"))
+    planned: Mapped[int]
+    question: Mapped[str]
+    secret: Mapped[str] = mapped_column(String(64))
+    commitment: Mapped[str] = mapped_column(String(64))
+    registration: Mapped[dict[str, Any]]
+    created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class TrialItemRow(Base):
+    """One message of a trial under an opaque id. Insert-only."""
+
+    __tablename__ = "trial_item"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id"), index=True)
+    position: Mapped[int]
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
+    __table_args__ = (UniqueConstraint("trial_id", "position"),)
+
+
+class TrialCloseRow(Base):
+    """That a lead closed a trial. Insert-only."""
+
+    __tablename__ = "trial_close"
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class VoteRow(Base):
+    """One blind vote: the side that was pressed. Insert-only; the secret gives the arm."""
+
+    __tablename__ = "vote"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    op: Mapped[str] = mapped_column(String(64), unique=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trial.id"), index=True)
+    item_id: Mapped[str] = mapped_column(ForeignKey("trial_item.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    choice: Mapped[t.Choice]
+    supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("vote.id"), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class EventRow(Base):
+    """The hash-chained log. Insert-only."""
+
+    __tablename__ = "event"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[str] = mapped_column(String(32))
+    actor_id: Mapped[int | None]
+    project_id: Mapped[int | None] = mapped_column(index=True)
+    verb: Mapped[str] = mapped_column(String(40))
+    noun: Mapped[str] = mapped_column(String(24))
+    noun_id: Mapped[str] = mapped_column(String(64))
+    detail: Mapped[dict[str, Any]]
+    prev: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))

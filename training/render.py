@@ -1,0 +1,109 @@
+"""The one way a pair is put into tokens: training, drafting, evaluation and comparison all call this.
+
+A model that was trained on one rendering and asked in another looks broken without being so; hence a single function
+and a test that holds it to the base model's own chat template.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from storage.errors import BadInput
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of a token that is read but not learnt."""
+
+Message = dict[str, str]
+
+
+def messages(system: str, prompt: str, response: str | None = None) -> list[Message]:
+    """The chat of one pair: system, user and, where given, the assistant's answer."""
+    chat = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+    return chat if response is None else [*chat, {"role": "assistant", "content": response}]
+
+
+def chat_text(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> str:
+    """A chat as the template writes it; ends with the opening of the assistant's turn where that is to come.
+
+    Raises:
+        BadInput: a message holds a control token of the model, which would end a turn or open another.
+    """
+    _refuse_control_tokens(tokenizer, chat)
+    opening = chat[-1]["role"] != "assistant"
+    return str(tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=opening))
+
+
+def chat_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> list[int]:
+    """The tokens of a chat that is waiting for the assistant."""
+    return _encoded(tokenizer, chat_text(tokenizer, chat))
+
+
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", system: str, prompt: str) -> list[int]:
+    """What the model is given before it answers."""
+    return chat_ids(tokenizer, messages(system, prompt))
+
+
+def pair_ids(
+    tokenizer: "PreTrainedTokenizerBase", system: str, prompt: str, response: str
+) -> tuple[list[int], list[int]]:
+    """Tokens and labels of one pair; only the answer and its end-of-turn token are learnt.
+
+    The prompt's tokens come first, exactly as the model gets them when asked: the answer is put into tokens on its own,
+    so no token spans the border. What a template writes after the end-of-turn token is left out, since a model that
+    stops there never writes it.
+
+    Raises:
+        BadInput: the template writes a prompt otherwise once an answer follows, or never ends the turn.
+    """
+    before = chat_text(tokenizer, messages(system, prompt))
+    whole = chat_text(tokenizer, messages(system, prompt, response))
+    if not whole.startswith(before):
+        raise BadInput("The base model's chat template changes the prompt once it is answered. Choose another base.")
+    asked = _encoded(tokenizer, before)
+    answer = _encoded(tokenizer, whole[len(before) :])
+    if tokenizer.eos_token_id not in answer:
+        raise BadInput("The base model's chat template does not end an answer with its end token. Choose another base.")
+    answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
+    return asked + answer, [IGNORED] * len(asked) + answer
+
+
+def _encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def _refuse_control_tokens(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> None:
+    added = tokenizer.added_tokens_decoder.values()
+    control = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
+    for message in chat:
+        for token in control:
+            if token in message["content"]:
+                raise BadInput(f"The {message['role']} text holds the control token {token!r}. Remove it from the text.")
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """End a chat template that loops without end. Only the main thread can be interrupted; elsewhere no limit.
+
+    Raises:
+        BadInput: the time is up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise BadInput("The base model's chat template takes too long to write one message. Choose another base.")
+
+    earlier = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, earlier)
