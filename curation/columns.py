@@ -17,7 +17,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "prompt": (
         "prompt", "instruction", "input", "question", "user", "message", "customer message",
-        "query", "request", "text", "customer", "user message", "inquiry", "email", "utterance", "content",
+        "query", "request", "text", "customer", "user message", "inquiry", "email",
+        "utterance", "content",
     ),
     "system": ("system", "system message", "system prompt"),
     "era": ("era", "policy era", "policy", "policy version", "period", "rules"),

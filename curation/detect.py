@@ -29,8 +29,10 @@ _PRIORITY = (
 _RANK = {name: rank for rank, name in enumerate(_PRIORITY)}
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
-_NAMES = frozenset({"PERSON", "LOCATION", "ADDRESS", "NRP", "ORGANIZATION"})
-_BLANK_MARKS = string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"
+NAMES = frozenset({"PERSON", "LOCATION", "ADDRESS", "NRP", "ORGANIZATION"})
+_BLANK_MARKS = (
+    string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"
+)
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _LEAST_DIGITS = 6
 
@@ -76,7 +78,9 @@ def pieces(text: str, *, output: bool = False, allow: frozenset[str] = frozenset
         cut = [piece for piece in _values(text) if piece.text not in allow]
     else:
         cut = [Piece(text, range(len(text)), range(1, len(text) + 1))]
-    return [window for piece in cut for window in _windows(_readable(piece))]
+    plain = [_readable(piece) for piece in cut]
+    again = [_cased(piece) for piece in plain if _uncased(piece)]
+    return [window for piece in plain + again for window in _windows(piece)]
 
 
 def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset()) -> list[Span]:
@@ -133,8 +137,10 @@ def replace(fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]) -
             if key not in numbers:
                 numbers[key] = last[span.type] = last.get(span.type, 0) + 1
             labels.append(f"<{span.type}_{numbers[key]}>")
-        done[name] = _put_in_json(name, text, spans, labels) if structured else _put(
-            text, [(span.start, span.end) for span in spans], labels
+        done[name] = (
+            _put_in_json(name, text, spans, labels)
+            if structured
+            else _put(text, [(span.start, span.end) for span in spans], labels)
         )
     return done
 
@@ -203,9 +209,18 @@ def _readable(piece: Piece) -> Piece:
         plain = _plain(char)
         chars.append(plain)
         where.extend([index] * len(plain))
-    return Piece(
-        "".join(chars), [piece.starts[i] for i in where], [piece.ends[i] for i in where]
-    )
+    return Piece("".join(chars), [piece.starts[i] for i in where], [piece.ends[i] for i in where])
+
+
+def _uncased(piece: Piece) -> bool:
+    """Whether some words are all lower or all upper case, in which the model sees few names."""
+    return len(piece.text.split()) > 1 and (piece.text.islower() or piece.text.isupper())
+
+
+def _cased(piece: Piece) -> Piece:
+    """The same text with each word capitalised, where that keeps its length."""
+    cased = re.sub(r"[^\W\d_]+", lambda match: match[0].capitalize(), piece.text)
+    return Piece(cased, piece.starts, piece.ends) if len(cased) == len(piece.text) else piece
 
 
 def _plain(char: str) -> str:
@@ -247,13 +262,13 @@ def _outside(span: Span, taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 def _trimmed(text: str, span: Span) -> Span | None:
     """The span without blanks and stray marks at its ends; None where little is left."""
-    marks = _BLANK_MARKS if span.type in _NAMES else ".,;: \t\n\r"
+    marks = _BLANK_MARKS if span.type in NAMES else ".,;: \t\n\r"
     start, end = span.start, span.end
     while start < end and text[start] in marks:
         start += 1
     while start < end and text[end - 1] in marks:
         end -= 1
-    if span.type in _NAMES and text[start:end].lower().endswith(("'s", "\u2019s")):
+    if span.type in NAMES and text[start:end].lower().endswith(("'s", "\u2019s")):
         end -= 2
     if sum(map(str.isalnum, text[start:end])) < 2:
         return None
@@ -310,5 +325,7 @@ def _put_in_json(name: str, text: str, spans: Sequence[Span], labels: Sequence[s
         quoted.append(f'"{label}"' if whole else label)
     done = _put(text, places, quoted)
     if not _is_json(done):
-        raise RuleBroken(f"A placeholder would break the JSON of the {name}: mark less, in one value.")
+        raise RuleBroken(
+            f"A placeholder would break the JSON of the {name}: mark less, in one value."
+        )
     return done

@@ -1,7 +1,7 @@
 """Write rows for other tools: chat JSON Lines for training, CSV for people with a spreadsheet.
 
 JSON Lines is byte-exact. CSV is for reading: a cell that a spreadsheet could take for a formula
-gets one apostrophe in front, and the column `assay_escaped` numbers the columns where that was done
+gets one apostrophe in front, and the column `assay_escaped` lists the columns where that was done
 in the row. Importing such a file takes exactly those apostrophes away again and no other.
 """
 
@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from curation import strict_json
 from curation.files import Value
+from storage.errors import BadInput
 
 ESCAPED = "assay_escaped"
 
@@ -67,8 +69,9 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     writer.writerow([*map(_escaped, columns), ESCAPED])
     for row in rows:
         named = zip(columns, row, strict=True)
-        risky = [i for i, (_, cell) in enumerate(named, 1) if _FORMULA.match(cell)]
-        writer.writerow([*map(_escaped, row), " ".join(map(str, risky))])
+        risky = [_escaped(name) for name, cell in named if _FORMULA.match(cell)]
+        marks = json.dumps(risky, ensure_ascii=False) if risky else ""
+        writer.writerow([*map(_escaped, row), marks])
     return text.getvalue().encode("utf-8-sig")
 
 
@@ -77,19 +80,17 @@ def _escaped(cell: str) -> str:
 
 
 def unescape(values: dict[str, Value]) -> dict[str, Value]:
-    """A row of a CSV that `to_csv` wrote, as it was before; any other row unchanged.
-
-    `values` holds the columns in the order of the file.
-    """
+    """A row of a CSV that `to_csv` wrote, as it was before; any other row unchanged."""
     marks = values.get(ESCAPED)
     if not isinstance(marks, str) or not marks:
         return values
-    risky = set(marks.split())
-    return {
-        name: cell[1:] if _was_escaped(cell, position, risky) else cell
-        for position, (name, cell) in enumerate(values.items(), 1)
-    }
+    try:
+        risky = strict_json.loads(marks)
+    except BadInput:
+        return values
+    return {name: _bare(cell, name, risky) for name, cell in values.items()}
 
 
-def _was_escaped(cell: Value, position: int, risky: set[str]) -> bool:
-    return str(position) in risky and isinstance(cell, str) and cell.startswith("'")
+def _bare(cell: Value, name: str, risky: object) -> Value:
+    marked = isinstance(risky, list) and name in risky
+    return cell[1:] if marked and isinstance(cell, str) and cell[:1] == "'" else cell

@@ -16,6 +16,7 @@ from curation.files_zip import unpack
 from storage.errors import BadInput
 
 _ROWS_AT_ONCE = 500
+_ELEMENTS_AT_ONCE = 1_000_000
 _MOST_JSON = 10_000_000
 
 
@@ -154,10 +155,34 @@ def _is_bytes(types: Any, kind: Any) -> bool:  # noqa: ANN401
 
 def _gather(gathering: Gathering, batches: Iterable[Any], extra: dict[str, str]) -> None:
     for part in _slices(batches):
+        _check_slice(gathering.source, part)
         names = list(part.schema.names)
         columns = [column.to_pylist() for column in part.columns]
         for cells in zip(*columns, strict=True):
             gathering.add(gathering.seen + 1, {**extra, **as_row(names, list(cells))})
+
+
+def _check_slice(source: Source, part: Any) -> None:  # noqa: ANN401
+    """Refuse a slice before its values become Python's, which takes ten times the memory."""
+    if part.nbytes > source.limits.text_bytes:
+        most = source.limits.text_bytes / 1e6
+        source.refuse(f"holds more than {most:,.0f} MB of text; split it and import the parts")
+    if any(_elements(column) > _ELEMENTS_AT_ONCE for column in part.columns):
+        source.refuse(
+            f"holds lists of more than {_ELEMENTS_AT_ONCE:,} values; leave that column out"
+        )
+
+
+def _elements(column: Any) -> int:  # noqa: ANN401
+    """Values at all depths of a column. Nulls take no bytes, so bytes alone tell nothing."""
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return len(column) + sum(_elements(part) for part in column.flatten())
+    if pa.types.is_nested(kind) and hasattr(column, "flatten"):
+        return len(column) + _elements(column.flatten())
+    return len(column)
 
 
 def _slices(batches: Iterable[Any]) -> Iterator[Any]:

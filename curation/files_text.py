@@ -112,8 +112,13 @@ def _refuse_encoding(source: Source, line: int) -> None:
 
     with source.path.open("rb") as file:
         guess = from_bytes(file.read(_CHUNK // 4), cp_isolation=list(_NAMES)).best()
-    looks = f"; it looks like {_NAMES.get(guess.encoding, guess.encoding)}" if guess else ""
+    looks = f"; it looks like {_common(guess.could_be_from_charset)}" if guess else ""
     source.refuse(f"is not UTF-8 text (line {line}){looks}; save it as UTF-8 and import it again")
+
+
+def _common(charsets: list[str]) -> str:
+    """The most usual of the encodings under which these bytes say the same."""
+    return next((name for key, name in _NAMES.items() if key in charsets), charsets[0])
 
 
 def _read_jsonl(source: Source, file: TextIO) -> Table:

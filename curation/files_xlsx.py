@@ -12,28 +12,31 @@ _FORMULA_NOTE = "formulas were not calculated; the text of each was taken"
 _BLANK_RUN = 10_000
 """Blank rows after which nothing more is expected."""
 
+# openpyxl meets broken XML with whatever Python raises there; defusedxml refuses entities with a
+# ValueError.
+_BROKEN_XML = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    OSError,
+    ArithmeticError,
+)
+
 
 def read_xlsx(source: Source, archive: ZipFile) -> Table:
     """The rows of the first visible sheet."""
     import openpyxl
-    from defusedxml.common import DefusedXmlException
     from openpyxl.utils.exceptions import InvalidFileException
 
     archive.close()
-    damaged = "is a damaged Excel workbook; open it in Excel and save it again as .xlsx"
     try:
         with source.path.open("rb") as file:
             book = openpyxl.load_workbook(file, read_only=True, data_only=False, keep_links=False)
             return _read(source, book)
-    except DefusedXmlException:
-        source.refuse(
-            "holds XML that defines its own entities, which Excel never writes; export it again"
-        )
-    except (BadZipFile, InvalidFileException, EOFError, SyntaxError):
-        source.refuse(damaged)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OSError, ArithmeticError):
-        # openpyxl meets broken XML with whatever Python raises there.
-        source.refuse(damaged)
+    except (BadZipFile, InvalidFileException, EOFError, SyntaxError, *_BROKEN_XML):
+        source.refuse("is a damaged Excel workbook; open it in Excel and save it again as .xlsx")
 
 
 def _read(source: Source, book: Any) -> Table:  # noqa: ANN401 - openpyxl is not typed

@@ -244,3 +244,15 @@ def newest_change(session: Session, project_id: int) -> datetime | None:
     return session.scalar(
         select(func.max(PairRow.created_at)).where(PairRow.project_id == project_id)
     )
+
+
+def texts_by_hash(session: Session, pair_id: int, sha256: str) -> dict[str, str]:
+    """The prompt and response that a pair had under a content hash."""
+    row = session.scalar(
+        select(RevisionRow)
+        .where(RevisionRow.pair_id == pair_id, RevisionRow.content_sha256 == sha256)
+        .limit(1)
+    )
+    if row is None:
+        raise NotFound(f"Pair {pair_id} never had this text.")
+    return {"prompt": row.prompt, "response": row.response}

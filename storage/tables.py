@@ -158,6 +158,8 @@ class PairRow(Base):
     approval_id: Mapped[int | None]
     reject_reason: Mapped[str | None]
     fence: Mapped[int] = mapped_column(default=0)
+    swept_sha256: Mapped[str | None] = mapped_column(String(64))
+    """The text that was last compared with every other row; differs where a search is due."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
     __table_args__ = (
         UniqueConstraint("project_id", "source_key"),
@@ -277,16 +279,6 @@ class LinkRow(Base):
     reason: Mapped[str | None]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
     __table_args__ = (UniqueConstraint("a", "b", "kind", "a_sha256", "b_sha256"),)
-
-
-class SweepRow(Base):
-    """That the whole set was searched for duplicates: the state of the set it was true for."""
-
-    __tablename__ = "sweep"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
-    set_sha256: Mapped[str] = mapped_column(String(64))
-    created_at: Mapped[datetime] = mapped_column(default=_now)
 
 
 class AuditRow(Base):

@@ -158,7 +158,10 @@ def _same_process(launch: Mapping[str, Any]) -> bool:
     try:
         process = psutil.Process(int(launch["pid"]))
         started = process.create_time()
-        return abs(started - float(launch["create_time"])) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return (
+            abs(started - float(launch["create_time"])) < 1
+            and process.status() != psutil.STATUS_ZOMBIE
+        )
     except (psutil.Error, KeyError, ValueError):
         return False
 
@@ -171,7 +174,9 @@ def alive(directory: Path) -> bool:
     return launch is not None and read_result(directory) is None and _same_process(launch)
 
 
-def finish(directory: Path, state: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+def finish(
+    directory: Path, state: str, message: str, detail: Mapping[str, Any] | None = None
+) -> None:
     """Say how the job ended. The first word stands: a final state never changes."""
     if read_result(directory) is None:
         result = {**(detail or {}), "state": state, "message": message, "at": now()}
@@ -205,13 +210,18 @@ class Evidence:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stopped.set()
         self._beat.join()
         os.close(self._lock)
 
-    def progress(self, step: int, total: int, message: str | None = None, **numbers: float | None) -> None:
+    def progress(
+        self, step: int, total: int, message: str | None = None, **numbers: float | None
+    ) -> None:
         """Add one progress line: loss, eval_loss, learning_rate, grad_norm; None for what is not finite."""
         self._step, self._total = step, total
         event: dict[str, Any] = {"at": now(), "step": step, "total": total}
@@ -242,7 +252,9 @@ class Evidence:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             time.sleep(_LOCK_PAUSE)
-        raise RuleBroken(f"Job {self.directory.name} is already being worked on by another process.")
+        raise RuleBroken(
+            f"Job {self.directory.name} is already being worked on by another process."
+        )
 
     def _write_launch(self) -> None:
         launch = {

@@ -36,7 +36,9 @@ def chat_text(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> 
     """
     _refuse_control_tokens(tokenizer, chat)
     opening = chat[-1]["role"] != "assistant"
-    return str(tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=opening))
+    return str(
+        tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=opening)
+    )
 
 
 def chat_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> list[int]:
@@ -64,11 +66,15 @@ def pair_ids(
     before = chat_text(tokenizer, messages(system, prompt))
     whole = chat_text(tokenizer, messages(system, prompt, response))
     if not whole.startswith(before):
-        raise BadInput("The base model's chat template changes the prompt once it is answered. Choose another base.")
+        raise BadInput(
+            "The base model's chat template changes the prompt once it is answered. Choose another base."
+        )
     asked = _encoded(tokenizer, before)
     answer = _encoded(tokenizer, whole[len(before) :])
     if tokenizer.eos_token_id not in answer:
-        raise BadInput("The base model's chat template does not end an answer with its end token. Choose another base.")
+        raise BadInput(
+            "The base model's chat template does not end an answer with its end token. Choose another base."
+        )
     answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
     return asked + answer, [IGNORED] * len(asked) + answer
 
@@ -79,11 +85,15 @@ def _encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
 
 def _refuse_control_tokens(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> None:
     added = tokenizer.added_tokens_decoder.values()
-    control = {token.content for token in added if token.special} | set(tokenizer.all_special_tokens)
+    control = {token.content for token in added if token.special} | set(
+        tokenizer.all_special_tokens
+    )
     for message in chat:
         for token in control:
             if token in message["content"]:
-                raise BadInput(f"The {message['role']} text holds the control token {token!r}. Remove it from the text.")
+                raise BadInput(
+                    f"The {message['role']} text holds the control token {token!r}. Remove it from the text."
+                )
 
 
 @contextmanager
@@ -98,7 +108,9 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise BadInput("The base model's chat template takes too long to write one message. Choose another base.")
+        raise BadInput(
+            "The base model's chat template takes too long to write one message. Choose another base."
+        )
 
     earlier = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

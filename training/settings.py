@@ -60,7 +60,9 @@ class Lora:
         if not isinstance(self.gradient_checkpointing, bool):
             raise BadInput("Gradient checkpointing is either on (true) or off (false).")
         if self.bias != "none":
-            raise BadInput("Bias must be \"none\": trained biases cannot be taken off a base model again.")
+            raise BadInput(
+                'Bias must be "none": trained biases cannot be taken off a base model again.'
+            )
         _check_targets(self.targets)
 
     @classmethod
@@ -68,7 +70,9 @@ class Lora:
         """Settings from a JSON object; what it leaves out has its default, what is unknown is refused."""
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
-            raise BadInput(f"There is no training setting called {unknown[0]!r}. Remove it or correct its name.")
+            raise BadInput(
+                f"There is no training setting called {unknown[0]!r}. Remove it or correct its name."
+            )
         known = dict(values)
         if isinstance(known.get("targets"), list):
             known["targets"] = tuple(known["targets"])

@@ -174,20 +174,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", "form", name=op.f("pk_scratch")),
     )
     op.create_table(
-        "sweep",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("project_id", sa.Integer(), nullable=False),
-        sa.Column("set_sha256", sa.String(length=64), nullable=False),
-        sa.Column("created_at", sa.DateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id"], ["project.id"], name=op.f("fk_sweep_project_id_project")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
-    )
-    with op.batch_alter_table("sweep", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_sweep_project_id"), ["project_id"], unique=False)
-
-    op.create_table(
         "version",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Integer(), nullable=False),
@@ -297,6 +283,7 @@ def upgrade() -> None:
         sa.Column("approval_id", sa.Integer(), nullable=True),
         sa.Column("reject_reason", sa.Text(), nullable=True),
         sa.Column("fence", sa.Integer(), nullable=False),
+        sa.Column("swept_sha256", sa.String(length=64), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.ForeignKeyConstraint(["author_id"], ["user.id"], name=op.f("fk_pair_author_id_user")),
         sa.ForeignKeyConstraint(["era_id"], ["era.id"], name=op.f("fk_pair_era_id_era")),

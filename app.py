@@ -1,0 +1,18 @@
+"""Choose the pages this person may open and run one; `streamlit run app.py` serves it."""
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from pages.parts import profiles, security, server, shell
+
+if __name__ == "__main__":  # a draw: Streamlit executes this file anew for each one
+    shell.run()
+else:  # the server imports this module once
+    app = st.App(
+        __file__,
+        lifespan=server.lifespan,
+        middleware=[Middleware(security.Gate, key=server.KEY)],
+        routes=[profiles.ROUTE],
+        on_script_error=server.on_script_error,
+        exception_handlers={Exception: security.broken},
+    )

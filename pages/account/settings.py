@@ -1,0 +1,14 @@
+"""Settings page: who you are here, and how to sign out."""
+
+import streamlit as st
+
+from pages.parts import profiles, shell
+from pages.parts.identity import require_user
+
+user = require_user()
+shell.header("Settings", "Your profile in this browser.")
+shell.stats({"Name": user.name, "Roles": ", ".join(sorted(user.roles))})
+st.text("An admin changes roles on the People page; it counts from your next click.")
+shell.link("pages/account/sign_in.py", "Switch to another profile")
+if st.button("Sign out", key="sign-out"):
+    profiles.choices([], go=0)

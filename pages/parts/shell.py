@@ -1,0 +1,154 @@
+"""The frame around each page: navigation by role, sidebar, headings, empty states, figures."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from curation.statistics import wilson
+from pages.parts import identity, wiring
+from pages.parts.plain import plain
+from storage import projects
+from storage.settings import ROOT
+from storage.types import Project, Role, User
+
+_EXPERT = frozenset({Role.EXPERT, Role.LEAD})
+_REVIEWER = frozenset({Role.EXPERT, Role.REVIEWER, Role.LEAD})
+_LEAD = frozenset({Role.LEAD})
+_OPERATOR = frozenset({Role.LEAD, Role.ADMIN})
+_ALL = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One page in the navigation. Roles decide what is listed; verbs decide what is allowed."""
+
+    path: str
+    title: str
+    icon: str
+    roles: frozenset[Role]
+    section: str
+
+
+SIGN_IN = Place("pages/account/sign_in.py", "Profiles", "badge", _ALL, "Account")
+PLACES = (
+    Place("pages/operate/home.py", "Home", "home", _ALL, ""),
+    Place("pages/label/write.py", "Write", "edit_note", _EXPERT, "Label"),
+    Place("pages/label/import.py", "Import", "upload_file", _EXPERT, "Label"),
+    Place("pages/label/draft.py", "Draft", "auto_awesome", _EXPERT, "Label"),
+    Place("pages/label/review.py", "Review", "fact_check", _REVIEWER, "Label"),
+    Place("pages/label/browse.py", "Browse", "table_rows", _REVIEWER, "Label"),
+    Place("pages/curate/scrub.py", "Scrub", "shield_person", _EXPERT, "Curate"),
+    Place("pages/curate/duplicates.py", "Duplicates", "difference", _EXPERT, "Curate"),
+    Place("pages/curate/audit.py", "Audit", "verified", _EXPERT, "Curate"),
+    Place("pages/curate/ready.py", "Ready", "checklist", _LEAD, "Curate"),
+    Place("pages/curate/versions.py", "Versions", "inventory_2", _LEAD, "Curate"),
+    Place("pages/train/decide.py", "Decide", "balance", _LEAD, "Train"),
+    Place("pages/train/launch.py", "Launch", "play_circle", _LEAD, "Train"),
+    Place("pages/train/runs.py", "Runs", "monitoring", _LEAD, "Train"),
+    Place("pages/train/adapters.py", "Adapters", "extension", _LEAD, "Train"),
+    Place("pages/prove/compare.py", "Compare", "compare", _LEAD, "Prove"),
+    Place("pages/prove/blind.py", "Blind", "visibility_off", _REVIEWER, "Prove"),
+    Place("pages/prove/report.py", "Report", "summarize", _LEAD, "Prove"),
+    Place("pages/operate/people.py", "People", "group", _OPERATOR, "Operate"),
+    Place("pages/operate/activity.py", "Activity", "history", _OPERATOR, "Operate"),
+    SIGN_IN,
+    Place("pages/account/settings.py", "Settings", "settings", _ALL, "Account"),
+)
+
+
+def open_to(user: User | None) -> list[Place]:
+    """The pages listed for this person; signed-out people see only the sign-in page."""
+    if user is None:
+        return [SIGN_IN]
+    return [
+        place for place in PLACES if place.roles & user.roles and (ROOT / place.path).is_file()
+    ]
+
+
+def run() -> None:
+    """Draw one page inside the frame. `st.navigation` is always called: it closes other routes."""
+    st.set_page_config(page_title="Assay", page_icon=":material/balance:", layout="wide")
+    user = identity.current()
+    sections: dict[str, list[st.Page]] = {}
+    for place in open_to(user):
+        title = place.title if user else "Sign in"
+        entry = st.Page(place.path, title=title, icon=f":material/{place.icon}:")
+        sections.setdefault(place.section if user else "", []).append(entry)
+    chosen = st.navigation(sections, expanded=True)
+    if user is not None:
+        _sidebar(user)
+    chosen.run()
+
+
+def _sidebar(user: User) -> None:
+    with st.sidebar:
+        _project_choice(user)
+        st.text(user.name)
+        st.caption(", ".join(sorted(role.value for role in user.roles)))
+        st.page_link(SIGN_IN.path, label="Switch profile", icon=":material/switch_account:")
+
+
+def _project_choice(user: User) -> None:
+    with wiring.looking() as session:
+        names = {project.id: project.name for project in projects.everything(session)}
+    project = wiring.current_project(user)
+    if project is None:
+        return
+    key = f"project-of-{user.id}"
+    st.selectbox(
+        "Project",
+        list(names),
+        index=list(names).index(project.id),
+        format_func=lambda number: names.get(number, ""),
+        key=key,
+        on_change=lambda: wiring.choose_project(user, st.session_state[key]),
+    )
+
+
+def header(title: str, subtitle: str = "") -> None:
+    """The heading of a page, and in one line what it is for."""
+    st.title(plain(title), anchor=False)
+    if subtitle:
+        st.caption(plain(subtitle))
+
+
+def link(path: str, label: str) -> None:
+    """A way to another page; for those who may not open it, who can."""
+    user = identity.current()
+    place = next(place for place in PLACES if place.path == path)
+    if place in open_to(user):
+        st.page_link(path, label=label, icon=f":material/{place.icon}:")
+    else:
+        roles = " or ".join(sorted(role.value for role in place.roles))
+        st.caption(plain(f"{label}: someone with the role {roles} can do this on {place.title}."))
+
+
+def empty(message: str, path: str, label: str) -> None:
+    """What to say where there is nothing yet: why, and the one next step."""
+    with st.container(border=True):
+        st.text(message)
+        link(path, label)
+
+
+def require_project(user: User) -> Project:
+    """The open project, or the end of this draw with the way to one."""
+    project = wiring.current_project(user)
+    if project is None:
+        empty("There is no project yet.", "pages/operate/home.py", "Start one on Home")
+        st.stop()
+    return project
+
+
+def stats(figures: dict[str, str]) -> None:
+    """A row of figures by name."""
+    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(plain(name), value, border=True)
+
+
+def interval(hits: int, total: int) -> str:
+    """A share with its 95 % Wilson interval, as "57 of 64 (89 %, 95 % interval 79 to 95 %)"."""
+    if total == 0:
+        return "0 of 0"
+    low, high = (round(bound * 100) for bound in wilson(hits, total))
+    share = round(hits / total * 100)
+    return f"{hits} of {total} ({share} %, 95 % interval {low} to {high} %)"

@@ -1,0 +1,101 @@
+"""What must hold before the server answers: safe settings, one server per data folder, a new key."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable
+from typing import TextIO
+
+import streamlit as st
+
+from storage.errors import Unavailable
+from storage.settings import Settings
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_MEGABYTES = 50
+
+_EXACTLY: dict[str, object] = {
+    "server.enableCORS": True,
+    "server.enableXsrfProtection": True,
+    "server.enableStaticServing": False,
+    "server.enableAgentApi": False,
+    "server.scriptHealthCheckEnabled": False,
+    "server.fileWatcherType": "none",
+    "server.runOnSave": False,
+    "server.baseUrlPath": "",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "viewer",
+    "browser.gatherUsageStats": False,
+    "runner.magicEnabled": False,
+    "logger.enableRich": False,
+    "global.developmentMode": False,
+    "global.e2eTest": False,
+}
+_NOTHING = ("server.corsAllowedOrigins", "server.trustedUserHeaders")
+
+
+def faults(option: Callable[[str], object] = st.get_option) -> list[str]:
+    """Each setting that would open this server to others or put words into a log, as a sentence."""
+    found = [
+        f"Set {name} to {wanted!r}: it is {option(name)!r}."
+        for name, wanted in _EXACTLY.items()
+        if option(name) != wanted
+    ]
+    found += [f"Remove {name}." for name in _NOTHING if option(name)]
+    found += [
+        f"Set {name} to {_MEGABYTES} or less."
+        for name in ("server.maxUploadSize", "server.maxMessageSize")
+        if not 0 < _number(option(name)) <= _MEGABYTES
+    ]
+    if option("server.address") not in _LOOPBACK:
+        found.append("Set server.address to 127.0.0.1: Assay has no sign-in for a network yet.")
+    hosts = option("server.allowedHosts")
+    if not isinstance(hosts, list) or not hosts or not set(hosts) <= _LOOPBACK:
+        found.append('Set server.allowedHosts to ["localhost", "127.0.0.1"].')
+    if str(option("logger.level")).lower() == "debug":
+        found.append("Set logger.level to info: debug writes what people type into the log.")
+    return found
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def refuse_faults() -> None:
+    """Refuse to start on an unsafe setting.
+
+    Raises:
+        Unavailable: names the settings and what to set them to.
+    """
+    if found := faults():
+        raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(found))
+
+
+def hold(config: Settings) -> TextIO:
+    """The lock of one server on one data folder; held until it is closed or the process ends.
+
+    Raises:
+        Unavailable: another server holds it.
+    """
+    config.data.mkdir(parents=True, exist_ok=True)
+    lock = config.database.with_name(config.database.name + ".server.lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Unavailable(
+            f"Another Assay server already runs on {config.data}. "
+            "Use that one, or choose another folder with ASSAY_DATA."
+        ) from error
+    return lock
+
+
+def new_key(config: Settings) -> str:
+    """A fresh start-up key, written for its owner alone to the file `token` in the data folder."""
+    key = secrets.token_urlsafe(32)
+    path = config.data / "token"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key)
+    return key

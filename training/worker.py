@@ -1,0 +1,145 @@
+"""Do the work of one job directory in this process; the one place where any error ends as a result on disk."""
+
+import errno
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+from storage.errors import AssayError, BadInput
+from training import evidence
+from training.evidence import Evidence
+
+OUT_OF_MEMORY = 86
+DISK_FULL = 88
+FAILED = 1
+
+_MODULES = {"train": "training.sft", "evaluate": "training.evaluate", "draft": "training.drafting"}
+_TELLING = (OSError, RuntimeError, ImportError, MemoryError)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def work(directory: Path) -> int:
+    """Run the job; returns the exit status: 0, 1 failed, 86 out of memory, 88 disk full.
+
+    However it ends, `result.json` says so in one sentence, unless the disk cannot even hold that.
+    """
+    _calm()
+    try:
+        with Evidence(directory) as held:
+            return _guarded(directory, held)
+    except AssayError as error:  # another worker holds the lock: the result is its to write
+        sys.stderr.write(f"{error}\n")
+        return FAILED
+
+
+def _guarded(directory: Path, held: Evidence) -> int:
+    try:
+        _run(directory, held)
+    except AssayError as error:
+        return _ended(held, FAILED, str(error))
+    except Exception as error:
+        _log(directory, error)
+        return _ended(held, *_cause(error))
+    return 0
+
+
+def _run(directory: Path, held: Evidence) -> None:
+    spec = evidence.read_json(directory / "spec.json")
+    if spec is None or spec.get("kind") not in _MODULES:
+        raise BadInput(
+            "The job's spec.json is missing or names no known kind of work. Start the job again."
+        )
+    _offline(spec)
+    import_module(_MODULES[spec["kind"]]).main(directory, held)
+
+
+def _offline(spec: dict[str, object]) -> None:
+    """Only a job whose base model is on the hub may ask the hub. Read by libraries when they are imported."""
+    base = spec.get("base")
+    if not (isinstance(base, dict) and base.get("kind") == "hub"):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def _calm() -> None:
+    """Keep the libraries' chatter out of the job's log, which must never hold the text of a row."""
+    settings = {
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TQDM_DISABLE": "1",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _cause(error: Exception) -> tuple[int, str]:
+    """Exit status and sentence for an error that is not a refusal."""
+    causes = list(_chain(error))
+    if any(_is_memory(cause) for cause in causes):
+        return OUT_OF_MEMORY, (
+            "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, and launch again."
+        )
+    if any(_is_full(cause) for cause in causes):
+        return DISK_FULL, "The disk is full. Free some space and launch again."
+    return FAILED, (
+        f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); train.log says where."
+    )
+
+
+def _is_memory(error: BaseException) -> bool:
+    """Whether memory ran out; torch's class is known by name so that it need not be imported."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or allocator
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether the disk was full; safetensors tells it in words only."""
+    known = isinstance(error, OSError) and error.errno in _FULL
+    return known or (type(error).__name__ == "SafetensorError" and "No space left" in str(error))
+
+
+def _ended(held: Evidence, status: int, message: str) -> int:
+    """Write the result; on a disk too full even for that, the exit status has to tell."""
+    try:
+        held.finish("failed", message, {"exit": status})
+    except OSError:
+        return DISK_FULL
+    return status
+
+
+def _log(directory: Path, error: Exception) -> None:
+    """Add where an error arose to the log.
+
+    Messages of other errors than the machine's own are left out: a library may quote the row it failed on.
+    """
+    lines: list[str] = []
+    for cause in _chain(error):
+        lines.extend(traceback.format_tb(cause.__traceback__))
+        said = (
+            str(cause) if isinstance(cause, _TELLING) else "(message left out: it may quote a row)"
+        )
+        lines.append(f"{type(cause).__qualname__}: {said}\n")
+    try:
+        with (directory / "train.log").open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+    except OSError:
+        sys.stderr.writelines(lines)
