@@ -3,7 +3,7 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.parts import profiles, security, server, shell
+from pages.parts import index, profiles, security, server, shell
 
 if __name__ == "__main__":  # a draw: Streamlit executes this file anew for each one
     shell.run()
@@ -12,7 +12,7 @@ else:  # the server imports this module once
         __file__,
         lifespan=server.lifespan,
         middleware=[Middleware(security.Gate, key=server.KEY)],
-        routes=[profiles.ROUTE],
+        routes=[profiles.ROUTE, *index.ROUTES],
         on_script_error=server.on_script_error,
         exception_handlers={Exception: security.broken},
     )

@@ -33,6 +33,11 @@ _PACKAGED = (
     "CreditCard", "Iban", "Ip", "Url", "Date", "Phone", "Crypto", "MedicalLicense", "UsSsn",
     "UsItin", "UsPassport", "UsLicense", "UsBank", "Nhs", "UkNino",
 )  # fmt: skip
+_SHOWN = {
+    "ADDRESS": "LOCATION", "CRYPTO": "ID_NUMBER", "MEDICAL_LICENSE": "ID_NUMBER",
+    "UK_NHS": "ID_NUMBER", "UK_NINO": "ID_NUMBER", "US_BANK_NUMBER": "ID_NUMBER",
+    "US_DRIVER_LICENSE": "ID_NUMBER", "US_ITIN": "ID_NUMBER", "US_PASSPORT": "ID_NUMBER",
+}  # fmt: skip
 _NAMED = {
     "PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
     "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
@@ -52,7 +57,7 @@ _TOWN = r"(?:,?\s+(?-i:\p{Lu})[\p{L}.'-]+(?:\s+(?:of|de|la|the|and|nan))?){0,5}(
 _ADDRESSES = (
     r"\b\d{1,6}[a-z]?,?\s+(?:[\p{L}\d'.-]+\s+){1,4}?(?:street|road|avenue|boulevard|lane|st\."
     r"|ave\b\.?|rd\b\.?|blvd\b\.?|(?-i:St|Dr|Drive|Court|Ct|Place|Square|Terrace|Way|Close)\b)"
-    rf"(?:,?\s+{_UNIT}{_TOWN})?",
+    rf"(?:,?\s+{_UNIT})?(?:,\s+(?-i:\p{{Lu}})[\p{{L}}.'-]+|(?<={_UNIT}){_TOWN})?",
     rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'./-]+,?\s+){{1,6}}?{_UNIT}{_TOWN}",
     rf"\b{_UNIT}{_TOWN}|\bp\.?\s?o\.?\s?box\s\d{{1,6}}\b",
     r"(?<=\b(?:address\s?(?:is|:)|live at|lives at|moved to|sent? to|deliver(?:ed)? to)\s+)"
@@ -136,7 +141,7 @@ class Scanner:
         for start in range(0, len(jobs), _BATCH):
             self._read(jobs[start : start + _BATCH], found)
         return [
-            spans if isinstance(spans, Quarantine) else resolved(text, spans, allow)
+            spans if isinstance(spans, Quarantine) else _shown(resolved(text, spans, allow))
             for text, spans in zip(texts, found, strict=True)
         ]
 
@@ -153,7 +158,7 @@ class Scanner:
             batch = _reader().process_batch(
                 [piece.text for _, piece in jobs], language="en", batch_size=_BATCH
             )
-            for (index, piece), (_, artifacts) in zip(jobs, batch, strict=True):
+            for (index, piece), (_, artifacts, *_) in zip(jobs, batch, strict=True):
                 spans = found[index]
                 if isinstance(spans, list):
                     try:
@@ -179,6 +184,11 @@ class Scanner:
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
     """Scan prompts with one configuration; see `Scanner.scan`."""
     return Scanner(config).scan(texts)
+
+
+def _shown(spans: Sequence[Span]) -> list[Span]:
+    """The same spans by the names that people see: one for all numbers of papers and accounts."""
+    return [Span(s.start, s.end, _SHOWN.get(s.type, s.type), s.score) for s in spans]
 
 
 def _tells(kind: str, words: str) -> bool:
@@ -234,7 +244,7 @@ def _limit_patterns() -> None:
     from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
 
     for module in (pattern_recognizer, iban_recognizer):
-        module.REGEX_TIMEOUT_SECONDS = SECONDS
+        vars(module)["REGEX_TIMEOUT_SECONDS"] = SECONDS
 
 
 @cache
@@ -269,6 +279,7 @@ def _recognizers() -> "tuple[EntityRecognizer, ...]":
         _own("PHONE_NUMBER", 0.2, (_DIALLED,), _DIAL_WORDS),
         _own("PHONE_NUMBER", 0.5, (_GROUPED,)),
         _own("DATE_TIME", 0.6, (_TIMESTAMP,)),
+        _own("US_SSN", 0.5, (r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])",)),
     )
 
 

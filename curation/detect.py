@@ -35,6 +35,8 @@ _BLANK_MARKS = (
 )
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _LEAST_DIGITS = 6
+_MARKS = re.compile(r"(?:[^\w\s]|_){40}((?:[^\w\s]|_)+)")
+"""Long runs of marks: they say nothing, and the model's tokenizer takes quadratic time for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +202,14 @@ def _unescaped(text: str, start: int, end: int) -> Piece:
 
 
 def _readable(piece: Piece) -> Piece:
-    """Full-width and styled characters as plain ones, invisible ones gone, surrogates replaced."""
-    if piece.text.isascii():
+    """Wide and styled characters as plain ones, invisible ones gone, runs of marks shortened."""
+    hidden = {i for run in _MARKS.finditer(piece.text) for i in range(run.start(1), run.end(1))}
+    if not hidden and piece.text.isascii():
         return piece
     chars: list[str] = []
     where: list[int] = []
     for index, char in enumerate(piece.text):
-        plain = _plain(char)
+        plain = "" if index in hidden else _plain(char)
         chars.append(plain)
         where.extend([index] * len(plain))
     return Piece("".join(chars), [piece.starts[i] for i in where], [piece.ends[i] for i in where])

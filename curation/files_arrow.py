@@ -7,12 +7,12 @@ child's memory limit ends the rest. No dataset script is run and nothing is unpi
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from curation import strict_json
 from curation.files import Source, Table, hashed
 from curation.files_rows import Gathering, as_row, short
-from curation.files_zip import unpack
+from curation.files_zip import BROKEN, unpack
 from storage.errors import BadInput
 
 _ROWS_AT_ONCE = 500
@@ -43,7 +43,7 @@ def read_dataset_zip(source: Source, archive: ZipFile) -> Table:
         raise ValueError("reading a zipped dataset needs a folder to unpack into")
     try:
         unpack(source, archive, source.work)
-    except (BadZipFile, OSError, EOFError, NotImplementedError, ValueError, RuntimeError):
+    except BROKEN:
         source.refuse("is a damaged zip or repeats a part; zip the dataset folder again")
     return _read_folder(source, source.work)
 

@@ -123,7 +123,7 @@ class Gathering:
         self.faults.add(line, why)
 
     def note(self, words: str) -> None:
-        """Count something a person should know of; `words` follow the count."""
+        """Count something a person should know of; `words` stand before the count."""
         self.notes[words] = self.notes.get(words, 0) + 1
 
     def table(self, kind: str, sha256: str, notes: tuple[str, ...] = ()) -> Table:
@@ -131,7 +131,7 @@ class Gathering:
         self.faults.check()
         if not self.rows:
             self.source.refuse("holds no rows; it needs a header and at least one row below it")
-        counted = tuple(f"{count:,} {words}" for words, count in self.notes.items())
+        counted = tuple(f"{words}: {count:,}." for words, count in self.notes.items())
         return Table(tuple(self.columns), self.rows, kind, sha256, (*notes, *counted))
 
     def _cell(self, name: str, raw: object) -> Value:
@@ -141,7 +141,7 @@ class Gathering:
             self.columns[name] = None
         self._check(value, name)
         if isinstance(raw, dict | list) and isinstance(value, str):
-            self.note("cells hold lists or objects; they were taken as their JSON text")
+            self.note("Cells with lists or objects, taken as their JSON text")
         return value
 
     def _check(self, value: Value, name: str) -> None:

@@ -51,6 +51,10 @@ def read_text(source: Source) -> Table:
         source.refuse("is empty; choose a file with a header and rows")
     if re.match(r"<(!doctype|html|\?xml)", start, re.IGNORECASE):
         source.refuse("is a web page or XML, not a table; export it as CSV or JSONL")
+    if re.match(r"\{\s*?[\r\n]", start):
+        source.refuse(
+            "spreads a JSON object over several lines; save it as JSONL, one on each line"
+        )
     if re.match(r'\[\s*[\[{"\]]', start):
         source.refuse("is one JSON list; save it as JSONL, with one object on each line")
     with source.path.open(encoding=encoding, newline="") as file:

@@ -3,26 +3,19 @@
 from collections.abc import Iterator
 from datetime import datetime, time
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from curation.files import Source, Table, hashed
 from curation.files_rows import Gathering, as_row
+from curation.files_zip import BROKEN
 
-_FORMULA_NOTE = "formulas were not calculated; the text of each was taken"
+_FORMULA_NOTE = "Formulas, not calculated but taken as text"
 _BLANK_RUN = 10_000
 """Blank rows after which nothing more is expected."""
 
 # openpyxl meets broken XML with whatever Python raises there; defusedxml refuses entities with a
 # ValueError.
-_BROKEN_XML = (
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    OSError,
-    ArithmeticError,
-)
+_BROKEN = (*BROKEN, ArithmeticError, AttributeError, LookupError, SyntaxError, TypeError)
 
 
 def read_xlsx(source: Source, archive: ZipFile) -> Table:
@@ -35,7 +28,7 @@ def read_xlsx(source: Source, archive: ZipFile) -> Table:
         with source.path.open("rb") as file:
             book = openpyxl.load_workbook(file, read_only=True, data_only=False, keep_links=False)
             return _read(source, book)
-    except (BadZipFile, InvalidFileException, EOFError, SyntaxError, *_BROKEN_XML):
+    except (InvalidFileException, *_BROKEN):
         source.refuse("is a damaged Excel workbook; open it in Excel and save it again as .xlsx")
 
 
@@ -55,7 +48,7 @@ def _read(source: Source, book: Any) -> Table:  # noqa: ANN401 - openpyxl is not
         else:
             gathering.add(line, as_row(names, texts + [""] * (len(names) - len(texts))))
     others = len(sheets) - 1
-    notes = (f"Only the first sheet was read; {others} more were left.",) if others else ()
+    notes = (f"Sheets left out, as only the first is read: {others}.",) if others else ()
     return gathering.table("XLSX", hashed(source), notes)
 
 

@@ -1,20 +1,40 @@
 """Open a zip only when what it says it unpacks to is within the caps; nothing nested is opened."""
 
+import lzma
 import shutil
+import struct
+import zlib
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from curation.files import Source
+
+BROKEN = (
+    BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
+)
+"""What `zipfile` raises on damaged archives and parts."""
 
 _SMALL = 1_000_000
 """Bytes below which a high ratio does no harm."""
 
 
 def opened(source: Source) -> ZipFile:
-    """The zip, its declared sizes checked. `zipfile` never unpacks more than is declared."""
+    """The zip, its declared sizes checked.
+
+    A part that declares less than it holds fails its checksum; up to a gigabyte may be unpacked
+    before that shows, which the child's memory limit bounds.
+    """
     try:
         archive = ZipFile(source.path)
-    except (BadZipFile, NotImplementedError, UnicodeDecodeError, OSError, ValueError):
+    except BROKEN:
         source.refuse("is a damaged or cut-off zip; export it again")
     limits, members = source.limits, archive.infolist()
     if len(members) > limits.zip_members:

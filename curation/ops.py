@@ -103,15 +103,9 @@ def ballot_ops(value: object) -> list[BallotOp]:
     return [op for entry in _entries(value) if (op := _ballot_op(entry)) is not None]
 
 
-def submission(value: object) -> Submission | None:
-    """Read what the editor submits; None where nothing (well formed) is asked."""
-    if not isinstance(value, Mapping):
-        return None
-    op = _identity(value.get("op"))
-    prompt, response = _text(value.get("prompt")), _text(value.get("response"))
-    if op is None or prompt is None or response is None:
-        return None
-    return Submission(op, prompt, response, _text(value.get("topic"), LONGEST_REASON))
+def submissions(value: object) -> list[Submission]:
+    """Read the pairs that the editor asks to save; entries not well formed are left out."""
+    return [pair for entry in _entries(value) if (pair := _submission(entry)) is not None]
 
 
 def scratch(value: object) -> Scratch | None:
@@ -119,10 +113,10 @@ def scratch(value: object) -> Scratch | None:
     if not isinstance(value, Mapping):
         return None
     prompt, response = _text(value.get("prompt")), _text(value.get("response"))
-    at = _number(value.get("at"))
+    at = number(value.get("at"))
     if prompt is None or response is None or at is None:
         return None
-    return Scratch(prompt, response, _text(value.get("topic"), LONGEST_REASON), at)
+    return Scratch(prompt, response, _text(value.get("topic"), LONGEST_REASON) or None, at)
 
 
 def held(value: object) -> list[int]:
@@ -130,7 +124,7 @@ def held(value: object) -> list[int]:
     have = value.get("have") if isinstance(value, Mapping) else None
     if not isinstance(have, list):
         return []
-    return [number for entry in have[:MOST_OPS] if (number := _number(entry)) is not None]
+    return [row for entry in have[:MOST_OPS] if (row := number(entry)) is not None]
 
 
 def held_items(value: object) -> list[str]:
@@ -149,8 +143,8 @@ def _entries(value: object) -> list[Mapping[str, object]]:
 
 
 def _op(entry: Mapping[str, object]) -> Op | None:
-    op, row = _identity(entry.get("op")), _number(entry.get("row"))
-    version, fence = _number(entry.get("version")), _number(entry.get("fence"))
+    op, row = _identity(entry.get("op")), number(entry.get("row"))
+    version, fence = number(entry.get("version")), number(entry.get("fence"))
     action = _member(Action, entry.get("action"))
     target = _identity(entry.get("target"))
     if op is None or row is None or version is None or fence is None or action not in ACTIONS:
@@ -168,6 +162,14 @@ def _op(entry: Mapping[str, object]) -> Op | None:
         reason=_text(entry.get("reason"), LONGEST_REASON),
         target=target,
     )
+
+
+def _submission(entry: Mapping[str, object]) -> Submission | None:
+    op = _identity(entry.get("op"))
+    prompt, response = _text(entry.get("prompt")), _text(entry.get("response"))
+    if op is None or prompt is None or response is None:
+        return None
+    return Submission(op, prompt, response, _text(entry.get("topic"), LONGEST_REASON) or None)
 
 
 def _edits_fit(entry: Mapping[str, object]) -> bool:
@@ -196,8 +198,8 @@ def _identity(value: object) -> str | None:
         return None
 
 
-def _number(value: object) -> int | None:
-    """A whole number from 0; JSON carries 3 as 3.0 at times."""
+def number(value: object) -> int | None:
+    """A whole number from 0, or None; JSON carries 3 as 3.0 at times."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not 0 <= value <= LARGEST_NUMBER or value != int(value):

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 # Blank by design though Unicode files them under letters, marks or symbols.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+# Python calls these printable, so they are looked for by themselves.
+_PRINTABLE_UNSEEN = re.compile(
+    f"[{''.join(sorted(_BLANK))}\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
 _EMOJI_STYLE = "\ufe0e\ufe0f"
 _JOINER = "\u200d"
 _HIDDEN_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -37,7 +41,7 @@ class Hidden:
 
 def hidden(text: str) -> tuple[Hidden, ...]:
     """Every invisible character of `text`, in order."""
-    if text.isascii() and text.isprintable():
+    if _plain(text):
         return ()
     return tuple(
         Hidden(i, f"U+{ord(c):04X}", unicodedata.name(c, "").lower())
@@ -48,7 +52,7 @@ def hidden(text: str) -> tuple[Hidden, ...]:
 
 def reveal(text: str) -> str:
     """`text` with each invisible character written as ⟦U+200B⟧. For display only, never stored."""
-    if text.isascii() and text.isprintable():
+    if _plain(text):
         return text
     return "".join(f"⟦U+{ord(c):04X}⟧" if _unseen(text, i, c) else c for i, c in enumerate(text))
 
@@ -71,6 +75,12 @@ def has_markup(text: str) -> tuple[str, ...]:
     if _LINK.search(text):
         found.append("a link to elsewhere")
     return tuple(found)
+
+
+def _plain(text: str) -> bool:
+    """Quickly, whether nothing here can be invisible; False where a closer look is needed."""
+    shown = text.replace("\n", "").replace("\t", "")
+    return shown.isprintable() and (shown.isascii() or not _PRINTABLE_UNSEEN.search(shown))
 
 
 def _unseen(text: str, i: int, c: str) -> bool:

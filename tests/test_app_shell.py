@@ -6,9 +6,8 @@ from sqlalchemy import Engine
 from pages.parts import shell
 from pages.parts.plain import plain
 from storage.types import Role
-from tests.ui import OpenPage, engine, join, open_page
+from tests.ui import OpenPage, join
 
-__all__ = ["engine", "open_page"]
 
 
 def test_an_empty_install_asks_for_the_first_profile(open_page: OpenPage) -> None:

@@ -108,7 +108,7 @@ def test_jsonl_flat_and_chat(tmp_path: Path) -> None:
         files.Row(1, {"prompt": "a", "response": '{"team": "cards"}', "id": "7", "topic": ""}),
         files.Row(3, {"messages": CHAT}),
     ]
-    assert table.notes == ("1 cells hold lists or objects; they were taken as their JSON text",)
+    assert table.notes == ("Cells with lists or objects, taken as their JSON text: 1.",)
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_xlsx_takes_the_first_sheet_and_calculates_nothing(tmp_path: Path) -> No
         files.Row(4, {"prompt": "last", "response": "", "n": ""}),
     ]
     assert table.notes == (
-        "Only the first sheet was read; 1 more were left.",
-        "1 formulas were not calculated; the text of each was taken",
+        "Sheets left out, as only the first is read: 1.",
+        "Formulas, not calculated but taken as text: 1.",
     )
 
 

@@ -122,6 +122,11 @@ TEXTS: list[tuple[str, bytes, str]] = [
         "rows.csv is one JSON list; save it as JSONL, with one object on each line.",
     ),
     (
+        "JSON on many lines",
+        b'{\n  "prompt": "a"\n}\n',
+        "rows.csv spreads a JSON object over several lines; save it as JSONL, one on each line.",
+    ),
+    (
         "gzip",
         gzip.compress(HEAD + b"a,b\n"),
         "rows.csv is compressed with gzip; unpack it and import what is inside.",

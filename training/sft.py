@@ -32,7 +32,7 @@ from transformers import (
 from trl import SFTConfig, SFTTrainer
 
 from storage.errors import AssayError, BadInput, RuleBroken
-from training import base_models, evidence, render
+from training import base_models, batches, evidence, render
 from training.evidence import Evidence
 from training.settings import Lora
 
@@ -354,6 +354,9 @@ def build_trainer(
         eval_dataset=validation if len(validation) else None,
         processing_class=tokenizer,
         peft_config=adapter,
+        data_collator=batches.Together(
+            tokenizer.pad_token_id, joins=batches.can_join(model.config)
+        ),
     )
     _quiet(trainer)
     trainer.add_callback(watch)

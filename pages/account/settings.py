@@ -7,8 +7,10 @@ from pages.parts.identity import require_user
 
 user = require_user()
 shell.header("Settings", "Your profile in this browser.")
-shell.stats({"Name": user.name, "Roles": ", ".join(sorted(user.roles))})
-st.text("An admin changes roles on the People page; it counts from your next click.")
+with st.container(border=True):
+    st.text(user.name)
+    shell.note("Roles: " + ", ".join(sorted(user.roles)))
+shell.note("An admin changes roles on the People page; a change counts from your next click.")
 shell.link("pages/account/sign_in.py", "Switch to another profile")
 if st.button("Sign out", key="sign-out"):
     profiles.choices([], go=0)

@@ -48,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
     chosen = parser.parse_args(arguments)
     os.chdir(ROOT)
+    os.umask(0o077)  # what people write is for the owner of the data folder alone
     try:
         prepare(settings.current(), chosen.port)
     except AssayError as error:

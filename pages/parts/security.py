@@ -6,6 +6,7 @@ hostile program that already runs here.
 """
 
 import hmac
+from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,9 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from storage import settings
 
+ROOT_SCRIPT = "window.__streamlit = {BACKEND_BASE_URL: location.origin + '/'};"
+"""The one inline script that may run; see `index`."""
+_HASH = b64encode(sha256(ROOT_SCRIPT.encode()).digest()).decode()
+
 POLICY = (
     "default-src 'self'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval' 'wasm-unsafe-eval' blob:; "
+    f"script-src 'self' 'sha256-{_HASH}' 'wasm-unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"

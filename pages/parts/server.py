@@ -11,13 +11,14 @@ import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import streamlit as st
 
 from pages.parts import startup, wiring
 from pages.parts.security import Key
 from storage import migrate, settings
+from storage.errors import AssayError
 from storage.settings import ROOT
 
 log = logging.getLogger("assay")
@@ -28,19 +29,11 @@ KEY = Key()
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Start and stop what lives beside the pages.
-
-    Raises:
-        Unavailable: the settings are unsafe, the folder is in use, or the database is not ready.
-    """
+    """Start and stop what lives beside the pages; ends the process where it must not start."""
     from training import jobs  # here, because a page should not wait for it
 
-    config = settings.current()
     quieten()
-    startup.refuse_faults()
-    with closing(startup.hold(config)):
-        migrate.check(wiring.engine())
-        KEY.value = startup.new_key(config)
+    with closing(_begin()):
         stop = threading.Event()
         reconciler = threading.Thread(
             target=jobs.reconcile_forever, args=(wiring.engine(), stop), name="jobs", daemon=True
@@ -51,6 +44,22 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
         stop.set()
         reconciler.join(timeout=5)
         KEY.value = ""
+
+
+def _begin() -> TextIO:
+    """Check everything, make the key, and give back the lock that the server holds."""
+    config = settings.current()
+    try:
+        startup.refuse_faults()
+        lock = startup.hold(config)
+        migrate.check(wiring.engine())
+    except AssayError as error:
+        # Raised further, the web server would bury the one sentence under its own traceback.
+        sys.stderr.write(f"Assay did not start. {error}\n")
+        sys.stderr.flush()
+        os._exit(2)
+    KEY.value = startup.new_key(config)
+    return lock
 
 
 def _announce(stop: threading.Event) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from curation.statistics import wilson
-from pages.parts import identity, wiring
+from pages.parts import identity, theme, wiring
 from pages.parts.plain import plain
 from storage import projects
 from storage.settings import ROOT
@@ -67,7 +67,7 @@ def open_to(user: User | None) -> list[Place]:
 
 def run() -> None:
     """Draw one page inside the frame. `st.navigation` is always called: it closes other routes."""
-    st.set_page_config(page_title="Assay", page_icon=":material/balance:", layout="wide")
+    st.set_page_config(page_title="Assay", page_icon=theme.ICON, layout="wide")
     user = identity.current()
     sections: dict[str, list[st.Page]] = {}
     for place in open_to(user):
@@ -84,7 +84,7 @@ def _sidebar(user: User) -> None:
     with st.sidebar:
         _project_choice(user)
         st.text(user.name)
-        st.caption(", ".join(sorted(role.value for role in user.roles)))
+        note(", ".join(sorted(role.value for role in user.roles)))
         st.page_link(SIGN_IN.path, label="Switch profile", icon=":material/switch_account:")
 
 
@@ -109,7 +109,12 @@ def header(title: str, subtitle: str = "") -> None:
     """The heading of a page, and in one line what it is for."""
     st.title(plain(title), anchor=False)
     if subtitle:
-        st.caption(plain(subtitle))
+        note(subtitle)
+
+
+def note(words: str) -> None:
+    """A quiet line. Streamlit's own caption is too pale to read on a projector."""
+    st.caption(f":gray[{plain(words)}]")
 
 
 def link(path: str, label: str) -> None:
@@ -120,7 +125,7 @@ def link(path: str, label: str) -> None:
         st.page_link(path, label=label, icon=f":material/{place.icon}:")
     else:
         roles = " or ".join(sorted(role.value for role in place.roles))
-        st.caption(plain(f"{label}: someone with the role {roles} can do this on {place.title}."))
+        note(f"{label}: someone with the role {roles} can do this on {place.title}.")
 
 
 def empty(message: str, path: str, label: str) -> None:
@@ -142,7 +147,7 @@ def require_project(user: User) -> Project:
 def stats(figures: dict[str, str]) -> None:
     """A row of figures by name."""
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(plain(name), value, border=True)
+        column.metric(plain(name), plain(value), border=True)
 
 
 def interval(hits: int, total: int) -> str:

@@ -1,5 +1,10 @@
 """One look for all components: names for Streamlit's theme colours, and the common controls."""
 
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32"
+ rx="7" fill="#0f766e"/><path d="M9 23 16 8l7 15M11.6 18h8.8" fill="none" stroke="#fff"
+ stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>"""
+"""The picture in the browser's tab: drawn here, because Streamlit's own icons come from a font host."""
+
 COMPONENT_CSS = """
 :host, .assay {
   --assay-ink: var(--st-text-color);
@@ -31,7 +36,7 @@ button:focus-visible, textarea:focus-visible, input:focus-visible, [tabindex]:fo
 }
 button:disabled { opacity: .5; cursor: not-allowed; }
 button.primary {
-  color: var(--assay-paper); background: var(--assay-accent); border-color: var(--assay-accent);
+  color: #fff; background: var(--assay-accent); border-color: var(--assay-accent);
 }
 textarea, input[type=text] {
   font: inherit; width: 100%; color: var(--assay-ink); background: var(--assay-paper);

@@ -114,6 +114,12 @@ const onControl = event => {
   return !!target && /^(BUTTON|A|SUMMARY)$/.test(target.tagName || '') || !!target?.getAttribute?.('role')?.match(/button|tab|option|menuitem|link|switch|checkbox|radio/);
 };
 
+/** The letter or digit that was meant, whatever the keyboard layout writes. */
+function meant(event) {
+  if (/^[\x20-\x7e]$/.test(event.key) && !/^(Digit|Numpad)\d$/.test(event.code)) return event.key.toLowerCase();
+  return event.code?.match(/^(?:Digit|Numpad)(\d)$/)?.[1] || event.code?.match(/^Key([A-Z])$/)?.[1].toLowerCase() || event.key;
+}
+
 /** Gives the component the height that is left in the window below its top. */
 function fit(root) {
   const top = root.getBoundingClientRect().top + (root.closest('[data-testid="stMain"]')?.scrollTop || 0);
@@ -122,7 +128,7 @@ function fit(root) {
   root.style.setProperty('--room', `${Math.max(384, window.innerHeight - offset - 20)}px`);
 }
 
-/** Plain guidelines text as paragraphs, bullets and headings, every word through textContent. */
+/** Plain guidelines text as paragraphs, bullets and headings; every word through textContent. */
 function prose(node, text) {
   if (node.__text === text) return;
   node.__text = text; node.replaceChildren();

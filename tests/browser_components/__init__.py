@@ -1,0 +1,1 @@
+"""The three components alone in a real Chromium, on a small server of their own."""

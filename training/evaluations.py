@@ -1,0 +1,157 @@
+"""Evaluations: frozen answers of base and tuned to the held-out rows of a version, scored."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import versions
+from storage import events
+from storage.errors import NotFound, RuleBroken
+from storage.settings import Settings
+from storage.tables import AdapterRow, EvaluationRow, OutputRow
+from storage.types import Arm, Evaluation, Job, Output, Split, User
+from training import evidence, runs
+
+
+def _evaluation(row: EvaluationRow) -> Evaluation:
+    return Evaluation(
+        id=row.id,
+        project_id=row.project_id,
+        version_id=row.version_id,
+        job_id=row.job_id,
+        adapter_id=row.adapter_id,
+        summary=row.summary,
+        created_at=row.created_at,
+    )
+
+
+def listing(session: Session, project_id: int) -> list[Evaluation]:
+    """The evaluations of a project, newest first."""
+    query = (
+        select(EvaluationRow)
+        .where(EvaluationRow.project_id == project_id)
+        .order_by(EvaluationRow.id.desc())
+    )
+    return [_evaluation(row) for row in session.scalars(query)]
+
+
+def get(session: Session, evaluation_id: int) -> Evaluation:
+    """One evaluation.
+
+    Raises:
+        NotFound: there is no such evaluation.
+    """
+    row = session.get(EvaluationRow, evaluation_id)
+    if row is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.")
+    return _evaluation(row)
+
+
+def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
+    """The frozen answers by held-out pair and arm."""
+    found: dict[int, dict[Arm, Output]] = {}
+    query = select(OutputRow).where(OutputRow.evaluation_id == evaluation_id)
+    for row in session.scalars(query.order_by(OutputRow.pair_id)):
+        found.setdefault(row.pair_id, {})[row.arm] = Output(
+            pair_id=row.pair_id,
+            arm=row.arm,
+            text=row.text,
+            valid=row.valid,
+            correct=row.correct,
+            sha256=row.sha256,
+        )
+    return found
+
+
+def request(
+    session: Session, version_id: int, base: Mapping[str, Any], adapter_id: int | None
+) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of an evaluation.
+
+    Raises:
+        RuleBroken: the version has no test rows, or the adapter was tuned on another base.
+    """
+    version = versions.verify(session, version_id)
+    if not version.counts[Split.TEST]:
+        raise RuleBroken(f"Version {version.number} holds no test rows out. Freeze a new one.")
+    if adapter_id is None:
+        return version.project_id, {"version_id": version_id, "base": dict(base), "adapter": None}
+    adapter = session.get(AdapterRow, adapter_id)
+    if adapter is None or adapter.project_id != version.project_id:
+        raise NotFound(f"There is no adapter {adapter_id} in this project.")
+    spec = {
+        "version_id": version_id,
+        "base": adapter.card["base"],
+        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+    }
+    return version.project_id, spec
+
+
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+    """Write the held-out rows of the verified version."""
+    version = versions.verify(session, job.spec["version_id"])
+    frozen = versions.rows(session, version.id, Split.TEST)
+    evidence.write_bytes(directory / "rows.jsonl", runs.rows_jsonl(frozen))
+    adapter = job.spec["adapter"]
+    return {
+        "rows": "rows.jsonl",
+        "system_message": version.manifest["system_message"],
+        "output_schema": version.manifest["output_schema"],
+        "label_field": version.manifest["label_field"],
+        "base": job.spec["base"],
+        "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
+        "adapter_sha256": adapter["sha256"] if adapter else None,
+        "version_sha256": version.sha256,
+        "data_dir": str(settings.data),
+    }
+
+
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
+    """Freeze the answers."""
+    adapter = job.spec["adapter"]
+    lines = [
+        json.loads(line)
+        for line in (directory / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    row = EvaluationRow(
+        project_id=job.project_id,
+        version_id=job.spec["version_id"],
+        job_id=job.id,
+        adapter_id=adapter["id"] if adapter else None,
+        summary=summary(lines, result),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        OutputRow(
+            evaluation_id=row.id, pair_id=line["pair_id"], arm=Arm(line["arm"]),
+            text=line["text"], valid=line["valid"], correct=line["correct"],
+            sha256=line["sha256"],
+        )
+        for line in lines
+    )  # fmt: skip
+    session.flush()
+    events.record(
+        session, actor, "evaluate", "evaluation", row.id, project_id=job.project_id,
+        version=row.version_id, adapter=row.adapter_id, rows=row.summary["n"],
+    )  # fmt: skip
+
+
+def summary(lines: list[dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made."""
+    counted: dict[str, Any] = {"n": len({line["pair_id"] for line in lines})}
+    for arm in Arm:
+        mine = [line for line in lines if line["arm"] == arm.value]
+        if mine:
+            counted[arm.value] = {
+                "correct": sum(line["correct"] for line in mine),
+                "valid": sum(line["valid"] for line in mine),
+            }
+    counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
+    return counted

@@ -1,0 +1,373 @@
+"""Jobs: long work in processes of their own, whose state is decided from evidence on disk.
+
+A job is a row first, then a directory, then a detached process. Killing the server at any point
+leaves a state that the next `tick` makes true: a result on disk ends the job, a held lock means it
+runs, neither means it is lost.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from storage import events, people
+from storage.access import allowed
+from storage.engine import reading, writing
+from storage.errors import AssayError, NotFound, RuleBroken
+from storage.settings import ROOT, Settings
+from storage.tables import JobRow
+from storage.types import Job, JobKind, JobState, Role, User
+from training import drafts, evaluations, evidence, runs, scanning
+
+START_SECONDS = 60.0
+"""A process that has not reported by then never started."""
+CANCEL_SECONDS = 20.0
+"""A worker has so long to stop at a step boundary before it is terminated."""
+TERM_SECONDS = 10.0
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES",
+                "LD_LIBRARY_PATH", "HF_HOME", "OMP_NUM_THREADS")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    prepare: Callable[[Session, Job, Path, Settings], dict[str, Any]]
+    """Writes the input files and returns the spec."""
+    ingest: Callable[[Session, User, Job, Path, Mapping[str, Any]], None]
+    """Takes what a finished job wrote into the database."""
+
+
+_KINDS = {
+    JobKind.SCAN: _Kind(scanning.prepare, scanning.ingest),
+    JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
+    JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
+    JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+}
+
+
+def job(row: JobRow) -> Job:
+    """The value of a row."""
+    return Job(
+        id=row.id,
+        project_id=row.project_id,
+        kind=row.kind,
+        state=row.state,
+        requested_by=row.requested_by,
+        spec=row.spec,
+        result=row.result,
+        message=row.message,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+def get(session: Session, job_id: str) -> Job:
+    """One job.
+
+    Raises:
+        NotFound: there is no such job.
+    """
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job(row)
+
+
+def listing(session: Session, project_id: int, kind: JobKind | None = None) -> list[Job]:
+    """The jobs of a project, newest first."""
+    query = select(JobRow).where(JobRow.project_id == project_id).order_by(JobRow.created_at.desc())
+    if kind is not None:
+        query = query.where(JobRow.kind == kind)
+    return [job(row) for row in session.scalars(query)]
+
+
+def queue(
+    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
+) -> Job:
+    """Queue a job, for verbs that have checked their own rules and roles.
+
+    Raises:
+        RuleBroken: the same kind of work is going on in this project, or another run trains.
+    """
+    for going in listing(session, project_id, kind):
+        if not going.state.final:
+            raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
+    row = JobRow(
+        id=str(uuid.uuid4()),
+        project_id=project_id,
+        kind=kind,
+        state=JobState.QUEUED,
+        requested_by=actor.id,
+        spec=dict(spec),
+    )
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise RuleBroken("Another run is training on this machine. Wait for it to end.") from error
+    events.record(session, actor, "queue", "job", row.id, project_id=project_id, kind=kind.value)
+    return job(row)
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def scan(session: Session, actor: User, project_id: int) -> Job:
+    """Ask for a personal-data scan of the rows whose text has none."""
+    return queue(session, actor, project_id, JobKind.SCAN, scanning.request(session, project_id))
+
+
+@allowed(Role.EXPERT, Role.LEAD)
+def draft(session: Session, actor: User, project_id: int, wish: drafts.Wish) -> Job:
+    """Ask a model for drafts; they wait for people."""
+    spec = drafts.request(session, project_id, wish)
+    return queue(session, actor, project_id, JobKind.DRAFT, spec)
+
+
+@allowed(Role.LEAD)
+def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Launch a training run, once the gate lets it.
+
+    Raises:
+        RuleBroken: a readiness line blocks, or another run is training.
+    """
+    project_id, spec = runs.request(session, wish)
+    return queue(session, actor, project_id, JobKind.TRAIN, spec)
+
+
+@allowed(Role.LEAD, Role.REVIEWER)
+def evaluate(
+    session: Session, actor: User, version_id: int, base: Mapping[str, Any], adapter_id: int | None
+) -> Job:
+    """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
+    project_id, spec = evaluations.request(session, version_id, base, adapter_id)
+    return queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def cancel(session: Session, actor: User, job_id: str, settings: Settings) -> None:
+    """Ask a job to stop at its next step; `tick` sees to it that it does.
+
+    Raises:
+        RuleBroken: the job has ended, or is a run and the person no lead.
+    """
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    if row.state.final:
+        raise RuleBroken(f"This job is already {row.state}.")
+    if row.kind is JobKind.TRAIN and Role.LEAD not in people.get(session, actor.id).roles:
+        raise RuleBroken("Only a lead can cancel a training run.")
+    directory = folder(settings, job_id)
+    directory.mkdir(parents=True, exist_ok=True)
+    evidence.request_cancel(directory)
+    events.record(session, actor, "cancel", "job", job_id, project_id=row.project_id)
+
+
+def folder(settings: Settings, job_id: str) -> Path:
+    """The directory of a job."""
+    return settings.jobs / job_id
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[bool]:
+    """Whether this process is the only one deciding states now."""
+    settings.jobs.mkdir(parents=True, exist_ok=True)
+    with (settings.jobs / ".tick.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
+    """Make every job's state true: end what ended, then start what waits.
+
+    `wait=False` only looks and starts; it never waits for a process to stop.
+    """
+    with _alone(settings) as alone:
+        if not alone:
+            return
+        with reading(engine) as session:
+            query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+            open_jobs = [job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+        for one in open_jobs:
+            if one.state is JobState.RUNNING:
+                _observe(engine, settings, one, wait)
+        _start_next(engine, settings)
+
+
+def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
+    directory = folder(settings, one.id)
+    if wait and evidence.cancel_requested(directory) and evidence.alive(directory):
+        _stop(directory, one.id)
+    if evidence.alive(directory):
+        return
+    result = evidence.read_result(directory)
+    if result is not None:
+        _end(engine, settings, one, result)
+    elif evidence.cancel_requested(directory):
+        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled."})
+    elif (directory / "launch.json").exists():
+        message = "The process ended without a result: it was killed, or the machine restarted."
+        _end(engine, settings, one, {"state": "lost", "message": message})
+    elif _age(directory / "spec.json") > START_SECONDS:
+        message = "The process never started. See train.log in the job's folder."
+        _end(engine, settings, one, {"state": "failed", "message": message})
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return START_SECONDS + 1
+
+
+def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
+    """Take in what a job wrote and set its final state, in one transaction."""
+    try:
+        with writing(engine) as session:
+            _finish(session, settings, one, result)
+    except AssayError as error:
+        with writing(engine) as session:
+            refusal = {"state": "failed", "message": str(error)}
+            _finish(session, settings, one, refusal)
+
+
+def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
+    row = session.get(JobRow, one.id)
+    if row is None or row.state.final:
+        return
+    actor = people.get(session, one.requested_by)
+    state = JobState(result["state"])
+    if state is JobState.FINISHED:
+        _KINDS[one.kind].ingest(session, actor, one, folder(settings, one.id), result)
+    row.state, row.message = state, result.get("message")
+    row.result, row.ended_at = dict(result), datetime.now(UTC)
+    session.flush()
+    events.record(
+        session, actor, f"job_{state}", "job", one.id, project_id=one.project_id,
+        kind=one.kind.value,
+    )  # fmt: skip
+
+
+def _start_next(engine: Engine, settings: Settings) -> None:
+    """Start the oldest waiting job unless one runs: memory has one owner at a time."""
+    with reading(engine) as session:
+        running = session.scalar(select(JobRow.id).where(JobRow.state == JobState.RUNNING).limit(1))
+        row = session.scalar(
+            select(JobRow)
+            .where(JobRow.state == JobState.QUEUED)
+            .order_by(JobRow.created_at)
+            .limit(1)
+        )
+        waiting = None if row is None or running is not None else job(row)
+    if waiting is None:
+        return
+    try:
+        _start(engine, settings, waiting)
+    except (AssayError, OSError) as error:
+        message = str(error) if isinstance(error, AssayError) else f"It could not start: {error}."
+        _end(engine, settings, waiting, {"state": "failed", "message": message})
+
+
+def _start(engine: Engine, settings: Settings, one: Job) -> None:
+    directory = folder(settings, one.id)
+    directory.mkdir(parents=True, exist_ok=True)
+    if evidence.cancel_requested(directory):
+        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled before it began."})
+        return
+    with reading(engine) as session:
+        spec = _KINDS[one.kind].prepare(session, one, directory, settings)
+    evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **spec})
+    with writing(engine) as session:
+        row = session.get(JobRow, one.id)
+        if row is not None:
+            row.state = JobState.RUNNING
+    _spawn(directory, one)
+
+
+def _spawn(directory: Path, one: Job) -> None:
+    """Start the worker detached: its own session, a file as output, a small environment."""
+    keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    for name in one.spec.get("environment", ()):
+        keep |= {name: os.environ[name]} if name in os.environ else {}
+    with (directory / "train.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "training", "work", str(directory)],
+            cwd=ROOT,
+            env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+        )
+    # The exit status is collected so that no zombie looks alive; the state comes from the files.
+    threading.Thread(target=child.wait, name=f"reap-{one.id[:8]}", daemon=True).start()
+
+
+def _stop(directory: Path, token: str) -> None:
+    """See a cancelled worker out: wait for its step, terminate its group, kill what is left."""
+    if _gone(directory, CANCEL_SECONDS - _age(directory / "cancel.requested")):
+        return
+    launched = evidence.read_json(directory / "launch.json")
+    for strength in (signal.SIGTERM, signal.SIGKILL):
+        if launched is not None and evidence.alive(directory):
+            with suppress(ProcessLookupError):
+                os.killpg(int(launched["pid"]), strength)
+        if _gone(directory, TERM_SECONDS):
+            break
+    sweep(token)
+
+
+def _gone(directory: Path, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while evidence.alive(directory):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def sweep(token: str) -> int:
+    """Kill every process that carries a job's token; returns how many there were."""
+    killed = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(evidence.RUN_TOKEN) == token:
+                process.kill()
+                killed += 1
+    return killed
+
+
+def reconcile_forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
+    """Keep the states true while the server runs."""
+    while not stop.wait(1.0):
+        tick(engine, settings)
+
+
+def finish_all(engine: Engine, settings: Settings, job_id: str) -> Iterator[Job]:
+    """For commands: yield the job every half second until it has ended."""
+    while True:
+        tick(engine, settings, wait=False)
+        with reading(engine) as session:
+            one = get(session, job_id)
+        yield one
+        if one.state.final:
+            return
+        time.sleep(0.5)
