@@ -12,7 +12,7 @@ else:  # the server imports this module once
         __file__,
         lifespan=server.lifespan,
         middleware=[Middleware(security.Gate, key=server.KEY)],
-        routes=[profiles.ROUTE, *index.ROUTES],
+        routes=[profiles.ROUTE, *index.routes(shell.addresses())],
         on_script_error=server.on_script_error,
         exception_handlers={Exception: security.broken},
     )

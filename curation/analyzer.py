@@ -83,7 +83,8 @@ _DESK_WORDS = frozenset(
         "cards", "contactless", "cvc", "cvv", "dollar", "dollars", "eu", "eur", "euro", "euros",
         "express", "fx", "gbp", "google", "iban", "id", "kyc", "maestro", "mastercard", "pay",
         "paypal", "pin", "refund", "sepa", "sms", "ssn", "swift", "top", "topup", "transfer",
-        "u.k", "u.s", "uk", "up", "us", "usa", "usd", "visa", "withdrawal",
+        "json", "miss", "mr", "mrs", "ms", "u.k", "u.s", "uk", "up", "us", "usa", "usd", "visa",
+        "withdrawal",
     )
 )  # fmt: skip
 """Words of a support desk that the model takes for names; a finding of only such words is none."""

@@ -158,7 +158,7 @@ def limits() -> list[str]:
         "It reads English. Names in other languages, in lower case or misspelled are often missed.",
         "It misses personal data that only context gives away: a job, a rare event, a description.",
         "Relative dates, weekdays, times, ages and years that stand alone are not reported.",
-        "Companies and nationalities are reported only where the project switches them on.",
+        "Nationalities, religions and political groups are not reported.",
         "Card numbers and IBANs are reported only where their check digits are right.",
         "Account and document numbers need a word such as account or passport close before them.",
         "Street addresses are found by English street words; other addresses only in part.",
@@ -265,7 +265,7 @@ def _outside(span: Span, taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 def _trimmed(text: str, span: Span) -> Span | None:
     """The span without blanks and stray marks at its ends; None where little is left."""
-    marks = _BLANK_MARKS if span.type in NAMES else ".,;: \t\n\r"
+    marks = _BLANK_MARKS if span.type in NAMES else ".,;:\"'<> \t\n\r"
     start, end = span.start, span.end
     while start < end and text[start] in marks:
         start += 1

@@ -98,7 +98,7 @@ def pairs(rows: Sequence[tuple[int, str]], threshold: float = THRESHOLD) -> list
 
 
 def nearest(text: str, rows: Iterable[tuple[int, str]]) -> Near | None:
-    """The row most like a text that is no row yet (`a` is 0), first of equals; None without rows."""
+    """The row most like a text that is no row yet (its `a` is 0), the first of equals."""
     wanted = _Row(normalised(text))
     scored = [(_alike(wanted, _Row(normalised(other))), -row_id) for row_id, other in rows]
     if not scored:
@@ -125,9 +125,9 @@ def groups(near: Iterable[Near]) -> list[list[int]]:
     return sorted(members.values())
 
 
-def best_of(group: Sequence[T], rank: Callable[[T], object]) -> T:
+def best_of(group: Sequence[T], rank: Callable[[T], tuple[int, ...]]) -> T:
     """The row to keep: the highest rank, the first of equals."""
-    return max(group, key=rank)  # type: ignore[type-var]
+    return max(group, key=rank)
 
 
 def contradictions(

@@ -161,7 +161,8 @@ def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> lis
         )
     }
     groups = []
-    for members in components((link.a, link.b) for link in links):
+    near = (duplicates.Near(link.a, link.b, link.similarity) for link in links)
+    for members in duplicates.groups(near):
         ordered = sorted((rows[member] for member in members), key=_quality)
         inside = tuple(link for link in links if link.a in members)
         groups.append(Group(tuple(ordered), inside))
@@ -175,25 +176,6 @@ def _quality(pair: Pair) -> tuple[bool, bool, int, int]:
         _RANK[pair.origin],
         pair.id,
     )
-
-
-def components(edges: Iterable[tuple[int, int]]) -> list[set[int]]:
-    """Connected components, by their smallest member."""
-    parent: dict[int, int] = {}
-
-    def root(node: int) -> int:
-        while parent.setdefault(node, node) != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    for a, b in edges:
-        low, high = sorted((root(a), root(b)))
-        parent[high] = low
-    members: dict[int, set[int]] = {}
-    for node in parent:
-        members.setdefault(root(node), set()).add(node)
-    return [members[low] for low in sorted(members)]
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

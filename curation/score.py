@@ -1,25 +1,20 @@
 """Judge an answer against the expected one: valid against the task's schema, correct, label right.
 
-Correct means the same JSON value where the task has a schema, else the same words; an answer that says the right thing
-in other words counts as wrong.
+Correct means the same JSON value where the task has a schema, else the same words; an answer that
+says the right thing in other words counts as wrong.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-
+from curation import schema_check, strict_json
 from curation.statistics import wilson
 from storage.errors import BadInput
 
 _LONGEST = 65_536
-_DEEPEST = 64
-_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
-_SLOW = ("pattern", "patternProperties")
+"""Characters beyond which an answer is not read as JSON."""
 
 Schema = Mapping[str, Any]
 
@@ -32,59 +27,35 @@ class Score:
     correct: bool
     label: bool | None
     """Whether the label field is right; None where the task has none."""
-    fields: dict[str, bool]
+    field_matches: dict[str, bool]
     """For each expected key of a JSON object: whether the answer has its value."""
 
 
-def validator(schema: Schema) -> Draft202012Validator:
-    """A validator that never reaches out of the schema.
+def score(text: str, expected: str, schema: Schema | None, label_field: str | None) -> Score:
+    """Judge one answer. The schema must have passed `schema_check.check_schema`.
 
-    Raises:
-        BadInput: it is no JSON schema, points outside itself, or uses patterns (which can run for ever).
+    Without a schema any words are valid, and the spaces between them do not count.
     """
-    for key, value in _entries(schema):
-        if key in _REFERENCES and not (isinstance(value, str) and value.startswith("#")):
-            raise BadInput(f"The output schema's {key} must point inside the schema (start with #).")
-        if key in _SLOW:
-            raise BadInput(f"The output schema uses {key!r}, which can take for ever. List the values as enum.")
+    if schema is None:
+        return Score(bool(text.strip()), text.split() == expected.split(), None, {})
+    value, wanted = _parsed(text), _parsed(expected)
+    matches = _matches(value, wanted)
+    return Score(
+        valid=value is not None and not schema_check.problems(text.strip(), schema),
+        correct=value is not None and wanted is not None and _same(value[0], wanted[0]),
+        label=matches.get(label_field, False) if label_field else None,
+        field_matches=matches,
+    )
+
+
+def _parsed(text: str) -> tuple[Any] | None:
+    """The strict JSON value of a text, wrapped since it may be null; None where it is not JSON."""
+    if len(text) > _LONGEST:
+        return None
     try:
-        Draft202012Validator.check_schema(schema)
-    except (SchemaError, RecursionError):
-        raise BadInput("The output schema is not a valid JSON schema (draft 2020-12).") from None
-    return Draft202012Validator(schema, registry=Registry())
-
-
-def _entries(value: object) -> Iterator[tuple[str, object]]:
-    """Each key and value at any depth."""
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, Mapping):
-            yield from current.items()
-            waiting.extend(current.values())
-        elif isinstance(current, list):
-            waiting.extend(current)
-
-
-def _no_constant(_name: str) -> object:
-    raise ValueError
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError
-    return found
-
-
-def parsed(text: str) -> tuple[bool, object]:
-    """Whether a text is one strict JSON value (no NaN, no key twice, not too deep), and the value."""
-    if len(text) > _LONGEST or text.count("[") + text.count("{") > _LONGEST // _DEEPEST:
-        return False, None
-    try:
-        return True, json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
-    except (ValueError, RecursionError):
-        return False, None
+        return (strict_json.loads(text.strip()),)
+    except BadInput:
+        return None
 
 
 def canonical(value: object) -> str:
@@ -92,57 +63,28 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def score(text: str, expected: str, schema: Schema | None, label_field: str | None) -> Score:
-    """Judge one answer. Without a schema any words are valid, and spaces do not count."""
-    if schema is None:
-        return Score(bool(text.strip()), text.split() == expected.split(), None, {})
-    return _scored(text, expected, validator(schema), label_field)
+def _same(one: object, other: object) -> bool:
+    return canonical(one) == canonical(other)
 
 
-def scores(
-    answers: Sequence[tuple[str, str]], schema: Schema | None, label_field: str | None
-) -> list[Score]:
-    """Judge many answers, each with the one expected; the schema is read once."""
-    if schema is None:
-        return [score(text, expected, None, label_field) for text, expected in answers]
-    judge = validator(schema)
-    return [_scored(text, expected, judge, label_field) for text, expected in answers]
-
-
-def _scored(
-    text: str, expected: str, judge: Draft202012Validator, label_field: str | None
-) -> Score:
-    is_json, value = parsed(text.strip())
-    _, wanted = parsed(expected.strip())
-    fields = _fields(value, wanted)
-    return Score(
-        valid=is_json and judge.is_valid(value),
-        correct=is_json and canonical(value) == canonical(wanted),
-        label=fields.get(label_field, False) if label_field else None,
-        fields=fields,
-    )
-
-
-def _fields(value: object, wanted: object) -> dict[str, bool]:
-    if not isinstance(wanted, dict):
+def _matches(value: tuple[Any] | None, wanted: tuple[Any] | None) -> dict[str, bool]:
+    if wanted is None or not isinstance(wanted[0], dict):
         return {}
-    got = value if isinstance(value, dict) else {}
-    return {
-        key: key in got and canonical(got[key]) == canonical(part) for key, part in wanted.items()
-    }
+    got = value[0] if value is not None and isinstance(value[0], dict) else {}
+    return {key: key in got and _same(got[key], part) for key, part in wanted[0].items()}
 
 
 def tally(found: Sequence[Score], arm: str) -> dict[str, Any]:
-    """Shares of one arm with their 95 % Wilson intervals, under names that begin with the arm's."""
-    counts = {
+    """Shares of one arm with counts and 95 % Wilson intervals, under names that begin with it."""
+    measured: dict[str, list[bool]] = {
         "accuracy": [one.correct for one in found],
         "valid": [one.valid for one in found],
         "label_accuracy": [one.label for one in found if one.label is not None],
     }
-    for key in sorted({key for one in found for key in one.fields}):
-        counts[f"field_{key}"] = [one.fields.get(key, False) for one in found]
+    for key in sorted({key for one in found for key in one.field_matches}):
+        measured[f"field_{key}"] = [one.field_matches.get(key, False) for one in found]
     figures: dict[str, Any] = {}
-    for name, hits in counts.items():
+    for name, hits in measured.items():
         if hits:
             figures[f"{arm}_{name}"] = sum(hits) / len(hits)
             figures[f"{arm}_{name}_count"] = sum(hits)

@@ -13,7 +13,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from curation import detect
-from storage import events, pairs
+from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import ClaimRow, FindingRow, PairRow, ScanRow
@@ -84,6 +84,25 @@ def unscanned(session: Session, project_id: int, config_sha256: str | None = Non
         .order_by(PairRow.id)
     )
     return [pairs.pair(row) for row in session.scalars(query)]
+
+
+def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:
+    """The rows that a scan reads, as `curation.scanning` wants them."""
+    return [
+        {
+            "pair_id": pair.id,
+            "content_sha256": pair.content_sha256,
+            "prompt": pair.prompt,
+            "response": pair.response,
+        }
+        for pair in unscanned(session, project_id)
+    ]
+
+
+def vocabulary(session: Session, project_id: int) -> list[str]:
+    """Words of the output schema: they are never personal data."""
+    schema = projects.get(session, project_id).output_schema
+    return sorted(detect.vocabulary(schema)) if schema else []
 
 
 def store(

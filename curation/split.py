@@ -92,7 +92,7 @@ def _fill(
     target: float,
     share: float,
 ) -> int:
-    """Take free groups into a part until it holds about `target` rows. Returns how many it holds."""
+    """Take free groups into a part up to about `target` rows. Returns how many it then holds."""
     held = sum(len(group.ids) for group in groups if parts[group.order] is part)
     quotas = _quotas(groups, parts, part, share, target - held)
     carried = 0.0

@@ -188,6 +188,7 @@ spans = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(spans, max_size=8))
 def test_nothing_found_is_lost_when_overlaps_are_resolved(found: list[Span]) -> None:
     text = "abcdefghij" * 4

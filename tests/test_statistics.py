@@ -5,7 +5,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import statistics
@@ -15,6 +15,7 @@ stats = importlib.import_module("scipy.stats")
 counts = st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
+@settings(deadline=None)
 @given(counts, st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_intervals_agree_with_scipy(count: tuple[int, int], confidence: float) -> None:
     k, n = count
@@ -27,6 +28,7 @@ def test_intervals_agree_with_scipy(count: tuple[int, int], confidence: float) -
         assert ours(k, n, confidence) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(counts)
 def test_the_sign_test_agrees_with_scipy(count: tuple[int, int]) -> None:
     k, n = count
@@ -74,6 +76,7 @@ def test_an_audit_shows_its_bound_and_what_would_prove_it() -> None:
     assert [statistics.rows_to_prove(defects) for defects in (0, 1, 2)] == [59, 93, 124]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.sampled_from([0.8, 0.9, 0.95, 0.98]))
 def test_rows_to_prove_is_the_first_audit_that_proves_it(defects: int, share: float) -> None:
     n = statistics.rows_to_prove(defects, share)

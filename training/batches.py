@@ -51,7 +51,9 @@ def can_join(config: PreTrainedConfig) -> bool:
 def shared_length(rows: Sequence[Row]) -> int:
     """Tokens with which all rows begin, none of them learnt and the last token before an answer left out."""
     common = len(os.path.commonprefix([row["input_ids"] for row in rows]))
-    unlearnt = min(next(i for i, x in enumerate([*row["labels"], 0]) if x != IGNORED) for row in rows)
+    unlearnt = min(
+        next(i for i, x in enumerate([*row["labels"], 0]) if x != IGNORED) for row in rows
+    )
     return max(0, min(common, unlearnt - 1))
 
 

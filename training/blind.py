@@ -110,7 +110,7 @@ def listing(session: Session, project_id: int) -> list[Trial]:
 
 
 def sealed(session: Session, evaluation_id: int) -> bool:
-    """Whether answers of this evaluation are being judged blind now, so nobody may see their arms."""
+    """Whether answers of this evaluation are judged blind now, so that nobody may see the arms."""
     query = (
         select(TrialRow.id)
         .outerjoin(TrialCloseRow, TrialCloseRow.trial_id == TrialRow.id)

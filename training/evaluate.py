@@ -15,13 +15,17 @@ from typing import Any
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from curation.score import Score, scores, tally, validator
+from curation.schema_check import check_schema
+from curation.score import Score, score, tally
 from storage.errors import BadInput, RuleBroken
 from training import base_models, evidence, generate
 from training.evidence import Evidence
 
-_ADAPTER_FILES = frozenset({"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"})
+_ADAPTER_FILES = frozenset(
+    {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"}
+)
 _BATCH = 16
+_LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,9 @@ def main(directory: Path, held: Evidence) -> None:
     """
     started = time.monotonic()
     spec = evidence.read_json(directory / "spec.json") or {}
-    rows = read_rows(directory / spec["rows_path"], spec.get("rows_sha256"))
+    rows = read_rows(directory / spec["rows"], spec.get("rows_sha256"))
     if spec.get("output_schema") is not None:
-        validator(spec["output_schema"])  # refuse a bad schema before the long part
+        check_schema(spec["output_schema"])  # refuse a bad schema before the long part
     base = base_models.prepare(
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
@@ -53,11 +57,7 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("adapter_path"):
         model = with_adapter(model, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
         arms.append("tuned")
-    try:
-        lines, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
-    except generate.Stopped:
-        held.finish("cancelled", "Cancelled. No answers were kept.")
-        return
+    lines, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
     detail = {
@@ -81,7 +81,9 @@ def read_rows(path: Path, sha256: str | None = None) -> list[Held]:
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise RuleBroken("The held-out rows changed since the job was started. Start it again.")
     names = ("pair_id", "prompt", "response")
-    rows = [Held(*(json.loads(line)[name] for name in names)) for line in content.splitlines() if line]
+    rows = [
+        Held(*(json.loads(line)[name] for name in names)) for line in content.splitlines() if line
+    ]
     if not rows:
         raise BadInput("The version has no test rows to evaluate on. Make a new version.")
     return rows
@@ -101,7 +103,9 @@ def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> Pe
         raise BadInput(f"The adapter folder {folder.name} holds files that Assay did not write.")
     if sha256 is not None and base_models.names_sha256(hashes) != sha256:
         raise RuleBroken("The adapter's files changed since it was trained. Train it again.")
-    return PeftModel.from_pretrained(model, str(folder), use_safetensors=True, local_files_only=True)
+    return PeftModel.from_pretrained(
+        model, str(folder), use_safetensors=True, local_files_only=True
+    )
 
 
 def _all_arms(
@@ -112,37 +116,54 @@ def _all_arms(
     spec: dict[str, Any],
     held: Evidence,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Lines and figures of each arm in turn."""
+    """Lines of `outputs.jsonl` and figures, each arm in turn."""
+    limit = int(spec.get("max_new_tokens") or answer_limit(tokenizer, rows))
     lines: list[dict[str, Any]] = []
-    figures: dict[str, Any] = {}
-    total = len(rows) * len(arms)
+    figures: dict[str, Any] = {"max_new_tokens": limit}
     for number, name in enumerate(arms):
-        done_before = number * len(rows)
-
-        def progress(done: int, before: int = done_before) -> None:
-            held.progress(before + done, total)
-
         held.say(f"Answering with the {name} model.")
-        with generate.arm(model, tuned=name == "tuned" or len(arms) == 1):
+        progress = _Progress(held, number * len(rows), len(arms) * len(rows))
+        with generate.arm(model, tuned=name == "tuned", has_adapter=len(arms) > 1):
             texts = generate.answers(
                 model,
                 tokenizer,
                 spec["system_message"],
                 [row.prompt for row in rows],
-                int(spec.get("max_new_tokens") or 128),
+                limit,
                 _BATCH,
                 progress,
                 held.cancel_requested,
             )
-        expected = [(one.text, row.response) for one, row in zip(texts, rows, strict=True)]
-        found = scores(expected, spec.get("output_schema"), spec.get("label_field"))
+        found = [
+            score(one.text, row.response, spec.get("output_schema"), spec.get("label_field"))
+            for one, row in zip(texts, rows, strict=True)
+        ]
         figures |= tally(found, name)
         figures[f"{name}_unended"] = sum(not one.ended for one in texts)
-        lines += [
-            _line(row.pair_id, name, one.text, got)
-            for row, one, got in zip(rows, texts, found, strict=True)
-        ]
+        each = zip(rows, texts, found, strict=True)
+        lines += [_line(row.pair_id, name, one.text, got) for row, one, got in each]
     return lines, figures
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """Tells how many answers are there, counting those of the arms before."""
+
+    held: Evidence
+    before: int
+    total: int
+
+    def __call__(self, done: int) -> None:
+        self.held.progress(self.before + done, self.total)
+
+
+def answer_limit(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Held]) -> int:
+    """Tokens an answer may have: twice the longest expected one, from 48 to 1,024.
+
+    A longer answer is wrong whatever follows; without the limit an untuned model talks on.
+    """
+    longest = max(len(tokenizer.encode(row.response, add_special_tokens=False)) for row in rows)
+    return min(_MOST_TOKENS, max(_LEAST_TOKENS, 2 * longest))
 
 
 def _line(pair_id: int, arm: str, text: str, got: Score) -> dict[str, Any]:

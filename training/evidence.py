@@ -24,13 +24,16 @@ from storage.errors import RuleBroken
 
 RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
 """Environment variable that marks every process of a job, for the sweep after a cancel."""
-FINAL = ("finished", "failed", "cancelled")
 
 _HEARTBEAT_SECONDS = 5.0
 _LOCK_TRIES = 30
 _LOCK_PAUSE = 0.1
 _CHUNK = 1 << 20
 _MESSAGE_CHARACTERS = 1000
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: someone asked for it
+    """Raised by work that stops between two steps because someone asked for it."""
 
 
 def now() -> str:

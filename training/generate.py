@@ -14,6 +14,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from training import render
+from training.evidence import Cancelled
 
 Pick = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of the next token, one row per text, to the tokens chosen."""
@@ -27,10 +28,6 @@ class Answer:
     tokens: int
     ended: bool
     """Whether the model ended its turn itself; False where it ran into the limit."""
-
-
-class Stopped(Exception):  # noqa: N818 - not an error: someone asked for it
-    """Someone asked to stop between two tokens."""
 
 
 def greedy(scores: torch.Tensor) -> torch.Tensor:
@@ -52,9 +49,9 @@ def sampled(seed: int, temperature: float, top_p: float = 0.95) -> Pick:
 
 
 @contextmanager
-def arm(model: PreTrainedModel, *, tuned: bool) -> Iterator[None]:
+def arm(model: PreTrainedModel, *, tuned: bool, has_adapter: bool = True) -> Iterator[None]:
     """Use a loaded model with its adapter or without."""
-    with nullcontext() if tuned else model.disable_adapter():
+    with model.disable_adapter() if has_adapter and not tuned else nullcontext():
         yield
 
 
@@ -70,7 +67,7 @@ def answers(
 ) -> list[Answer]:
     """One greedy answer per prompt, in the prompts' order.
 
-    `on_progress` is told how many are done. Raises `Stopped` between tokens when `should_stop` says so.
+    `on_progress` is told how many are done. Raises `Cancelled` between tokens when `should_stop` says so.
     """
     ids = [render.prompt_ids(tokenizer, system, prompt) for prompt in prompts]
     return complete(
@@ -130,7 +127,11 @@ def _shared(ids: Sequence[list[int]]) -> int:
 
 def _prefix_cache(model: PreTrainedModel, prefix: list[int]) -> DynamicCache:
     cache = DynamicCache(config=model.config)
-    model(input_ids=torch.tensor([prefix], device=model.device), past_key_values=cache, logits_to_keep=1)
+    model(
+        input_ids=torch.tensor([prefix], device=model.device),
+        past_key_values=cache,
+        logits_to_keep=1,
+    )
     return cache
 
 
@@ -165,7 +166,7 @@ class _Batch:
         step = self._ids
         for _ in range(limit):
             if should_stop():
-                raise Stopped
+                raise Cancelled
             chosen = pick(self._scores(step))
             for row, token in zip(self._rows, chosen.tolist(), strict=True):
                 written[row].append(token)

@@ -12,13 +12,18 @@ from pathlib import Path
 
 from storage.errors import AssayError, BadInput
 from training import evidence
-from training.evidence import Evidence
+from training.evidence import Cancelled, Evidence
 
 OUT_OF_MEMORY = 86
 DISK_FULL = 88
 FAILED = 1
 
-_MODULES = {"train": "training.sft", "evaluate": "training.evaluate", "draft": "training.drafting"}
+_MODULES = {
+    "scan": "training.scanning",
+    "draft": "training.drafting",
+    "train": "training.sft",
+    "evaluate": "training.evaluate",
+}
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -40,6 +45,8 @@ def work(directory: Path) -> int:
 def _guarded(directory: Path, held: Evidence) -> int:
     try:
         _run(directory, held)
+    except Cancelled:
+        held.finish("cancelled", "Cancelled. Nothing was kept.")
     except AssayError as error:
         return _ended(held, FAILED, str(error))
     except Exception as error:

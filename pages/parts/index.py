@@ -1,10 +1,15 @@
 """The HTML page that Streamlit's browser code starts from, told where the server is.
 
 Without that, a page opened or reloaded at its own address (`/review`) first looks for a server below
-that address, and the browser logs two failed requests each time.
+that address, and the browser logs two failed requests each time. The page's inline scripts are
+known here, so the security policy can name them by hash and forbid all others.
 """
 
+import re
+from base64 import b64encode
+from collections.abc import Iterable
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import streamlit as st
@@ -12,21 +17,27 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pages.parts.security import ROOT_SCRIPT
-from pages.parts.shell import PLACES
+_SCRIPT = "window.__streamlit = {BACKEND_BASE_URL: location.origin + '/'};"
+_INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 @cache
-def _html() -> str:
-    html = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    return html.replace("<head>", f"<head><script>{ROOT_SCRIPT}</script>", 1)
+def html() -> str:
+    """Streamlit's page with our script put first."""
+    page = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
+    return page.replace("<head>", f"<head><script>{_SCRIPT}</script>", 1)
+
+
+def script_sources() -> str:
+    """The inline scripts of the page, as a security policy names them."""
+    digests = (sha256(script.encode()).digest() for script in _INLINE.findall(html()))
+    return " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
 
 
 def _serve(_request: Request) -> Response:
-    return HTMLResponse(_html(), headers={"Cache-Control": "no-cache"})
+    return HTMLResponse(html(), headers={"Cache-Control": "no-cache"})
 
 
-ROUTES = [
-    Route(path, _serve, methods=["GET"])
-    for path in ("/", *(f"/{Path(place.path).stem}" for place in PLACES))
-]
+def routes(names: Iterable[str]) -> list[Route]:
+    """Routes that answer with the page at `/` and at the address of each of these pages."""
+    return [Route(path, _serve, methods=["GET"]) for path in ("/", *(f"/{name}" for name in names))]

@@ -6,7 +6,6 @@ hostile program that already runs here.
 """
 
 import hmac
-from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,15 +19,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pages.parts import index
 from storage import settings
-
-ROOT_SCRIPT = "window.__streamlit = {BACKEND_BASE_URL: location.origin + '/'};"
-"""The one inline script that may run; see `index`."""
-_HASH = b64encode(sha256(ROOT_SCRIPT.encode()).digest()).decode()
 
 POLICY = (
     "default-src 'self'; "
-    f"script-src 'self' 'sha256-{_HASH}' 'wasm-unsafe-eval' blob:; "
+    f"script-src 'self' {index.script_sources()} 'wasm-unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"

@@ -1,8 +1,10 @@
 """The frame around each page: navigation by role, sidebar, headings, empty states, figures."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from curation.statistics import wilson
 from pages.parts import identity, theme, wiring
@@ -16,6 +18,8 @@ _REVIEWER = frozenset({Role.EXPERT, Role.REVIEWER, Role.LEAD})
 _LEAD = frozenset({Role.LEAD})
 _OPERATOR = frozenset({Role.LEAD, Role.ADMIN})
 _ALL = frozenset(Role)
+_LONGEST_NAME = 24
+"""Letters of a name that fit into the bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +69,32 @@ def open_to(user: User | None) -> list[Place]:
     ]
 
 
+def addresses() -> list[str]:
+    """The last part of each page's URL: Streamlit takes the file's name."""
+    return [Path(place.path).stem for place in PLACES]
+
+
 def run() -> None:
     """Draw one page inside the frame. `st.navigation` is always called: it closes other routes."""
     st.set_page_config(page_title="Assay", page_icon=theme.ICON, layout="wide")
     user = identity.current()
-    sections: dict[str, list[st.Page]] = {}
+    sections: dict[str, list[StreamlitPage]] = {}
     for place in open_to(user):
+        # The account menu bears the person's name, so that each page shows who is deciding.
+        section = _named(user) if user and place.section == "Account" else place.section
         title = place.title if user else "Sign in"
         entry = st.Page(place.path, title=title, icon=f":material/{place.icon}:")
-        sections.setdefault(place.section if user else "", []).append(entry)
-    chosen = st.navigation(sections, expanded=True)
-    if user is not None:
-        _sidebar(user)
-    chosen.run()
+        sections.setdefault(section if user else "", []).append(entry)
+    st.navigation(sections, position="top").run()
 
 
-def _sidebar(user: User) -> None:
-    with st.sidebar:
-        _project_choice(user)
-        st.text(user.name)
-        note(", ".join(sorted(role.value for role in user.roles)))
-        st.page_link(SIGN_IN.path, label="Switch profile", icon=":material/switch_account:")
+def _named(user: User) -> str:
+    short = user.name if len(user.name) <= _LONGEST_NAME else user.name[:_LONGEST_NAME] + "…"
+    return f":material/person: {plain(short)}"
 
 
-def _project_choice(user: User) -> None:
+def project_choice(user: User) -> None:
+    """Which project the pages show, for those who have several."""
     with wiring.looking() as session:
         names = {project.id: project.name for project in projects.everything(session)}
     project = wiring.current_project(user)
@@ -114,7 +120,7 @@ def header(title: str, subtitle: str = "") -> None:
 
 def note(words: str) -> None:
     """A quiet line. Streamlit's own caption is too pale to read on a projector."""
-    st.caption(f":gray[{plain(words)}]")
+    st.markdown(f":small[:gray[{plain(words)}]]")
 
 
 def link(path: str, label: str) -> None:
@@ -145,9 +151,13 @@ def require_project(user: User) -> Project:
 
 
 def stats(figures: dict[str, str]) -> None:
-    """A row of figures by name."""
+    """A row of figures by name; what stands in brackets goes on a quiet line below."""
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(plain(name), plain(value), border=True)
+        figure, _, rest = value.partition(" (")
+        with column.container(border=True):
+            st.metric(plain(name), plain(figure))
+            if rest:
+                note(rest.removesuffix(")"))
 
 
 def interval(hits: int, total: int) -> str:

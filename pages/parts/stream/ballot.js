@@ -124,6 +124,7 @@ function tick(S) {
   const low = document.visibilityState === 'visible' && S.queue.length < 12 && Date.now() > S.askAfter;
   if (low) S.askAfter = Date.now() + 10000;
   S.link.tick(orphans || S.outbox.size > 0 || low);
+  fit(S.root);
   drawHeader(S);
   if (!head(S)) draw(S);
 }

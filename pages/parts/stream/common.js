@@ -86,13 +86,13 @@ class Link {
   }
   /** Called every second. `needed`: something is still unacknowledged. */
   tick(needed) { if ((needed || this.due) && !this.waiting) this.send(); }
-  get lost() { return this.n > this.echo && Date.now() - this.heardAt > 6000 && Date.now() - this.sentAt > 400; }
 }
 
 /** Shows how many operations are on their way. */
 function showSaved(node, outbox, link) {
   const count = outbox.size;
   const lost = count > 0 && Date.now() - outbox.list()[0].at > 5000 && Date.now() - link.heardAt > 5000;
+  if (lost && node.dataset.state !== 'lost') node.getRootNode().querySelector('#heard').textContent = 'Connection lost. Your work is kept in this browser.';
   node.dataset.state = !count ? 'saved' : lost ? 'lost' : 'saving';
   node.textContent = !count ? 'all saved' : !lost ? `saving ${count}…`
     : outbox.durable ? `${count} not saved: connection lost, kept in this browser`
@@ -122,10 +122,12 @@ function meant(event) {
 
 /** Gives the component the height that is left in the window below its top. */
 function fit(root) {
-  const top = root.getBoundingClientRect().top + (root.closest('[data-testid="stMain"]')?.scrollTop || 0);
-  const main = document.querySelector('[data-testid="stMain"]');
-  const offset = Math.max(0, top + (main ? main.scrollTop : 0));
-  root.style.setProperty('--room', `${Math.max(384, window.innerHeight - offset - 20)}px`);
+  const scrolled = document.querySelector('[data-testid="stMain"]')?.scrollTop || 0;
+  const top = Math.max(0, root.getBoundingClientRect().top + scrolled);
+  const room = Math.max(384, Math.round(window.innerHeight - top - 20));
+  if (Math.abs(room - (root.__room || 0)) < 3) return;
+  root.__room = room;
+  root.style.setProperty('--room', `${room}px`);
 }
 
 /** Plain guidelines text as paragraphs, bullets and headings; every word through textContent. */

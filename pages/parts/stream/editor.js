@@ -30,7 +30,7 @@ function fill(S) {
 }
 function grow(S) {
   for (const [name, most] of [['prompt', 300], ['response', 300]]) {
-    const box = $(S, name), least = name === 'prompt' ? 130 : 76;
+    const box = $(S, name), least = name === 'prompt' ? 104 : 52;
     box.style.height = 'auto'; box.style.height = `${Math.min(Math.max(box.scrollHeight + 4, least), most)}px`;
   }
 }
@@ -77,8 +77,18 @@ function settle(S, op, ack) {
     return;
   }
   S.banner = { text: ack.message || 'This pair was not saved. Your words are still here.' };
-  if (!same && blank(S.words)) { S.words = { prompt: op.prompt, response: op.response, topic: op.topic, at: Date.now() }; store.set(mirror(S), S.words); fill(S); }
-  else if (!same) S.outbox.kept = op;
+  if (same) return;
+  store.set(`${S.key}:aside`, op);
+  if (blank(S.words)) swap(S); else S.banner.swap = true;
+}
+
+/** Exchanges the words in the editor with the refused ones that were put aside. */
+function swap(S) {
+  const aside = store.get(`${S.key}:aside`);
+  if (!aside) return;
+  if (blank(S.words)) store.drop(`${S.key}:aside`); else store.set(`${S.key}:aside`, S.words);
+  for (const name of FIELDS) $(S, name).value = aside[name] || '';
+  changed(S); choose(S);
 }
 
 function receive(S, data) {
@@ -146,6 +156,7 @@ function choose(S) {
 function tell(S, text) { S.banner = { text }; drawBanner(S); hear(S, text); }
 function drawBanner(S) {
   $(S, 'banner').hidden = !S.banner; $(S, 'banner-text').textContent = S.banner?.text || '';
+  $(S, 'banner-swap').hidden = !S.banner?.swap;
   $(S, 'banner').dataset.tone = S.banner?.good ? 'good' : '';
 }
 function drawCheck(S) {
@@ -193,6 +204,7 @@ function bind(S, root) {
   });
   root.querySelector('#save').onclick = () => save(S);
   root.querySelector('#clear').onclick = () => clear(S);
+  root.querySelector('#banner-swap').onclick = () => swap(S);
   root.querySelector('#banner-close').onclick = () => { S.banner = null; drawBanner(S); };
 }
 function tick(S) {
@@ -200,6 +212,7 @@ function tick(S) {
   const orphans = S.outbox.adopt(5000).length > 0;
   S.submit.tick(orphans || S.outbox.size > 0);
   S.draft.tick(S.words.at > S.stored && Date.now() - S.words.at > PAUSE && S.words.at > 0);
+  fit(S.root);
   drawState(S);
 }
 

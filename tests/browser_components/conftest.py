@@ -1,0 +1,131 @@
+"""A Streamlit server per test on a free port, with its desk in a folder of its own, and Chromium."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.browser_components import desk
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    (
+        f"Question {n}: my card was kept by the machine this morning and I travel tomorrow.",
+        '{"team":"cards","urgency":"high","next_step":"Block the card."}',
+    )
+    for n in range(1, 61)
+]
+
+
+class Server:
+    """One harness page, started as users start it; can be killed and started again."""
+
+    def __init__(self, page: str, slow: float) -> None:
+        """`slow`: seconds that the desk takes for each message."""
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            self.port = int(found.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._page, self._slow = page, slow
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            f"{Path(__file__).parent}/{self._page}",
+        ]
+        command += ["--server.port", str(self.port), "--server.headless", "true"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SLOW": str(self._slow)}
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        for _ in range(150):
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):  # noqa: S310
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError("The harness did not start within 30 seconds.")
+
+    def kill(self) -> None:
+        """kill -9, as a crash would."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Start a harness page on a fresh desk."""
+    monkeypatch.setenv("DESK", str(tmp_path / "desk.db"))
+    started: list[Server] = []
+
+    def start(page: str, slow: float = 0.0) -> Server:
+        desk.lay_out(ROWS)
+        server = Server(page, slow)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser that is installed, else Playwright's own."""
+    with sync_playwright() as playwright:
+        installed = shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = playwright.chromium.launch(executable_path=installed)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium: Browser) -> Iterator[BrowserContext]:
+    """One person's browser; fails the test on a script error in any of its pages."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800})
+    wrong: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.extend(_said(message)))
+
+    context.on("page", watch)
+    yield context
+    context.close()
+    assert wrong == []
+
+
+def _said(message: ConsoleMessage) -> list[str]:
+    """Errors of the page itself; a server that a test has killed makes network noise."""
+    noise = ("ERR_CONNECTION", "WebSocket", "Failed to load resource", "not connected", "health")
+    if message.type != "error" or any(word.lower() in message.text.lower() for word in noise):
+        return []
+    return [message.text]
