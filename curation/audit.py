@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation import review, statistics
-from storage import events, pairs
+from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import AuditRow, AuditVerdictRow, PairRow
@@ -81,6 +81,69 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
         session, actor, "draw", "audit", row.id, project_id=project_id, seed=seed, rows=len(drawn)
     )
     return _result(session, row)
+
+
+@allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
+def extend(session: Session, actor: User, project_id: int) -> Result:
+    """Draw the rows that are still missing to prove 95 %, beside those already judged.
+
+    The verdicts given so far are carried over, the bad ones too. Going on after a look at the
+    result makes the bound a little too hopeful.
+
+    Raises:
+        RuleBroken: the audit is not complete, proves enough already, or no row is left to draw.
+    """
+    before = _latest_row(session, project_id)
+    result = None if before is None else _result(session, before)
+    if before is None or result is None or not result.complete:
+        raise RuleBroken("Judge every row of the present audit before drawing more.")
+    if not result.more:
+        raise RuleBroken("The present audit needs no more rows to prove 95 %.")
+    rest = sorted(set(_approved(session, project_id)) - set(before.drawn))
+    if not rest:
+        raise RuleBroken("Every approved row has been drawn. There is none left to audit.")
+    count = min(result.more, len(rest))
+    dice = random.Random(f"{before.seed}:{len(before.drawn)}")  # noqa: S311 - reproducible draw
+    row = AuditRow(
+        project_id=project_id, seed=before.seed, created_by=actor.id,
+        drawn=sorted([*before.drawn, *dice.sample(rest, count)]),
+        population=len({*before.drawn, *rest}),
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    _carry_over(session, before, row)
+    events.record(
+        session, actor, "extend", "audit", row.id, project_id=project_id, rows=count,
+        before=before.id,
+    )  # fmt: skip
+    return _result(session, row)
+
+
+def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
+    query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == before.id)
+    session.add_all(
+        AuditVerdictRow(
+            audit_id=row.id, pair_id=one.pair_id, user_id=one.user_id,
+            content_sha256=one.content_sha256, good=one.good, note=one.note,
+        )
+        for one in session.scalars(query).all()
+    )  # fmt: skip
+    session.flush()
+
+
+def auditors(session: Session, project_id: int) -> list[User]:
+    """The people who may judge at least one of the rows that wait in the audit, by name."""
+    audit = _latest_row(session, project_id)
+    if audit is None:
+        return []
+    rows = pairs.listing(session, project_id, ids=_open(session, audit))
+    approvers = pairs.approvers(session, [pair.id for pair in rows])
+    return [
+        user
+        for user in people.everyone(session)
+        if user.roles & {Role.EXPERT, Role.REVIEWER, Role.LEAD}
+        and any(_independent(user, pair, approvers.get(pair.id)) for pair in rows)
+    ]
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

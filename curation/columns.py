@@ -32,7 +32,10 @@ _NAMES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Which column holds what. A chat column stands in for prompt, response and system."""
+    """Which column holds what. A chat column stands in for prompt, response and system.
+
+    Where both are named, a row without a chat is read from its prompt and response.
+    """
 
     prompt: str | None = None
     response: str | None = None
@@ -53,8 +56,9 @@ def suggest(table: Table) -> Mapping:
     chat = _chat_column(table)
     left = [c for c in table.columns if c not in (chat, ESCAPED)]
     found: dict[str, str] = {}
+    texts = not chat or _lacks(table, chat)
     for part, names in _NAMES.items():
-        if chat and part in ("prompt", "response", "system"):
+        if part in ("prompt", "response", "system") and not texts:
             continue
         best = _best_named(left, names)
         if best is not None:
@@ -73,6 +77,11 @@ def _chat_column(table: Table) -> str | None:
         if _plain_name(column) in _CHAT_NAMES and any(_chat_text(value) for value in values):
             return column
     return None
+
+
+def _lacks(table: Table, chat: str) -> bool:
+    """Whether some rows have no chat: such a file mixes chats with plain prompts and responses."""
+    return any(row.values.get(chat, "") == "" for row in table.rows)
 
 
 def _chat_text(value: Value) -> bool:

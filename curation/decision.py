@@ -38,6 +38,7 @@ class Record:
     """Prompt iterations tried that ended in the same class of error."""
     signatures: Mapping[str, int]
     """Who signed as "business" and as "technical" owner."""
+    signed_at: Mapping[str, datetime]
     written_by: int
     created_at: datetime
 
@@ -52,7 +53,7 @@ def latest(session: Session, project_id: int) -> Record | None:
     )
     if row is None:
         return None
-    signed = session.scalars(select(SignatureRow).where(SignatureRow.record_id == row.id))
+    signed = session.scalars(select(SignatureRow).where(SignatureRow.record_id == row.id)).all()
     answers = dict(row.answers)
     return Record(
         id=row.id,
@@ -60,6 +61,7 @@ def latest(session: Session, project_id: int) -> Record | None:
         iterations=answers.pop("iterations"),
         answers=answers,
         signatures={one.part: one.user_id for one in signed},
+        signed_at={one.part: one.created_at for one in signed},
         written_by=row.written_by,
         created_at=row.created_at,
     )

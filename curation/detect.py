@@ -126,25 +126,43 @@ def replace(fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]) -
     Raises:
         RuleBroken: spans overlap, lie outside the text, or a placeholder would break the JSON.
     """
-    last = _last_numbers(fields)
-    numbers: dict[tuple[str, str], int] = {}
+    named = labels(fields, accepted)
     done = dict(fields)
     for name, text in fields.items():
-        spans = sorted(accepted.get(name, ()), key=lambda span: span.start)
+        spans = _in_order(accepted, name)
+        done[name] = (
+            _put_in_json(name, text, spans, named[name])
+            if _is_json(text)
+            else _put(text, [(span.start, span.end) for span in spans], named[name])
+        )
+    return done
+
+
+def labels(
+    fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]
+) -> dict[str, list[str]]:
+    """The placeholder that each accepted span becomes: by field, in the order of the text.
+
+    Raises:
+        RuleBroken: spans overlap or lie outside the text.
+    """
+    last = _last_numbers(fields)
+    numbers: dict[tuple[str, str], int] = {}
+    named: dict[str, list[str]] = {name: [] for name in fields}
+    for name, text in fields.items():
+        spans = _in_order(accepted, name)
         _check(name, text, spans)
         structured = _is_json(text)
-        labels = []
         for span in spans:
             key = span.type, _surface(text[span.start : span.end], structured)
             if key not in numbers:
                 numbers[key] = last[span.type] = last.get(span.type, 0) + 1
-            labels.append(f"<{span.type}_{numbers[key]}>")
-        done[name] = (
-            _put_in_json(name, text, spans, labels)
-            if structured
-            else _put(text, [(span.start, span.end) for span in spans], labels)
-        )
-    return done
+            named[name].append(f"<{span.type}_{numbers[key]}>")
+    return named
+
+
+def _in_order(accepted: Mapping[str, Sequence[Span]], name: str) -> list[Span]:
+    return sorted(accepted.get(name, ()), key=lambda span: span.start)
 
 
 def placeholders(text: str, spans: Sequence[Span]) -> str:

@@ -139,8 +139,9 @@ class _Reading:
 
     def _texts(self, values: dict[str, Value]) -> tuple[str, str, str]:
         """System, prompt and response of one row, trimmed."""
-        if self.mapping.messages is not None:
-            return _chat(values.get(self.mapping.messages, ""))
+        chat = "" if self.mapping.messages is None else values.get(self.mapping.messages, "")
+        if self.mapping.messages is not None and (chat != "" or self.mapping.prompt is None):
+            return _chat(chat)
         columns = (self.mapping.system, self.mapping.prompt, self.mapping.response)
         system, prompt, response = (_text(values, column) for column in columns)
         return system, prompt, response

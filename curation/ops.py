@@ -121,10 +121,12 @@ def scratch(value: object) -> Scratch | None:
 
 def held(value: object) -> list[int]:
     """The rows that a browser says it holds in memory."""
-    have = value.get("have") if isinstance(value, Mapping) else None
-    if not isinstance(have, list):
-        return []
-    return [row for entry in have[:MOST_OPS] if (row := number(entry)) is not None]
+    return _rows(value, "have")
+
+
+def wanted(value: object) -> list[int]:
+    """The rows that a browser waits for: reopened ones, and those that changed under it."""
+    return _rows(value, "want")
 
 
 def held_items(value: object) -> list[str]:
@@ -133,6 +135,13 @@ def held_items(value: object) -> list[str]:
     if not isinstance(have, list):
         return []
     return [item for entry in have[:MOST_OPS] if (item := _text(entry, LONGEST_REASON))]
+
+
+def _rows(value: object, field: str) -> list[int]:
+    rows = value.get(field) if isinstance(value, Mapping) else None
+    if not isinstance(rows, list):
+        return []
+    return [row for entry in rows[:MOST_OPS] if (row := number(entry)) is not None]
 
 
 def _entries(value: object) -> list[Mapping[str, object]]:

@@ -180,9 +180,16 @@ def _quality(pair: Pair) -> tuple[bool, bool, int, int]:
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
 def keep(
-    session: Session, actor: User, keep_id: int, others: Mapping[int, int], reason: str
+    session: Session,
+    actor: User,
+    keep_id: int,
+    others: Mapping[int, int],
+    reason: str,
+    seen_version: int | None = None,
 ) -> None:
     """Keep one row and reject the others (ids with the version that was on the screen).
+
+    `seen_version` is the version in which the kept row itself was on the screen, where it was.
 
     Raises:
         RuleBroken: one of them changed since it was shown, or is held out for testing.
@@ -190,6 +197,8 @@ def keep(
     kept = pairs.row_of(session, keep_id)
     if kept.status is PairStatus.REJECTED:
         raise RuleBroken(f"Pair {keep_id} was rejected meanwhile. Look at the group again.")
+    if seen_version not in (None, kept.version):
+        raise RuleBroken(f"Pair {keep_id} changed since it was shown. Look at it again.")
     for pair_id, seen_version in others.items():
         row = pairs.row_of(session, pair_id)
         if row.version != seen_version:

@@ -46,6 +46,15 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """A row as it would read if every finding that nobody dismissed were accepted."""
+
+    texts: Mapping[str, str]
+    becomes: Mapping[int, str]
+    """The placeholder of each such finding, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """How far the rows that count (not rejected) have been scanned and decided."""
 
@@ -206,6 +215,31 @@ def marked(
     ]
 
 
+def preview(seen: Marked) -> Preview:
+    """The row with placeholders for its accepted and its open findings.
+
+    Raises:
+        RuleBroken: a placeholder would break the JSON of a field.
+    """
+    fields = {"prompt": seen.pair.prompt, "response": seen.pair.response}
+    kept = [one for one in seen.findings if one.state is not FindingState.DISMISSED]
+    spans = _spans(kept)
+    named = detect.labels(fields, spans)
+    becomes = {
+        one.id: label
+        for field in FIELDS
+        for one, label in zip((f for f in kept if f.field == field), named[field], strict=True)
+    }
+    return Preview(detect.replace(fields, spans), becomes)
+
+
+def _spans(found: Iterable[Finding]) -> dict[str, list[detect.Span]]:
+    spans: dict[str, list[detect.Span]] = {field: [] for field in FIELDS}
+    for one in found:
+        spans[one.field].append(detect.Span(one.start, one.end, one.type, one.score))
+    return spans
+
+
 def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None) -> Coverage:
     """How far the rows (all not rejected, or `ids`) are scanned and decided."""
     wanted = set(ids) if ids is not None else None
@@ -279,17 +313,10 @@ def _refuse_if_held(session: Session, actor: User, row: PairRow) -> None:
 
 
 def _settle(session: Session, actor: User, row: PairRow) -> bool:
-    found = _current(session, [row.id])
+    found = [_finding(one) for one in _current(session, [row.id])]
     if any(one.state is FindingState.OPEN for one in found):
         return False
-    accepted = {
-        field: [
-            detect.Span(one.start, one.end, one.type, one.score)
-            for one in found
-            if one.state is FindingState.ACCEPTED and one.field == field
-        ]
-        for field in FIELDS
-    }
+    accepted = _spans(one for one in found if one.state is FindingState.ACCEPTED)
     if not any(accepted.values()):
         return False
     _put_placeholders(session, actor, row, accepted)

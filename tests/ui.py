@@ -52,10 +52,15 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     """
     monkeypatch.setattr(identity, "cookies", lambda: st.session_state[_JAR])
 
-    def open_page(path: str | None, user: str | User | None = "ana") -> AppTest:
+    def open_page(
+        path: str | None,
+        user: str | User | None = "ana",
+        cookies: dict[str, str] | None = None,
+    ) -> AppTest:
         person = join(engine, user) if isinstance(user, str) else user
         page = AppTest.from_file(ROOT / "app.py", default_timeout=30)
-        page.session_state[_JAR] = {cookie_name("profile"): str(person.id)} if person else {}
+        jar = {cookie_name("profile"): str(person.id)} if person else {}
+        page.session_state[_JAR] = jar if cookies is None else cookies
         page.run()
         return page if path is None else page.switch_page(path).run()
 

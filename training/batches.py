@@ -1,11 +1,11 @@
-"""Put rows into a batch so that the part all of them begin with, the system message, is computed once.
+"""Batches in which what all rows begin with, the system message, is computed once.
 
-Eight rows of 165 tokens that share 107 become one sequence of 571 tokens instead of 1,320. Each row sees the shared
-part and itself, at the positions it would have alone, so losses and gradients are those of separate rows; the one
-difference is that LoRA dropout draws the shared part once for the batch.
+Eight rows of 165 tokens that share 107 become one sequence of 571 tokens instead of 1,320. Each row
+sees the shared part and itself, at the positions it would have alone, so losses and gradients are
+those of separate rows; the one difference is that LoRA dropout draws the shared part once for the
+batch.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from training.render import IGNORED
+from training.render import IGNORED, common_length
 
 _LONGEST = 4096
 """Tokens of a joined sequence above which the mask (its square) costs more than is saved."""
@@ -29,7 +29,7 @@ class Together:
 
     pad_token_id: int
     joins: bool
-    """False for models that look back over a window only: a joined sequence would shift the window."""
+    """False for models that look back over a window only, which joining would shift."""
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
         shared = shared_length(rows)
@@ -49,8 +49,8 @@ def can_join(config: PreTrainedConfig) -> bool:
 
 
 def shared_length(rows: Sequence[Row]) -> int:
-    """Tokens with which all rows begin, none of them learnt and the last token before an answer left out."""
-    common = len(os.path.commonprefix([row["input_ids"] for row in rows]))
+    """Tokens with which all rows begin, up to the last but one before an answer."""
+    common = common_length([row["input_ids"] for row in rows])
     unlearnt = min(
         next(i for i, x in enumerate([*row["labels"], 0]) if x != IGNORED) for row in rows
     )
@@ -58,7 +58,7 @@ def shared_length(rows: Sequence[Row]) -> int:
 
 
 def joined(rows: Sequence[Row], shared: int) -> Batch:
-    """One sequence: the shared part, then the rest of each row, which sees the shared part and itself."""
+    """One sequence: the shared part, then each row's rest, which sees that part and itself."""
     ids = list(rows[0]["input_ids"][:shared])
     labels = [IGNORED] * shared
     positions = list(range(shared))

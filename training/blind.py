@@ -22,8 +22,15 @@ from curation.ops import Answer, BallotOp, Receipt
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.tables import TrialCloseRow, TrialItemRow, TrialRow, VersionRowTable, VoteRow
-from storage.types import Arm, Ballot, Choice, Role, Trial, User
+from storage.tables import (
+    OutputRow,
+    TrialCloseRow,
+    TrialItemRow,
+    TrialRow,
+    VersionRowTable,
+    VoteRow,
+)
+from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User
 from training import evaluations
 
 QUESTION = "Which answer would you rather have sent?"
@@ -110,13 +117,31 @@ def listing(session: Session, project_id: int) -> list[Trial]:
 
 
 def sealed(session: Session, evaluation_id: int) -> bool:
-    """Whether answers of this evaluation are judged blind now, so that nobody may see the arms."""
+    """Whether messages of this evaluation are being judged blind now, so nobody may see its arms.
+
+    It counts by message, not by evaluation: another run of the same models gives the same answers.
+    """
     query = (
-        select(TrialRow.id)
-        .outerjoin(TrialCloseRow, TrialCloseRow.trial_id == TrialRow.id)
-        .where(TrialRow.evaluation_id == evaluation_id, TrialCloseRow.trial_id.is_(None))
+        select(TrialItemRow.id)
+        .join(OutputRow, OutputRow.pair_id == TrialItemRow.pair_id)
+        .outerjoin(TrialCloseRow, TrialCloseRow.trial_id == TrialItemRow.trial_id)
+        .where(OutputRow.evaluation_id == evaluation_id, TrialCloseRow.trial_id.is_(None))
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def opened(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
+    """The frozen answers by held-out pair and arm, for whoever compares them.
+
+    Raises:
+        RuleBroken: a blind trial on these answers is open.
+    """
+    if sealed(session, evaluation_id):
+        raise RuleBroken(
+            "A blind trial on these answers is open, so they are sealed for everyone. "
+            "They can be compared once a lead has closed it."
+        )
+    return evaluations.outputs(session, evaluation_id)
 
 
 @allowed(Role.LEAD)
@@ -144,7 +169,7 @@ def plan(
     if not 1 <= planned <= len(both):
         raise RuleBroken(f"Plan 1 to {len(both)} items: so many held-out rows were answered.")
     if sealed(session, evaluation_id):
-        raise RuleBroken("These answers are on trial already. Close that trial first.")
+        raise RuleBroken("These messages are on trial already. Close that trial first.")
     if not question.strip():
         raise BadInput("A trial needs the question that reviewers answer.")
     secret = secrets.token_hex(32)
@@ -383,6 +408,39 @@ def result(session: Session, trial_id: int) -> Result:
         left_tuned=on_left / len(votes) if votes else 0.0,
         left_presses=sum(v.choice is Choice.LEFT for v in votes),
     )
+
+
+def ledger(session: Session, trial_id: int) -> dict[str, Any]:
+    """Everything by which anyone can recompute the sides and the score of a closed trial.
+
+    Ids and choices only, no texts. The rule: for reviewer r, order the items by
+    HMAC-SHA256(secret, "side" U+001F r U+001F item); the tuned answer stood left in the first half
+    (of an odd number: with the middle one where HMAC-SHA256(secret, "odd" U+001F r) is odd).
+
+    Raises:
+        RuleBroken: the trial is open.
+    """
+    found, row = result(session, trial_id), _row(session, trial_id)
+    items = [item.id for item in _items(session, trial_id)]
+    votes = _standing(session, trial_id)
+    return {
+        "trial": trial_id,
+        "registration": row.registration,
+        "commitment": row.commitment,
+        "secret": row.secret,
+        "items": items,
+        "tuned_left": {
+            str(user): sorted(tuned_left(row.secret, items, user))
+            for user in sorted({vote.user_id for vote in votes})
+        },
+        "votes": [
+            {"reviewer": vote.user_id, "item": vote.item_id, "choice": vote.choice.value}
+            for vote in votes
+        ],
+        "tuned": found.total.tuned,
+        "base": found.total.base,
+        "verdict": found.verdict,
+    }
 
 
 def _tally(name: str, votes: Sequence[VoteRow], left: set[str]) -> Tally:

@@ -27,7 +27,7 @@ _LIKENESS = 0.7
 _TRIES_PER_DRAFT = 5
 _LABEL = re.compile(r"^(?:message|customer|input|user)\s*:\s*", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
-_QUOTES = "\"'“”‘’ \n\t"
+_QUOTES = "\"'\u201c\u201d\u2018\u2019 \n\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Task:
     def asks(self, shuffle: random.Random) -> list[Message]:
         """The chat that asks for a new message: gold messages as earlier turns, in random order."""
         system = (
-            f"You write the inputs for this task: {self.task} Write one new input at a time, in the "
-            "everyday words of the person who sends it. Write nothing else."
+            f"You write the inputs for this task: {self.task} Write one new input at a time, in "
+            "the everyday words of the person who sends it. Write nothing else."
         )
         chat = [{"role": "system", "content": system}]
         for prompt, _ in shuffle.sample(self.examples, len(self.examples)):
@@ -78,7 +78,9 @@ class Kept:
         self._seen += [_words(prompt) for prompt, _ in self.task.examples]
 
     def takes(self, prompt: str) -> bool:
-        """Whether a message can be used; one that can is remembered, so that no other is like it."""
+        """Whether a message can be used; one that can is remembered, so that no other is like
+        it.
+        """
         if not _SHORTEST <= len(prompt) <= _LONGEST:
             self.refused["message too short or too long"] += 1
             return False

@@ -1,7 +1,8 @@
 """Put the held-out rows through base and tuned model and freeze the answers with what they scored.
 
-Greedy, the same rendered prompt for both arms, one loaded model with its adapter off and on. The answers are written
-once, whole, and never changed: comparison pages and blind trials only read them.
+Greedy, the same rendered prompt for both arms, one loaded model with its adapter off and on. The
+answers are written once, whole, and never changed: comparison pages and blind trials only read
+them.
 """
 
 import hashlib
@@ -52,10 +53,11 @@ def main(directory: Path, held: Evidence) -> None:
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     held.say("Loading the model.")
-    model, tokenizer = base_models.load(base.path)
+    plain, tokenizer = base_models.load(base.path)
+    model: PreTrainedModel | PeftModel = plain
     arms = ["base"]
     if spec.get("adapter_path"):
-        model = with_adapter(model, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
+        model = with_adapter(plain, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
         arms.append("tuned")
     lines, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()

@@ -1,8 +1,9 @@
 """The files by which a job process shows what it is doing; its state is decided from them alone.
 
-A job directory holds `spec.json` (the launcher's), `launch.json`, `heartbeat.json`, `events.jsonl`, `run.lock` and
-`result.json` (the worker's) and `cancel.requested` (anyone's). The worker holds a lock on `run.lock` for as long as it
-lives, so that "alive" needs no trust in process ids. A lock on a network file system may not be seen by another host.
+A job directory holds `spec.json` (the launcher's), `launch.json`, `heartbeat.json`, `events.jsonl`,
+`run.lock` and `result.json` (the worker's) and `cancel.requested` (anyone's). The worker holds a
+lock on `run.lock` for as long as it lives, so that "alive" needs no trust in process ids. A lock on
+a network file system may not be seen by another host.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ _CHUNK = 1 << 20
 _MESSAGE_CHARACTERS = 1000
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error: someone asked for it
+class Cancelled(Exception):
     """Raised by work that stops between two steps because someone asked for it."""
 
 
@@ -50,7 +51,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Force a folder's files and the folder itself to the disk, so that a rename publishes whole files."""
+    """Force a folder's files and the folder itself to the disk, so that a rename publishes whole
+    files.
+    """
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
             os.fsync(file.fileno())
@@ -155,7 +158,9 @@ def _lock_held(directory: Path) -> bool:
 
 
 def _same_process(launch: Mapping[str, Any]) -> bool:
-    """Whether the very process that wrote `launch.json` still runs (not another with its number)."""
+    """Whether the very process that wrote `launch.json` still runs (not another with its
+    number).
+    """
     if launch.get("boot_id") != boot_id():
         return False
     try:
@@ -170,7 +175,9 @@ def _same_process(launch: Mapping[str, Any]) -> bool:
 
 
 def alive(directory: Path) -> bool:
-    """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it ended."""
+    """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
+    ended.
+    """
     if _lock_held(directory):
         return True
     launch = read_json(directory / "launch.json")
@@ -225,7 +232,9 @@ class Evidence:
     def progress(
         self, step: int, total: int, message: str | None = None, **numbers: float | None
     ) -> None:
-        """Add one progress line: loss, eval_loss, learning_rate, grad_norm; None for what is not finite."""
+        """Add one progress line: loss, eval_loss, learning_rate, grad_norm; None for what is not
+        finite.
+        """
         self._step, self._total = step, total
         event: dict[str, Any] = {"at": now(), "step": step, "total": total}
         for name, value in numbers.items():
@@ -249,7 +258,9 @@ class Evidence:
         finish(self.directory, state, message, detail)
 
     def _take_lock(self) -> None:
-        """Take the lock; a probe by `alive` holds it for an instant, so one refusal is not the last word."""
+        """Take the lock; a probe by `alive` holds it for an instant, so one refusal is not the last
+        word.
+        """
         for _ in range(_LOCK_TRIES):
             with suppress(BlockingIOError):
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -277,7 +288,9 @@ class Evidence:
                 file.write(b"\n")
 
     def _beats(self) -> None:
-        """Show every five seconds that the process lives. A full disk must not end the heartbeat."""
+        """Show every five seconds that the process lives. A full disk must not end the
+        heartbeat.
+        """
         while True:
             with suppress(OSError):
                 beat = {"at": now(), "step": self._step, "total": self._total}

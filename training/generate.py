@@ -1,17 +1,21 @@
-"""Answer many prompts at once, greedily unless told otherwise, with what they all begin with computed once.
+"""Answer many prompts at once, greedily unless told otherwise, with what they all begin with
+computed once.
 
-Rows are left-padded, sorted by length and leave the batch as they end. In float32 the text is that of asking one
-prompt at a time, save where two tokens are tied to the last digits.
+Rows are left-padded, sorted by length and leave the batch as they end. In float32 the text is that
+of asking one prompt at a time, save where two tokens are tied to the last digits.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    DynamicCache,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from training import render
 from training.evidence import Cancelled
@@ -67,7 +71,8 @@ def answers(
 ) -> list[Answer]:
     """One greedy answer per prompt, in the prompts' order.
 
-    `on_progress` is told how many are done. Raises `Cancelled` between tokens when `should_stop` says so.
+    `on_progress` is told how many are done. Raises `Cancelled` between tokens when `should_stop`
+    says so.
     """
     ids = [render.prompt_ids(tokenizer, system, prompt) for prompt in prompts]
     return complete(
@@ -87,7 +92,7 @@ def complete(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Answer]:
     """Go on from prompts that are already tokens; see `answers`."""
-    model.eval()
+    model.train(False)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     shared = _shared(ids)
     prefix = _prefix_cache(model, ids[0][:shared]) if shared else None
@@ -110,19 +115,19 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
     return frozenset(end for end in [tokenizer.eos_token_id, *listed] if end is not None)
 
 
-def _answer(
-    tokenizer: PreTrainedTokenizerBase, tokens: Sequence[int], ends: frozenset[int]
-) -> Answer:
+def _answer(tokenizer: PreTrainedTokenizerBase, tokens: list[int], ends: frozenset[int]) -> Answer:
     ended = bool(tokens) and tokens[-1] in ends
     text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     return Answer(str(text), len(tokens), ended)
 
 
 def _shared(ids: Sequence[list[int]]) -> int:
-    """Tokens with which all prompts begin; at least one of each prompt is left over to go on from."""
+    """Tokens with which all prompts begin; at least one of each prompt is left over to go on
+    from.
+    """
     if not ids:
         return 0
-    return min(len(os.path.commonprefix(list(ids))), min(map(len, ids)) - 1)
+    return min(render.common_length(ids), min(map(len, ids)) - 1)
 
 
 def _prefix_cache(model: PreTrainedModel, prefix: list[int]) -> DynamicCache:
@@ -202,11 +207,11 @@ class _Batch:
         self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
         return chosen[:, None]
 
-    def _tensor(self, rows: Any) -> torch.Tensor:
+    def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
         return torch.tensor(rows, device=self._model.device)
 
 
-def _copies(prefix: DynamicCache, config: object, times: int) -> DynamicCache:
+def _copies(prefix: DynamicCache, config: PreTrainedConfig, times: int) -> DynamicCache:
     """The cache of the shared part, once for each row of a batch."""
     cache = DynamicCache(config=config)
     for number, layer in enumerate(prefix.layers):

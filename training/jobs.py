@@ -95,6 +95,17 @@ def listing(session: Session, project_id: int, kind: JobKind | None = None) -> l
     return [job(row) for row in session.scalars(query)]
 
 
+def ahead(session: Session, waiting: Job) -> list[Job]:
+    """The jobs that a queued one waits for, in the order they run: one job runs at a time."""
+    query = select(JobRow).where(
+        JobRow.id != waiting.id,
+        (JobRow.state == JobState.RUNNING)
+        | ((JobRow.state == JobState.QUEUED) & (JobRow.created_at < waiting.created_at)),
+    )
+    found = [job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+    return sorted(found, key=lambda one: one.state is not JobState.RUNNING)
+
+
 def queue(
     session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
 ) -> Job:

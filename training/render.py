@@ -1,7 +1,7 @@
-"""The one way a pair is put into tokens: training, drafting, evaluation and comparison all call this.
+"""The one way a pair becomes tokens: training, drafting and evaluation all call this.
 
-A model that was trained on one rendering and asked in another looks broken without being so; hence a single function
-and a test that holds it to the base model's own chat template.
+A model that was trained on one rendering and asked in another looks broken without being so; hence
+a single function and a test that holds it to the base model's own chat template.
 """
 
 import signal
@@ -29,10 +29,10 @@ def messages(system: str, prompt: str, response: str | None = None) -> list[Mess
 
 
 def chat_text(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> str:
-    """A chat as the template writes it; ends with the opening of the assistant's turn where that is to come.
+    """A chat as the template writes it, with the opening of the assistant's turn if that is next.
 
     Raises:
-        BadInput: a message holds a control token of the model, which would end a turn or open another.
+        BadInput: a message holds a control token of the model, which would end or open a turn.
     """
     _refuse_control_tokens(tokenizer, chat)
     opening = chat[-1]["role"] != "assistant"
@@ -56,27 +56,36 @@ def pair_ids(
 ) -> tuple[list[int], list[int]]:
     """Tokens and labels of one pair; only the answer and its end-of-turn token are learnt.
 
-    The prompt's tokens come first, exactly as the model gets them when asked: the answer is put into tokens on its own,
-    so no token spans the border. What a template writes after the end-of-turn token is left out, since a model that
-    stops there never writes it.
+    The prompt's tokens come first, exactly as the model gets them when asked: the answer is put
+    into tokens on its own, so no token spans the border. What a template writes after the
+    end-of-turn token is left out, since a model that stops there never writes it.
 
     Raises:
-        BadInput: the template writes a prompt otherwise once an answer follows, or never ends the turn.
+        BadInput: the template changes a prompt that is answered, or never ends the turn.
     """
     before = chat_text(tokenizer, messages(system, prompt))
     whole = chat_text(tokenizer, messages(system, prompt, response))
     if not whole.startswith(before):
         raise BadInput(
-            "The base model's chat template changes the prompt once it is answered. Choose another base."
+            "The base model's chat template changes a prompt that is answered. Choose another base."
         )
     asked = _encoded(tokenizer, before)
     answer = _encoded(tokenizer, whole[len(before) :])
     if tokenizer.eos_token_id not in answer:
         raise BadInput(
-            "The base model's chat template does not end an answer with its end token. Choose another base."
+            "The base model's chat template does not end an answer. Choose another base."
         )
     answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
     return asked + answer, [IGNORED] * len(asked) + answer
+
+
+def common_length(rows: Sequence[Sequence[int]]) -> int:
+    """With how many of the same tokens all rows begin."""
+    if not rows:
+        return 0
+    first, last = min(rows, key=tuple), max(rows, key=tuple)
+    same = (a == b for a, b in zip(first, last, strict=False))
+    return next((i for i, equal in enumerate(same) if not equal), min(len(first), len(last)))
 
 
 def _encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
@@ -92,13 +101,14 @@ def _refuse_control_tokens(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[
         for token in control:
             if token in message["content"]:
                 raise BadInput(
-                    f"The {message['role']} text holds the control token {token!r}. Remove it from the text."
+                    f"The {message['role']} text holds the control token {token!r}. Remove it."
                 )
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End a chat template that loops without end. Only the main thread can be interrupted; elsewhere no limit.
+    """End a chat template that loops without end. Only the main thread can be interrupted;
+    elsewhere no limit.
 
     Raises:
         BadInput: the time is up.
@@ -108,9 +118,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise BadInput(
-            "The base model's chat template takes too long to write one message. Choose another base."
-        )
+        raise BadInput("The base model's chat template takes too long. Choose another base.")
 
     earlier = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from math import ceil
 from typing import Any, Self
 
 from storage.errors import BadInput
@@ -26,8 +27,9 @@ _WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience"
 class Lora:
     """Settings of one LoRA run.
 
-    The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves at the 2e-4 usual for
-    7B models (measured figures: docs of the training step). Lower it for larger bases.
+    The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
+    at the 2e-4 usual for 7B models (measured figures: docs of the training step). Lower it for
+    larger bases.
 
     Raises:
         BadInput: a value is of the wrong kind or outside its range.
@@ -67,16 +69,22 @@ class Lora:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from a JSON object; what it leaves out has its default, what is unknown is refused."""
+        """Settings from a JSON object; what it leaves out has its default, what is unknown is
+        refused.
+        """
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
             raise BadInput(
-                f"There is no training setting called {unknown[0]!r}. Remove it or correct its name."
+                f"There is no training setting {unknown[0]!r}. Remove it or correct its name."
             )
         known = dict(values)
         if isinstance(known.get("targets"), list):
             known["targets"] = tuple(known["targets"])
         return cls(**known)
+
+    def steps(self, rows: int) -> int:
+        """How many steps a run on so many train rows takes, unless it stops early."""
+        return self.max_steps or self.epochs * ceil(rows / self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object that `from_dict` reads back to the same settings."""
@@ -95,3 +103,23 @@ def _check_number(words: str, value: object, low: float, high: float, *, whole: 
 def _check_targets(targets: object) -> None:
     if not isinstance(targets, tuple) or not targets or not set(targets) <= set(_TARGETS):
         raise BadInput(f"The LoRA targets must be one or more of {', '.join(_TARGETS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Settings under a name that a person can choose by."""
+
+    name: str
+    words: str
+    settings: Lora
+
+
+PRESETS = (
+    Preset("Quick look", "One pass over the rows: does anything move at all?", Lora(epochs=1)),
+    Preset("Standard", "Three passes with the usual settings. Start here.", Lora()),
+    Preset(
+        "Careful",
+        "Three passes that learn half as fast, and stop as soon as the validation loss rises.",
+        Lora(learning_rate=5e-4, warmup=0.1, patience=1),
+    ),
+)

@@ -1,8 +1,9 @@
 """Tune a LoRA adapter on the train rows of a version; read it from top to bottom.
 
-What it promises: the rows are the ones hashed in the spec, none is a test row, each is rendered by `render.pair_ids`, a
-loss or weight that is not finite never ends as "finished", and the weights kept are those of the lowest validation loss.
-What it does not: resume a killed run (it starts anew), or keep anything of a cancelled one.
+What it promises: the rows are the ones hashed in the spec, none is a test row, each is rendered by
+`render.pair_ids`, a loss or weight that is not finite never ends as "finished", and the weights
+kept are those of the lowest validation loss. What it does not: resume a killed run (it starts
+anew), or keep anything of a cancelled one.
 """
 
 import hashlib
@@ -29,7 +30,8 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from trl import SFTConfig, SFTTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from storage.errors import AssayError, BadInput, RuleBroken
 from training import base_models, batches, evidence, render
@@ -66,7 +68,8 @@ class Row:
 
 
 def main(directory: Path, held: Evidence) -> None:
-    """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and `result.json`.
+    """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and
+    `result.json`.
 
     Raises:
         AssayError: the rows, settings or base model are refused, or the run diverged.
@@ -156,7 +159,8 @@ def tokenized(
     """The rows of one split as tokens and labels.
 
     Raises:
-        BadInput: a row is longer than allowed (cutting it would teach a broken answer) or cannot be rendered.
+        BadInput: a row is longer than allowed (cutting it would teach a broken answer) or cannot be
+        rendered.
     """
     columns: dict[str, list[list[int]]] = {"input_ids": [], "labels": []}
     too_long: list[int] = []
@@ -172,13 +176,13 @@ def tokenized(
     if too_long:
         named = ", ".join(map(str, too_long[:_EXAMPLES_NAMED]))
         raise BadInput(
-            f"{len(too_long)} rows are longer than {max_length} tokens (first: pair {named}). Shorten them, or raise "
-            "the longest row in the settings."
+            f"{len(too_long)} rows are longer than {max_length} tokens (first: pair {named}). "
+            "Shorten them, or raise the longest row in the settings."
         )
     return Dataset.from_dict(columns)
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
+class Watch(TrainerCallback):
     """Follows the trainer step by step: progress, cancel, divergence, best weights, early stop."""
 
     def __init__(self, held: Evidence, patience: int) -> None:
@@ -196,33 +200,35 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
 
     def on_step_begin(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        **_others: object,
+        **kwargs: Any,
     ) -> None:
         """Stop before the first step too, where the cancel came while the model was loaded."""
         self._obey(control, state)
 
     def on_step_end(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        **_others: object,
+        **kwargs: Any,
     ) -> None:
         """Look for a cancel between steps."""
         self._obey(control, state)
 
     def on_log(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
-        _control: TrainerControl,
+        control: TrainerControl,
         logs: dict[str, float] | None = None,
-        **_others: object,
+        **kwargs: Any,
     ) -> None:
-        """Write the progress line of a step; refuse to go on from a loss or gradient that is not finite."""
+        """Write the progress line of a step; refuse to go on from a loss or gradient that is not
+        finite.
+        """
         if not logs or "loss" not in logs:
             return
         loss, norm, rate = logs["loss"], logs.get("grad_norm", 0.0), logs.get("learning_rate")
@@ -236,14 +242,16 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
 
     def on_evaluate(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
         model: PeftModel | None = None,
-        **_others: object,
+        **kwargs: Any,
     ) -> None:
-        """Keep the weights where the validation loss is lowest; stop when it has not fallen for a while."""
+        """Keep the weights where the validation loss is lowest; stop when it has not fallen for a
+        while.
+        """
         loss = (metrics or {}).get("eval_loss")
         if loss is None or model is None:
             return
@@ -282,9 +290,12 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
     def ending(self) -> str:
         """One sentence on how the run ended."""
         if self.stopped_early:
-            return f"Stopped at step {self.step}, when the validation loss no longer fell; the best weights are kept."
+            return (
+                f"Stopped at step {self.step}, when the validation loss no longer fell; "
+                "the best weights are kept."
+            )
         if not self.validation_curve:
-            return f"Finished {self.step} steps. No validation rows: the last weights are kept, unchecked."
+            return f"Finished {self.step} steps. No validation rows: the last weights are kept."
         return f"Finished {self.step} steps; the weights of the lowest validation loss are kept."
 
     def _obey(self, control: TrainerControl, state: TrainerState) -> None:
@@ -296,7 +307,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is not typed
 
 
 def _diverged(what: str, step: int) -> str:
-    return f"The {what} was no longer a number at step {step}, so the run was stopped. Lower the learning rate."
+    return f"The {what} was no number at step {step}, so the run stopped. Lower the learning rate."
 
 
 def build_trainer(
@@ -308,7 +319,9 @@ def build_trainer(
     settings: Lora,
     watch: Watch,
 ) -> SFTTrainer:
-    """trl's trainer on rows that are already tokens, so that it trains exactly what `render` wrote."""
+    """trl's trainer on rows that are already tokens, so that it trains exactly what `render`
+    wrote.
+    """
     cuda = torch.cuda.is_available()
     steps = settings.max_steps or settings.epochs * math.ceil(len(train) / settings.batch_size)
     arguments = SFTConfig(
@@ -345,7 +358,7 @@ def build_trainer(
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(settings.targets),
-        bias=settings.bias,
+        bias="none",
     )
     trainer = SFTTrainer(
         model=model,
@@ -388,7 +401,7 @@ def check_finite(weights: Weights) -> None:
     bad = sum(not bool(torch.isfinite(value).all()) for value in weights.values())
     if bad or not weights:
         raise Diverged(
-            f"{bad} of the adapter's {len(weights)} matrices hold no numbers. Lower the learning rate."
+            f"{bad} of {len(weights)} adapter matrices are not finite. Lower the learning rate."
         )
 
 
@@ -403,7 +416,7 @@ def save_adapter(
     model.peft_config["default"].base_model_name_or_path = base_name  # not the path on this machine
     temporary = Path(tempfile.mkdtemp(prefix=".adapter-", dir=final.parent))
     try:
-        model.save_pretrained(temporary, safe_serialization=True)
+        model.save_pretrained(str(temporary), safe_serialization=True)
         (temporary / "README.md").unlink(missing_ok=True)  # the adapter's card takes its place
         (temporary / "chat_template.jinja").write_text(
             str(tokenizer.chat_template), encoding="utf-8"

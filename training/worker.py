@@ -1,4 +1,6 @@
-"""Do the work of one job directory in this process; the one place where any error ends as a result on disk."""
+"""Do the work of one job directory in this process; the one place where any error ends as a result
+on disk.
+"""
 
 import errno
 import logging
@@ -66,7 +68,9 @@ def _run(directory: Path, held: Evidence) -> None:
 
 
 def _offline(spec: dict[str, object]) -> None:
-    """Only a job whose base model is on the hub may ask the hub. Read by libraries when they are imported."""
+    """Only a job whose base model is on the hub may ask the hub. Read by libraries when they are
+    imported.
+    """
     base = spec.get("base")
     if not (isinstance(base, dict) and base.get("kind") == "hub"):
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -104,12 +108,14 @@ def _cause(error: Exception) -> tuple[int, str]:
     causes = list(_chain(error))
     if any(_is_memory(cause) for cause in causes):
         return OUT_OF_MEMORY, (
-            "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, and launch again."
+            "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, "
+            "and launch again."
         )
     if any(_is_full(cause) for cause in causes):
         return DISK_FULL, "The disk is full. Free some space and launch again."
     return FAILED, (
-        f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); train.log says where."
+        f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); "
+        "train.log in its folder says where."
     )
 
 
@@ -138,7 +144,8 @@ def _ended(held: Evidence, status: int, message: str) -> int:
 def _log(directory: Path, error: Exception) -> None:
     """Add where an error arose to the log.
 
-    Messages of other errors than the machine's own are left out: a library may quote the row it failed on.
+    Messages of other errors than the machine's own are left out: a library may quote the row it
+    failed on.
     """
     lines: list[str] = []
     for cause in _chain(error):

@@ -1,8 +1,8 @@
 """The HTML page that Streamlit's browser code starts from, told where the server is.
 
-Without that, a page opened or reloaded at its own address (`/review`) first looks for a server below
-that address, and the browser logs two failed requests each time. The page's inline scripts are
-known here, so the security policy can name them by hash and forbid all others.
+Without that, a page opened or reloaded at its own address (`/review`) first looks for a server
+below that address, and the browser logs two failed requests each time. The page's inline scripts
+are known here, so the security policy can name them by hash and forbid all others.
 """
 
 import re

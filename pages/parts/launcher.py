@@ -41,8 +41,12 @@ def _refuse_taken(port: int) -> None:
             ) from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the server in this process; returns only where it refuses to."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Become the server.
+
+    Raises:
+        SystemExit: it must not start; why was printed.
+    """
     parser = argparse.ArgumentParser(prog="python -m pages.parts.launcher", description=__doc__)
     parser.add_argument("--port", type=int, default=8501, help="port on this computer (8501)")
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
@@ -53,12 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare(settings.current(), chosen.port)
     except AssayError as error:
         sys.stderr.write(f"Assay did not start. {error}\n")
-        return 2
+        raise SystemExit(2) from error
     os.environ["ASSAY_OPEN_BROWSER"] = "0" if chosen.no_browser else "1"
     sys.stdout.flush()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(chosen.port)]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(chosen.port),
+    ]
     os.execv(sys.executable, command)  # noqa: S606 - a fixed list of arguments, no shell
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Picking a profile in the browser: one POST route that sets the cookie, one component that calls it.
+"""Picking a profile in the browser: a POST route that sets the cookie, a component that calls it.
 
 The cookie only says who this browser speaks for; whether that person exists and what they may do is
 read from the database in each draw.

@@ -129,7 +129,9 @@ class Gate:
 
     def _answer(self, scope: Scope) -> Response | None:
         """The refusal or the key exchange; None lets the request through."""
-        pairs = [(key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]]
+        pairs = [
+            (key.decode("latin-1"), value.decode("latin-1")) for key, value in scope["headers"]
+        ]
         headers = dict(pairs)
         hosts = [value for key, value in pairs if key == "host"]
         allowed = {str(name).lower() for name in st.get_option("server.allowedHosts")}

@@ -1,4 +1,4 @@
-"""The life of the server process: checks first, then the key, the job reconciler, the printed link."""
+"""The life of the server process: checks, then the key, the job reconciler, the printed link."""
 
 import logging
 import os

@@ -64,9 +64,7 @@ def open_to(user: User | None) -> list[Place]:
     """The pages listed for this person; signed-out people see only the sign-in page."""
     if user is None:
         return [SIGN_IN]
-    return [
-        place for place in PLACES if place.roles & user.roles and (ROOT / place.path).is_file()
-    ]
+    return [place for place in PLACES if place.roles & user.roles and (ROOT / place.path).is_file()]
 
 
 def addresses() -> list[str]:

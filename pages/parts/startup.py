@@ -1,4 +1,4 @@
-"""What must hold before the server answers: safe settings, one server per data folder, a new key."""
+"""What must hold before the server answers: safe settings, one server per folder, a new key."""
 
 import fcntl
 import os

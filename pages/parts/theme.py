@@ -3,7 +3,7 @@
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32"
  rx="7" fill="#0f766e"/><path d="M9 23 16 8l7 15M11.6 18h8.8" fill="none" stroke="#fff"
  stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>"""
-"""The picture in the browser's tab: drawn here, because Streamlit's own icons come from a font host."""
+"""The picture in the browser's tab, drawn here: Streamlit's icons would come from a font host."""
 
 COMPONENT_CSS = """
 :host, .assay {

@@ -1,4 +1,4 @@
-"""Where pages meet the layers below: the one cached engine, and the one place a verb is called from."""
+"""Where pages meet the layers below: the one cached engine, the one place that calls a verb."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

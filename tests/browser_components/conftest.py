@@ -1,4 +1,4 @@
-"""A Streamlit server per test on a free port, with its desk in a folder of its own, and Chromium."""
+"""A Streamlit server per test, with a desk in a folder of its own, and Chromium."""
 
 import os
 import shutil
@@ -120,7 +120,7 @@ def window(chromium: Browser) -> Iterator[BrowserContext]:
     context.on("page", watch)
     yield context
     context.close()
-    assert wrong == []
+    assert not wrong
 
 
 def _said(message: ConsoleMessage) -> list[str]:

@@ -55,10 +55,12 @@ def rows(query: str) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(query)]
 
 
-def hand_out(have: list[int], wanted: int) -> list[dict[str, Any]]:
-    """Waiting rows that the browser does not hold; skipped ones come last."""
+def hand_out(have: list[int], want: list[int], many: int) -> list[dict[str, Any]]:
+    """Waiting rows that the browser does not hold, first those it wants, last the skipped ones."""
     query = "select * from row where status = 'waiting' order by skipped, id"
-    return [row for row in rows(query) if row["id"] not in have][:wanted]
+    free = [row for row in rows(query) if row["id"] not in have]
+    asked = [row for row in free if row["id"] in want]
+    return asked + [row for row in free if row["id"] not in want][: max(0, many)]
 
 
 def decide(ops: list[Op]) -> dict[str, Receipt]:

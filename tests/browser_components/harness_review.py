@@ -71,8 +71,9 @@ def _probed() -> None:
 @st.fragment
 def _page() -> None:
     state = st.session_state.get("review")
-    have = ops.held(state.get("outbox")) if state else []
-    cards = desk.hand_out(have, 20 - len(have)) if len(have) < 12 else []
+    outbox = state.get("outbox") if state else None
+    have = ops.held(outbox)
+    cards = desk.hand_out(have, ops.wanted(outbox), 20 - len(have) if len(have) < 12 else 0)
     approved = len(desk.rows("select 1 from row where status = 'approved'"))
     review_card(
         key="review",

@@ -1,4 +1,4 @@
-"""The review card in Chromium: every press lands once on the row that was shown, whatever happens."""
+"""The review card in Chromium: each press lands once, on the row that was shown."""
 
 import time
 from collections.abc import Callable
@@ -22,8 +22,9 @@ RECORDER = """() => {
     const start = performance.now(), row = card.dataset.row;
     window.pressed.push([event.key, Number(row)]);
     const look = () => {
-      if (card.dataset.row === row) { if (performance.now() - start < 1000) requestAnimationFrame(look); }
-      else requestAnimationFrame(() => window.times.push(performance.now() - start));
+      if (card.dataset.row !== row) {
+        requestAnimationFrame(() => window.times.push(performance.now() - start));
+      } else if (performance.now() - start < 1000) requestAnimationFrame(look);
     };
     requestAnimationFrame(look);
   }, true);

@@ -12,7 +12,7 @@ function build(key) {
     askAfter: 0, guide: false, drawn: '', check: null, probed: null, unasked: 0, active: Date.now(), kept: Date.now(), banner: null,
   };
   S.outbox = new Outbox(`${key}:op:`);
-  S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(card => card.id) }));
+  S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(card => card.id), want: [...S.expect.keys()].slice(0, 50) }));
   S.probe = new Link('probe', () => ({ ...S.probed }));
   S.links = [S.link, S.probe];
   for (const name of store.keys(`${key}:words:`)) {
@@ -287,7 +287,8 @@ function receive(S, data) {
     const ack = (data.acks || {})[op.op];
     if (ack && S.outbox.ops.has(op.op)) { S.outbox.drop(op.op); settle(S, op, ack); }
   }
-  if (!take(S, data.cards || [])) S.askAfter = Date.now() + 10000;
+  const fresh = take(S, data.cards || []);
+  if (!fresh) S.askAfter = Date.now() + (S.expect.size ? 1000 : 10000);
   if (data.probe && data.probe.n === S.probe.n && S.probed) S.check = { ...S.probed, problems: data.probe.problems || [] };
   if (before && head(S) !== before && head(S)?.id !== before.id) S.unasked = Date.now();
 }
@@ -404,10 +405,10 @@ function drawReasons(S) {
 function tick(S) {
   if (!S.root || !S.data) return;
   const orphans = S.outbox.adopt(5000).length > 0, seen = document.visibilityState === 'visible';
-  const low = seen && S.queue.length < ENOUGH && Date.now() > S.askAfter;
+  const low = seen && (S.queue.length < ENOUGH || S.expect.size > 0) && Date.now() > S.askAfter;
   const alive = seen && Date.now() - S.active < 6e5 && Date.now() - S.kept > 6e4;    // keeps the leases of someone who reads
   if (alive) S.kept = Date.now();
-  if (low) S.askAfter = Date.now() + 10000;
+  if (low) S.askAfter = Date.now() + (S.expect.size ? 1000 : 10000);
   S.link.tick(orphans || S.outbox.size > 0 || low || alive);
   S.probe.tick(false);
   fit(S.root);

@@ -100,7 +100,8 @@ def review_card(
 ) -> None:
     """Mount the card.
 
-    `st.session_state[key]["outbox"]` is `{ops, have, n}` for `curation.ops.ops` and `held`;
+    `st.session_state[key]["outbox"]` is `{ops, have, want, n}` for `curation.ops.ops`, `held` and
+    `wanted`: the rows wanted must be among the cards, however many the browser holds.
     `["probe"]` is `{row, version, prompt, response, n}`. The browser repeats unacknowledged ops,
     so `data["acks"]` needs the answers of the last callback only. Undo raises the version by one
     whatever it takes back, a skip included.

@@ -1,0 +1,123 @@
+"""How far a job is, read from its folder: step of total, time so far, time left, last message.
+
+The time left is the recent pace carried on; it does not know of a slower part still to come.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from storage import settings
+from storage.types import Job
+from training import evidence, jobs
+
+_TAIL = 64 * 1024
+"""Bytes at the end of the progress lines that tell the recent pace: some 400 steps."""
+_CURVE = 400
+"""Points a curve is thinned to; a screen shows no more."""
+
+
+Point = dict[str, float | None]
+"""One step of a curve: `step`, `training` and `validation`, None where it was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a job is now."""
+
+    step: int
+    total: int
+    message: str
+    elapsed: float | None
+    """Seconds since its process began; None before that."""
+    left: float | None
+    """Seconds at the recent pace; None while there is no pace yet."""
+    stopping: bool
+    """Whether someone asked it to stop."""
+
+
+def folder(job: Job) -> Path:
+    """The folder of a job."""
+    return jobs.folder(settings.current(), job.id)
+
+
+def read(job: Job) -> Progress:
+    """Where a job is now; all zero before its process began."""
+    directory = folder(job)
+    events = _tail(directory)
+    last = events[-1] if events else {}
+    launch = evidence.read_json(directory / "launch.json") or {}
+    messages = [event["message"] for event in events if "message" in event]
+    step, total = int(last.get("step", 0)), int(last.get("total", 0))
+    pace = _pace(events)
+    return Progress(
+        step=step,
+        total=total,
+        message=str(messages[-1]) if messages else "",
+        elapsed=_since(launch["at"]) if "at" in launch else None,
+        left=(total - step) * pace if pace is not None else None,
+        stopping=evidence.cancel_requested(directory),
+    )
+
+
+def _tail(directory: Path) -> list[dict[str, Any]]:
+    try:
+        size = (directory / "events.jsonl").stat().st_size
+    except FileNotFoundError:
+        return []
+    return evidence.read_events(directory, max(0, size - _TAIL))[0]
+
+
+def _since(moment: str) -> float:
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def _pace(events: list[dict[str, Any]]) -> float | None:
+    """Seconds a step, between the first lines of the first and the last step at hand."""
+    reached: dict[int, str] = {}
+    for event in events:
+        if event.get("step") and "message" not in event:
+            reached.setdefault(int(event["step"]), event["at"])
+    if len(reached) < 2:
+        return None
+    first, last = min(reached), max(reached)
+    took = datetime.fromisoformat(reached[last]) - datetime.fromisoformat(reached[first])
+    return max(0.0, took.total_seconds()) / (last - first)
+
+
+def curve(job: Job) -> list[Point]:
+    """Training and validation loss by step, thinned to what a screen can show."""
+    points: dict[int, Point] = {}
+    for event in _all(folder(job)):
+        step, loss, checked = int(event.get("step", 0)), event.get("loss"), event.get("eval_loss")
+        if loss is not None or checked is not None:
+            point = points.setdefault(step, {"step": step, "training": None, "validation": None})
+            point["training"] = point["training"] if loss is None else float(loss)
+            point["validation"] = point["validation"] if checked is None else float(checked)
+    return _thinned([points[step] for step in sorted(points)])
+
+
+def _all(directory: Path) -> Iterator[dict[str, Any]]:
+    events, offset = evidence.read_events(directory)
+    while events:
+        yield from events
+        events, offset = evidence.read_events(directory, offset)
+
+
+def _thinned(points: list[Point]) -> list[Point]:
+    every = max(1, len(points) // _CURVE)
+    return [
+        point
+        for i, point in enumerate(points)
+        if i % every == 0 or point["validation"] is not None or i == len(points) - 1
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, as "40 s", "3 min" or "1 h 20 min"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
