@@ -58,6 +58,8 @@ class Recent:
     action: Action
     title: str
     undoable: bool
+    version: int
+    fence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,8 @@ def lease(
     """Cards for one person: renew what they hold, then claim more, up to `limit` in all.
 
     A row is held by one person at a time. Rows in `have` are renewed, not sent again. A person's
-    own gold rows are left out where the project asks for two people, and rows they skipped come
-    last. `now` is for tests.
+    own gold rows are left out where the project asks for two people; rows they skipped come last,
+    as do flagged rows, which only leads get. `now` is for tests.
     """
     now = now or _now()
     project = projects.get(session, project_id)
@@ -138,7 +140,7 @@ def _claim(
             ~mine,
             *_may_review(actor, project),
         )
-        .order_by(case((skipped, 1), else_=0), PairRow.id)
+        .order_by(case((or_(skipped, PairRow.flagged), 1), else_=0), PairRow.id)
         .limit(room)
     )
     rows = list(session.scalars(query))
@@ -323,9 +325,9 @@ def _undo(session: Session, actor: User, op: Op) -> Receipt:
     row = pairs.row_of(session, done.pair_id)
     _undoable(session, row, done)
     before = row.content_sha256
+    prompt, response = pairs.text_at(session, row.id, done.seen_version)
+    pairs.rewrite(session, row, prompt, response, None)  # a skip too: the browser counts on it
     if done.action is not Action.SKIP:
-        prompt, response = pairs.text_at(session, row.id, done.seen_version)
-        pairs.rewrite(session, row, prompt, response, None)
         row.status, row.approval_id, row.reject_reason = PairStatus.WAITING, None, None
         row.flagged = False
     made = pairs.decide(
@@ -527,7 +529,8 @@ def _recent(session: Session, done: DecisionRow, row: PairRow) -> Recent:
         undoable = True
     except AssayError:
         undoable = False
-    return Recent(done.op, row.id, done.action, row.prompt[:60], undoable)
+    title = row.prompt[:60]
+    return Recent(done.op, row.id, done.action, title, undoable, row.version, row.fence)
 
 
 def progress(session: Session, actor: User, project_id: int) -> Progress:

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = [
-    *("PACKAGED", "Base", "ModelFolder", "Offer", "file_hashes", "folder_sha256", "listing"),
-    *("load", "names_sha256", "prepare", "vet"),
+    "PACKAGED",
+    "Base",
+    "ModelFolder",
+    "Offer",
+    "folder_sha256",
+    "listing",
+    "load",
+    "prepare",
+    "vet",
 ]
 
 _TEMPLATE_SECONDS = 5.0
@@ -128,10 +135,8 @@ def load(path: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    fetching.hush()
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.pad_token_id is None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curation.schema_check import check_schema
 from curation.score import Score, score, tally
 from storage.errors import BadInput, RuleBroken
-from training import base_models, evidence, generate
+from training import base_models, evidence, generate, vetting
 from training.evidence import Evidence
 
 _ADAPTER_FILES = frozenset(
@@ -53,11 +53,10 @@ def main(directory: Path, held: Evidence) -> None:
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     held.say("Loading the model.")
-    plain, tokenizer = base_models.load(base.path)
-    model: PreTrainedModel | PeftModel = plain
+    model, tokenizer = base_models.load(base.path)
     arms = ["base"]
     if spec.get("adapter_path"):
-        model = with_adapter(plain, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
+        model = with_adapter(model, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
         arms.append("tuned")
     lines, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
@@ -91,7 +90,7 @@ def read_rows(path: Path, sha256: str | None = None) -> list[Held]:
     return rows
 
 
-def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> PeftModel:
+def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> PreTrainedModel:
     """Put an adapter on a loaded model.
 
     Raises:
@@ -100,14 +99,17 @@ def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> Pe
     """
     if not (folder / "adapter_model.safetensors").is_file():
         raise BadInput(f"The adapter folder {folder.name} has no adapter_model.safetensors.")
-    hashes = base_models.file_hashes(folder)
+    hashes = vetting.file_hashes(folder)
     if not set(hashes) <= _ADAPTER_FILES:
         raise BadInput(f"The adapter folder {folder.name} holds files that Assay did not write.")
-    if sha256 is not None and base_models.names_sha256(hashes) != sha256:
+    if sha256 is not None and vetting.names_sha256(hashes) != sha256:
         raise RuleBroken("The adapter's files changed since it was trained. Train it again.")
-    return PeftModel.from_pretrained(
+    tuned = PeftModel.from_pretrained(
         model, str(folder), use_safetensors=True, local_files_only=True
     )
+    return cast(
+        "PreTrainedModel", tuned
+    )  # it answers like one, with an adapter that can be put off
 
 
 def _all_arms(

@@ -166,10 +166,8 @@ def _same_process(launch: Mapping[str, Any]) -> bool:
     try:
         process = psutil.Process(int(launch["pid"]))
         started = process.create_time()
-        return (
-            abs(started - float(launch["create_time"])) < 1
-            and process.status() != psutil.STATUS_ZOMBIE
-        )
+        same = abs(started - float(launch["create_time"])) < 1
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, KeyError, ValueError):
         return False
 

@@ -1,4 +1,4 @@
-"""Get a base model onto this machine, whole or not at all: converted from the package, or from a hub."""
+"""Get a base model onto this machine, whole or not at all: from the package, or from the hub."""
 
 import fcntl
 import hashlib
@@ -90,14 +90,20 @@ def _packaged_file() -> Path:
     return path
 
 
+def hush() -> None:
+    """Keep transformers from printing bars and advice into the job's log."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _convert(source: Path, folder: Path) -> None:
     """Write the quantized file as safetensors, with its tokenizer and chat template."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    hush()
     place = {"gguf_file": source.name, "trust_remote_code": False, "local_files_only": True}
     tokenizer = AutoTokenizer.from_pretrained(source.parent, **place)
     model = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **place)

@@ -5,6 +5,7 @@ Rows are left-padded, sorted by length and leave the batch as they end. In float
 of asking one prompt at a time, save where two tokens are tied to the last digits.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from transformers import (
     DynamicCache,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -55,7 +55,8 @@ def sampled(seed: int, temperature: float, top_p: float = 0.95) -> Pick:
 @contextmanager
 def arm(model: PreTrainedModel, *, tuned: bool, has_adapter: bool = True) -> Iterator[None]:
     """Use a loaded model with its adapter or without."""
-    with model.disable_adapter() if has_adapter and not tuned else nullcontext():
+    off = has_adapter and not tuned
+    with model.disable_adapter() if off else nullcontext():  # type: ignore[operator]  # PEFT adds it
         yield
 
 
@@ -160,7 +161,7 @@ class _Batch:
         )
         self._cache = DynamicCache(config=model.config)
         if prefix is not None:
-            self._cache = _copies(prefix, model.config, len(ids))
+            self._cache = _copies(prefix, len(ids))
         self._rows = list(range(len(ids)))
 
     def run(
@@ -211,9 +212,8 @@ class _Batch:
         return torch.tensor(rows, device=self._model.device)
 
 
-def _copies(prefix: DynamicCache, config: PreTrainedConfig, times: int) -> DynamicCache:
+def _copies(prefix: DynamicCache, times: int) -> DynamicCache:
     """The cache of the shared part, once for each row of a batch."""
-    cache = DynamicCache(config=config)
-    for number, layer in enumerate(prefix.layers):
-        cache.update(layer.keys.repeat(times, 1, 1, 1), layer.values.repeat(times, 1, 1, 1), number)
+    cache = copy.deepcopy(prefix)
+    cache.batch_repeat_interleave(times)
     return cache

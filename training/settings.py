@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from storage.errors import BadInput
 
-_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _RANGES: dict[str, tuple[float, float, str]] = {
     "r": (1, 256, "The rank r"),
     "alpha": (1, 1024, "Alpha"),
@@ -101,8 +101,8 @@ def _check_number(words: str, value: object, low: float, high: float, *, whole: 
 
 
 def _check_targets(targets: object) -> None:
-    if not isinstance(targets, tuple) or not targets or not set(targets) <= set(_TARGETS):
-        raise BadInput(f"The LoRA targets must be one or more of {', '.join(_TARGETS)}.")
+    if not isinstance(targets, tuple) or not targets or not set(targets) <= set(TARGETS):
+        raise BadInput(f"The LoRA targets must be one or more of {', '.join(TARGETS)}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,33 +10,29 @@ import hashlib
 import json
 import math
 import platform
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel
 from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
 )
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from storage.errors import AssayError, BadInput, RuleBroken
-from training import base_models, batches, evidence, render
+from storage.errors import BadInput, RuleBroken
+from training import base_models, batches, evidence, render, vetting
 from training.evidence import Evidence
+from training.saving import save_adapter
 from training.settings import Lora
+from training.watch import Watch
 
 _LIBRARIES = (
     "accelerate",
@@ -49,12 +45,6 @@ _LIBRARIES = (
     "trl",
 )
 _EXAMPLES_NAMED = 5
-
-Weights = dict[str, torch.Tensor]
-
-
-class Diverged(AssayError):
-    """A loss, gradient or weight is no longer a finite number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +83,13 @@ def main(directory: Path, held: Evidence) -> None:
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
     trainer.train()
+    tuned = cast("PeftModel", trainer.model)
     if watch.cancelled:
         held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
         return
 
-    watch.restore_best(trainer.model)
-    hashes = save_adapter(trainer.model, tokenizer, base.name, directory / "adapter")
+    watch.restore_best(tuned)
+    hashes = save_adapter(tuned, tokenizer, base.name, directory / "adapter")
     detail = {
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec["rows_sha256"],
@@ -115,14 +106,17 @@ def main(directory: Path, held: Evidence) -> None:
         "hardware": hardware(),
         "rows": {"train": len(train), "validation": len(validation)},
         **watch.figures(),
-        "answer_tokens_per_epoch": sum(
-            sum(label != render.IGNORED for label in row["labels"]) for row in train
-        ),
+        "trained_tokens": round(watch.epochs * learnt_tokens(train)),
         "seconds": round(time.monotonic() - started, 1),
         "adapter_files": hashes,
-        "adapter_sha256": base_models.names_sha256(hashes),
+        "adapter_sha256": vetting.names_sha256(hashes),
     }
     held.finish("finished", watch.ending(), detail)
+
+
+def learnt_tokens(rows: Dataset) -> int:
+    """Tokens that count towards the loss in one pass over the rows."""
+    return sum(label != render.IGNORED for labels in rows["labels"] for label in labels)
 
 
 def read_rows(path: Path, sha256: str) -> list[Row]:
@@ -180,134 +174,6 @@ def tokenized(
             "Shorten them, or raise the longest row in the settings."
         )
     return Dataset.from_dict(columns)
-
-
-class Watch(TrainerCallback):
-    """Follows the trainer step by step: progress, cancel, divergence, best weights, early stop."""
-
-    def __init__(self, held: Evidence, patience: int) -> None:
-        self._held = held
-        self._patience = patience
-        self._best: Weights | None = None
-        self._best_loss = math.inf
-        self._worse = 0
-        self.step = 0
-        self.cancelled = False
-        self.stopped_early = False
-        self.curve: list[dict[str, float]] = []
-        self.validation_curve: list[dict[str, float]] = []
-        self.tokens_seen = 0
-
-    def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Stop before the first step too, where the cancel came while the model was loaded."""
-        self._obey(control, state)
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Look for a cancel between steps."""
-        self._obey(control, state)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write the progress line of a step; refuse to go on from a loss or gradient that is not
-        finite.
-        """
-        if not logs or "loss" not in logs:
-            return
-        loss, norm, rate = logs["loss"], logs.get("grad_norm", 0.0), logs.get("learning_rate")
-        self._held.progress(
-            state.global_step, state.max_steps, loss=loss, grad_norm=norm, learning_rate=rate
-        )
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise Diverged(_diverged("loss", state.global_step))
-        self.tokens_seen = int(logs.get("num_tokens", 0))
-        self.curve.append({"step": state.global_step, "loss": loss})
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        model: PeftModel | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Keep the weights where the validation loss is lowest; stop when it has not fallen for a
-        while.
-        """
-        loss = (metrics or {}).get("eval_loss")
-        if loss is None or model is None:
-            return
-        self._held.progress(state.global_step, state.max_steps, eval_loss=loss)
-        if not math.isfinite(loss):
-            raise Diverged(_diverged("validation loss", state.global_step))
-        self.validation_curve.append({"step": state.global_step, "loss": loss})
-        if loss < self._best_loss:
-            self._best_loss, self._worse = loss, 0
-            self._best = copied(model)
-            return
-        self._worse += 1
-        if self._patience and self._worse >= self._patience and state.global_step < state.max_steps:
-            self.stopped_early = True
-            control.should_training_stop = True
-
-    def restore_best(self, model: PeftModel) -> None:
-        """Put the best weights back; without validation rows the last ones stay."""
-        if self._best is not None:
-            set_peft_model_state_dict(model, self._best)
-
-    def figures(self) -> dict[str, Any]:
-        """What the run's record says of its course."""
-        last, checked = self.curve[-1:], self.validation_curve
-        return {
-            "steps": self.step,
-            "train_loss": last[0]["loss"] if last else None,
-            "first_train_loss": self.curve[0]["loss"] if last else None,
-            "validation_loss": min((point["loss"] for point in checked), default=None),
-            "last_validation_loss": checked[-1]["loss"] if checked else None,
-            "validation_curve": checked,
-            "stopped_early": self.stopped_early,
-            "tokens_seen": self.tokens_seen,
-        }
-
-    def ending(self) -> str:
-        """One sentence on how the run ended."""
-        if self.stopped_early:
-            return (
-                f"Stopped at step {self.step}, when the validation loss no longer fell; "
-                "the best weights are kept."
-            )
-        if not self.validation_curve:
-            return f"Finished {self.step} steps. No validation rows: the last weights are kept."
-        return f"Finished {self.step} steps; the weights of the lowest validation loss are kept."
-
-    def _obey(self, control: TrainerControl, state: TrainerState) -> None:
-        self.step = state.global_step
-        if self._held.cancel_requested():
-            self.cancelled = True
-            control.should_training_stop = True
-            control.should_evaluate = False
-
-
-def _diverged(what: str, step: int) -> str:
-    return f"The {what} was no number at step {step}, so the run stopped. Lower the learning rate."
 
 
 def build_trainer(
@@ -382,52 +248,6 @@ def _quiet(trainer: SFTTrainer) -> None:
 
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-
-
-def copied(model: PeftModel) -> Weights:
-    """The adapter's weights as they are now, apart from the model."""
-    return {
-        name: value.detach().cpu().clone()
-        for name, value in get_peft_model_state_dict(model).items()
-    }
-
-
-def check_finite(weights: Weights) -> None:
-    """Refuse weights that are not finite, whatever the losses said.
-
-    Raises:
-        Diverged: at least one number is NaN or infinite.
-    """
-    bad = sum(not bool(torch.isfinite(value).all()) for value in weights.values())
-    if bad or not weights:
-        raise Diverged(
-            f"{bad} of {len(weights)} adapter matrices are not finite. Lower the learning rate."
-        )
-
-
-def save_adapter(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, base_name: str, final: Path
-) -> dict[str, str]:
-    """Write the adapter as a PEFT folder, whole or not at all; returns the sha256 of each file.
-
-    The chat template goes with it: asked in another form, the adapter would look broken.
-    """
-    check_finite(copied(model))
-    model.peft_config["default"].base_model_name_or_path = base_name  # not the path on this machine
-    temporary = Path(tempfile.mkdtemp(prefix=".adapter-", dir=final.parent))
-    try:
-        model.save_pretrained(str(temporary), safe_serialization=True)
-        (temporary / "README.md").unlink(missing_ok=True)  # the adapter's card takes its place
-        (temporary / "chat_template.jinja").write_text(
-            str(tokenizer.chat_template), encoding="utf-8"
-        )
-        evidence.sync_tree(temporary)
-        hashes = base_models.file_hashes(temporary)
-        temporary.chmod(0o755)
-        evidence.publish(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return hashes
 
 
 def hardware() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Look through a model folder before anything of it is loaded: no code, no pickles, a chat template.
+"""Look through a model folder before it is loaded: no code, no pickles, a chat template.
 
 Vetting does not show that a model is any good, or that its weights are what its name says.
 """
@@ -104,7 +104,7 @@ def _vet_weights(folder: Path) -> None:
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise BadInput(
-            f"The folder {folder.name} has no safetensors weights. Pickled weights (.bin, .pt, .pkl) "
+            f"The folder {folder.name} has no safetensors weights. Pickled ones (.bin, .pt, .pkl) "
             "can run code and are refused; convert them to safetensors first."
         )
     for path in weights:

@@ -42,7 +42,7 @@ if everyone:
 st.subheader("Make a profile" if everyone else "Make the first profile", anchor=False)
 with st.form("make-profile"):
     st.text_input("Name", key="profile-name", max_chars=80)
-    st.text("This person may (the first profile may do everything):")
+    st.text("This person may:" if everyone else "The first profile may do everything:")
     for role, words in _MAY.items():
         st.checkbox(words, value=not everyone, key=f"role-{role.value}")
     st.form_submit_button("Make and continue", type="primary", on_click=_make)

@@ -152,7 +152,7 @@ def stats(figures: dict[str, str]) -> None:
     """A row of figures by name; what stands in brackets goes on a quiet line below."""
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
         figure, _, rest = value.partition(" (")
-        with column.container(border=True):
+        with column.container(border=True, height="stretch"):
             st.metric(plain(name), plain(figure))
             if rest:
                 note(rest.removesuffix(")"))

@@ -298,7 +298,7 @@ def test_two_tabs_keep_both_outboxes(serve: Serve, window: BrowserContext) -> No
     first.bring_to_front()
     drum(first, "aaa", 10)
     second.bring_to_front()
-    second.wait_for_timeout(200)
+    second.wait_for_timeout(500)
     drum(second, "ffff", 10)
     settled(first)
     settled(second)

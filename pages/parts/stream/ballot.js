@@ -5,7 +5,7 @@ const VOTES = { 1: 'left', 2: 'right', 3: 'tie', 0: 'both_bad' };
 const SAID = { left: 'Left', right: 'Right', tie: 'Equally good', both_bad: 'Both bad' };
 
 function build(key) {
-  const S = { key, queue: [], past: [], voted: new Map(), expect: new Set(), data: null, drawn: '', banner: null, askAfter: 0, unasked: 0, shownAt: Date.now(), times: [] };
+  const S = { key, queue: [], past: [], voted: new Map(), expect: new Set(), data: null, drawn: '', banner: null, askAfter: 0, unasked: 0, shownAt: Date.now(), times: [], active: 0 };
   S.outbox = new Outbox(`${key}:op:`);
   S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(item => item.item) }));
   S.links = [S.link];
@@ -43,6 +43,7 @@ function undo(S) {
 function press(S, event) {
   if (!S.root || foreign(event) || event.shiftKey) return;
   const key = meant(event);
+  S.active = Date.now();
   if (event.key === 'Backspace' && !onControl(event)) { event.preventDefault(); undo(S); }
   else if (key in VOTES) { event.preventDefault(); vote(S, VOTES[key]); }
 }
@@ -133,8 +134,8 @@ function tick(S) {
 function elsewhere(S, event) {
   if (!event.key?.startsWith(S.outbox.prefix) || !event.newValue) return;
   const item = JSON.parse(event.newValue).item, place = S.queue.findIndex(held => held.item === item);
-  if (place < 0 || (place === 0 && document.hasFocus())) return;
-  S.queue.splice(place, 1); draw(S);
+  if (place < 0 || (place === 0 && Date.now() - S.active < 1500)) return;
+  S.queue.splice(place, 1); S.unasked = Date.now(); draw(S);
 }
 
 export default function ({ data, parentElement, setStateValue }) {

@@ -8,8 +8,8 @@ const SAID = { approve: 'Approved', reject: 'Rejected', flag: 'Flagged', skip: '
 
 function build(key) {
   const S = {
-    key, queue: [], past: [], undone: new Set(), expect: new Map(), closed: new Set(), data: null, mode: 'read',
-    askAfter: 0, guide: false, drawn: '', check: null, probed: null, unasked: 0, active: Date.now(), kept: Date.now(), banner: null,
+    key, queue: [], past: [], undone: new Set(), expect: new Map(), returned: new Set(), closed: new Set(), data: null, mode: 'read',
+    askAfter: 0, guide: false, drawn: '', check: null, probed: null, unasked: 0, active: 0, kept: Date.now(), banner: null,
   };
   S.outbox = new Outbox(`${key}:op:`);
   S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(card => card.id), want: [...S.expect.keys()].slice(0, 50) }));
@@ -32,13 +32,13 @@ const titleOf = card => card.prompt.replace(/\s+/g, ' ').trim().slice(0, 60);
 
 function decide(S, action, extra = {}) {
   const card = head(S);
-  if (!card || Date.now() < S.unasked + SETTLE) return;
+  if (!card) return;
   S.queue.shift();
   const op = S.outbox.add({ op: uuid(), row: card.id, version: card.version, fence: card.fence, action, ...extra });
   const after = action === 'skip' ? card.version : card.version + 1;
   S.past.push({ ...op, card, after, title: titleOf(card) });
   if (S.past.length > 300) S.past.shift();
-  S.closed.add(`${card.id}:${card.version}`);
+  S.closed.add(`${card.id}:${card.version}`); S.returned.delete(card.id);
   S.mode = 'read'; S.banner = null; S.active = Date.now();
   draw(S, true);
   hear(S, `${SAID[action]} row ${card.id}.${head(S) ? ` Row ${head(S).id} is next.` : ' No more rows.'}`);
@@ -48,6 +48,7 @@ function decide(S, action, extra = {}) {
 function approve(S) {
   const card = head(S);
   if (!card) return;
+  if (S.returned.has(card.id)) { edit(S); return; }          // their own words came back: never approve the old ones instead
   if (card.problems?.length) {
     tell(S, `Not approved: ${card.problems[0]} Press E to edit or X to reject.`);
     return;
@@ -77,7 +78,7 @@ function undo(S, target) {
     S.queue = [card, ...S.queue.filter(c => c.id !== card.id)];
     const words = { prompt: past.prompt ?? card.prompt, response: past.response ?? card.response };
     if (changed(card, words)) keep(S, card, words);
-  } else S.expect.set(entry.row, { front: true });
+  } else S.expect.set(entry.row, { since: Date.now() });
   draw(S, true);
   hear(S, `Row ${entry.row} is open again.`);
   S.link.send();
@@ -205,6 +206,7 @@ function press(S, event) {
   const name = KEYS[key] || (control ? null : { ' ': 'skip', Backspace: 'undo' }[event.key]);
   if (!name) return;
   event.preventDefault();
+  if (name !== 'guide' && Date.now() < S.unasked + SETTLE) return;
   act(S, name);
 }
 
@@ -219,7 +221,7 @@ function settle(S, op, ack) {
       held.version = ack.version; held.fence = ack.fence ?? held.fence;
       if (words && wordsKey(S, held) !== before) { store.drop(before); keep(S, held, words); }
     }
-    if (op.action === 'undo' && !held && !pendingOn(S, op.row)) S.expect.set(op.row, { front: true });
+    if (op.action === 'undo' && !held && !pendingOn(S, op.row)) S.expect.set(op.row, { since: Date.now() });
     if (op.prompt != null || op.response != null) store.drop(`${S.key}:words:${op.row}:${op.version}`);
     return;
   }
@@ -236,18 +238,31 @@ function settle(S, op, ack) {
   S.banner = { text: said, row: op.row };
 }
 
-/** A refused or conflicting decision: the card on top again, with the person's words. */
+/** A refused or conflicting decision: the card comes back with the person's words. A conflicting
+ *  one has other text by now, so it is asked of the server first. */
 function giveBack(S, op, ack, past) {
-  stash(S); S.mode = 'read'; S.unasked = Date.now();
   S.closed.delete(`${op.row}:${op.version}`); S.closed.delete(`${op.row}:${ack.version}`);
-  const edits = op.prompt != null || op.response != null;
-  const words = edits ? { prompt: op.prompt, response: op.response } : null;
+  const edits = op.prompt != null || op.response != null, words = edits ? { prompt: op.prompt, response: op.response } : null;
   S.queue = S.queue.filter(c => c.id !== op.row);
-  if (past && ack.status === 'refused') {
-    const card = { ...past.card, version: ack.version ?? op.version, fence: ack.fence ?? op.fence };
-    S.queue.unshift(card);
-    if (words) { keep(S, card, filled(card, words)); S.reopen = card.id; }
-  } else S.expect.set(op.row, { front: true, words });
+  if (past && ack.status === 'refused') onTop(S, { ...past.card, version: ack.version ?? op.version, fence: ack.fence ?? op.fence }, words);
+  else S.expect.set(op.row, { words, since: Date.now() });
+}
+/** Puts a card first, or second where the person is in the middle of another one. */
+function onTop(S, card, words) {
+  S.queue.splice(S.mode === 'read' ? 0 : 1, 0, card);
+  if (S.mode === 'read') S.unasked = Date.now();
+  if (!words) return;
+  keep(S, card, filled(card, words)); S.returned.add(card.id);
+  if (S.mode === 'read') S.reopen = card.id;
+}
+/** Rows that never came back: their words are shown once more, to be copied. */
+function forget(S) {
+  for (const [row, wish] of S.expect) {
+    if (Date.now() - wish.since < 15000) continue;
+    S.expect.delete(row);
+    const words = wish.words && [wish.words.prompt, wish.words.response].filter(Boolean).join('\n');
+    if (words) tell(S, `Row ${row} is no longer waiting. Your words, to copy:\n${words}`);
+  }
 }
 const filled = (card, words) => ({ prompt: words.prompt ?? card.prompt, response: words.response ?? card.response });
 
@@ -260,9 +275,8 @@ function take(S, cards) {
     if (S.closed.has(`${card.id}:${card.version}`) && S.past.some(p => p.row === card.id && p.version === card.version && p.action !== 'skip')) continue;
     fresh++;
     if (!wish) { S.queue.push(card); continue; }
-    stash(S); S.mode = 'read'; S.unasked = Date.now(); S.expect.delete(card.id);
-    S.queue.unshift(card);
-    if (wish.words) { keep(S, card, filled(card, wish.words)); S.reopen = card.id; }
+    S.expect.delete(card.id);
+    onTop(S, card, wish.words);
   }
   return fresh;
 }
@@ -406,6 +420,7 @@ function tick(S) {
   if (!S.root || !S.data) return;
   const orphans = S.outbox.adopt(5000).length > 0, seen = document.visibilityState === 'visible';
   const low = seen && (S.queue.length < ENOUGH || S.expect.size > 0) && Date.now() > S.askAfter;
+  forget(S);
   const alive = seen && Date.now() - S.active < 6e5 && Date.now() - S.kept > 6e4;    // keeps the leases of someone who reads
   if (alive) S.kept = Date.now();
   if (low) S.askAfter = Date.now() + (S.expect.size ? 1000 : 10000);
@@ -420,8 +435,8 @@ function tick(S) {
 function elsewhere(S, event) {
   if (!event.key?.startsWith(S.outbox.prefix) || !event.newValue) return;
   const row = JSON.parse(event.newValue).row, place = S.queue.findIndex(c => c.id === row);
-  if (place < 0 || (place === 0 && (document.hasFocus() || S.mode === 'edit'))) return;
-  S.queue.splice(place, 1); draw(S);
+  if (place < 0 || (place === 0 && (S.mode !== 'read' || Date.now() - S.active < 1500))) return;
+  S.queue.splice(place, 1); S.unasked = Date.now(); draw(S);
 }
 
 export default function ({ data, parentElement, setStateValue }) {

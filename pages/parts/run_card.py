@@ -1,0 +1,61 @@
+"""The run card: what would be trained, and whether the gate lets it."""
+
+import streamlit as st
+
+from curation import readiness
+from pages.parts import shell
+from pages.parts.wiring import looking
+from storage.types import JobKind, Signal, Version
+from training import jobs
+from training.base_models import Base
+from training.settings import Lora
+
+
+def show(version: Version, base: Base | str, settings: Lora | str) -> list[str]:
+    """Draw the card; returns why the run cannot be launched now, empty where it can."""
+    with looking() as session:
+        signals = readiness.report(session, version.project_id, version)
+        runs = jobs.listing(session, version.project_id, JobKind.TRAIN)
+    blocking = readiness.unmet(signals)
+    with st.container(border=True):
+        st.subheader("This run", anchor=False)
+        _facts(version, base, settings)
+        _gate(signals, blocking)
+    reasons = [choice for choice in (base, settings) if isinstance(choice, str)]
+    if blocking:
+        reasons.append(f"{len(blocking)} readiness lines block; they are listed on the card.")
+    if any(not run.state.final for run in runs):
+        reasons.append("A run of this project is going on. Wait for it, or cancel it first.")
+    return reasons
+
+
+def _facts(version: Version, base: Base | str, settings: Lora | str) -> None:
+    rows = version.counts
+    st.text(f"Version {version.number}, {version.sha256[:12]}")
+    st.text(
+        f"{rows['train']} rows train, {rows['validation']} watch for over-learning, "
+        f"{rows['test']} are held out and never seen"
+    )
+    if isinstance(base, Base):
+        st.text(f"Base model: {base.where}")
+    if isinstance(settings, Lora):
+        rate = f"{settings.learning_rate:g}"
+        st.text(f"LoRA, rank {settings.r}, learning rate {rate}, {settings.epochs} passes")
+        st.text(f"{settings.steps(rows['train'])} steps of {settings.batch_size} rows")
+
+
+def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
+    waived = [signal for signal in signals if not signal.met and signal not in blocking]
+    if not blocking:
+        st.success(f"Ready: {len(signals)} of {len(signals)} lines are met or waived.")
+    else:
+        st.error(f"Not ready: {len(blocking)} of {len(signals)} lines block.")
+    for signal in blocking:
+        st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.asked}). {signal.fix}")
+    if waived:
+        shell.note(f"Waived, and written into the adapter's card: {_names(waived)}.")
+    shell.link("pages/curate/ready.py", "See all readiness lines")
+
+
+def _names(signals: list[Signal]) -> str:
+    return ", ".join(signal.name for signal in signals)

@@ -1,0 +1,247 @@
+"""Where a project stands on the way from first example to proven adapter, and what comes next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from curation import overlaps, readiness, versions
+from storage import pairs, projects
+from storage.types import JobKind, Origin, PairStatus, Signal
+from training import adapters, blind, evaluations, jobs
+
+_GATHER = frozenset({"reviewed", "gold"})
+_SCRUB = frozenset({"personal_data", "unscanned"})
+_OVERLAPS = frozenset({"near_duplicates", "contradictions", "leakage"})
+_FROZEN = frozenset({"unapproved", "test_share", "baseline"})
+"""Lines of the gate that only a frozen version can meet."""
+
+
+class State(StrEnum):
+    """Where one step stands."""
+
+    DONE = "done"
+    NOW = "now"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the way. `page` is a path below `pages/`."""
+
+    key: str
+    title: str
+    page: str
+    state: State
+    count: str
+    hint: str
+    """What to do, as a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the steps are judged by."""
+
+    approved: int
+    waiting: int
+    gold: int
+    """Gold pairs that are not rejected."""
+    imported: int
+    """Imported training rows, whatever became of them."""
+    sample: bool
+    links: int
+    uncompared: int
+    signals: tuple[Signal, ...]
+    versions: int
+    running: frozenset[JobKind]
+    """Kinds of work going on now."""
+    adapters: int
+    compared: int
+    """Held-out rows that base and the newest adapter both answered."""
+    trials_open: int
+    trials_closed: int
+    """Blind trials of the newest adapter."""
+
+
+def standing(session: Session, project_id: int) -> Standing:
+    """Everything the steps look at, read once."""
+    stands = pairs.counts(session, project_id)
+    rows = pairs.listing(session, project_id)
+    made = adapters.listing(session, project_id)
+    newest = made[0].id if made else None
+    measured = {
+        one.id: one.summary["n"]
+        for one in evaluations.listing(session, project_id)
+        if newest is not None and one.adapter_id == newest
+    }
+    trials = [t for t in blind.listing(session, project_id) if t.evaluation_id in measured]
+    going = {job.kind for job in jobs.listing(session, project_id) if not job.state.final}
+    return Standing(
+        approved=stands[PairStatus.APPROVED],
+        waiting=stands[PairStatus.WAITING],
+        gold=sum(r.origin is Origin.GOLD and r.status is not PairStatus.REJECTED for r in rows),
+        imported=sum(r.origin is Origin.IMPORT and not r.held_out for r in rows),
+        sample=projects.get(session, project_id).sample,
+        links=len(overlaps.current(session, project_id)),
+        uncompared=overlaps.due(session, project_id),
+        signals=tuple(readiness.report(session, project_id)),
+        versions=versions.count(session, project_id),
+        running=frozenset(going),
+        adapters=len(made),
+        compared=max(measured.values(), default=0),
+        trials_open=sum(t.closed_at is None for t in trials),
+        trials_closed=sum(t.closed_at is not None for t in trials),
+    )
+
+
+def steps(s: Standing) -> list[Step]:
+    """The whole way in order: the first step that is not done is NOW. The last is never done."""
+    listed = [
+        _gather(s), _review(s), _scrub(s), _duplicates(s), _audit(s), _ready(s), _version(s),
+        _run(s), _compare(s), _blind(s), _adapter(s),
+    ]  # fmt: skip
+    return _marked(listed)
+
+
+def next_step(listed: Sequence[Step]) -> Step:
+    """The one thing to do next."""
+    return next(step for step in listed if step.state is State.NOW)
+
+
+_Judged = tuple[bool, Step]
+
+
+def _marked(judged: Sequence[_Judged]) -> list[Step]:
+    first = next(i for i, (done, _) in enumerate(judged) if not done)
+    found = []
+    for i, (done, step) in enumerate(judged):
+        state = State.DONE if done else State.NOW if i == first else State.LATER
+        found.append(Step(step.key, step.title, step.page, state, step.count, step.hint))
+    return found
+
+
+def _step(done: bool, key: str, title: str, page: str, count: str, hint: str) -> _Judged:
+    return done, Step(key, title, page, State.LATER, count, hint)
+
+
+def _blocking(s: Standing) -> frozenset[str]:
+    return frozenset(signal.key for signal in readiness.unmet(s.signals))
+
+
+def _measured(s: Standing, key: str) -> str:
+    return next((signal.measured for signal in s.signals if signal.key == key), "")
+
+
+def _gather(s: Standing) -> _Judged:
+    examples = s.approved + s.waiting
+    few_gold = s.gold < readiness.GOLD and "gold" in _blocking(s)
+    few = examples < readiness.REVIEWED and "reviewed" in _blocking(s)
+    page, hint = "label/import.py", (
+        f"Import records you have, or draft rows with a model: {examples} of "
+        f"{readiness.REVIEWED} examples."
+    )
+    if few_gold:
+        page = "label/write.py"
+        hint = f"Have experts write gold pairs: {s.gold} of {readiness.GOLD}."
+    elif s.sample and not s.imported:
+        hint = "Import the sample's two files, import.csv and import.jsonl."
+    return _step(
+        not few_gold and not few, "gather", "Write, import or draft examples", page,
+        f"{examples} examples, {s.gold} of them gold", hint,
+    )  # fmt: skip
+
+
+def _review(s: Standing) -> _Judged:
+    rows = "row" if s.waiting == 1 else "rows"
+    return _step(
+        s.waiting == 0 and s.approved > 0, "review", "Review every row", "label/review.py",
+        f"{s.approved} approved, {s.waiting} waiting",
+        f"Approve, edit or reject {s.waiting} {rows}, one at a time.",
+    )  # fmt: skip
+
+
+def _scrub(s: Standing) -> _Judged:
+    return _step(
+        s.approved > 0 and not _SCRUB & _blocking(s), "scrub", "Remove personal data",
+        "curate/scrub.py",
+        f"{_measured(s, 'personal_data')} rows to decide, {_measured(s, 'unscanned')}",
+        "Scan the rows, then decide each finding.",
+    )  # fmt: skip
+
+
+def _duplicates(s: Standing) -> _Judged:
+    return _step(
+        s.approved > 0 and not _OVERLAPS & _blocking(s), "duplicates",
+        "Settle duplicates and contradictions", "curate/duplicates.py",
+        f"{s.links} open, {s.uncompared} rows not compared",
+        "Compare the rows, then keep the best of each group.",
+    )  # fmt: skip
+
+
+def _audit(s: Standing) -> _Judged:
+    return _step(
+        s.approved > 0 and "audit" not in _blocking(s), "audit", "Audit a random tenth",
+        "curate/audit.py", _measured(s, "audit"),
+        "Have someone who did not approve the rows judge a random tenth of them.",
+    )  # fmt: skip
+
+
+def _ready(s: Standing) -> _Judged:
+    before = [signal for signal in s.signals if signal.key not in _FROZEN]
+    blocking = readiness.unmet(before)
+    return _step(
+        s.approved > 0 and not blocking, "ready", "Meet the readiness gate", "curate/ready.py",
+        f"{len(before) - len(blocking)} of {len(before)} lines met or waived",
+        "See what the gate still asks, the signed decision record included.",
+    )  # fmt: skip
+
+
+def _version(s: Standing) -> _Judged:
+    blocking = _FROZEN & _blocking(s)
+    hint = "Freeze the approved rows as a version, with test rows held out."
+    if s.versions and "unapproved" not in blocking and "test_share" not in blocking:
+        hint = "Measure the base model on the version's held-out rows."
+    elif s.versions:
+        hint = "Freeze a new version: the newest one no longer meets the gate."
+    return _step(
+        s.versions > 0 and not blocking, "version", "Freeze a version and measure the base model",
+        "curate/versions.py", f"{s.versions} frozen, baseline: {_measured(s, 'baseline')}", hint,
+    )  # fmt: skip
+
+
+def _run(s: Standing) -> _Judged:
+    going = JobKind.TRAIN in s.running
+    return _step(
+        s.adapters > 0, "run", "Train an adapter",
+        "train/runs.py" if going else "train/launch.py",
+        "training now" if going else f"{s.adapters} trained",
+        "Watch the run." if going else "Launch a training run on the newest version.",
+    )  # fmt: skip
+
+
+def _compare(s: Standing) -> _Judged:
+    going = JobKind.EVALUATE in s.running
+    return _step(
+        s.compared > 0, "compare", "Compare base and tuned answers", "prove/compare.py",
+        "answers being written" if going else f"{s.compared} held-out rows answered by both",
+        "Let base and tuned model answer the held-out rows.",
+    )  # fmt: skip
+
+
+def _blind(s: Standing) -> _Judged:
+    hint = "Plan a blind trial, so that people judge without knowing which model wrote what."
+    if s.trials_open:
+        hint = "Vote; a lead closes the trial when all planned items are judged."
+    return _step(
+        s.trials_closed > 0, "blind", "Judge blind", "prove/blind.py",
+        f"{s.trials_open} open, {s.trials_closed} closed", hint,
+    )  # fmt: skip
+
+
+def _adapter(s: Standing) -> _Judged:
+    return _step(
+        False, "adapter", "Hand over the adapter", "train/adapters.py",
+        f"{s.adapters} with a card",
+        "Read the adapter's card and download it.",
+    )  # fmt: skip
