@@ -158,7 +158,7 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     return queue(session, actor, project_id, JobKind.TRAIN, spec)
 
 
-@allowed(Role.LEAD, Role.REVIEWER)
+@allowed(Role.LEAD)
 def evaluate(
     session: Session, actor: User, version_id: int, base: Mapping[str, Any], adapter_id: int | None
 ) -> Job:

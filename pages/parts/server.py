@@ -36,7 +36,10 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     with closing(_begin()):
         stop = threading.Event()
         reconciler = threading.Thread(
-            target=jobs.reconcile_forever, args=(wiring.engine(), stop), name="jobs", daemon=True
+            target=jobs.reconcile_forever,
+            args=(wiring.engine(), settings.current(), stop),
+            name="jobs",
+            daemon=True,
         )
         reconciler.start()
         threading.Thread(target=_announce, args=(stop,), name="announce", daemon=True).start()
