@@ -6,6 +6,7 @@ runs, neither means it is lost.
 """
 
 import fcntl
+import logging
 import os
 import signal
 import subprocess
@@ -33,6 +34,8 @@ from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, Role, User
 from training import drafts, evaluations, evidence, runs, scanning
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 """A process that has not reported by then never started."""
@@ -253,10 +256,12 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    except AssayError as error:
+    except (AssayError, OSError, ValueError, KeyError) as error:
+        # A worker's files are input like any other: broken ones end this job, not the reconciler.
+        told = str(error) if isinstance(error, AssayError) else type(error).__name__
+        message = f"What the job wrote could not be taken in ({told}). Start it again."
         with writing(engine) as session:
-            refusal = {"state": "failed", "message": str(error)}
-            _finish(session, settings, one, refusal)
+            _finish(session, settings, one, {"state": "failed", "message": message})
 
 
 def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
@@ -369,7 +374,10 @@ def sweep(token: str) -> int:
 def reconcile_forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
     """Keep the states true while the server runs."""
     while not stop.wait(1.0):
-        tick(engine, settings)
+        try:
+            tick(engine, settings)
+        except Exception:  # the outermost frame of this thread: without it no job would ever end
+            log.exception("The jobs could not be looked at; trying again")
 
 
 def finish_all(engine: Engine, settings: Settings, job_id: str) -> Iterator[Job]:

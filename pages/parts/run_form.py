@@ -137,7 +137,7 @@ def _advanced(preset: str, start: Lora) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     given = start.to_dict()
     columns = st.columns(3)
-    chosen = {
+    chosen: dict[str, Any] = {
         field.name: _number(columns[i % 3], preset, field, given[field.name] or 0)
         for i, field in enumerate(_FIELDS)
     }

@@ -125,7 +125,14 @@ def window(chromium: Browser) -> Iterator[BrowserContext]:
 
 def _said(message: ConsoleMessage) -> list[str]:
     """Errors of the page itself; a server that a test has killed makes network noise."""
-    noise = ("ERR_CONNECTION", "WebSocket", "Failed to load resource", "disconnected", "health")
+    noise = (
+        "ERR_CONNECTION",
+        "WebSocket",
+        "Failed to load resource",
+        "disconnected",
+        "not responding",
+        "health",
+    )
     if message.type != "error" or any(word.lower() in message.text.lower() for word in noise):
         return []
     return [message.text]

@@ -1,0 +1,121 @@
+"""One row with its personal-data findings, each decided by a button that bears its own number."""
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from curation import scrub, visible
+from curation.scrub import Marked
+from pages.parts import marked_text, rows, shell
+from pages.parts.plain import plain
+from pages.parts.wiring import act
+from storage.errors import AssayError
+from storage.types import Finding, FindingState, User
+
+_NO_PREVIEW = scrub.Preview({}, {})
+
+
+def card(user: User, seen: Marked) -> None:
+    """The row on the left, as it is and as it would read; its findings on the right."""
+    numbers = {one.id: n for n, one in enumerate(_ordered(seen), 1)}
+    preview = _preview(seen)
+    with st.container(border=True):
+        rows.chips(seen.pair)
+        left, right = st.columns([5, 4], gap="large")
+        with left:
+            _texts(seen, numbers, preview)
+        with right:
+            _accept_all(user, seen)
+            for one in _ordered(seen):
+                _finding(user, seen, one, numbers[one.id], preview)
+
+
+def _ordered(seen: Marked) -> list[Finding]:
+    return sorted(seen.findings, key=lambda one: (scrub.FIELDS.index(one.field), one.start))
+
+
+def _preview(seen: Marked) -> scrub.Preview:
+    try:
+        return scrub.preview(seen)
+    except AssayError as error:
+        st.warning(plain(str(error)))
+        return _NO_PREVIEW
+
+
+def _texts(seen: Marked, numbers: dict[int, int], preview: scrub.Preview) -> None:
+    texts = {"prompt": seen.pair.prompt, "response": seen.pair.response}
+    for field, label in (("prompt", "Input"), ("response", "Output")):
+        shell.note(label)
+        found = [one for one in seen.findings if one.field == field]
+        key = f"marked-{field}-{seen.pair.id}-{seen.pair.version}"
+        marked_text.show(texts[field], found, numbers, key=key)
+    changed = {field: text for field, text in preview.texts.items() if text != texts[field]}
+    if changed:
+        st.divider()
+    for field, text in changed.items():
+        label = "Input" if field == "prompt" else "Output"
+        rows.words(f"{label} with placeholders, if all of these are accepted", text)
+
+
+def _finding(user: User, seen: Marked, one: Finding, number: int, preview: scrub.Preview) -> None:
+    text = seen.pair.prompt if one.field == "prompt" else seen.pair.response
+    with st.container(border=True, gap="small"):
+        st.text(f"{number}. {visible.reveal(text[one.start : one.end])}")
+        if one.state is not FindingState.OPEN:
+            said = "Accepted" if one.state is FindingState.ACCEPTED else "Not personal data"
+            becomes = preview.becomes.get(one.id)
+            shell.note(f"{said}: becomes {becomes}" if becomes else said)
+            _button(user, one, FindingState.OPEN, "Decide again", "Open again.")
+            return
+        _retype(user, one)
+        becomes = preview.becomes.get(one.id, f"<{one.type}_…>")
+        with st.container(horizontal=True, gap="small"):
+            _button(user, one, FindingState.ACCEPTED, f"Accept: {becomes}", "Accepted.", True)
+            _button(user, one, FindingState.DISMISSED, "Not personal data", "Left as it is.")
+
+
+def _button(
+    user: User, one: Finding, state: FindingState, label: str, done: str, first: bool = False
+) -> None:
+    st.button(
+        plain(label),
+        key=f"{state}-{one.id}-{one.type}",
+        type="primary" if first else "secondary",
+        on_click=act,
+        args=(done, scrub.decide, user, one.id, state),
+    )
+
+
+def _retype(user: User, one: Finding) -> None:
+    kinds = scrub.TYPES if one.type in scrub.TYPES else (one.type, *scrub.TYPES)
+    key = f"type-{one.id}"
+    st.selectbox(
+        "What it is",
+        kinds,
+        index=kinds.index(one.type),
+        key=key,
+        on_change=_change_type,
+        args=(user, one.id, key),
+    )
+
+
+def _change_type(user: User, finding_id: int, key: str) -> None:
+    kind = st.session_state[key]
+    act(f"Now {kind}.", scrub.decide, user, finding_id, FindingState.OPEN, kind)
+
+
+def _accept_all(user: User, seen: Marked) -> None:
+    waiting = [one.id for one in seen.findings if one.state is FindingState.OPEN]
+    if len(waiting) < 2:
+        return
+    st.button(
+        f"Accept all {len(waiting)} in this row",
+        key=f"accept-all-{seen.pair.id}-{seen.pair.version}-{len(waiting)}",
+        on_click=act,
+        args=("Placeholders are in.", _accept, user, tuple(waiting)),
+    )
+
+
+def _accept(session: Session, user: User, finding_ids: tuple[int, ...]) -> None:
+    """Accept what the person saw in one row; all of it or nothing."""
+    for finding_id in finding_ids:
+        scrub.decide(session, user, finding_id, FindingState.ACCEPTED)

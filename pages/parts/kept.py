@@ -1,0 +1,60 @@
+"""Fields whose words go to the database as they are typed, so that leaving the page loses nothing."""
+
+from typing import Any
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from pages.parts.wiring import act, looking
+from storage import scratch
+from storage.types import User
+
+
+def load(user: User, form: str) -> dict[str, Any]:
+    """The words kept for a form."""
+    with looking() as session:
+        return scratch.load(session, user, form)
+
+
+def key(form: str, field: str) -> str:
+    """The widget key of a field."""
+    return f"{form}-{field}"
+
+
+def value(form: str, field: str) -> str:
+    """What stands in a field now; for callbacks."""
+    return str(st.session_state.get(key(form, field)) or "")
+
+
+def line(user: User, form: str, field: str, label: str, *, most: int = 200) -> None:
+    """A field of one line."""
+    st.text_input(
+        label,
+        value=str(load(user, form).get(field, "")),
+        key=key(form, field),
+        max_chars=most,
+        on_change=keep,
+        args=(user, form, field),
+    )
+
+
+def area(user: User, form: str, field: str, label: str, default: str = "") -> None:
+    """A field of several lines."""
+    st.text_area(
+        label,
+        value=str(load(user, form).get(field, default)),
+        key=key(form, field),
+        max_chars=4000,
+        height=100,
+        on_change=keep,
+        args=(user, form, field),
+    )
+
+
+def keep(user: User, form: str, field: str) -> None:
+    """Store what a field holds; the `on_change` of any widget keyed by `key`."""
+    act("", _merge, user, form, field, st.session_state[key(form, field)])
+
+
+def _merge(session: Session, user: User, form: str, field: str, typed: object) -> None:
+    scratch.save(session, user, form, {**scratch.load(session, user, form), field: typed})
