@@ -59,15 +59,26 @@ def join(session: Session, name: str, roles: frozenset[Role], *, actor: User | N
 
 
 @allowed(Role.ADMIN)
-def set_roles(session: Session, actor: User, user_id: int, roles: frozenset[Role]) -> User:
+def set_roles(
+    session: Session,
+    actor: User,
+    user_id: int,
+    roles: frozenset[Role],
+    seen: frozenset[Role] | None = None,
+) -> User:
     """Change what a person may do; it counts from their next click.
 
     Raises:
-        RuleBroken: nobody with the admin role would be left.
+        RuleBroken: nobody with the admin role would be left, no role was chosen, or the roles are
+            no longer the ones that were `seen`.
     """
     row = session.get(UserRow, user_id)
     if row is None or row.kind != "person":
         raise NotFound("This profile does not exist.")
+    if seen is not None and _user(row).roles != seen:
+        raise RuleBroken(f"Someone else changed the roles of {row.name}. Look at them again.")
+    if not roles:
+        raise RuleBroken(f"Choose at least one role for {row.name}.")
     others = any(Role.ADMIN in user.roles for user in everyone(session) if user.id != user_id)
     if Role.ADMIN not in roles and not others:
         raise RuleBroken(f"{row.name} is the only admin. Make someone else admin first.")

@@ -33,7 +33,7 @@ from storage.types import (
     User,
     Version,
 )
-from training import adapters, base_models, evaluations, evidence, jobs, runs
+from training import adapters, evaluations, evidence, jobs, runs, vetting
 from training.settings import Lora
 
 TEAMS = ("cards", "loans", "fraud", "online")
@@ -184,7 +184,7 @@ def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
         "libraries": {"torch": "2.13.0"},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},
         "adapter_files": hashes,
-        "adapter_sha256": base_models.names_sha256(hashes),
+        "adapter_sha256": vetting.names_sha256(hashes),
     }
     inside = {f"adapter/{key}": content for key, content in files.items()}
     finished(engine, job, {**inside, "events.jsonl": told}, result)

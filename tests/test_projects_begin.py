@@ -15,8 +15,9 @@ SCHEMA = '{"type": "object", "properties": {"team": {"enum": ["cards", "loans"]}
 def begun(engine: Engine, **words: str) -> Project:
     """A project of a lead, with these fields changed."""
     fields = {"name": "Desk", "task": "Answer", "system_message": "You answer.", **words}
+    lead = join(engine, "lea", Role.LEAD)
     with writing(engine) as session:
-        return projects.begin(session, join(engine, "lea", Role.LEAD), **fields)  # type: ignore[arg-type]
+        return projects.begin(session, lead, **fields)  # type: ignore[arg-type]
 
 
 def test_a_schema_and_its_label_are_kept(engine: Engine) -> None:

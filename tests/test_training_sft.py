@@ -39,7 +39,7 @@ def trained(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run."""
     lines = rows(32) + rows(8, "validation", first=100)
     directory = tmp_path_factory.mktemp("jobs") / "run"
-    assert work(training_job(directory, small, lines, epochs=4, learning_rate=0.05)) == 0
+    assert work(training_job(directory, small, lines, epochs=2)) == 0
     return directory
 
 
@@ -48,14 +48,14 @@ def test_a_run_finishes_and_the_loss_falls(trained: Path) -> None:
     assert result["state"] == "finished", result["message"]
     assert result["train_loss"] < 0.9 * result["first_train_loss"]
     assert result["validation_loss"] < result["first_train_loss"]
-    assert result["steps"] == 16
+    assert result["steps"] == 8
     assert result["rows"] == {"train": 32, "validation": 8}
     assert result["libraries"]["torch"].startswith("2.")
     events, _ = evidence.read_events(trained)
     steps = [event for event in events if "loss" in event]
-    assert [event["step"] for event in steps] == list(range(1, 17))
+    assert [event["step"] for event in steps] == list(range(1, 9))
     assert {"loss", "learning_rate", "grad_norm", "total", "at"} <= set(steps[0])
-    assert len([event for event in events if "eval_loss" in event]) == 4
+    assert len([event for event in events if "eval_loss" in event]) == 2
 
 
 def test_the_adapter_is_recorded_and_loads(trained: Path, small: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_adapter_is_recorded_and_loads(trained: Path, small: Path) -> None:
 
 def test_the_same_seed_gives_the_same_adapter(trained: Path, small: Path, tmp_path: Path) -> None:
     lines = rows(32) + rows(8, "validation", first=100)
-    again = training_job(tmp_path / "again", small, lines, epochs=4, learning_rate=0.05)
+    again = training_job(tmp_path / "again", small, lines, epochs=2)
     assert work(again) == 0
     assert _result(again)["adapter_sha256"] == _result(trained)["adapter_sha256"]
 
@@ -140,7 +140,7 @@ def test_weights_that_are_no_numbers_are_not_saved() -> None:
 def test_early_stop_keeps_the_best_weights(small: Path, tmp_path: Path) -> None:
     wrong = [{**row, "response": "never seen words"} for row in rows(8, "validation", first=100)]
     directory = training_job(
-        tmp_path / "run", small, rows(16) + wrong, epochs=20, learning_rate=0.1, patience=1
+        tmp_path / "run", small, rows(16) + wrong, epochs=20, learning_rate=0.05, patience=1
     )
     assert work(directory) == 0
     result = _result(directory)
@@ -191,7 +191,7 @@ def test_an_unknown_kind_of_work_fails_in_words(tmp_path: Path) -> None:
 
 
 def test_an_unforeseen_error_keeps_its_trace_without_the_text(small: Path, tmp_path: Path) -> None:
-    line = {"pair_id": 9, "split": "train", "prompt": "SECRET words", "response": None}
+    line = {"pair_id": 9, "split": "train", "prompt": "SECRET words"}
     directory = training_job(tmp_path / "run", small, [line])
     assert work(directory) == 1
     assert "did not foresee" in _result(directory)["message"]

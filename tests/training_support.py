@@ -1,4 +1,4 @@
-"""What the tests of training share: a tiny model of random weights, the packaged model, job folders."""
+"""What the tests of training share: a tiny model, the packaged model, job folders."""
 
 import fcntl
 import hashlib
@@ -12,9 +12,13 @@ from typing import Any
 
 from training.base_models import Base, ModelFolder, prepare
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker; read when torch is imported
+
 ROOT = Path(__file__).parent.parent
 SYSTEM = "You sort messages to a desk. Answer with JSON only, keys team and urgency."
 TEAMS = ("cards", "loans", "fraud", "online")
+TARGETS = ["q_proj", "v_proj", "o_proj", "down_proj"]
+"""More than the default: random weights learn little from attention alone."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -60,6 +64,7 @@ def tiny(folder: Path, *, poison: bool = False) -> Path:
         eos_token_id=2,
         pad_token_id=2,
         tie_word_embeddings=True,
+        initializer_range=0.2,
     )
     model = LlamaForCausalLM(config)
     if poison:
@@ -107,7 +112,7 @@ def training_job(
         "rows_path": "rows.jsonl",
         "version_sha256": "0" * 64,
         "base": {"kind": "folder", "where": str(base)},
-        "settings": {"learning_rate": 0.01, "dropout": 0.0, **settings},
+        "settings": {"learning_rate": 0.02, "dropout": 0.0, "targets": TARGETS, **settings},
     }
     return job(directory, spec, lines)
 

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -70,6 +71,12 @@ def card(session: Session, adapter_id: int) -> dict[str, Any]:
             "Figures hold for held-out rows of this version, not for other messages.",
         ],
     }
+
+
+def sealed(session: Session, adapter_id: int) -> int:
+    """How many comparisons the card keeps back while a blind trial on their answers is open."""
+    query = select(EvaluationRow.id).where(EvaluationRow.adapter_id == adapter_id)
+    return sum(blind.sealed(session, one) for one in session.scalars(query))
 
 
 def scored(summary: dict[str, Any]) -> dict[str, Any]:
@@ -173,6 +180,20 @@ def _scores(rates: dict[str, Any]) -> str:
     return "- " + "; ".join(parts)
 
 
+def intact(adapter: Adapter, settings: Settings) -> Path:
+    """The folder of an adapter whose files are the ones that its run recorded.
+
+    Raises:
+        Unavailable: they are gone, or changed.
+    """
+    path = settings.data / adapter.path
+    if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
+        raise Unavailable(
+            f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
+        )
+    return path
+
+
 def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
     """A zip of the PEFT folder with the card in JSON and Markdown; the hash is verified first.
 
@@ -180,11 +201,7 @@ def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
         Unavailable: the files are gone, or not the ones that the run recorded.
     """
     adapter = get(session, adapter_id)
-    path = settings.data / adapter.path
-    if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
-        raise Unavailable(
-            f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
-        )
+    path = intact(adapter, settings)
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

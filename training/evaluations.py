@@ -13,7 +13,7 @@ from storage import events
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
-from storage.types import Arm, Evaluation, Job, Output, Split, User
+from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
 from training import evidence, runs
 
 
@@ -73,7 +73,7 @@ def request(
     """The project and the spec of an evaluation.
 
     Raises:
-        RuleBroken: the version has no test rows, or the adapter was tuned on another base.
+        RuleBroken: the version has no test rows, or the adapter was trained on some of them.
     """
     version = versions.verify(session, version_id)
     if not version.counts[Split.TEST]:
@@ -83,12 +83,27 @@ def request(
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
+    _refuse_trained_on(session, version, adapter)
     spec = {
         "version_id": version_id,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
     }
     return version.project_id, spec
+
+
+def _refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -> None:
+    """A newer version may hold out rows that an older one trained on."""
+    if adapter.version_id == version.id:
+        return
+    held = {row.pair_id for row in versions.rows(session, version.id, Split.TEST)}
+    seen = versions.rows(session, adapter.version_id)
+    trained = [row for row in seen if row.split is not Split.TEST and row.pair_id in held]
+    if trained:
+        raise RuleBroken(
+            f"Adapter {adapter.name} was trained on {len(trained)} of these test rows, so its "
+            "answers would prove nothing. Compare it on the version it was trained on."
+        )
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:

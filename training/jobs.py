@@ -256,7 +256,7 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    except (AssayError, OSError, ValueError, KeyError) as error:
+    except (AssayError, OSError, ValueError, LookupError, TypeError, IntegrityError) as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
         told = str(error) if isinstance(error, AssayError) else type(error).__name__
         message = f"What the job wrote could not be taken in ({told}). Start it again."

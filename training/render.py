@@ -98,7 +98,7 @@ def _refuse_control_tokens(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[
         tokenizer.all_special_tokens
     )
     for message in chat:
-        for token in control:
+        for token in sorted(control):
             if token in message["content"]:
                 raise BadInput(
                     f"The {message['role']} text holds the control token {token!r}. Remove it."

@@ -6,10 +6,8 @@ from curation import detect, scrub
 from pages.parts import findings, job_panel, rows, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
-from storage.types import FindingState, JobKind, Project, User
+from storage.types import JobKind, Project, User
 from training import jobs
-
-_QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 
 
 def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
@@ -23,40 +21,6 @@ def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
             args=("The scan begins.", jobs.scan, user, project.id),
         )
     job_panel.show(project.id, JobKind.SCAN)
-
-
-def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
-    """One row at a time."""
-    state = st.segmented_control(
-        "Show rows", list(_QUEUES), format_func=_QUEUES.__getitem__, required=True,
-        default=FindingState.OPEN, key="scrub-queue",
-    )  # fmt: skip
-    with looking() as session:
-        marked = scrub.marked(session, project.id, state)
-    if not marked:
-        _nothing(seen, state)
-        return
-    by_id = {one.pair.id: one for one in marked}
-    chosen = st.selectbox(
-        f"Row, {len(marked)} in this list",
-        list(by_id),
-        format_func=lambda number: (
-            f"Pair {number}: {rows.count(len(by_id[number].findings), 'finding', 'findings')}"
-        ),
-        key=f"scrub-row-{state}",
-        width=360,
-    )
-    findings.card(user, by_id[chosen])
-
-
-def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
-    if state is FindingState.DISMISSED:
-        shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
-    elif seen.unscanned:
-        shell.note("Nothing waits for a decision. The rows not scanned yet may change that.")
-    else:
-        st.success("Every scanned row is decided.")
-        shell.link("pages/curate/duplicates.py", "Next: look for rows that repeat or contradict")
 
 
 def quarantine(seen: scrub.Coverage) -> None:
@@ -87,7 +51,7 @@ shell.stats(
     }
 )
 scan(user, project, seen)
-queue(user, project, seen)
+findings.queue(user, project, seen)
 quarantine(seen)
 with st.expander("What this scan does not catch"):
     st.text("\n".join(f"• {limit}" for limit in detect.limits()))

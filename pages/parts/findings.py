@@ -1,4 +1,4 @@
-"""One row with its personal-data findings, each decided by a button that bears its own number."""
+"""Rows with personal-data findings, one at a time; each finding is decided by its own button."""
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -7,11 +7,46 @@ from curation import scrub, visible
 from curation.scrub import Marked
 from pages.parts import marked_text, rows, shell
 from pages.parts.plain import plain
-from pages.parts.wiring import act
+from pages.parts.wiring import act, looking
 from storage.errors import AssayError
-from storage.types import Finding, FindingState, User
+from storage.types import Finding, FindingState, Project, User
 
+_QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 _NO_PREVIEW = scrub.Preview({}, {})
+
+
+def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
+    """The rows of one kind, one at a time."""
+    state = st.segmented_control(
+        "Show rows", list(_QUEUES), format_func=_QUEUES.__getitem__, required=True,
+        default=FindingState.OPEN, key="scrub-queue",
+    )  # fmt: skip
+    with looking() as session:
+        marked = scrub.marked(session, project.id, state)
+    if not marked:
+        _nothing(seen, state)
+        return
+    by_id = {one.pair.id: one for one in marked}
+    chosen = st.selectbox(
+        f"Row, {len(marked)} in this list",
+        list(by_id),
+        format_func=lambda number: (
+            f"Pair {number}: {rows.count(len(by_id[number].findings), 'finding', 'findings')}"
+        ),
+        key=f"scrub-row-{state}",
+        width=360,
+    )
+    card(user, by_id[chosen])
+
+
+def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
+    if state is FindingState.DISMISSED:
+        shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
+    elif seen.unscanned:
+        shell.note("Nothing waits for a decision. The rows not scanned yet may change that.")
+    else:
+        st.success("Every scanned row is decided.")
+        shell.link("pages/curate/duplicates.py", "Next: look for rows that repeat or contradict")
 
 
 def card(user: User, seen: Marked) -> None:
@@ -87,7 +122,7 @@ def _button(
 
 def _retype(user: User, one: Finding) -> None:
     kinds = scrub.TYPES if one.type in scrub.TYPES else (one.type, *scrub.TYPES)
-    key = f"type-{one.id}"
+    key = f"type-{one.id}-{one.type}"
     st.selectbox(
         "What it is",
         kinds,

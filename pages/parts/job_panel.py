@@ -112,7 +112,7 @@ def _outcome(job: Job) -> None:
     ended = f" ({_ago(job.ended_at)})" if job.ended_at is not None else ""
     again = " Start it again." if job.state is JobState.LOST else ""
     words = f"{job.message or STATES[job.state]}{again}"
-    say(plain(f"Last {WORK[job.kind]}{ended}: {words}"))
+    say(plain(f"{WORK[job.kind].capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
 
 
 def _ago(moment: datetime) -> str:

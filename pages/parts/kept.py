@@ -1,4 +1,4 @@
-"""Fields whose words go to the database as they are typed, so that leaving the page loses nothing."""
+"""Fields whose words go to the database as they are typed: leaving the page loses nothing."""
 
 from typing import Any
 

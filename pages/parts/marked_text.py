@@ -35,7 +35,8 @@ _CSS = (
     + """
 .text { line-height: 2.1; max-width: 80ch; }
 mark {
-  color: var(--assay-warn); background: var(--assay-warn-paper); border: 2px solid var(--assay-warn);
+  color: var(--assay-warn); background: var(--assay-warn-paper);
+  border: 2px solid var(--assay-warn);
   border-radius: .35em; padding: .1em .15em .1em .35em; font-weight: 600;
   box-decoration-break: clone; -webkit-box-decoration-break: clone;
 }

@@ -11,7 +11,7 @@ from pages.parts import shell
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Version
-from training import base_models, runs
+from training import base_models, runs, vetting
 from training.base_models import Base, Offer
 from training.settings import PRESETS, TARGETS, Lora
 
@@ -113,7 +113,7 @@ def _folder() -> Base | str:
     if not where or not path.is_absolute() or not path.is_dir():
         return "Give the whole path of the base model's folder on this server."
     try:
-        base_models.vet(path)
+        vetting.vet(path)
     except BadInput as error:
         return str(error)
     return Base("folder", str(path))

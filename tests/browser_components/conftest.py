@@ -39,7 +39,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start it, where it does not run, and wait until it answers."""
+        if self._process is not None:
+            return
         command = [
             sys.executable,
             "-m",
@@ -79,22 +81,28 @@ class Server:
 Serve = Callable[..., Server]
 
 
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, float], Server]]:
+    """Servers by page and slowness, shared by the tests; they all look at one desk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DESK", str(tmp_path_factory.mktemp("desk") / "desk.db"))
+        started: dict[tuple[str, float], Server] = {}
+        yield started
+        for server in started.values():
+            server.kill()
+
+
 @pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Start a harness page on a fresh desk."""
-    monkeypatch.setenv("DESK", str(tmp_path / "desk.db"))
-    started: list[Server] = []
+def serve(servers: dict[tuple[str, float], Server]) -> Serve:
+    """Lay out a fresh desk and have a harness page served on it."""
 
     def start(page: str, slow: float = 0.0) -> Server:
         desk.lay_out(ROWS)
-        server = Server(page, slow)
-        started.append(server)
+        server = servers.setdefault((page, slow), Server(page, slow))
         server.start()
         return server
 
-    yield start
-    for server in started:
-        server.kill()
+    return start
 
 
 @pytest.fixture(scope="session")

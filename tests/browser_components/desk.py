@@ -12,6 +12,11 @@ from curation.ops import Answer, BallotOp, Op, Receipt, Submission
 from storage.types import Action
 
 _SCHEMA = """
+drop table if exists row;
+drop table if exists decision;
+drop table if exists vote;
+drop table if exists pair;
+drop table if exists scratch;
 create table row(id integer primary key, prompt text, response text, draft text,
   status text default 'waiting', version integer default 1, fence integer default 7,
   skipped integer default 0);

@@ -38,7 +38,6 @@ def _voted() -> None:
     }
 
 
-@st.fragment
 def _page() -> None:
     state = st.session_state.get("ballot")
     have = ops.held_items(state.get("outbox")) if state else []

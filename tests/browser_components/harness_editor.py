@@ -29,7 +29,6 @@ def _problems(words: ScratchData | None) -> list[str]:
     return ['"team" is missing: choose one of cards, fraud, loans.'] if wrong else []
 
 
-@st.fragment
 def _page() -> None:
     kept = desk.kept_scratch()
     words: ScratchData | None = None

@@ -68,7 +68,6 @@ def _probed() -> None:
     st.session_state["answer"] = {"n": probe.get("n"), "problems": _problems(probe["response"])}
 
 
-@st.fragment
 def _page() -> None:
     state = st.session_state.get("review")
     outbox = state.get("outbox") if state else None

@@ -54,5 +54,8 @@ def ballot(*, data: BallotData, key: str, on_outbox_change: Callable[[], None]) 
 
     `st.session_state[key]["outbox"]` is `{ops, have, n}` for `curation.ops.ballot_ops` and
     `held_items`.
+
+    Not inside `st.fragment`: after a restart Streamlit drops, unheard, the messages of a fragment
+    that the new session has not drawn yet, and the outbox would wait for ever.
     """
     _BALLOT(key=key, data={**data, "n": echo(key, "outbox")}, on_outbox_change=on_outbox_change)

@@ -59,6 +59,9 @@ def pair_editor(
 
     `st.session_state[key]["draft"]` is for `curation.ops.scratch`, `["submit"]` is `{ops, n}` for
     `curation.ops.submissions`. Saving must also empty the scratch.
+
+    Not inside `st.fragment`: after a restart Streamlit drops, unheard, the messages of a fragment
+    that the new session has not drawn yet, and the outbox would wait for ever.
     """
     _EDITOR(
         key=key,

@@ -105,6 +105,9 @@ def review_card(
     `["probe"]` is `{row, version, prompt, response, n}`. The browser repeats unacknowledged ops,
     so `data["acks"]` needs the answers of the last callback only. Undo raises the version by one
     whatever it takes back, a skip included.
+
+    Not inside `st.fragment`: after a restart Streamlit drops, unheard, the messages of a fragment
+    that the new session has not drawn yet, and the outbox would wait for ever.
     """
     _CARD(
         key=key,

@@ -1,0 +1,50 @@
+"""Duplicates page: compare all rows, then settle what repeats, contradicts or leaks."""
+
+import streamlit as st
+
+from curation import overlaps
+from pages.parts import overlap_groups, rows, shell
+from pages.parts.identity import require_user
+from pages.parts.wiring import act, looking
+from storage import pairs
+from storage.types import PairStatus
+
+user = require_user()
+shell.header("Duplicates", "Rows that say the same, that contradict each other, or that leak.")
+project = shell.require_project(user)
+with looking() as session:
+    stands = pairs.counts(session, project.id)
+    due = overlaps.due(session, project.id)
+    found = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in overlap_groups.KINDS}
+alive = sum(stands.values()) - stands[PairStatus.REJECTED]
+if not alive:
+    shell.empty("There are no rows to compare yet.", "pages/label/import.py", "Import rows")
+    st.stop()
+
+shell.stats(
+    {
+        "Not compared yet": f"{due}",
+        **{overlap_groups.TITLES[kinds]: f"{len(found[kinds])}" for kinds in found},
+    }
+)
+if due:
+    st.button(
+        f"Compare all {rows.count(alive, 'row', 'rows')}",
+        key=f"sweep-{project.id}-{due}",
+        type="primary",
+        on_click=act,
+        args=("Every row was compared with every other.", overlaps.sweep, user, project.id),
+    )
+    shell.note(f"{rows.count(due, 'row is', 'rows are')} new or changed since the last time.")
+elif not any(found.values()):
+    st.success("Every row was compared, and nothing is left to settle.")
+    shell.link("pages/curate/audit.py", "Next: audit a random tenth")
+
+kinds = overlap_groups.choose(project.id, found)
+overlap_groups.show(user, kinds, found[kinds])
+with st.expander("What this comparison does not catch"):
+    st.text(
+        "• The same thing said in other words: at least 80 % of the word runs must be shared.\n"
+        "• Two answers that both fit the schema and are both wrong.\n"
+        "• Repeats of rows that are not in this project, such as the base model's own training."
+    )

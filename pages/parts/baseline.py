@@ -1,0 +1,30 @@
+"""Measuring the base model alone on the test rows of a version: what tuning has to beat."""
+
+import streamlit as st
+
+from pages.parts import job_panel, rows, run_form, shell
+from pages.parts.wiring import act
+from storage.types import JobKind, User, Version
+from training import jobs
+
+
+def show(user: User, version: Version) -> None:
+    """Choose the base model and start the measurement; then how it goes."""
+    with st.container(border=True):
+        base = run_form.base()
+        if isinstance(base, str):
+            shell.note(base)
+        else:
+            st.button(
+                "Measure the base model on the test rows",
+                key=f"baseline-{version.id}",
+                on_click=act,
+                args=("The measurement begins.", jobs.evaluate, user, version.id),
+                kwargs={"base": base.to_dict(), "adapter_id": None},
+            )
+        tested = rows.count(version.counts["test"], "test row", "test rows")
+        shell.note(
+            f"It answers the {tested} of version {version.number} with the system message alone, "
+            "before anything is tuned."
+        )
+    job_panel.show(version.project_id, JobKind.EVALUATE)

@@ -1,0 +1,50 @@
+"""Ask for a comparison: a version's held-out rows through the base model, or base and tuned."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from pages.parts import shell
+from pages.parts.wiring import act
+from storage.types import Adapter, User, Version
+from training import jobs
+
+_PACKAGED = {"kind": "packaged"}
+
+
+def form(
+    user: User, known: Mapping[int, Version], tuned: Mapping[int, Adapter], *, first: bool
+) -> None:
+    """Choose version and adapter, and start."""
+    with st.expander("Start a comparison", expanded=first):
+        left, right = st.columns(2)
+        version = left.selectbox(
+            "Version whose held-out rows are asked",
+            list(known),
+            format_func=lambda i: f"Version {known[i].number}, {known[i].counts['test']} test rows",
+            key="compare-version",
+        )
+        adapter = right.selectbox(
+            "Adapter",
+            [*tuned, 0],
+            format_func=lambda i: tuned[i].name if i else "None: the base model alone",
+            key="compare-adapter",
+        )
+        button(user, version, tuned.get(adapter), "Compare")
+        shell.note(
+            "Both models get the same prompt and always give their most likely answer. "
+            "The base model alone is the baseline that the Ready page asks for."
+        )
+
+
+def button(user: User, version_id: int, adapter: Adapter | None, label: str) -> None:
+    """Start one comparison; the verb refuses what would prove nothing."""
+    base = adapter.card["base"] if adapter else _PACKAGED
+    number = adapter.id if adapter else None
+    st.button(
+        label,
+        type="primary",
+        key=f"compare-{version_id}-{number}",
+        on_click=act,
+        args=("Started.", jobs.evaluate, user, version_id, base, number),
+    )

@@ -1,0 +1,127 @@
+"""The lines of the readiness gate: state, figures, what to do, and the way to the rows."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from curation import readiness
+from pages.parts import kept, rows, shell
+from pages.parts.wiring import act
+from storage import scratch
+from storage.types import Project, Signal, User
+
+_PLACES = {place.path: place.title for place in shell.PLACES}
+_USUAL = timedelta(days=30)
+
+
+def top(signals: Sequence[Signal]) -> None:
+    """Ready or not, and the one next step."""
+    blocking = readiness.unmet(signals)
+    if not blocking:
+        st.success("Ready: every line is met or set aside by a lead.")
+        shell.link("pages/train/launch.py", "Next: launch a training run")
+        return
+    verb = "blocks" if len(blocking) == 1 else "block"
+    st.warning(f"Not ready: {len(blocking)} of {len(signals)} lines {verb}.")
+    with st.container(border=True):
+        shell.note("Next step")
+        st.text(f"{blocking[0].name}: {blocking[0].fix}")
+        _way(blocking[0])
+
+
+def table(signals: Sequence[Signal]) -> None:
+    """All lines: those that block first, then those set aside, then those met."""
+    blocking = readiness.unmet(signals)
+    waived = [one for one in signals if not one.met and one not in blocking]
+    met = [one for one in signals if one.met]
+    for title, lines in (("Not met", blocking), ("Set aside", waived), ("Met", met)):
+        if lines:
+            st.subheader(f"{title} ({len(lines)})", anchor=False)
+            with st.container(border=True, gap="xsmall"):
+                for one in lines:
+                    _line(one, blocks=one in blocking)
+
+
+def _line(one: Signal, *, blocks: bool) -> None:
+    state, name, measured, asked, todo = st.columns([1.3, 3, 3, 2.4, 4], gap="small")
+    with state:
+        _state(one, blocks)
+    name.text(one.name)
+    measured.text(one.measured)
+    asked.text(f"asked: {one.asked}")
+    with todo:
+        if one.waiver:
+            st.text(f"Set aside by {one.waiver}")
+        if not one.met:
+            st.text(one.fix)
+            _way(one)
+
+
+def _state(one: Signal, blocks: bool) -> None:
+    if one.met:
+        st.badge("Met", icon=":material/check:", color="green")
+    elif blocks:
+        st.badge("Not met", icon=":material/close:", color="red")
+    else:
+        st.badge("Waived", icon=":material/schedule:", color="orange")
+
+
+def _way(one: Signal) -> None:
+    if one.page:
+        path = f"pages/{one.page}"
+        if path != rows.BROWSE or not one.pair_ids:
+            shell.link(path, f"Open {_PLACES[path]}")
+    if one.pair_ids:
+        rows.browse(one.pair_ids, f"Show {rows.count(len(one.pair_ids), 'row', 'rows')}")
+
+
+def limits(signals: Sequence[Signal]) -> None:
+    """What the lines do not catch."""
+    with st.expander("What these checks do not catch"):
+        st.text("\n".join(f"• {one.name}: {one.limits}" for one in signals if one.limits))
+
+
+def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
+    """The form with which a lead sets one line aside."""
+    open_ = [one for one in readiness.unmet(signals) if one.key not in readiness.NEVER_WAIVED]
+    with st.expander("Set a line aside (waive it)"):
+        shell.note(
+            "A waiver carries your name, ends by itself, and is copied into the card of every "
+            "adapter trained under it. Two lines can never be waived: rows without a person's "
+            "approval, and training rows that repeat test rows."
+        )
+        if not open_:
+            st.text("No line that could be set aside is open.")
+            return
+        names = {one.key: one.name for one in open_}
+        chosen = st.selectbox(
+            "Line", list(names), format_func=lambda key: names.get(key, ""),
+            key=f"waive-line-{project.id}",
+        )  # fmt: skip
+        form = f"waive-{project.id}-{chosen}"
+        kept.area(user, form, "reason", "Reason (at least 10 characters)")
+        today = datetime.now(UTC).date()
+        last = today + timedelta(days=readiness.LONGEST_WAIVER)
+        st.date_input(
+            f"Ends on ({readiness.LONGEST_WAIVER} days at most)", value=today + _USUAL,
+            min_value=today, max_value=last, key=kept.key(form, "until"), width=320,
+        )  # fmt: skip
+        st.button(
+            "Set this line aside",
+            key=f"waive-{project.id}-{chosen}",
+            on_click=_waive_now,
+            args=(user, project.id, chosen, form),
+        )
+
+
+def _waive_now(user: User, project_id: int, signal: str, form: str) -> None:
+    until = st.session_state[kept.key(form, "until")]
+    reason = kept.value(form, "reason")
+
+    def store(session: Session) -> None:
+        readiness.waive(session, user, project_id, signal, reason, until)
+        scratch.clear(session, user, form)
+
+    act("Set aside, under your name.", store)

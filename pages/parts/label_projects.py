@@ -1,0 +1,134 @@
+"""Projects on the Home page: open the sample, begin one's own, and the policy eras of one."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from curation import projects as beginnings
+from curation import sample
+from pages.parts import shell
+from pages.parts.plain import plain
+from pages.parts.wiring import act, choose_project, looking
+from storage import projects
+from storage.types import Project, Role, User
+
+_STARTERS = frozenset({Role.LEAD, Role.ADMIN})
+_FIELDS = ("name", "task", "system", "schema", "label", "guidelines")
+
+
+def may_start(user: User) -> bool:
+    """Whether to offer a project's beginnings; the verbs check for themselves."""
+    return bool(_STARTERS & user.roles)
+
+
+def sample_offer(user: User) -> None:
+    """The two ways to open the sample project."""
+    with st.container(border=True):
+        st.subheader("Open the sample project", anchor=False)
+        st.text(
+            "A bank's support desk: customers' messages in, one line of JSON out. All of it is "
+            f"invented. {sample.AUTHOR} and {sample.APPROVER} are fictional people; what they "
+            "wrote and approved shows you how the steps work, no real person has checked it."
+        )
+        first, second = st.columns(2)
+        with first:
+            st.button(
+                "Open it at the start", key="sample-start", type="primary", width="stretch",
+                on_click=_open_sample, args=(user, False),
+            )  # fmt: skip
+            shell.note("64 gold pairs and 40 test rows. You import the other 260 yourself.")
+        with second:
+            st.button(
+                "Open it part-way", key="sample-part-way", width="stretch",
+                on_click=_open_sample, args=(user, True),
+            )  # fmt: skip
+            shell.note(
+                f"The 260 rows are imported too, and {sample.APPROVER} has approved 252 of them, "
+                "planted faults included."
+            )
+
+
+def _open_sample(user: User, reviewed: bool) -> None:
+    with st.spinner("Opening the sample project: a few seconds."):
+        made = act("", sample.begin, user, reviewed=reviewed)
+    if made is not None:
+        choose_project(user, made.id)
+
+
+def own(user: User) -> None:
+    """The form that begins a project."""
+    with st.form("begin-project"):
+        st.text_input("Name", key="begin-name", max_chars=120)
+        st.text_input(
+            "Task, in one sentence", key="begin-task",
+            placeholder="Read a customer's message and say which team takes it.",
+        )  # fmt: skip
+        st.text_area(
+            "System message: sent before every input, the same for all rows", key="begin-system"
+        )
+        st.text_area("Guidelines that experts and reviewers see (optional)", key="begin-guidelines")
+        with st.expander("The output is JSON"):
+            st.text_area("JSON schema of an output (optional)", key="begin-schema", height=140)
+            st.text_input("Field that holds the label (optional)", key="begin-label")
+        st.checkbox(
+            "Gold pairs need a second person's approval", value=True, key="begin-two-people"
+        )
+        st.form_submit_button(
+            "Start the project", type="primary", key="begin", on_click=_begin, args=(user,)
+        )
+
+
+def _begin(user: User) -> None:
+    words = {field: str(st.session_state[f"begin-{field}"]) for field in _FIELDS}
+    made = act(
+        "Project started.", beginnings.begin, user, words["name"], words["task"], words["system"],
+        schema_text=words["schema"], label_field=words["label"], guidelines=words["guidelines"],
+        two_people=bool(st.session_state["begin-two-people"]),
+    )  # fmt: skip
+    if made is None:
+        return
+    choose_project(user, made.id)
+    for field in _FIELDS:
+        st.session_state[f"begin-{field}"] = ""
+
+
+def eras(user: User, project: Project) -> None:
+    """The policy eras of a project, each with its state; leads and admins retire and add."""
+    with looking() as session:
+        known = projects.eras(session, project.id)
+    shell.note(
+        "A pair belongs to the rules it was written under. Rows of a retired era do not train."
+        if known
+        else "No eras yet. Add one when the rules change, so that old rows do not train."
+    )
+    for era in known:
+        name, action = st.columns([3, 2], vertical_alignment="center")
+        state = "retired" if era.retired else "in force"
+        name.markdown(f"**{plain(era.name)}**, from {era.starts_on}, {state}")
+        if not era.retired and may_start(user):
+            action.button(
+                "Retire", key=f"retire-{era.id}", on_click=act,
+                args=("Era retired.", projects.retire_era, user, era.id),
+            )  # fmt: skip
+    if may_start(user):
+        with st.popover("Add an era"):
+            _new_era(user, project)
+
+
+def _new_era(user: User, project: Project) -> None:
+    with st.form(f"era-{project.id}", border=False):
+        st.text_input("Name of the era", key="era-name", max_chars=80)
+        st.date_input("In force from", value=datetime.now(UTC).date(), key="era-starts")
+        st.text_area(
+            "Wording that only this era uses, one a line (optional)", key="era-phrases",
+            help="A row with such words counts as written under this era, whatever its tag says.",
+        )  # fmt: skip
+        st.form_submit_button("Add", key="era-add", on_click=_add_era, args=(user, project))
+
+
+def _add_era(user: User, project: Project) -> None:
+    phrases = [line.strip() for line in st.session_state["era-phrases"].splitlines()]
+    act(
+        "Era added.", projects.add_era, user, project.id, st.session_state["era-name"],
+        st.session_state["era-starts"], phrases=tuple(filter(None, phrases)),
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Blind page: judge two answers without knowing whose they are; closing reveals the score."""
+
+import streamlit as st
+
+from pages.parts import ballot_box, shell, trial_plan, trial_result
+from pages.parts.identity import require_user
+from pages.parts.wiring import looking
+from storage.types import Role, Trial
+from training import adapters, blind, evaluations
+
+user = require_user()
+project = shell.require_project(user)
+with looking() as session:
+    trials = blind.listing(session, project.id)
+    known = trial_plan.judgeable(evaluations.listing(session, project.id))
+    tuned = {one.id: one.name for one in adapters.listing(session, project.id)}
+going = [trial for trial in trials if trial.closed_at is None]
+closed = {trial.id: trial for trial in trials if trial.closed_at is not None}
+
+
+def _vote(trial: Trial) -> None:
+    shell.header(trial.question, "Two answers to the same message. Who wrote which is sealed.")
+    ballot_box.show(user, trial, project.id)
+    if Role.LEAD in user.roles:
+        trial_plan.watch(user, trial)
+
+
+def _closed(number: int) -> str:
+    return f"Trial {number}, {closed[number].planned} messages"
+
+
+if going:
+    _vote(going[0])
+    st.stop()
+shell.header("Blind", "People judge two answers to one message without knowing whose they are.")
+if closed:
+    chosen = st.selectbox("Trial", list(closed), format_func=_closed, key=f"trial-{max(closed)}")
+    trial_result.show(closed[chosen])
+if Role.LEAD not in user.roles:
+    if not closed:
+        st.text("No trial is open. A lead plans one; it then appears here.")
+    st.stop()
+if not known:
+    shell.empty(
+        "There are no answers to judge yet: compare an adapter with its base model first.",
+        "pages/prove/compare.py",
+        "Compare an adapter",
+    )
+    st.stop()
+with st.expander("Plan a trial", expanded=not closed):
+    names = {
+        number: f"Comparison {number}: {tuned[one.adapter_id or 0]}, {one.summary['n']} messages"
+        for number, one in known.items()
+    }
+    trial_plan.form(user, known, names)
