@@ -13,7 +13,7 @@ from curation import schema_check
 from curation.ops import Answer, Op, Receipt
 from storage import events, pairs, projects
 from storage.access import allowed
-from storage.errors import AssayError, NotFound, RuleBroken
+from storage.errors import AssayError, BadInput, NotFound, RuleBroken
 from storage.tables import (
     ClaimRow,
     DecisionRow,
@@ -216,6 +216,13 @@ def decide(session: Session, actor: User, op: Op) -> Receipt:
     return _apply(session, actor, row, op)
 
 
+def refused(session: Session, op: Op, why: str) -> Receipt:
+    """The answer to an op that a rule refused, with the row as it stands."""
+    row = session.get(PairRow, op.row)
+    version, fence = (None, None) if row is None else (row.version, row.fence)
+    return Receipt(op.op, Answer.REFUSED, why, version, fence)
+
+
 def _again(session: Session, actor: User, known: DecisionRow) -> Receipt:
     if known.user_id != actor.id:
         raise RuleBroken("This decision was made by someone else.")
@@ -377,14 +384,17 @@ def reopen(session: Session, actor: User, pair_id: int, seen_version: int, reaso
     """Send a decided row back to review.
 
     Raises:
+        BadInput: no reason was given.
         RuleBroken: it is waiting already, or it changed since it was shown.
     """
+    if not reason.strip():
+        raise BadInput("Say in a few words why this row goes back to review.")
     row = pairs.row_of(session, pair_id)
     if row.status is PairStatus.WAITING and not row.flagged:
         raise RuleBroken(f"Pair {pair_id} is already waiting for review.")
     if row.version != seen_version:
         raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
-    send_back(session, actor, row, reason)
+    send_back(session, actor, row, reason.strip())
 
 
 def send_back(session: Session, actor: User, row: PairRow, reason: str) -> None:
@@ -443,7 +453,10 @@ def _log(session: Session, actor: User, row: PairRow, verb: str, **detail: objec
 
 
 def late(session: Session, project_id: int) -> list[Decision]:
-    """Decisions that came after the row had moved on and that no lead has settled yet."""
+    """Decisions that came after the row had moved on and that no lead has settled yet.
+
+    A late skip decides nothing, so it is not among them.
+    """
     query = (
         select(DecisionRow)
         .join(PairRow, PairRow.id == DecisionRow.pair_id)
@@ -451,6 +464,7 @@ def late(session: Session, project_id: int) -> list[Decision]:
         .where(
             PairRow.project_id == project_id,
             DecisionRow.outcome == Outcome.LATE,
+            DecisionRow.action != Action.SKIP,
             ResolutionRow.decision_id.is_(None),
         )
         .order_by(DecisionRow.id)

@@ -1,5 +1,5 @@
 """Fixtures that all tests share."""
 
-from tests.ui import engine, open_page
+from tests.ui import engine, migrated, open_page
 
-__all__ = ["engine", "open_page"]
+__all__ = ["engine", "migrated", "open_page"]

@@ -38,15 +38,13 @@ def test_there_are_verbs_to_guard() -> None:
 
 
 @pytest.mark.parametrize("name", VERBS_FOUND)
-@pytest.mark.parametrize("role", list(Role))
-def test_a_person_without_the_role_is_refused(engine: Engine, name: str, role: Role) -> None:
-    if role in VERBS[name]:
-        return
-    who = stories.person(engine, f"only-{role}", role)
+def test_a_person_without_the_role_is_refused(engine: Engine, name: str) -> None:
     verb = _verbs()[name]
     assert callable(verb)
-    with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role"):
-        verb(session, who)
+    for role in set(Role) - VERBS[name]:
+        who = stories.person(engine, f"only-{role}", role)
+        with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role"):
+            verb(session, who)
 
 
 def test_a_forged_role_in_memory_does_not_help(engine: Engine) -> None:
@@ -54,7 +52,7 @@ def test_a_forged_role_in_memory_does_not_help(engine: Engine) -> None:
     forged = User(eva.id, eva.name, frozenset(Role))
 
     @allowed(Role.LEAD)
-    def launch(session: object, actor: User) -> bool:
+    def launch(_session: object, _actor: User) -> bool:
         return True
 
     with writing(engine) as session, pytest.raises(NotAllowed):

@@ -1,7 +1,6 @@
 """Training end to end in job folders, on a tiny model so that a run takes seconds."""
 
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -149,13 +148,18 @@ def test_early_stop_keeps_the_best_weights(small: Path, tmp_path: Path) -> None:
     assert result["validation_loss"] < result["last_validation_loss"]
 
 
-def test_cancel_stops_between_steps(small: Path, tmp_path: Path) -> None:
+def test_a_second_worker_is_refused_and_cancel_stops_the_first(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
-    child = started(directory)
+    first = started(directory)
     _until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
     assert evidence.alive(directory)
+    assert started(directory).wait(60) == 1
+    launch = evidence.read_json(directory / "launch.json")
+    assert launch is not None
+    assert launch["pid"] == first.pid
+    assert evidence.read_result(directory) is None
     evidence.request_cancel(directory)
-    assert child.wait(30) == 0
+    assert first.wait(30) == 0
     assert _result(directory)["state"] == "cancelled"
     assert not evidence.alive(directory)
     assert not (directory / "adapter").exists()
@@ -169,19 +173,6 @@ def test_a_killed_run_is_not_alive_and_says_nothing(small: Path, tmp_path: Path)
     child.wait()
     assert not evidence.alive(directory)
     assert evidence.read_result(directory) is None
-
-
-def test_two_workers_on_one_job(small: Path, tmp_path: Path) -> None:
-    directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
-    first = started(directory)
-    _until(lambda: (directory / "launch.json").exists())
-    second: subprocess.Popen[bytes] = started(directory)
-    assert second.wait(60) == 1
-    launch = evidence.read_json(directory / "launch.json")
-    assert launch is not None
-    assert launch["pid"] == first.pid
-    first.kill()
-    first.wait()
 
 
 def test_an_unknown_kind_of_work_fails_in_words(tmp_path: Path) -> None:

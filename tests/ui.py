@@ -4,6 +4,7 @@ AppTest has no browser, so it sends no cookies. The fixtures here give it a jar:
 is replaced inside the test process. Nothing in the program itself honours a test setting.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from pages.parts import identity, wiring
 from pages.parts.security import cookie_name
 from storage import migrate, people
-from storage.engine import reading, writing
+from storage.engine import open_engine, reading, writing
 from storage.settings import ROOT
 from storage.types import Role, User
 
@@ -33,12 +34,27 @@ def join(engine: Engine, name: str, *roles: Role) -> User:
         return people.join(session, name, frozenset(roles or Role))
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database at the present schema, migrated once and copied for each test."""
+    path = tmp_path_factory.mktemp("migrated") / "assay.db"
+    made = open_engine(path)
+    migrate.upgrade(made)
+    with made.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    made.dispose()
+    return path
+
+
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+def engine(
+    tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
     """The migrated database of a data folder of its own."""
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir(exist_ok=True)
+    shutil.copy(migrated, tmp_path / "data" / "assay.db")
     engine = wiring.engine()
-    migrate.upgrade(engine)
     yield engine
     engine.dispose()
     st.cache_resource.clear()

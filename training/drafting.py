@@ -26,6 +26,11 @@ _SHORTEST, _LONGEST = 12, 1_000
 _LIKENESS = 0.7
 _TRIES_PER_DRAFT = 5
 _LABEL = re.compile(r"^(?:message|customer|input|user)\s*:\s*", re.IGNORECASE)
+_HELPER = re.compile(
+    r"\b(i.?m sorry (to hear|for your)|happy to (help|assist|give)|here to help|as an ai)\b",
+    re.IGNORECASE,
+)
+"""How a chat model talks when it forgets that it writes for the person who asks."""
 _WORD = re.compile(r"\w+")
 _QUOTES = "\"'\u201c\u201d\u2018\u2019 \n\t"
 
@@ -83,6 +88,9 @@ class Kept:
         """
         if not _SHORTEST <= len(prompt) <= _LONGEST:
             self.refused["message too short or too long"] += 1
+            return False
+        if _HELPER.search(prompt):
+            self.refused["message in a helper's voice"] += 1
             return False
         words = _words(prompt)
         if any(_likeness(words, other) >= _LIKENESS for other in self._seen):

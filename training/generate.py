@@ -23,6 +23,9 @@ from training.evidence import Cancelled
 Pick = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of the next token, one row per text, to the tokens chosen."""
 
+_DRAWN_FROM = 200
+"""A token outside the likeliest 200 is never drawn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -44,7 +47,8 @@ def sampled(seed: int, temperature: float, top_p: float = 0.95) -> Pick:
     source = torch.Generator().manual_seed(seed)
 
     def pick(scores: torch.Tensor) -> torch.Tensor:
-        chances, order = (scores.float().cpu() / temperature).softmax(-1).sort(-1, descending=True)
+        best, order = (scores.float().cpu() / temperature).topk(min(_DRAWN_FROM, scores.shape[-1]))
+        chances = best.softmax(-1)
         chances = chances.masked_fill(chances.cumsum(-1) - chances > top_p, 0.0)
         drawn = torch.multinomial(chances, 1, generator=source)
         return order.gather(-1, drawn).squeeze(-1).to(scores.device)

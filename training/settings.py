@@ -28,8 +28,7 @@ class Lora:
     """Settings of one LoRA run.
 
     The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
-    at the 2e-4 usual for 7B models (measured figures: docs of the training step). Lower it for
-    larger bases.
+    at the 2e-4 usual for 7B models. Lower it for larger bases.
 
     Raises:
         BadInput: a value is of the wrong kind or outside its range.

@@ -91,7 +91,8 @@ def _calm() -> None:
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     logging.captureWarnings(True)
-    logging.getLogger("py.warnings").setLevel(logging.ERROR)
+    for name in ("py.warnings", "bitsandbytes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
 
 

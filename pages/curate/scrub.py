@@ -12,7 +12,9 @@ from training import jobs
 
 def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
     """The one button of the page, and how the scan goes."""
-    if seen.unscanned:
+    with looking() as session:
+        newest = next(iter(jobs.listing(session, project.id, JobKind.SCAN)), None)
+    if seen.unscanned and (newest is None or newest.state.final):
         st.button(
             f"Scan {rows.count(len(seen.unscanned), 'row', 'rows')}",
             key=f"scan-{project.id}",

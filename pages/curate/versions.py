@@ -30,7 +30,7 @@ with left:
     version_views.export(one)
     version_views.changes(one, known)
 with right:
-    version_views.proof(user, one)
+    version_views.proof(one)
 version_views.manifest(one)
 st.subheader("Baseline", anchor=False)
 baseline.show(user, one)

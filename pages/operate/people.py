@@ -59,8 +59,7 @@ if Role.ADMIN not in user.roles:
 for one in everyone:
     _profile(one)
 with st.expander("What the roles may do"):
-    for role, words in _MAY.items():
-        st.text(f"{role.value}: {words}")
+    st.text("\n".join(f"{role.value}: {words}" for role, words in _MAY.items()))
 shell.note(
     "A change counts from that person's next click. Profiles are picked, not proven: whoever can "
     "open this server's link can be anyone here."

@@ -35,8 +35,7 @@ def show(card: dict[str, Any], sealed: int) -> None:
 def _part(title: str, lines: list[str]) -> None:
     with st.container(border=True):
         st.subheader(title, anchor=False)
-        for line in lines:
-            st.text(line)
+        st.text("\n".join(lines))
 
 
 def _rows(version: dict[str, Any]) -> list[str]:

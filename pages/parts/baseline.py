@@ -3,13 +3,21 @@
 import streamlit as st
 
 from pages.parts import job_panel, rows, run_form, shell
-from pages.parts.wiring import act
+from pages.parts.wiring import act, looking
 from storage.types import JobKind, User, Version
 from training import jobs
 
 
 def show(user: User, version: Version) -> None:
     """Choose the base model and start the measurement; then how it goes."""
+    with looking() as session:
+        newest = next(iter(jobs.listing(session, version.project_id, JobKind.EVALUATE)), None)
+    if newest is None or newest.state.final:
+        _start(user, version)
+    job_panel.show(version.project_id, JobKind.EVALUATE)
+
+
+def _start(user: User, version: Version) -> None:
     with st.container(border=True):
         base = run_form.base()
         if isinstance(base, str):
@@ -27,4 +35,3 @@ def show(user: User, version: Version) -> None:
             f"It answers the {tested} of version {version.number} with the system message alone, "
             "before anything is tuned."
         )
-    job_panel.show(version.project_id, JobKind.EVALUATE)

@@ -7,7 +7,7 @@ from curation import decision
 from pages.parts import kept, rows, shell
 from pages.parts.wiring import act, looking
 from storage import people, scratch
-from storage.types import Project, Role, User
+from storage.types import Project, User
 
 ADVICE = """
 | Your need | Better prompt, examples | Looking facts up (retrieval) | Tuning |

@@ -14,11 +14,24 @@ from storage.types import Project, Signal, User
 
 _PLACES = {place.path: place.title for place in shell.PLACES}
 _USUAL = timedelta(days=30)
+_WIDTHS = [1.3, 3, 3, 2.4, 4]
+_ORDER = (
+    *("reviewed", "gold", "schema", "retired_era", "unscanned", "personal_data"),
+    *("near_duplicates", "contradictions", "leakage", "audit"),
+    *("unapproved", "test_share", "system_messages", "baseline"),
+    *("plateau", "facts_change", "decision_record"),
+)
+"""The order of work: a version is frozen once its rows are clean, and measured once frozen."""
+
+
+def blocking_of(signals: Sequence[Signal]) -> list[Signal]:
+    """The lines that block, in the order in which to work on them."""
+    return sorted(readiness.unmet(signals), key=lambda one: _ORDER.index(one.key))
 
 
 def top(signals: Sequence[Signal]) -> None:
     """Ready or not, and the one next step."""
-    blocking = readiness.unmet(signals)
+    blocking = blocking_of(signals)
     if not blocking:
         st.success("Ready: every line is met or set aside by a lead.")
         shell.link("pages/train/launch.py", "Next: launch a training run")
@@ -33,25 +46,33 @@ def top(signals: Sequence[Signal]) -> None:
 
 def table(signals: Sequence[Signal]) -> None:
     """All lines: those that block first, then those set aside, then those met."""
-    blocking = readiness.unmet(signals)
+    blocking = blocking_of(signals)
     waived = [one for one in signals if not one.met and one not in blocking]
     met = [one for one in signals if one.met]
     for title, lines in (("Not met", blocking), ("Set aside", waived), ("Met", met)):
         if lines:
             st.subheader(f"{title} ({len(lines)})", anchor=False)
-            with st.container(border=True, gap="xsmall"):
+            with st.container(border=True, gap="medium"):
+                _head()
                 for one in lines:
                     _line(one, blocks=one in blocking)
 
 
+def _head() -> None:
+    titles = ("", "Line", "Measured", "Asked", "What to do")
+    for column, title in zip(st.columns(_WIDTHS, gap="small"), titles, strict=True):
+        with column:
+            shell.note(title)
+
+
 def _line(one: Signal, *, blocks: bool) -> None:
-    state, name, measured, asked, todo = st.columns([1.3, 3, 3, 2.4, 4], gap="small")
+    state, name, measured, asked, todo = st.columns(_WIDTHS, gap="small")
     with state:
         _state(one, blocks)
     name.text(one.name)
     measured.text(one.measured)
-    asked.text(f"asked: {one.asked}")
-    with todo:
+    asked.text(one.asked)
+    with todo.container(gap="xsmall"):
         if one.waiver:
             st.text(f"Set aside by {one.waiver}")
         if not one.met:
@@ -85,7 +106,7 @@ def limits(signals: Sequence[Signal]) -> None:
 
 def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
     """The form with which a lead sets one line aside."""
-    open_ = [one for one in readiness.unmet(signals) if one.key not in readiness.NEVER_WAIVED]
+    open_ = [one for one in blocking_of(signals) if one.key not in readiness.NEVER_WAIVED]
     with st.expander("Set a line aside (waive it)"):
         shell.note(
             "A waiver carries your name, ends by itself, and is copied into the card of every "

@@ -41,10 +41,10 @@ def show(project_id: int, kind: JobKind) -> None:
 
 def one(job: Job) -> None:
     """One job: live with a way to cancel it, or the sentence it ended with."""
-    with st.container(border=True, key=f"job-panel-{job.id}"):
-        if job.state.final:
-            _outcome(job)
-            return
+    if job.state.final:
+        _outcome(job)
+        return
+    with st.container(border=True):
         _live(job.id)
         _cancel(job)
 
@@ -88,7 +88,7 @@ def _pace(now: progress.Progress) -> list[str]:
     words = [now.message] if now.message else []
     if now.elapsed is not None:
         words.append(f"{progress.duration(now.elapsed)} so far")
-    if now.left is not None and not now.stopping:
+    if now.left and not now.stopping:
         words.append(f"about {progress.duration(now.left)} left")
     return words
 

@@ -7,7 +7,6 @@ import streamlit as st
 from curation import projects as beginnings
 from curation import sample
 from pages.parts import shell
-from pages.parts.plain import plain
 from pages.parts.wiring import act, choose_project, looking
 from storage import projects
 from storage.types import Project, Role, User
@@ -103,8 +102,7 @@ def eras(user: User, project: Project) -> None:
     )
     for era in known:
         name, action = st.columns([3, 2], vertical_alignment="center")
-        state = "retired" if era.retired else "in force"
-        name.markdown(f"**{plain(era.name)}**, from {era.starts_on}, {state}")
+        name.text(f"{era.name}, from {era.starts_on}{', retired' if era.retired else ''}")
         if not era.retired and may_start(user):
             action.button(
                 "Retire", key=f"retire-{era.id}", on_click=act,

@@ -10,12 +10,6 @@ from storage.types import User
 from training import progress
 from training.progress import State, Step
 
-_MARKS = {
-    State.DONE: ":green[:material/check_circle: **Done**]",
-    State.NOW: ":material/arrow_circle_right: **Now**",
-    State.LATER: ":gray[:material/radio_button_unchecked: Later]",
-}
-
 
 def show(user: User, listed: Sequence[Step]) -> None:
     """The next step with its button, then every step."""
@@ -28,7 +22,7 @@ def show(user: User, listed: Sequence[Step]) -> None:
 
 def _next(user: User, step: Step) -> None:
     with st.container(border=True):
-        st.markdown(f"Next: **{plain(step.title)}**")
+        st.subheader(f"Next: {plain(step.title)}", anchor=False)
         st.text(step.hint)
         path = f"pages/{step.page}"
         if not _open(user, path):
@@ -43,7 +37,8 @@ def _open(user: User, path: str) -> bool:
 
 def _line(user: User, step: Step) -> None:
     mark, title, count = st.columns([1.1, 4, 4], vertical_alignment="center")
-    mark.markdown(_MARKS[step.state])
+    with mark:
+        _mark(step.state)
     path = f"pages/{step.page}"
     with title:
         if _open(user, path):
@@ -52,3 +47,12 @@ def _line(user: User, step: Step) -> None:
             st.text(step.title)
     with count:
         shell.note(step.count)
+
+
+def _mark(state: State) -> None:
+    if state is State.DONE:
+        st.badge("Done", icon=":material/check_circle:", color="green")
+    elif state is State.NOW:
+        st.badge("Now", icon=":material/arrow_circle_right:", color="primary")
+    else:
+        st.badge("Later", icon=":material/radio_button_unchecked:", color="gray")

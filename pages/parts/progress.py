@@ -116,8 +116,10 @@ def _thinned(points: list[Point]) -> list[Point]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, as "40 s", "3 min" or "1 h 20 min"."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    """Seconds in words, as "40 s", "2 min 5 s", "25 min" or "1 h 20 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 60} min" if whole < 5400 else f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -31,17 +31,20 @@ def show(version: Version, base: Base | str, settings: Lora | str) -> list[str]:
 
 def _facts(version: Version, base: Base | str, settings: Lora | str) -> None:
     rows = version.counts
-    st.text(f"Version {version.number}, {version.sha256[:12]}")
-    st.text(
+    lines = [
+        f"Version {version.number}, {version.sha256[:12]}",
         f"{rows['train']} rows train, {rows['validation']} watch for over-learning, "
-        f"{rows['test']} are held out and never seen"
-    )
+        f"{rows['test']} are held out and never seen",
+    ]
     if isinstance(base, Base):
-        st.text(f"Base model: {base.where}")
+        lines.append(f"Base model: {base.where}")
     if isinstance(settings, Lora):
-        rate = f"{settings.learning_rate:g}"
-        st.text(f"LoRA, rank {settings.r}, learning rate {rate}, {settings.epochs} passes")
-        st.text(f"{settings.steps(rows['train'])} steps of {settings.batch_size} rows")
+        lines += [
+            f"LoRA, rank {settings.r}, learning rate {settings.learning_rate:g}",
+            f"{settings.steps(rows['train'])} steps of {settings.batch_size} rows, "
+            f"{settings.epochs} passes",
+        ]
+    st.text("\n".join(lines))
 
 
 def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
@@ -53,9 +56,5 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
     for signal in blocking:
         st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.asked}). {signal.fix}")
     if waived:
-        shell.note(f"Waived, and written into the adapter's card: {_names(waived)}.")
+        shell.note(f"{len(waived)} of them are waived; the adapter's card will list them.")
     shell.link("pages/curate/ready.py", "See all readiness lines")
-
-
-def _names(signals: list[Signal]) -> str:
-    return ", ".join(signal.name for signal in signals)

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.parts import identity, progress, shell
+from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
 from training import jobs
@@ -30,31 +31,40 @@ def _live(job_id: str) -> None:
 
 def _draw(job: Job) -> None:
     points = progress.curve(job)
-    lines = [
-        (point["step"], point[which], which)
-        for which in ("training", "validation")
-        for point in points
-        if point[which] is not None
-    ]
-    if not lines:
+    if not points:
         shell.note("No loss was measured yet.")
         return
-    steps, losses, which = zip(*lines, strict=True)
-    st.line_chart(
-        {"step": steps, "loss": losses, "rows": which}, x="step", y="loss", color="rows", height=260
-    )
+    layers = [_layer(points, "training", point=False), _layer(points, "validation", point=True)]
+    st.vega_lite_chart({"layer": layers, "height": 240}, width="stretch")
     shell.note(
         "Both should fall. When validation loss rises while training loss still falls, the model "
         "learns the rows by heart; the weights of the lowest validation loss are kept."
     )
 
 
+def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
+    """One line; validation is measured once a pass, so its points are marked."""
+    values = [
+        {"step": one["step"], "loss": one[which], "rows": which}
+        for one in points
+        if one[which] is not None
+    ]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "line", "point": point},
+        "encoding": {
+            "x": {"field": "step", "type": "quantitative", "axis": {"tickMinStep": 1}},
+            "y": {"field": "loss", "type": "quantitative"},
+            "color": {"field": "rows", "type": "nominal", "title": None},
+        },
+    }
+
+
 def record(job: Job) -> None:
     """What went in, what came out, and with which libraries; all that is needed to repeat it."""
     result = job.result or {}
-    st.text(f"Version {job.spec['version_number']}, sha256 {job.spec['version_sha256']}")
-    for name, value in _figures(job, result).items():
-        st.text(f"{name}: {value}")
+    with st.container(border=True):
+        st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
     with st.expander("Settings, libraries and the whole record"):
         whole = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
         st.code(json.dumps(whole, indent=2, ensure_ascii=False), language="json")
@@ -65,6 +75,8 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
     """The figures that a finished run has; fewer where it did not finish."""
     rows, base = result.get("rows", {}), result.get("base", {})
     figures = {
+        "Version": job.spec["version_number"],
+        "Version sha256": job.spec["version_sha256"],
         "Base model": base.get("name", job.spec["base"]["where"]),
         "Seed": job.spec["settings"]["seed"],
         "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,

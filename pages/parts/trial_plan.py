@@ -9,8 +9,9 @@ from storage import people
 from storage.types import Arm, Evaluation, Role, Trial, User
 from training import blind
 
-_PREFERENCES = (0.6, 0.65, 0.7, 0.8)
-_LIKELY = 0.7
+_PREFERENCES = (60, 65, 70, 80)
+"""Shares in per cent for which the votes needed are shown."""
+_LIKELY = 70
 
 
 def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> None:
@@ -46,16 +47,15 @@ def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> Non
 def _power(planned: int, reviewers: int) -> None:
     """What so many votes can show, and how many a preference takes."""
     votes = planned * max(1, reviewers)
+    chance = round(statistics.power(votes, _LIKELY / 100) * 100)
     needed = ", ".join(
-        f"{statistics.needed_decisive(share)} for {share:.0%}" for share in _PREFERENCES
+        f"{statistics.needed_decisive(share / 100)} for {share} %" for share in _PREFERENCES
     )
     st.text(
         f"{reviewers or 'One'} reviewer{'' if reviewers < 2 else 's'} times {planned} messages "
-        f"give at most {votes} decisive votes (neither a tie nor both bad)."
-    )
-    st.text(
-        f"If people truly prefer one model {_LIKELY:.0%} of the time, that shows it with a chance "
-        f"of {statistics.power(votes, _LIKELY):.0%}."
+        f"give at most {votes} decisive votes (neither a tie nor both bad).\n"
+        f"If people truly prefer one model {_LIKELY} % of the time, so many votes show it with a "
+        f"chance of {chance} %."
     )
     shell.note(
         f"Decisive votes needed for a chance of 80 %, by true preference: {needed}. "
@@ -66,17 +66,13 @@ def _power(planned: int, reviewers: int) -> None:
 def _rules(planned: int, rows: int, question: str) -> None:
     with st.container(border=True):
         st.subheader("What is fixed and hashed before the first vote", anchor=False)
-        st.text(f"Question: {question}")
         st.text(
+            f"Question: {question}\n"
             f"Messages: {planned} of {rows}, drawn by a secret; its sha256 is published at once, "
-            "the secret when the trial is closed, so that anyone can recompute every side."
-        )
-        st.text("Sides: the tuned answer stands left in half of each reviewer's messages.")
-        st.text(
-            "Measure: the tuned model's share of decisive votes, exact two-sided sign test at 5 %."
-        )
-        st.text("Ties and both bad: left out of the test, always reported.")
-        st.text(
+            "the secret when the trial is closed, so that anyone can recompute every side.\n"
+            "Sides: the tuned answer stands left in half of each reviewer's messages.\n"
+            "Measure: the tuned model's share of decisive votes, exact two-sided sign test, 5 %.\n"
+            "Ties and both bad: left out of the test, always reported.\n"
             "End: a lead closes it once at least one reviewer has judged every message. "
             "Nobody sees a score before that."
         )
@@ -87,10 +83,8 @@ def watch(user: User, trial: Trial) -> None:
     with looking() as session:
         cast = blind.turnout(session, trial.id)
     with st.expander("Turnout, registration, closing"):
-        for name, votes in sorted(cast.items()):
-            st.text(f"{name}: {votes} of {trial.planned} judged")
-        if not cast:
-            st.text("Nobody has voted yet.")
+        lines = [f"{name}: {n} of {trial.planned} judged" for name, n in sorted(cast.items())]
+        st.text("\n".join(lines) or "Nobody has voted yet.")
         shell.note(f"Registered as sha256 {trial.registration['sha256']}.")
         shell.note(f"Secret committed to as sha256 {trial.commitment}.")
         st.button(

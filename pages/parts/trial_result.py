@@ -40,11 +40,12 @@ def show(trial: Trial) -> None:
 def _reviewers(tallies: Sequence[Tally]) -> None:
     with st.container(border=True):
         st.subheader("By reviewer", anchor=False)
-        for one in tallies:
-            st.text(
-                f"{one.name}: tuned {one.tuned}, base {one.base}, ties {one.tie}, "
-                f"both bad {one.both_bad}; won {shell.interval(one.tuned, one.decisive)}"
-            )
+        lines = [
+            f"{one.name}: tuned {one.tuned}, base {one.base}, ties {one.tie}, "
+            f"both bad {one.both_bad}; won {shell.interval(one.tuned, one.decisive)}"
+            for one in tallies
+        ]
+        st.text("\n".join(lines))
         if len(tallies) < _FEW:
             shell.note(
                 f"With fewer than {_FEW} reviewers this speaks for these reviewers and messages, "
@@ -56,9 +57,10 @@ def _doubts(result: Result) -> None:
     total = result.total
     with st.container(border=True):
         st.subheader("How far to trust it", anchor=False)
-        st.text(f"Left was pressed in {shell.interval(result.left_presses, total.decisive)}.")
-        st.text(f"The tuned answer stood left in {result.left_tuned:.0%} of the votes.")
         st.text(
+            "Of the decisive votes, the left answer got "
+            f"{shell.interval(result.left_presses, total.decisive)}.\n"
+            f"The tuned answer stood left in {round(result.left_tuned * 100)} % of the votes.\n"
             f"{result.familiar} of {total.n} votes came from people who had approved or written "
             "that message's expected answer, and may have known it again."
         )

@@ -97,7 +97,7 @@ def figures(one: Version) -> None:
         st.text(visible.reveal(one.manifest["note"]))
 
 
-def proof(user: User, one: Version) -> None:
+def proof(one: Version) -> None:
     """The name of the content, and whether the stored rows still have it."""
     shell.note("Content (sha256 over every row with its split)")
     st.code(one.sha256, language=None)

@@ -36,8 +36,7 @@ job_panel.show(project.id, JobKind.EVALUATE)
 with looking() as session:
     card = adapters.card(session, adapter.id)
     sealed = adapters.sealed(session, adapter.id)
-left, middle, _rest = st.columns([1, 1, 2])
-with left:
+with st.container(horizontal=True):
     try:
         adapters.intact(adapter, settings.current())
     except Unavailable as error:
@@ -51,7 +50,6 @@ with left:
             key=f"download-{adapter.id}",
             on_click="ignore",
         )
-with middle:
     compare_start.button(user, adapter.version_id, adapter, "Compare on held-out rows")
 adapter_card.show(card, sealed)
 shell.link("pages/prove/compare.py", "See the answers side by side")

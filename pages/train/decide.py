@@ -1,5 +1,7 @@
 """Decide page: why to tune at all, written down and signed by two owners."""
 
+import streamlit as st
+
 from curation import decision
 from pages.parts import decision_form, shell
 from pages.parts.identity import require_user

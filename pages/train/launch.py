@@ -53,8 +53,8 @@ with card:
         on_click=act,
         args=("Launched. It goes on when you close this page.", jobs.launch, user, wish),
     )
-    for reason in reasons:
-        st.text(reason)
+    if reasons:
+        st.text("\n".join(reasons))
     shell.link("pages/train/runs.py", "Watch the runs")
 shell.note(
     "The loss that a run shows says how well it learned the rows, not how good its answers are: "

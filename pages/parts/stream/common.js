@@ -81,7 +81,8 @@ class Link {
   heard(n) {
     this.heardAt = Date.now();
     if (typeof n === 'number' && n >= this.n) { this.echo = this.n; this.patience = 3000; }
-    else if (this.n > this.echo && Date.now() - this.sentAt > (n ? 800 : 150)) {     // 0: a new session, which did not hear it this.echo = this.n; this.due = true; }
+    // n is 0 in a new session, which never heard the message.
+    else if (this.n > this.echo && Date.now() - this.sentAt > (n ? 800 : 150)) { this.echo = this.n; this.due = true; }
     if (this.due) this.send();
   }
   /** Called every second. `needed`: something is still unacknowledged. */

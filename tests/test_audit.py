@@ -1,0 +1,150 @@
+"""The audit as stories: drawn by seed, judged by someone else, honest about what it proves."""
+
+import pytest
+from sqlalchemy import Engine
+
+from curation import audit
+from storage import pairs
+from storage.engine import reading, writing
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.types import Origin, PairStatus, Project, Role, User
+from tests import curated, stories
+
+
+def drawn(engine: Engine, rows: int = 30, share: float = audit.SHARE) -> tuple[Project, User]:
+    """A project whose rows ana approved, with an audit, and ben who may judge it."""
+    desk = stories.project(engine)
+    curated.approved(engine, desk, rows)
+    ben = stories.person(engine, "ben", Role.REVIEWER)
+    with writing(engine) as session:
+        audit.draw(session, ben, desk.id, seed=3, share=share)
+    return desk, ben
+
+
+def judge_all(engine: Engine, desk: Project, who: User, bad: int = 0) -> audit.Result:
+    """Judge all rows that wait, the first so many as bad."""
+    while True:
+        with writing(engine) as session:
+            row = audit.next_row(session, who, desk.id)
+            if row is None:
+                break
+            audit.judge(session, who, row.id, row.version, good=bad <= 0, note="looked at")
+            bad -= 1
+    with reading(engine) as session:
+        result = audit.latest(session, desk.id)
+    assert result is not None
+    return result
+
+
+def test_a_tenth_is_drawn_and_the_same_seed_draws_the_same(engine: Engine) -> None:
+    desks = [stories.project(engine, name) for name in ("One", "Two")]
+    for desk in desks:
+        curated.approved(engine, desk, 41)
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        results = [audit.draw(session, ana, desk.id, seed=9) for desk in desks]
+        again = audit.latest(session, desks[0].id)
+    assert [(one.drawn, one.population, one.judged) for one in results] == [(5, 41, 0)] * 2
+    assert again == results[0]
+
+
+def test_whoever_approved_a_row_never_sees_it_in_the_audit(engine: Engine) -> None:
+    desk, ben = drawn(engine)
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        assert audit.next_row(session, ana, desk.id) is None
+        row = audit.next_row(session, ben, desk.id)
+        assert row is not None
+        assert audit.waiting(session, desk.id) == 3
+        assert [one.name for one in audit.auditors(session, desk.id)] == ["ben", "lena"]
+        with pytest.raises(RuleBroken, match="You approved or wrote"):
+            audit.judge(session, ana, row.id, row.version, good=True)
+
+
+def test_whoever_wrote_a_gold_row_never_sees_it_in_the_audit(engine: Engine) -> None:
+    desk, ana = stories.project(engine), curated.ana(engine)
+    ben = stories.person(engine, "ben")
+    curated.approved(engine, desk, 3, origin=Origin.GOLD, author=ana, by=ben)
+    with writing(engine) as session:
+        audit.draw(session, ana, desk.id, seed=1)
+        assert audit.next_row(session, ana, desk.id) is None
+        assert audit.next_row(session, ben, desk.id) is None
+        assert [one.name for one in audit.auditors(session, desk.id)] == ["lena"]
+
+
+def test_a_good_sample_shows_how_little_it_proves(engine: Engine) -> None:
+    desk, ben = drawn(engine, rows=200)
+    result = judge_all(engine, desk, ben)
+    assert (result.good, result.judged, result.complete) == (20, 20, True)
+    assert result.low == pytest.approx(0.839, abs=0.001)
+    assert result.proven == pytest.approx(0.861, abs=0.001)
+    assert result.more == 39
+
+
+def test_a_bad_row_goes_back_to_review(engine: Engine) -> None:
+    desk, ben = drawn(engine)
+    result = judge_all(engine, desk, ben, bad=1)
+    with reading(engine) as session:
+        bad = audit.bad_rows(session, result.audit_id)
+        row = pairs.get(session, bad[0])
+    assert (result.good, result.judged) == (2, 3)
+    assert row.status is PairStatus.WAITING
+    assert pairs_left(engine, desk) == 29
+
+
+def pairs_left(engine: Engine, desk: Project) -> int:
+    """How many rows are approved."""
+    with reading(engine) as session:
+        return pairs.counts(session, desk.id)[PairStatus.APPROVED]
+
+
+def test_a_verdict_twice_or_on_a_changed_row_is_refused(engine: Engine) -> None:
+    desk, ben = drawn(engine)
+    with writing(engine) as session:
+        row = audit.next_row(session, ben, desk.id)
+        assert row is not None
+        with pytest.raises(RuleBroken, match="changed since it was shown"):
+            audit.judge(session, ben, row.id, row.version - 1, good=True)
+        audit.judge(session, ben, row.id, row.version, good=True)
+        with pytest.raises(NotFound, match="not waiting in an audit"):
+            audit.judge(session, ben, row.id, row.version, good=False)
+
+
+def test_more_rows_are_drawn_until_95_percent_are_proven(engine: Engine) -> None:
+    desk, ben = drawn(engine, rows=80)
+    assert judge_all(engine, desk, ben).more == 51
+    with writing(engine) as session:
+        going_on = audit.extend(session, ben, desk.id)
+    assert (going_on.drawn, going_on.judged, going_on.good) == (59, 8, 8)
+    done = judge_all(engine, desk, ben)
+    assert (done.judged, done.more) == (59, 0)
+    assert done.proven >= 0.95
+    with writing(engine) as session, pytest.raises(RuleBroken, match="needs no more rows"):
+        audit.extend(session, ben, desk.id)
+
+
+def test_a_bad_row_still_counts_once_more_are_drawn(engine: Engine) -> None:
+    desk, ben = drawn(engine, rows=60)
+    judge_all(engine, desk, ben, bad=1)
+    with writing(engine) as session:
+        going_on = audit.extend(session, ben, desk.id)
+        assert (going_on.judged, going_on.good) == (6, 5)
+        assert going_on.drawn == 60
+
+
+def test_one_audit_at_a_time(engine: Engine) -> None:
+    desk, ben = drawn(engine)
+    with writing(engine) as session:
+        with pytest.raises(RuleBroken, match="An audit is going on"):
+            audit.draw(session, ben, desk.id, seed=4)
+        with pytest.raises(RuleBroken, match="Judge every row"):
+            audit.extend(session, ben, desk.id)
+
+
+def test_nothing_approved_or_a_share_of_nothing_is_refused(engine: Engine) -> None:
+    desk, ana = stories.project(engine), curated.ana(engine)
+    with writing(engine) as session:
+        with pytest.raises(RuleBroken, match="No row is approved yet"):
+            audit.draw(session, ana, desk.id, seed=1)
+        with pytest.raises(BadInput, match="between 1 and 100"):
+            audit.draw(session, ana, desk.id, seed=1, share=0)
