@@ -17,8 +17,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker; read when
 ROOT = Path(__file__).parent.parent
 SYSTEM = "You sort messages to a desk. Answer with JSON only, keys team and urgency."
 TEAMS = ("cards", "loans", "fraud", "online")
-TARGETS = ["q_proj", "v_proj", "o_proj", "down_proj"]
-"""More than the default: random weights learn little from attention alone."""
+SETTINGS: dict[str, Any] = {
+    "learning_rate": 0.02,
+    "dropout": 0.0,
+    "batch_size": 8,
+    "targets": ["q_proj", "v_proj", "o_proj", "down_proj"],
+}
+"""For the tiny model; more targets than usual, as random weights learn little from attention."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -112,7 +117,7 @@ def training_job(
         "rows_path": "rows.jsonl",
         "version_sha256": "0" * 64,
         "base": {"kind": "folder", "where": str(base)},
-        "settings": {"learning_rate": 0.02, "dropout": 0.0, "targets": TARGETS, **settings},
+        "settings": SETTINGS | settings,
     }
     return job(directory, spec, lines)
 

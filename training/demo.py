@@ -35,7 +35,7 @@ from storage.types import (
     User,
 )
 from training import adapters, base_models, blind, evaluations, jobs, runs
-from training.settings import Lora
+from training.settings import SMALL_BASE
 
 MARKER = ".demo"
 PLANNED = 40
@@ -68,7 +68,7 @@ def run(here: Settings) -> dict[str, Any]:
         reason = "Demo: nobody iterated prompts, so there is no plateau to show."
         readiness.waive(session, lead, project.id, "plateau", reason, until)
     with writing(engine) as session:
-        job = jobs.launch(session, lead, runs.Wish(version_id, "Demo", base, Lora()))
+        job = jobs.launch(session, lead, runs.Wish(version_id, "Demo", base, SMALL_BASE))
     trained = _finish(job, "Adapter tuned")
     report = _prove(engine, lead, second, project, version_id)
     report |= {"run": trained.result, "seconds": round(time.monotonic() - began, 1)}

@@ -205,7 +205,7 @@ def _version(s: Standing) -> _Judged:
     elif s.versions:
         hint = "Freeze a new version: the newest one no longer meets the gate."
     return _step(
-        s.versions > 0 and not blocking, "version", "Freeze a version and measure the base model",
+        s.versions > 0 and not blocking, "version", "Freeze and measure a version",
         "curate/versions.py", f"{s.versions} frozen, baseline: {_measured(s, 'baseline')}", hint,
     )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Review page: one row at a time, each decision by a person."""
 
+import streamlit as st
+
 from pages.parts import label_conflicts, label_review, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
@@ -14,7 +16,9 @@ if not known:
     shell.empty("There are no rows to review yet.", "pages/label/import.py", "Import rows")
     shell.link("pages/label/write.py", "Write gold pairs")
 else:
+    above = st.container()
     figures = label_review.card(user, project)
     label_conflicts.show(user, project)
     if not figures.waiting:
-        shell.link("pages/curate/scrub.py", "Every row is decided. Next: remove personal data")
+        with above:
+            shell.link("pages/curate/scrub.py", "Every row is decided. Next: remove personal data")

@@ -35,7 +35,6 @@ way, about = st.columns([7, 4], gap="large")
 with way:
     label_steps.show(user, listed)
 with about:
-    st.subheader("Project", anchor=False)
     shell.project_choice(user)
     st.text(project.task)
     with st.expander("System message"):

@@ -37,10 +37,10 @@ def _draw(user: User, project_id: int, key: str) -> None:
 
 
 def judge(user: User, project: Project, pair: Pair) -> None:
-    """One drawn row: its words and nothing about who approved it."""
+    """One drawn row: its words, and nothing about where it comes from or who approved it."""
     form = f"audit-{pair.id}-{pair.version}"
     with st.container(border=True):
-        rows.chips(pair, judged=False)
+        st.badge(f"Pair {pair.id}", color="primary")
         rows.texts(pair)
         with st.expander("Guidelines"):
             st.text(project.guidelines or "This project has no guidelines.")
@@ -50,7 +50,6 @@ def judge(user: User, project: Project, pair: Pair) -> None:
                 st.button(
                     label,
                     key=f"{'good' if good else 'bad'}-{pair.id}-{pair.version}",
-                    type="primary" if good else "secondary",
                     on_click=_judge,
                     args=(user, pair.id, pair.version, form, good),
                 )

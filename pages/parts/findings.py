@@ -17,26 +17,30 @@ _NO_PREVIEW = scrub.Preview({}, {})
 
 def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
     """The rows of one kind, one at a time."""
-    state = st.segmented_control(
-        "Show rows", list(_QUEUES), format_func=_QUEUES.__getitem__, required=True,
-        default=FindingState.OPEN, key="scrub-queue",
-    )  # fmt: skip
-    with looking() as session:
-        marked = scrub.marked(session, project.id, state)
-    if not marked:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        state = st.segmented_control(
+            "Show rows", list(_QUEUES), format_func=_QUEUES.__getitem__, required=True,
+            default=FindingState.OPEN, key="scrub-queue",
+        )  # fmt: skip
+        with looking() as session:
+            marked = {one.pair.id: one for one in scrub.marked(session, project.id, state)}
+        chosen = _choose(marked, state) if marked else None
+    if chosen is None:
         _nothing(seen, state)
-        return
-    by_id = {one.pair.id: one for one in marked}
-    chosen = st.selectbox(
-        f"Row, {len(marked)} in this list",
-        list(by_id),
+    else:
+        card(user, marked[chosen])
+
+
+def _choose(marked: dict[int, Marked], state: FindingState | None) -> int:
+    return st.selectbox(
+        f"Row ({len(marked)} in this list)",
+        list(marked),
         format_func=lambda number: (
-            f"Pair {number}: {rows.count(len(by_id[number].findings), 'finding', 'findings')}"
+            f"Pair {number}: {rows.count(len(marked[number].findings), 'finding', 'findings')}"
         ),
         key=f"scrub-row-{state}",
-        width=360,
+        width=320,
     )
-    card(user, by_id[chosen])
 
 
 def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:

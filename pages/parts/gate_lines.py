@@ -52,7 +52,7 @@ def table(signals: Sequence[Signal]) -> None:
     for title, lines in (("Not met", blocking), ("Set aside", waived), ("Met", met)):
         if lines:
             st.subheader(f"{title} ({len(lines)})", anchor=False)
-            with st.container(border=True, gap="medium"):
+            with st.container(border=True, gap="small"):
                 _head()
                 for one in lines:
                     _line(one, blocks=one in blocking)

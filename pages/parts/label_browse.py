@@ -18,6 +18,8 @@ from storage.types import Decision, Outcome, Pair, PairStatus, Project, User
 _MOST = 500
 """Rows that one list shows."""
 _DIGITS = 9
+_HEIGHT, _LINE = 300, 35
+"""Pixels of the list at most, and of one of its lines."""
 _QUEUES: dict[str, tuple[str, dict[str, Any]]] = {
     "waiting": ("Waiting", {"status": PairStatus.WAITING}),
     "approved": ("Approved", {"status": PairStatus.APPROVED}),
@@ -95,15 +97,16 @@ def listed(project: Project, wish: Asked) -> None:
         wanted: dict[str, Any] = {"ids": wish.ids} if wish.ids else _QUEUES[wish.queue][1]
         found = pairs.listing(session, project.id, **wanted, limit=_MOST)
     if not found:
-        st.info("No row is here.")
+        st.info("No row is here. Choose another queue above.")
         return
     # The key holds the rows: a place in the list never means another row than it showed.
     shown = ",".join(f"{pair.id}:{pair.version}" for pair in found)
     key = f"rows-{hashlib.sha256(shown.encode()).hexdigest()[:16]}"
     st.dataframe(
         [_cells(pair) for pair in found],
-        key=key, selection_mode="single-row", on_select=lambda: _open(key, found), height=300,
-        column_config={"Input": st.column_config.TextColumn(width="large")},
+        key=key, selection_mode="single-row", on_select=lambda: _open(key, found),
+        height=min(_HEIGHT, _LINE * (len(found) + 1) + 3),
+        column_config={"Input": st.column_config.TextColumn(width=480)},
     )  # fmt: skip
     more = f"The first {_MOST} are listed. " if len(found) == _MOST else ""
     shell.note(f"{more}Tick a row to open it, or give its number.")

@@ -156,7 +156,10 @@ def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Prev
 
 
 def _show(found: Preview) -> None:
-    st.dataframe([_cells(row) for row in found.rows[:_SHOWN]], key="import-first-rows")
+    st.dataframe(
+        [_cells(row) for row in found.rows[:_SHOWN]], key="import-first-rows",
+        column_config={name: st.column_config.TextColumn(width=380) for name in ("Input", "Output")},
+    )  # fmt: skip
     shell.note(
         f"The first {min(_SHOWN, len(found.rows))} of {rows.count(len(found.rows), 'row', 'rows')}."
     )
@@ -204,8 +207,11 @@ def report(project: Project, read: Read) -> bool:
     key, done = st.session_state.get(_DONE, (None, None))
     if key != (read.key, project.id) or not isinstance(done, intake.Taken):
         return False
-    new = rows.count(len(done.added), "row was", "rows were")
-    st.success(f"{new} imported and waiting for review. None was refused.")
+    if done.added:
+        new = rows.count(len(done.added), "row was", "rows were")
+        st.success(f"{new} imported, to be reviewed now. None was refused.")
+    else:
+        st.info("Nothing new was imported.")
     if done.known:
         was = rows.count(done.known, "row was", "rows were")
         shell.note(f"{was} here already, from an earlier import of this file.")

@@ -101,8 +101,10 @@ def eras(user: User, project: Project) -> None:
         else "No eras yet. Add one when the rules change, so that old rows do not train."
     )
     for era in known:
-        name, action = st.columns([3, 2], vertical_alignment="center")
-        name.text(f"{era.name}, from {era.starts_on}{', retired' if era.retired else ''}")
+        name, action = st.columns([5, 2], vertical_alignment="center")
+        with name.container(gap="xxsmall"):
+            st.text(era.name)
+            shell.note(f"{'Retired' if era.retired else 'In force'}, began {era.starts_on}")
         if not era.retired and may_start(user):
             action.button(
                 "Retire", key=f"retire-{era.id}", on_click=act,

@@ -36,7 +36,7 @@ def _open(user: User, path: str) -> bool:
 
 
 def _line(user: User, step: Step) -> None:
-    mark, title, count = st.columns([1.1, 4, 4], vertical_alignment="center")
+    mark, title, count = st.columns([1, 3.6, 4], vertical_alignment="center")
     with mark:
         _mark(step.state)
     path = f"pages/{step.page}"

@@ -19,17 +19,16 @@ _ORIGINS = {
 }
 
 
-def chips(pair: Pair, *, judged: bool = True) -> None:
-    """Number, origin and standing in words; without `judged`, nothing about what people said."""
+def chips(pair: Pair) -> None:
+    """Number, origin and standing in words."""
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.badge(f"Pair {pair.id}", color="primary")
         st.badge(_ORIGINS[pair.origin], color="gray")
-        if judged:
-            colour = {PairStatus.APPROVED: "green", PairStatus.REJECTED: "red"}
-            st.badge(pair.status.capitalize(), color=colour.get(pair.status, "orange"))  # type: ignore[arg-type]  # a colour's name
+        colour = {PairStatus.APPROVED: "green", PairStatus.REJECTED: "red"}
+        st.badge(pair.status.capitalize(), color=colour.get(pair.status, "orange"))  # type: ignore[arg-type]  # a colour's name
         if pair.held_out:
             st.badge("Test row", icon=":material/lock:", color="blue")
-        if judged and pair.flagged:
+        if pair.flagged:
             st.badge("Flagged", icon=":material/flag:", color="orange")
 
 

@@ -10,7 +10,7 @@ from curation import review
 from storage import pairs
 from storage.engine import reading, writing
 from storage.types import Job, JobKind, JobState, Origin, PairStatus, Project
-from tests import stories, story
+from tests import stories, tuned
 from tests.ui import OpenPage
 from training import jobs
 
@@ -80,7 +80,7 @@ def test_what_came_of_it_is_listed(engine: Engine, open_page: OpenPage, desk: Pr
              "prompt_sha256": "0" * 64, "seed": 1}  # fmt: skip
     refused = {"answer empty": 1, "answer outside the schema": 2}
     told = {"asked": 20, "kept": 1, "tried": 4, "refused": refused, "model": "tiny"}
-    story.finished(engine, job, {"drafts.jsonl": json.dumps(draft).encode()}, told)
+    tuned.finished(engine, job, {"drafts.jsonl": json.dumps(draft).encode()}, told)
     page = open_page(DRAFT, "ana")
     listed = page.dataframe[0].value
     assert list(listed["Kept"]) == ["1"]

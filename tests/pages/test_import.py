@@ -26,7 +26,7 @@ CSV = (
 
 def upload(page: AppTest, content: bytes, name: str = "tickets.csv") -> AppTest:
     """The page after a file was chosen."""
-    page.file_uploader[0].upload((name, content, "text/csv"))
+    page.file_uploader[0].upload(name, content, "text/csv")
     page.run()
     assert not page.exception
     return page

@@ -7,26 +7,27 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-INSERT_ONLY = (
-    "adapter",
-    "audit",
-    "audit_verdict",
-    "decision",
-    "evaluation",
-    "event",
-    "output",
-    "record",
-    "resolution",
-    "revision",
-    "signature",
-    "trial",
-    "trial_close",
-    "trial_item",
-    "version",
-    "version_row",
-    "vote",
-    "waiver",
-)
+INSERT_ONLY = {
+    "adapter": ("id", "job_id", "project_id, name"),
+    "audit": ("id",),
+    "audit_verdict": ("id", "audit_id, pair_id"),
+    "decision": ("id", "op", "supersedes_id"),
+    "evaluation": ("id", "job_id"),
+    "event": ("id",),
+    "output": ("evaluation_id, pair_id, arm",),
+    "record": ("id",),
+    "resolution": ("decision_id",),
+    "revision": ("id", "pair_id, number"),
+    "signature": ("id", "record_id, part", "record_id, user_id"),
+    "trial": ("id",),
+    "trial_close": ("trial_id",),
+    "trial_item": ("id", "trial_id, position"),
+    "version": ("id", "project_id, number"),
+    "version_row": ("version_id, pair_id",),
+    "vote": ("id", "op", "supersedes_id"),
+    "waiver": ("id",),
+}
+"""The tables whose rows stay as they are, with each of their keys."""
 
 APPROVAL = """
 CREATE TRIGGER version_row_needs_a_person BEFORE INSERT ON version_row
@@ -66,9 +67,24 @@ BEGIN SELECT RAISE(ABORT, 'this trial is closed'); END
 """
 
 
+def no_replace(table: str, keys: tuple[str, ...]) -> str:
+    """A trigger against INSERT OR REPLACE, which removes rows without asking delete triggers."""
+    same = " OR ".join(
+        f"EXISTS (SELECT 1 FROM {table} WHERE "
+        + " AND ".join(f"{column} = NEW.{column}" for column in key.split(", "))
+        + ")"
+        for key in keys
+    )
+    return (
+        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {same} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} has this row already'); END"
+    )
+
+
 def upgrade() -> None:
     """Go forward."""
-    for table in INSERT_ONLY:
+    for table, keys in INSERT_ONLY.items():
+        op.execute(no_replace(table, keys))
         for verb in ("UPDATE", "DELETE"):
             op.execute(
                 f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
@@ -78,5 +94,6 @@ def upgrade() -> None:
         "CREATE TRIGGER pair_no_delete BEFORE DELETE ON pair "
         "BEGIN SELECT RAISE(ABORT, 'pairs are never deleted'); END"
     )
+    op.execute(no_replace("pair", ("id", "project_id, source_key")))
     for guard in (APPROVAL, HELD_OUT, STAY_OUT, CLOSED):
         op.execute(guard)

@@ -1,4 +1,4 @@
-"""A small project that gets somewhere, for tests: rows that people approved, a version, finished jobs.
+"""Stories that get somewhere: a frozen version, a finished run, a finished comparison, a trial.
 
 Everything goes through the verbs. Only the worker is left out where a test is not about it:
 `finished` leaves the files that a worker would have left, and `jobs.tick` takes them in.
@@ -6,7 +6,6 @@ Everything goes through the verbs. Only the worker is left out where a test is n
 
 import hashlib
 import json
-import random
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,40 +14,28 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import overlaps, readiness, review, versions
-from curation.ops import Op
-from storage import pairs, projects, settings
+from curation import readiness, versions
+from curation.ops import BallotOp
+from storage import settings
 from storage.engine import reading, writing
 from storage.tables import JobRow
 from storage.types import (
-    Action,
     Adapter,
     Arm,
+    Choice,
     Evaluation,
     Job,
     JobState,
-    Origin,
     Project,
+    Role,
     Split,
+    Trial,
     User,
     Version,
 )
-from training import adapters, evaluations, evidence, jobs, runs, vetting
+from tests import curated, stories
+from training import adapters, blind, evaluations, evidence, jobs, runs, vetting
 from training.settings import Lora
-
-TEAMS = ("cards", "loans", "fraud", "online")
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"team": {"enum": list(TEAMS)}},
-    "required": ["team"],
-    "additionalProperties": False,
-}
-_WORDS = (
-    "parcel lantern bridge copper violin harbour meadow timber saddle anchor pepper window basket "
-    "marble garden button ladder pillow rocket silver candle feather hammer island jacket kettle "
-    "lemon mirror needle orange pencil quarry ribbon shovel teapot umbrella valley walnut yellow "
-    "zipper acorn barrel cactus dagger engine falcon goblet helmet insect jigsaw"
-).split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,81 +47,20 @@ class Frozen:
     version: Version
 
 
-def project(engine: Engine, lead: User, name: str = "Desk") -> Project:
-    """A project whose output is one of four teams."""
-    with writing(engine) as session:
-        return projects.create(
-            session,
-            lead,
-            name,
-            "Say which team takes the message.",
-            "You route messages. Answer with JSON.",
-            output_schema=SCHEMA,
-            label_field="team",
-            two_people=False,
-        )
-
-
-def message(number: int, of: str = "Desk") -> str:
-    """A message like no other: fourteen words drawn by its number."""
-    draw = random.Random(f"{of} {number}")
-    return " ".join(draw.sample(_WORDS, 14))
-
-
-def answer(number: int) -> str:
-    """The expected output of a message."""
-    return json.dumps({"team": TEAMS[number % len(TEAMS)]})
-
-
-def waiting(engine: Engine, inside: Project, rows: int) -> list[int]:
-    """Imported rows that wait for a person."""
-    with writing(engine) as session:
-        return [
-            pairs.add(
-                session, inside.id, message(i, inside.name), answer(i), Origin.IMPORT
-            ).id
-            for i in range(rows)
-        ]
-
-
-def approve(engine: Engine, reviewer: User, inside: Project) -> int:
-    """Approve every waiting row, one decision at a time; returns how many there were."""
-    done = 0
-    with writing(engine) as session:
-        while cards := review.lease(session, reviewer, inside.id):
-            for card in cards:
-                op = Op(
-                    op=str(uuid.uuid4()),
-                    row=card.pair.id,
-                    version=card.pair.version,
-                    fence=card.fence,
-                    action=Action.APPROVE,
-                    prompt=None,
-                    response=None,
-                    reason=None,
-                    target=None,
-                )
-                review.decide(session, reviewer, op)
-                done += 1
-    return done
-
-
-def frozen(engine: Engine, lead: User, rows: int = 20, name: str = "Desk") -> Frozen:
+def frozen(engine: Engine, rows: int = 20, name: str = "Desk") -> Frozen:
     """A project with `rows` approved rows and its first version; nothing is waived yet."""
-    inside = project(engine, lead, name)
-    waiting(engine, inside, rows)
-    approve(engine, lead, inside)
-    with writing(engine) as session:
-        overlaps.sweep(session, lead, inside.id)
-        return Frozen(lead, inside, versions.freeze(session, lead, inside.id))
+    desk = stories.project(engine, name)
+    curated.approved(engine, desk, rows)
+    version = curated.frozen(engine, desk)
+    return Frozen(stories.person(engine, "lena", Role.LEAD), desk, version)
 
 
-def waive(engine: Engine, lead: User, inside: Project) -> None:
+def waive(engine: Engine, lead: User, desk: Project) -> None:
     """Set aside every line that a small project cannot meet."""
     until = datetime.now(UTC).date() + timedelta(days=7)
     with writing(engine) as session:
-        for signal in readiness.unmet(readiness.report(session, inside.id)):
-            readiness.waive(session, lead, inside.id, signal.key, "A test of the loop.", until)
+        for signal in readiness.unmet(readiness.report(session, desk.id)):
+            readiness.waive(session, lead, desk.id, signal.key, "A test of the loop.", until)
 
 
 def finished(engine: Engine, job: Job, files: Mapping[str, bytes], result: dict[str, Any]) -> Job:
@@ -156,12 +82,17 @@ def finished(engine: Engine, job: Job, files: Mapping[str, bytes], result: dict[
         return jobs.get(session, job.id)
 
 
-def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
-    """The adapter of a finished run."""
+def launched(engine: Engine, story: Frozen, name: str = "First run") -> Job:
+    """A queued training run, with every line waived that can be."""
     waive(engine, story.lead, story.project)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, name, settings=Lora(epochs=1))
-        job = jobs.launch(session, story.lead, wish)
+        return jobs.launch(session, story.lead, wish)
+
+
+def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
+    """The adapter of a finished run."""
+    job = launched(engine, story, name)
     files = {
         "adapter_config.json": b'{"peft_type": "LORA"}',
         "adapter_model.safetensors": f"weights of {job.id}".encode(),
@@ -233,3 +164,37 @@ def _line(pair_id: int, arm: Arm, expected: str, *, right: bool) -> dict[str, An
         "correct": right,
         "sha256": sha256,
     }
+
+
+def compared(
+    engine: Engine, rows: int = 40, base_right: Sequence[int] = ()
+) -> tuple[Frozen, Evaluation]:
+    """A comparison in which the tuned model is right everywhere but on the first test row."""
+    story = frozen(engine, rows)
+    adapter = trained(engine, story)
+    return story, evaluated(engine, story, adapter, base_right=base_right, tuned_wrong=(0,))
+
+
+def planned(engine: Engine, story: Frozen, of: Evaluation, items: int = 4) -> Trial:
+    """An open trial."""
+    with writing(engine) as session:
+        return blind.plan(session, story.lead, of.id, items)
+
+
+def press(engine: Engine, who: User, trial: Trial, choice: Choice, item: str | None = None) -> str:
+    """One vote on the next item, or on this one; returns the op."""
+    op = str(uuid.uuid4())
+    with writing(engine) as session:
+        if item is None:
+            item = blind.ballots(session, who, trial.id)[0].item
+        blind.vote(session, who, trial.id, BallotOp(op, item, choice, None))
+    return op
+
+
+def prefer(engine: Engine, who: User, trial: Trial, *, json_side: bool = True) -> None:
+    """Judge every item: always for the answer that is JSON, or always for the other."""
+    with reading(engine) as session:
+        ballots = blind.ballots(session, who, trial.id, limit=1000)
+    for ballot in ballots:
+        left = ballot.left.startswith("{") is json_side
+        press(engine, who, trial, Choice.LEFT if left else Choice.RIGHT, ballot.item)

@@ -1,0 +1,380 @@
+"""The whole loop in a real browser, from an empty install to an adapter judged blind.
+
+`ASSAY_PICTURES=docs/pictures` keeps the screenshots for the README; `ASSAY_WALK_STEPS` trains
+longer than the two steps that a test needs.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from curation import audit, decision, overlaps, readiness, review, scrub
+from storage import migrate, pairs, people, projects
+from storage.engine import open_engine, reading, writing
+from storage.settings import Settings
+from storage.types import FindingState, LinkKind, PairStatus, User
+from tests import stories
+from tests.browser.conftest import Arrive, Person
+from tests.live import Live, running
+from tests.training_support import packaged
+from training import adapters, evaluations
+
+pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(1500)]
+STEPS = os.environ.get("ASSAY_WALK_STEPS", "2")
+GOLD = "My spare card still shows the old name after I married, can it be reprinted?"
+
+
+@pytest.fixture
+def pictures() -> Path | None:
+    """Where to keep screenshots, if anywhere."""
+    named = os.environ.get("ASSAY_PICTURES")
+    return Path(named).resolve() if named else None
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[tuple[Live, Engine]]:
+    """An empty install with two people; the converted base model is copied in to save a minute."""
+    data = tmp_path / "data"
+    engine = open_engine(data / "assay.db")
+    migrate.upgrade(engine)
+    shutil.copytree(packaged().path.parent, data / "models")
+    stories.person(engine, "Lea")
+    stories.person(engine, "Max")
+    with running(data) as live:
+        yield live, engine
+    engine.dispose()
+
+
+def _user(session: Session, name: str) -> User:
+    return next(user for user in people.everyone(session) if user.name == name)
+
+
+def test_the_whole_loop(
+    install: tuple[Live, Engine], arrive: Arrive, pictures: Path | None
+) -> None:
+    live, engine = install
+    lea = arrive(live, "Lea")
+    open_the_sample(lea, pictures)
+    write_gold(lea, engine, pictures)
+    import_records(lea, engine, pictures)
+    max_ = arrive(live, "Max")
+    review_by_keyboard(max_, engine, pictures)
+    ask_for_drafts(lea, engine, pictures)
+    scrub_rows(lea, engine, pictures)
+    settle_duplicates(lea, engine, pictures)
+    audit_rows(lea, engine, pictures)
+    freeze_a_version(lea, engine, pictures)
+    decide_and_get_ready(lea, max_, engine, pictures)
+    launch_a_run(lea, engine, pictures)
+    compare(lea, engine, pictures)
+    judge_blind(lea, max_, pictures)
+    hand_on(lea, engine, pictures)
+
+
+def open_the_sample(lea: Person, pictures: Path | None) -> None:
+    lea.sees("Open the sample project")
+    lea.press("Open it at the start")
+    lea.sees("Next:")
+    lea.picture(pictures, "home")
+
+
+def write_gold(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("write")
+    page.locator("#prompt").fill(GOLD)
+    page.locator("#response").fill('{"team": "nobody"}')
+    expect(page.locator("#check")).to_contain_text("nobody", timeout=30_000)
+    page.wait_for_timeout(1200)
+    page.reload()
+    lea.still()
+    expect(page.locator("#prompt")).to_have_value(GOLD, timeout=30_000)
+    with reading(engine) as session:
+        answer = next(
+            p.response for p in pairs.listing(session, 1) if p.topic and '"cards"' in p.response
+        )
+    page.locator("#response").fill(answer)
+    page.wait_for_timeout(1200)
+    lea.picture(pictures, "write")
+    page.locator("#response").press("Control+Enter")
+    lea.sees("Saved as pair")
+
+
+def import_records(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("import")
+    broken = {
+        "empty.csv": b"",
+        "ragged.csv": b"prompt,response\na,b\nc,d,e\n",
+        "nan.jsonl": b'{"prompt": "a", "response": NaN}\n',
+    }
+    for name, content in broken.items():
+        page.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "text/plain", "buffer": content}
+        )
+        expect(page.get_by_test_id("stAlert").first).to_be_visible(timeout=30_000)
+        page.get_by_role("button", name="Remove").first.click()
+        lea.still()
+    lea.press("Use the sample's import.jsonl")
+    lea.sees("The first 8 of 110 rows")
+    lea.picture(pictures, "import")
+    lea.press("Import 110 rows")
+    lea.sees("110 rows were imported")
+    with reading(engine) as session:
+        waiting = pairs.listing(session, 1, status=PairStatus.WAITING)
+    assert len(waiting) == 111
+
+
+def review_by_keyboard(max_: Person, engine: Engine, pictures: Path | None) -> None:
+    page = max_.go("review")
+    expect(page.locator("#card")).not_to_have_attribute("data-row", "", timeout=60_000)
+    page.wait_for_timeout(600)
+    page.keyboard.press("a")
+    page.wait_for_timeout(200)
+    page.keyboard.press("Backspace")
+    page.wait_for_timeout(600)
+    page.keyboard.press("e")
+    words = page.locator("#edit-prompt").input_value()
+    page.locator("#edit-prompt").fill(f"{words} Thank you.")
+    page.wait_for_timeout(600)
+    max_.picture(pictures, "review-edit")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_timeout(600)
+    max_.picture(pictures, "review")
+    for _ in range(160):
+        if page.locator("#empty").is_visible():
+            break
+        problem = page.locator("#problems").is_visible()
+        for key in ("x", "1") if problem else ("a",):
+            page.keyboard.press(key)
+            page.wait_for_timeout(60)
+    expect(page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    with reading(engine) as session:
+        counts = pairs.counts(session, 1)
+        edited = [p for p in pairs.listing(session, 1) if p.prompt.endswith(" Thank you.")]
+    assert counts[PairStatus.WAITING] == 0
+    assert counts[PairStatus.APPROVED] > 200
+    assert counts[PairStatus.REJECTED] >= 1
+    assert len(edited) == 1
+
+
+def ask_for_drafts(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("draft")
+    page.get_by_label(re.compile("^Topic")).fill("lost cards")
+    page.keyboard.press("Tab")
+    count = page.get_by_label("How many")
+    count.fill("2")
+    page.keyboard.press("Tab")
+    lea.still()
+    page.get_by_role("button", name="Draft", exact=True).last.click()
+    expect(page.get_by_text(re.compile(r"Finished|did not|drafts", re.I)).first).to_be_visible(
+        timeout=30_000
+    )
+    _job_ends(engine, "draft")
+    lea.go("draft")
+    lea.picture(pictures, "draft")
+    with reading(engine) as session:
+        for draft in pairs.listing(session, 1, origin=stories.Origin.DRAFT):
+            assert draft.status is PairStatus.WAITING
+            assert draft.source["model"]
+
+
+def _job_ends(engine: Engine, kind: str) -> None:
+    """Wait for the newest job of a kind as the server sees it."""
+    import time
+
+    from storage.types import JobKind, JobState
+    from training import jobs
+
+    until = time.monotonic() + 900
+    while time.monotonic() < until:
+        with reading(engine) as session:
+            newest = jobs.listing(session, 1, JobKind(kind))
+        if newest and newest[0].state.final:
+            assert newest[0].state is JobState.FINISHED, newest[0].message
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"The {kind} job did not end.")
+
+
+def scrub_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("scrub")
+    page.get_by_role("button", name=re.compile(r"^Scan \d+ rows")).click()
+    _job_ends(engine, "scan")
+    lea.go("scrub")
+    lea.sees("To decide")
+    lea.picture(pictures, "scrub")
+    with reading(engine) as session:
+        before = len(scrub.coverage(session, 1).open)
+    page.get_by_role("button", name=re.compile("^Accept")).first.click()
+    lea.still()
+    with writing(engine) as session:  # the rest as a colleague would, through the same verb
+        actor = _user(session, "Lea")
+        for marked in scrub.marked(session, 1):
+            for found in marked.findings:
+                if found.state is FindingState.OPEN:
+                    scrub.decide(session, actor, found.id, FindingState.ACCEPTED)
+        assert scrub.coverage(session, 1).open == ()
+    assert before > 0
+    lea.go("scrub")
+    lea.sees("Every scanned row is decided")
+
+
+def settle_duplicates(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("duplicates")
+    page.get_by_role("button", name=re.compile("^Compare all")).click()
+    lea.still()
+    lea.picture(pictures, "duplicates")
+    page.get_by_role("button", name=re.compile("^Keep pair")).first.click()
+    lea.still()
+    with writing(engine) as session:
+        actor = _user(session, "Lea")
+        for kinds in ([LinkKind.LEAK], [LinkKind.CONTRADICTION], [LinkKind.EXACT, LinkKind.NEAR]):
+            for group in overlaps.grouped(session, 1, kinds):
+                best, *others = group.pairs
+                seen = {pair.id: pair.version for pair in others}
+                overlaps.keep(session, actor, best.id, seen, "Duplicate", best.version)
+        eras = projects.eras(session, 1)
+        for pair in pairs.listing(session, 1):
+            retired = readiness.retired(pair, eras) and pair.status is PairStatus.APPROVED
+            if retired or pair.status is PairStatus.WAITING:
+                review.reject(session, actor, pairs.row_of(session, pair.id), "Not our policy")
+    lea.go("duplicates")
+    lea.sees("nothing is left to settle")
+
+
+def audit_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("audit")
+    page.get_by_role("button", name=re.compile("^Draw the audit")).click()
+    lea.still()
+    lea.picture(pictures, "audit")
+    lea.press("Good: fit to learn from")
+    lea.sees("1 of")
+    with writing(engine) as session:  # nobody judges what they approved or wrote themselves
+        for name in ("Lea", "Max"):
+            actor = _user(session, name)
+            while (row := audit.next_row(session, actor, 1)) is not None:
+                audit.judge(session, actor, row.id, row.version, good=True)
+        found = audit.latest(session, 1)
+        assert found is not None
+        assert found.complete
+
+
+def freeze_a_version(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("versions")
+    page.get_by_role("button", name=re.compile("^Freeze")).first.click()
+    lea.still()
+    lea.go("versions")
+    lea.sees("Version 1")
+    lea.picture(pictures, "versions")
+    page.get_by_role("button", name=re.compile("^Measure")).first.click()
+    _job_ends(engine, "evaluate")
+
+
+def decide_and_get_ready(lea: Person, max_: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("decide")
+    for question in decision.QUESTIONS.values():
+        page.get_by_label(question).fill("One model on our own machine, checked on our messages.")
+        page.keyboard.press("Tab")
+        lea.still()
+    page.get_by_role("combobox").first.click()
+    page.get_by_role("option", name=decision.CHANGE[0]).click()
+    lea.still()
+    iterations = page.get_by_role("spinbutton").first
+    iterations.fill("3")
+    page.keyboard.press("Tab")
+    lea.still()
+    lea.picture(pictures, "decide")
+    page.get_by_role("button", name="Write the record").click()
+    lea.still()
+    page.get_by_role("button", name="Sign as business owner").click()
+    lea.still()
+    page = max_.go("decide")
+    page.get_by_role("button", name="Sign as technical owner").click()
+    max_.still()
+    page = lea.go("ready")
+    lea.picture(pictures, "ready")
+    with reading(engine) as session:
+        blocking = [signal.key for signal in readiness.unmet(readiness.report(session, 1))]
+    assert blocking == []
+
+
+def launch_a_run(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("launch")
+    page.get_by_text("Advanced settings").click()
+    page.wait_for_timeout(400)
+    steps = page.get_by_label(re.compile("^Step limit"))
+    steps.fill(STEPS)
+    page.keyboard.press("Tab")
+    lea.still()
+    page.get_by_text("Advanced settings").click()
+    page.wait_for_timeout(400)
+    lea.picture(pictures, "launch")
+    lea.press("Launch")
+    page = lea.go("runs")
+    page.reload()
+    lea.still()
+    lea.sees("Run ")
+    _job_ends(engine, "train")
+    lea.go("runs")
+    page.wait_for_timeout(1500)
+    lea.picture(pictures, "runs")
+
+
+def compare(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("compare")
+    page.get_by_text("Start a comparison").click()
+    page.wait_for_timeout(400)
+    page.get_by_role("button", name="Compare", exact=True).last.click()
+    lea.still()
+    _job_ends(engine, "evaluate")
+    lea.go("compare")
+    lea.sees("Exactly right")
+    lea.picture(pictures, "compare")
+    with reading(engine) as session:
+        newest = evaluations.listing(session, 1)[0]
+    assert newest.adapter_id is not None
+    assert set(newest.summary) >= {"base", "tuned"}
+
+
+def judge_blind(lea: Person, max_: Person, pictures: Path | None) -> None:
+    page = lea.go("blind")
+    count = page.get_by_role("spinbutton").first
+    count.fill("6")
+    page.keyboard.press("Tab")
+    lea.still()
+    page.get_by_role("button", name=re.compile("^(Open|Plan|Start|Register)")).last.click()
+    lea.still()
+    page = max_.go("blind")
+    expect(page.locator("#left")).not_to_be_empty(timeout=60_000)
+    page.wait_for_timeout(600)
+    max_.picture(pictures, "blind")
+    for key in ("1", "2", "3", "0", "1", "2"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(500)
+    expect(page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    page = lea.go("blind")
+    page.get_by_role("button", name=re.compile("^Close")).first.click()
+    lea.still()
+    lea.go("blind")
+    lea.sees("sign test")
+    lea.picture(pictures, "blind-result")
+
+
+def hand_on(lea: Person, engine: Engine, pictures: Path | None) -> None:
+    page = lea.go("adapters")
+    lea.sees("Download (zip)")
+    lea.picture(pictures, "adapters")
+    with page.expect_download(timeout=60_000) as caught:
+        page.get_by_role("button", name="Download (zip)").click()
+    assert caught.value.suggested_filename.endswith(".zip")
+    data = Path(lea.live.data)
+    with reading(engine) as session:
+        card = adapters.card(session, 1)
+        adapters.package(session, 1, Settings(data))
+    assert card["version"]["number"] == 1
+    assert len(card["trials"]) == 1

@@ -1,0 +1,131 @@
+"""Versions as stories: frozen once, named by their content, test rows never train again."""
+
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from curation import overlaps, review, versions
+from storage import pairs
+from storage.engine import reading, writing
+from storage.errors import BadInput, NotAllowed, RuleBroken, Unavailable
+from storage.types import Project, Role, Split
+from tests import curated, stories
+
+TEXT = "my card was eaten by the machine at the station this morning and I need a new one today"
+
+
+def ready(engine: Engine, rows: int = 40) -> Project:
+    """A project with so many approved rows."""
+    desk = stories.project(engine)
+    curated.approved(engine, desk, rows)
+    return desk
+
+
+def test_a_version_holds_every_approved_row_and_nothing_else(engine: Engine) -> None:
+    desk = ready(engine)
+    stories.waiting(engine, desk, stories.messages(3, start=500))
+    version = curated.frozen(engine, desk)
+    with reading(engine) as session:
+        frozen = versions.rows(session, version.id)
+        assert versions.verify(session, version.id) == version
+    assert len(frozen) == sum(version.counts.values()) == 40
+    assert version.counts["test"] / 40 == pytest.approx(0.175, abs=0.026)
+    assert version.sha256 == hashlib.sha256(versions.canonical(frozen)).hexdigest()
+    assert version.manifest["approvals"] == {str(curated.ana(engine).id): 40}
+
+
+def test_the_same_rows_and_seed_give_the_same_split(engine: Engine) -> None:
+    desk = ready(engine)
+    first = curated.frozen(engine, desk)
+    with writing(engine) as session, pytest.raises(RuleBroken, match="Nothing changed since"):
+        versions.freeze(session, curated.ana(engine), desk.id, first.seed)
+
+
+def test_test_rows_stay_test_rows_in_every_later_version(engine: Engine) -> None:
+    desk = ready(engine)
+    first = curated.frozen(engine, desk)
+    curated.approved(engine, desk, stories.messages(20, start=100))
+    second = curated.frozen(engine, desk, seed=99)
+    with reading(engine) as session:
+        tested = {row.pair_id for row in versions.rows(session, first.id, Split.TEST)}
+        later = {row.pair_id for row in versions.rows(session, second.id, Split.TEST)}
+        changed = versions.difference(session, first.id, second.id)
+        held = {row.id for row in pairs.listing(session, desk.id, held_out=True)}
+    assert tested < later == held
+    assert (len(changed.added), changed.removed, changed.changed) == (20, (), ())
+
+
+def test_a_change_after_the_freeze_shows_and_changes_nothing_inside(engine: Engine) -> None:
+    desk = ready(engine)
+    version = curated.frozen(engine, desk)
+    with writing(engine) as session:
+        row = versions.rows(session, version.id, Split.TRAIN)[0]
+        seen = pairs.get(session, row.pair_id)
+        review.reopen(session, curated.ana(engine), seen.id, seen.version, "look again")
+    with reading(engine) as session:
+        assert versions.withdrawn(session, version.id) == [row.pair_id]
+        assert versions.verify(session, version.id).sha256 == version.sha256
+
+
+def test_near_duplicates_that_were_kept_stay_on_one_side(engine: Engine) -> None:
+    desk = ready(engine)
+    alike = [(f"{greeting} {TEXT}", stories.CARDS) for greeting in ("Oh,", "Hello,", "Please,")]
+    rows = curated.approved(engine, desk, alike)
+    curated.compared(engine, desk)
+    for link in curated.links(engine, desk):
+        with writing(engine) as session:
+            overlaps.both_right(session, curated.ana(engine), link.id, "Greetings differ.")
+    for seed in range(3):
+        version = curated.frozen(engine, desk, seed)
+        with reading(engine) as session:
+            sides = {
+                row.split
+                for row in versions.rows(session, version.id)
+                if row.pair_id in {one.id for one in rows}
+            }
+        assert len(sides) == 1
+
+
+def test_too_few_or_uncompared_rows_are_not_frozen(engine: Engine) -> None:
+    desk = ready(engine, 9)
+    with writing(engine) as session, pytest.raises(RuleBroken, match="needs at least 10"):
+        versions.freeze(session, curated.ana(engine), desk.id)
+    curated.approved(engine, desk, stories.messages(5, start=100))
+    with writing(engine) as session, pytest.raises(RuleBroken, match="search for duplicates"):
+        versions.freeze(session, curated.ana(engine), desk.id)
+
+
+def test_only_a_lead_freezes(engine: Engine) -> None:
+    desk, eva = ready(engine, 12), stories.person(engine, "eva", Role.EXPERT)
+    with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role lead"):
+        versions.freeze(session, eva, desk.id)
+
+
+def test_rows_that_someone_tampered_with_are_noticed(engine: Engine) -> None:
+    desk = ready(engine)
+    version = curated.frozen(engine, desk)
+    with sqlite3.connect(str(engine.url.database)) as raw:
+        raw.execute("DROP TRIGGER version_row_no_update")
+        raw.execute("UPDATE version_row SET response = '{}' WHERE pair_id = 1")
+    raw.close()
+    with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
+        versions.verify(session, version.id)
+
+
+def test_an_export_is_chat_lines_named_by_their_hash(engine: Engine, tmp_path: Path) -> None:
+    desk = ready(engine)
+    version = curated.frozen(engine, desk)
+    with reading(engine) as session:
+        path, sha256 = versions.export(session, version.id, tmp_path, Split.TEST)
+        with pytest.raises(BadInput, match="no folder"):
+            versions.export(session, version.id, tmp_path / "missing")
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert path.name == f"version-1-test-{sha256[:16]}.jsonl"
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    assert len(lines) == version.counts["test"]
+    roles = [[message["role"] for message in line["messages"]] for line in lines]
+    assert roles == [["system", "user", "assistant"]] * len(lines)
