@@ -73,7 +73,7 @@ def verify(as_json: console.AsJson = False) -> None:
 @app.command()
 @console.plain
 def backup(to: Path) -> None:
-    """Copy the database whole, also while the app runs. (Copying the file by hand is not enough.)"""
+    """Copy the database whole, also while the app runs; copying the file is not enough."""
     if to.exists():
         raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
     with console.engine().connect() as connection:

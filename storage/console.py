@@ -1,4 +1,4 @@
-"""What the three command lines share: the database, who is asking, output for people or machines."""
+"""What the command lines share: the database, who asks, output for people or machines."""
 
 import dataclasses
 import json

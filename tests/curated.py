@@ -124,8 +124,9 @@ def _finding(pair: Pair, field: str, words: str, kind: str) -> dict[str, Any]:
 def frozen(engine: Engine, desk: Project, seed: int = 7) -> Version:
     """The approved rows, compared and frozen as a version."""
     compared(engine, desk)
+    lena = stories.person(engine, "lena", Role.LEAD)
     with writing(engine) as session:
-        return versions.freeze(session, stories.person(engine, "lena", Role.LEAD), desk.id, seed)
+        return versions.freeze(session, lena, desk.id, seed)
 
 
 def recorded(

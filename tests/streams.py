@@ -33,7 +33,7 @@ def push(page: AppTest, key: str, **messages: object) -> None:
 
 def _proto(page: AppTest, key: str) -> Any:  # noqa: ANN401 - protobuf messages are not typed here
     for element in page.get("bidi_component"):
-        proto: Any = element.proto  # type: ignore[union-attr]  # an UnknownElement has one
+        proto: Any = element.proto
         if proto.id.endswith(f"-{key}"):
             return proto
     raise AssertionError(f"The page has no component {key!r}.")

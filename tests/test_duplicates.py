@@ -22,7 +22,7 @@ WORDS = SPOKEN.split()
 
 def sentences(count: int, seed: int, shortest: int = 3, longest: int = 30) -> list[str]:
     """Made-up messages, half of them edits of others."""
-    dice = random.Random(seed)  # noqa: S311 repeatable words
+    dice = random.Random(seed)
     texts = [dice.choices(WORDS, k=dice.randint(shortest, longest)) for _ in range(count // 2)]
     return [" ".join(t) for t in texts + [_edited(dice, t) for t in texts]]
 

@@ -14,7 +14,7 @@ from curation.ops import Answer
 from storage import events, migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
-from storage.types import Action, Origin, PairStatus, Role
+from storage.types import Action, Card, Origin, Pair, PairStatus, Role
 from tests import stories
 
 
@@ -137,7 +137,7 @@ def test_an_edit_keeps_the_draft_and_undo_brings_it_back(engine: Engine) -> None
     sent = stories.op(stories.card(engine, ben, desk), prompt="Hello!", response=stories.LOANS)
     done = stories.decide(engine, ben, sent)
     undo = stories.op(
-        stories.Card(stories_pair(engine, sent.row), sent.fence, datetime.now(UTC), "", "", None),
+        Card(stories_pair(engine, sent.row), sent.fence, datetime.now(UTC), "", "", None),
         Action.UNDO,
         target=sent.op,
     )
@@ -151,7 +151,7 @@ def test_an_edit_keeps_the_draft_and_undo_brings_it_back(engine: Engine) -> None
     assert (done.version, undone.version, undone.fence) == (2, 3, sent.fence)
 
 
-def stories_pair(engine: Engine, pair_id: int) -> stories.Pair:
+def stories_pair(engine: Engine, pair_id: int) -> Pair:
     """The pair as it stands now."""
     with reading(engine) as session:
         return pairs.get(session, pair_id)

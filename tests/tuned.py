@@ -51,8 +51,10 @@ def frozen(engine: Engine, rows: int = 20, name: str = "Desk") -> Frozen:
     """A project with `rows` approved rows and its first version; nothing is waived yet."""
     desk = stories.project(engine, name)
     curated.approved(engine, desk, rows)
-    version = curated.frozen(engine, desk)
-    return Frozen(stories.person(engine, "lena", Role.LEAD), desk, version)
+    curated.compared(engine, desk)
+    lead = stories.person(engine, "lena", Role.LEAD)
+    with writing(engine) as session:
+        return Frozen(lead, desk, versions.freeze(session, lead, desk.id))
 
 
 def waive(engine: Engine, lead: User, desk: Project) -> None:

@@ -12,7 +12,7 @@ from storage import console, settings
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.types import Job, JobKind, JobState, Version
 from training import adapters, base_models, blind, drafts, evaluations, evidence, jobs, runs
-from training.settings import Lora
+from training.settings import SMALL_BASE, Lora
 
 app = console.app("Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.")
 
@@ -99,7 +99,8 @@ def launch(
 ) -> None:
     """Launch a run on a version that is ready, and follow it."""
     given = {"epochs": epochs, "learning_rate": learning_rate, "max_steps": max_steps, "seed": seed}
-    chosen = Lora.from_dict({key: value for key, value in given.items() if value is not None})
+    usual = (SMALL_BASE if base == "packaged" else Lora()).to_dict()
+    chosen = Lora.from_dict(usual | {k: value for k, value in given.items() if value is not None})
     with console.acting() as session:
         frozen = _version(session, console.project(session, project).id, version)
         wish = runs.Wish(frozen.id, name, _base(base), chosen)

@@ -303,6 +303,8 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         NotFound: the item or the vote to take back is not there.
     """
     known = session.scalar(select(VoteRow).where(VoteRow.op == op.op))
+    if known is not None and (known.user_id, known.trial_id) != (actor.id, trial_id):
+        raise RuleBroken("This vote was cast by someone else, or in another trial.")
     if known is not None:
         return Receipt(op.op, Answer.SAVED, "Already saved.", None, None)
     row = _row(session, trial_id)

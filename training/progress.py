@@ -137,7 +137,8 @@ def _gather(s: Standing) -> _Judged:
     examples = s.approved + s.waiting
     few_gold = s.gold < readiness.GOLD and "gold" in _blocking(s)
     few = examples < readiness.REVIEWED and "reviewed" in _blocking(s)
-    page, hint = "label/import.py", (
+    page = "label/import.py"
+    hint = (
         f"Import records you have, or draft rows with a model: {examples} of "
         f"{readiness.REVIEWED} examples."
     )

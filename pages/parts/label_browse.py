@@ -18,8 +18,8 @@ from storage.types import Decision, Outcome, Pair, PairStatus, Project, User
 _MOST = 500
 """Rows that one list shows."""
 _DIGITS = 9
-_HEIGHT, _LINE = 300, 35
-"""Pixels of the list at most, and of one of its lines."""
+_HEIGHT, _LOW, _LINE = 320, 180, 35
+"""Pixels of the list at most, while a row stands open below it, and of one of its lines."""
 _QUEUES: dict[str, tuple[str, dict[str, Any]]] = {
     "waiting": ("Waiting", {"status": PairStatus.WAITING}),
     "approved": ("Approved", {"status": PairStatus.APPROVED}),
@@ -105,7 +105,7 @@ def listed(project: Project, wish: Asked) -> None:
     st.dataframe(
         [_cells(pair) for pair in found],
         key=key, selection_mode="single-row", on_select=lambda: _open(key, found),
-        height=min(_HEIGHT, _LINE * (len(found) + 1) + 3),
+        height=min(_HEIGHT if wish.row is None else _LOW, _LINE * (len(found) + 1) + 3),
         column_config={"Input": st.column_config.TextColumn(width=480)},
     )  # fmt: skip
     more = f"The first {_MOST} are listed. " if len(found) == _MOST else ""

@@ -43,9 +43,7 @@ def form(user: User, project: Project) -> None:
         f"The model sees the task, the topic and up to {drafts.EXAMPLES} approved gold pairs, "
         "never test rows. A small model drafts clumsily: each draft waits for a person."
     )
-    st.button(
-        "Draft", key=f"{name}-go", type="primary", on_click=_ask, args=(user, project, name)
-    )
+    st.button("Draft", key=f"{name}-go", type="primary", on_click=_ask, args=(user, project, name))
 
 
 def _model(endpoint: Endpoint | None) -> str:

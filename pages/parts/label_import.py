@@ -156,10 +156,12 @@ def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Prev
 
 
 def _show(found: Preview) -> None:
+    wide = st.column_config.TextColumn(width=380)
     st.dataframe(
-        [_cells(row) for row in found.rows[:_SHOWN]], key="import-first-rows",
-        column_config={name: st.column_config.TextColumn(width=380) for name in ("Input", "Output")},
-    )  # fmt: skip
+        [_cells(row) for row in found.rows[:_SHOWN]],
+        key="import-first-rows",
+        column_config={"Input": wide, "Output": wide},
+    )
     shell.note(
         f"The first {min(_SHOWN, len(found.rows))} of {rows.count(len(found.rows), 'row', 'rows')}."
     )

@@ -36,7 +36,7 @@ def _open(user: User, path: str) -> bool:
 
 
 def _line(user: User, step: Step) -> None:
-    mark, title, count = st.columns([1, 3.6, 4], vertical_alignment="center")
+    mark, title, count = st.columns([1.2, 4, 3.6], vertical_alignment="center")
     with mark:
         _mark(step.state)
     path = f"pages/{step.page}"
@@ -53,6 +53,6 @@ def _mark(state: State) -> None:
     if state is State.DONE:
         st.badge("Done", icon=":material/check_circle:", color="green")
     elif state is State.NOW:
-        st.badge("Now", icon=":material/arrow_circle_right:", color="primary")
+        st.badge("Now", icon=":material/arrow_circle_right:", color="blue")
     else:
         st.badge("Later", icon=":material/radio_button_unchecked:", color="gray")

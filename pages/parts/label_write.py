@@ -125,6 +125,7 @@ def _mine(user: User, project: Project) -> None:
     if not mine:
         return
     st.subheader("Your last pairs", anchor=False)
+    wide = st.column_config.TextColumn(width=340)
     st.dataframe(
         [
             {
@@ -137,5 +138,5 @@ def _mine(user: User, project: Project) -> None:
             for pair in reversed(mine[-_LAST:])
         ],
         key=f"mine-{mine[-1].id}",
-        column_config={"Input": st.column_config.TextColumn(width="large")},
+        column_config={"Input": wide, "Output": wide},
     )

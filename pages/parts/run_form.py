@@ -13,7 +13,7 @@ from storage.errors import BadInput
 from storage.types import Version
 from training import base_models, runs, vetting
 from training.base_models import Base, Offer
-from training.settings import PRESETS, TARGETS, Lora
+from training.settings import SMALL_BASE, TARGETS, Lora, presets
 
 _TYPED = {
     "folder": "Another folder on this server",
@@ -119,14 +119,15 @@ def _folder() -> Base | str:
     return Base("folder", str(path))
 
 
-def lora() -> Lora | str:
+def lora(base: Base | str) -> Lora | str:
     """The chosen settings, or the sentence that says which one cannot be."""
-    names = [preset.name for preset in PRESETS]
-    name = st.radio("How thorough", names, index=1, key="preset", horizontal=True)
-    preset = PRESETS[names.index(name or names[1])]
+    small = isinstance(base, Base) and base.kind == "packaged"
+    offered = {preset.name: preset for preset in presets(SMALL_BASE if small else Lora())}
+    name = st.radio("How thorough", list(offered), index=1, key="preset", horizontal=True)
+    preset = offered[name or "Standard"]
     shell.note(preset.words)
     with st.expander("Advanced settings"):
-        chosen = _advanced(preset.name, preset.settings)
+        chosen = _advanced(f"{preset.name}-{small}", preset.settings)
     try:
         return Lora.from_dict(chosen)
     except BadInput as error:

@@ -41,7 +41,7 @@ with choices:
         max_chars=80,
         key=f"name-{version.id}",
     )
-    settings = run_form.lora()
+    settings = run_form.lora(base)
 with card:
     reasons = run_card.show(version, base, settings)
     wish = run_form.wish(version, name, base, settings)

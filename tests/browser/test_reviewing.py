@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from storage import events, migrate, pairs
 from storage.engine import open_engine, reading
-from storage.types import Action, Outcome, PairStatus
+from storage.types import Action, Outcome, PairStatus, Project, Role
 from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.browser_components.test_review_card import RECORDER, drum
@@ -23,7 +23,7 @@ ACTIONS = {"a": Action.APPROVE, "f": Action.FLAG}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[tuple[Live, Engine, stories.Project]]:
+def desk(tmp_path: Path) -> Iterator[tuple[Live, Engine, Project]]:
     """A running app with sixty rows that wait, and two reviewers."""
     data = tmp_path / "data"
     engine = open_engine(data / "assay.db")
@@ -31,7 +31,7 @@ def desk(tmp_path: Path) -> Iterator[tuple[Live, Engine, stories.Project]]:
     inside = stories.project(engine)
     stories.waiting(engine, inside, stories.messages(60))
     for name in ("Ana", "Ben"):
-        stories.person(engine, name, stories.Role.REVIEWER)
+        stories.person(engine, name, Role.REVIEWER)
     with running(data) as live:
         yield live, engine, inside
     engine.dispose()
@@ -47,7 +47,7 @@ def _saved(person: Person) -> None:
     expect(person.page.locator("#saved")).to_have_text("all saved", timeout=60_000)
 
 
-def _made(engine: Engine, inside: stories.Project) -> list[tuple[int, Action, Outcome]]:
+def _made(engine: Engine, inside: Project) -> list[tuple[int, Action, Outcome]]:
     with reading(engine) as session:
         found = [
             decision
@@ -59,7 +59,7 @@ def _made(engine: Engine, inside: stories.Project) -> list[tuple[int, Action, Ou
 
 @pytest.mark.parametrize("per_second", [10, 20])
 def test_twenty_presses_are_twenty_decisions_on_the_rows_shown(
-    desk: tuple[Live, Engine, stories.Project], arrive: Arrive, per_second: int
+    desk: tuple[Live, Engine, Project], arrive: Arrive, per_second: int
 ) -> None:
     live, engine, inside = desk
     ana = arrive(live, "Ana")
@@ -76,7 +76,7 @@ def test_twenty_presses_are_twenty_decisions_on_the_rows_shown(
 
 
 def test_two_reviewers_in_two_browsers_never_share_a_row(
-    desk: tuple[Live, Engine, stories.Project], arrive: Arrive
+    desk: tuple[Live, Engine, Project], arrive: Arrive
 ) -> None:
     live, engine, inside = desk
     ana, ben = arrive(live, "Ana"), arrive(live, "Ben")
@@ -97,7 +97,7 @@ def test_two_reviewers_in_two_browsers_never_share_a_row(
 
 
 def test_a_killed_server_loses_no_decision(
-    desk: tuple[Live, Engine, stories.Project], arrive: Arrive
+    desk: tuple[Live, Engine, Project], arrive: Arrive
 ) -> None:
     live, engine, inside = desk
     ana = arrive(live, "Ana")

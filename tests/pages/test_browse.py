@@ -59,7 +59,8 @@ def words(page: AppTest) -> str:
     return "\n".join(text.value for text in page.text)
 
 
-def test_queues_are_counted_and_stand_in_the_address(desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_queues_are_counted_and_stand_in_the_address(at: At) -> None:
     page = at()
     assert numbers(page) == ["1", "4", "5"]
     control = page.segmented_control[0]
@@ -73,7 +74,8 @@ def test_queues_are_counted_and_stand_in_the_address(desk: Project, at: At) -> N
     assert numbers(at(queue="no such")) == ["1", "4", "5"]
 
 
-def test_other_pages_point_to_rows(desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_other_pages_point_to_rows(at: At) -> None:
     page = at(rows="2,3,x,99999999999,77")
     assert numbers(page) == ["2", "3"]
     page.button(key="show-queues").click().run()
@@ -81,7 +83,8 @@ def test_other_pages_point_to_rows(desk: Project, at: At) -> None:
     assert "rows" not in page.query_params
 
 
-def test_one_row_with_its_history(desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_one_row_with_its_history(at: At) -> None:
     page = at(row="3")
     assert "ben: reject on version 1: Wrong *answer*" in words(page)
     hostile = at(row="1")
@@ -90,7 +93,8 @@ def test_one_row_with_its_history(desk: Project, at: At) -> None:
     assert not [b for b in hostile.button if b.label == "Reopen"]
 
 
-def test_a_row_is_reopened_with_a_reason_only(engine: Engine, desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_row_is_reopened_with_a_reason_only(engine: Engine, at: At) -> None:
     page = at(row="2")
     page.button(key="reopen-2-2").click().run()
     assert page.error[0].value == "Say in a few words why this row goes back to review."
@@ -102,7 +106,8 @@ def test_a_row_is_reopened_with_a_reason_only(engine: Engine, desk: Project, at:
         assert pairs.get(session, 2).status is PairStatus.WAITING
 
 
-def test_a_stale_reopening_is_refused(engine: Engine, desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_stale_reopening_is_refused(engine: Engine, at: At) -> None:
     one, other = at(row="2"), at(row="2")
     for page in (one, other):
         page.text_input(key="reason-2-2").set_value("again")
@@ -112,9 +117,8 @@ def test_a_stale_reopening_is_refused(engine: Engine, desk: Project, at: At) -> 
         assert len(pairs.history(session, 2)) == 2
 
 
-def test_a_row_that_is_not_there_or_not_of_this_project(
-    engine: Engine, desk: Project, at: At
-) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_row_that_is_not_there_or_not_of_this_project(engine: Engine, at: At) -> None:
     assert at(row="999").error[0].value == "There is no pair 999."
     second = stories.project(engine, "Zebra desk")
     (row,) = stories.waiting(engine, second, stories.messages(1, 80))
@@ -122,14 +126,16 @@ def test_a_row_that_is_not_there_or_not_of_this_project(
     assert "another project" in " ".join(e.value for e in page.error)
 
 
-def test_a_row_is_opened_by_its_number(desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_row_is_opened_by_its_number(at: At) -> None:
     page = at()
     page.number_input[0].set_value(2).run()
     assert page.query_params["row"] == "2"
     assert page.button(key="reopen-2-2")
 
 
-def test_nothing_is_approved_here(desk: Project, at: At) -> None:
+@pytest.mark.usefixtures("desk")
+def test_nothing_is_approved_here(at: At) -> None:
     page = at(row="1")
     assert not [b for b in page.button if "pprove" in b.label]
 

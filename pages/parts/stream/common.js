@@ -131,18 +131,32 @@ function fit(root) {
   root.style.setProperty('--room', `${room}px`);
 }
 
-/** Plain guidelines text as paragraphs, bullets and headings; every word through textContent. */
+/** Guidelines text as paragraphs, bullets, headings, tables and code; every word through textContent. */
 function prose(node, text) {
   if (node.__text === text) return;
   node.__text = text; node.replaceChildren();
-  let list = null;
+  let open = null;                        // what the next line may go on with
+  const begin = (kind, tag, words, parent = node) => {
+    open = { kind, raw: words, last: words, made: parent.appendChild(make(tag, {}, plain(words))) };
+  };
   for (const line of (text || '').split('\n')) {
-    const bullet = line.match(/^\s*(?:[-*]|\d+[.)])\s+(.*)$/), heading = line.match(/^#{1,6}\s+(.*)$/);
-    if (bullet) { list ??= node.appendChild(make('ul')); list.append(make('li', {}, plain(bullet[1]))); continue; }
-    list = null;
-    if (heading) node.append(make('h4', {}, plain(heading[1])));
-    else if (line.trim()) node.append(make('p', {}, plain(line)));
+    const words = line.trim(), bullet = line.match(/^\s*(?:[-*]|\d+[.)])\s+(.*)$/), heading = line.match(/^#{1,6}\s+(.*)$/);
+    if (words.startsWith('```')) { if (open?.kind === 'code') open = null; else begin('code', 'pre', ''); }
+    else if (open?.kind === 'code') open.made.append(`${line}\n`);
+    else if (/^\|.*\|$/.test(words)) {
+      if (open?.kind !== 'table') begin('table', 'table', '');
+      if (!/^[\s|:-]+$/.test(words)) row(open.made, words);
+    } else if (bullet) begin('li', 'li', bullet[1], open?.kind === 'li' ? open.made.parentNode : node.appendChild(make('ul')));
+    else if (heading) { begin('h', 'h4', heading[1]); open = null; }
+    else if (!words) open = null;
+    else if (/^(p|li)$/.test(open?.kind) && open.last.length >= 70) {     // a line broken by an editor, not by the writer
+      open.raw += ` ${words}`; open.last = line; open.made.textContent = plain(open.raw);
+    } else begin('p', 'p', words);
   }
+}
+function row(table, words) {
+  const tag = table.childElementCount ? 'td' : 'th';
+  table.append(make('tr', {}, ...words.slice(1, -1).split('|').map(cell => make(tag, {}, plain(cell.trim())))));
 }
 const plain = text => text.replace(/\*\*(.+?)\*\*/g, '$1').replace(/`([^`]+)`/g, '$1');
 

@@ -1,0 +1,1 @@
+"""What is measured, runnable by anyone: ratios to a peer or a limit in the same run."""
