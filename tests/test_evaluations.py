@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from curation import readiness, versions
 from storage import settings
 from storage.engine import reading, writing
-from storage.errors import NotFound, RuleBroken, Unavailable
+from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Arm, JobKind, JobState, Role, Split
 from tests import curated, stories, tuned
 from training import evaluations, evidence, jobs
@@ -95,13 +95,15 @@ def test_an_adapter_is_never_judged_on_rows_it_was_trained_on(engine: Engine) ->
     assert job.spec["base"] == adapter.card["base"]
 
 
-def test_one_comparison_at_a_time_and_not_by_experts(engine: Engine) -> None:
+def test_one_comparison_at_a_time_and_only_by_a_lead(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
-    ben = stories.person(engine, "ben", Role.REVIEWER)
+    ben = stories.person(engine, "ben", Role.REVIEWER, Role.EXPERT)
     with writing(engine) as session:
-        assert jobs.evaluate(session, ben, story.version.id, PACKAGED, None).kind == "evaluate"
-        with pytest.raises(RuleBroken, match="already going on"):
+        with pytest.raises(NotAllowed, match="asks for the role lead"):
             jobs.evaluate(session, ben, story.version.id, PACKAGED, None)
+        jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+        with pytest.raises(RuleBroken, match="already going on"):
+            jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
 
 
 @pytest.mark.parametrize(

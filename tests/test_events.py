@@ -10,7 +10,7 @@ from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.types import Event
 from tests import stories, tuned
-from training import jobs
+from training import jobs, runs
 
 
 def _log(engine: Engine, limit: int = 500) -> list[Event]:
@@ -43,7 +43,7 @@ def test_a_refused_verb_leaves_no_link(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     before = len(_log(engine))
     with pytest.raises(RuleBroken), writing(engine) as session:
-        jobs.launch(session, story.lead, tuned.runs.Wish(story.version.id, "run"))
+        jobs.launch(session, story.lead, runs.Wish(story.version.id, "run"))
     assert len(_log(engine)) == before
 
 

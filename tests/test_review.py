@@ -230,7 +230,8 @@ def test_every_decision_leaves_one_link_in_an_unbroken_chain(engine: Engine) -> 
 def _work(path: str, name: str, desk_id: int) -> list[int]:
     """One reviewer in a process of its own: claim and approve until nothing is left."""
     engine = open_engine(Path(path))
-    who, done = stories.person(engine, name), []
+    who = stories.person(engine, name)
+    done: list[int] = []
     while True:
         with writing(engine) as session:
             cards = review.lease(session, who, desk_id, limit=3)

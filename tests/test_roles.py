@@ -20,7 +20,7 @@ _JOB_ONLY = {"curation.analyzer", "training.sft", "training.generate", "training
 
 def _verbs() -> dict[str, object]:
     """All guarded verbs by full name, from every module that a page can import."""
-    found = {}
+    found: dict[str, object] = {}
     for package in (storage, curation, training):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             if module.name not in _JOB_ONLY and not module.name.endswith("__main__"):

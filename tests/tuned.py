@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
@@ -65,21 +66,26 @@ def waive(engine: Engine, lead: User, desk: Project) -> None:
             readiness.waive(session, lead, desk.id, signal.key, "A test of the loop.", until)
 
 
-def finished(engine: Engine, job: Job, files: Mapping[str, bytes], result: dict[str, Any]) -> Job:
-    """The job after a worker left these files and this result, and `tick` took them in."""
-    here = settings.current()
-    directory = jobs.folder(here, job.id)
-    for name, content in files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(content)
+def running(engine: Engine, job: Job) -> Path:
+    """The job as it stands once its process was asked for; returns its folder."""
+    directory = jobs.folder(settings.current(), job.id)
     directory.mkdir(parents=True, exist_ok=True)
     evidence.write_json(directory / "spec.json", {"kind": job.kind.value})
-    evidence.finish(directory, "finished", "Done.", result)
     with writing(engine) as session:
         row = session.get(JobRow, job.id)
         assert row is not None
         row.state = JobState.RUNNING
-    jobs.tick(engine, here, wait=False)
+    return directory
+
+
+def finished(engine: Engine, job: Job, files: Mapping[str, bytes], result: dict[str, Any]) -> Job:
+    """The job after a worker left these files and this result, and `tick` took them in."""
+    directory = running(engine, job)
+    for name, content in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(content)
+    evidence.finish(directory, "finished", "Done.", result)
+    jobs.tick(engine, settings.current(), wait=False)
     with reading(engine) as session:
         return jobs.get(session, job.id)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from sqlalchemy.orm import Session
 
 from curation import versions
 from storage import console, settings
@@ -47,7 +48,7 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
     return job
 
 
-def _version(session: console.Session, project_id: int, number: int) -> Version:
+def _version(session: Session, project_id: int, number: int) -> Version:
     known = versions.listing(session, project_id)
     chosen = [v for v in known if not number or v.number == number]
     if not chosen:

@@ -13,9 +13,9 @@ with looking() as session:
     newest = next(iter(versions.listing(session, project.id)), None)
 
 gate_lines.top(signals)
+gate_lines.table(signals)
 if newest is not None and not next(one.met for one in signals if one.key == "baseline"):
     baseline.show(user, newest)
-gate_lines.table(signals)
 gate_lines.waive(user, project, signals)
 gate_lines.limits(signals)
 if newest is None:

@@ -40,7 +40,7 @@ def judge(user: User, project: Project, pair: Pair) -> None:
     """One drawn row: its words, and nothing about where it comes from or who approved it."""
     form = f"audit-{pair.id}-{pair.version}"
     with st.container(border=True):
-        st.badge(f"Pair {pair.id}", color="primary")
+        st.badge(f"Pair {pair.id}", color="gray")
         rows.texts(pair)
         with st.expander("Guidelines"):
             st.text(project.guidelines or "This project has no guidelines.")
@@ -84,14 +84,14 @@ def outcome(result: audit.Result) -> None:
             "Judged": f"{result.judged} of {result.drawn}",
             "Good": f"{result.good}",
             "Bad": f"{bad}",
-            "Proven good": f"{result.proven:.0%}" if result.judged else "nothing yet",
+            "Proven good": f"{result.proven * 100:.0f} %" if result.judged else "nothing yet",
         }
     )
     if result.judged:
         shell.note(
             f"Good: {shell.interval(result.good, result.judged)}. With 95 % confidence at least "
-            f"{result.proven:.1%} of the rows are good. Drawn from {result.population} approved "
-            f"rows with seed {result.seed}."
+            f"{result.proven * 100:.1f} % of the rows are good. Drawn from {result.population} "
+            f"approved rows with seed {result.seed}."
         )
 
 
@@ -99,7 +99,7 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
     """What can be done once every drawn row is judged."""
     if bad:
         st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
-        shell.link("pages/label/review.py", "Repair them in Review")
+        shell.link("pages/label/review.py", "Repair in Review")
     if result.more:
         _more(user, project, result)
     else:

@@ -1,7 +1,6 @@
 """The decision record: its questions, its signatures, and the advice that comes before both."""
 
 import streamlit as st
-from sqlalchemy.orm import Session
 
 from curation import decision
 from pages.parts import kept, rows, shell
@@ -88,7 +87,7 @@ def _signature(
     )
 
 
-def write(user: User, project: Project, newest: decision.Record | None) -> None:
+def questions(user: User, project: Project, newest: decision.Record | None) -> None:
     """The questions. Words are kept as typed; a new record replaces the one before."""
     form = f"decide-{project.id}-{newest.id if newest else 0}"
     before = newest.answers if newest else {}
@@ -120,9 +119,6 @@ def _write_now(user: User, project_id: int, form: str) -> None:
     answers = {key: kept.value(form, key) for key in decision.QUESTIONS}
     change = kept.value(form, "facts_change")
     iterations = int(st.session_state[kept.key(form, "iterations")])
-
-    def store(session: Session) -> None:
-        decision.write(session, user, project_id, answers, change, iterations)
-        scratch.clear(session, user, form)
-
-    act("The record is written. Both owners sign it next.", store)
+    done = "The record is written. Both owners sign it next."
+    if act(done, decision.write, user, project_id, answers, change, iterations) is not None:
+        act("", scratch.clear, user, form)

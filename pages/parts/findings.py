@@ -83,10 +83,11 @@ def _preview(seen: Marked) -> scrub.Preview:
 def _texts(seen: Marked, numbers: dict[int, int], preview: scrub.Preview) -> None:
     texts = {"prompt": seen.pair.prompt, "response": seen.pair.response}
     for field, label in (("prompt", "Input"), ("response", "Output")):
-        shell.note(label)
         found = [one for one in seen.findings if one.field == field]
         key = f"marked-{field}-{seen.pair.id}-{seen.pair.version}"
-        marked_text.show(texts[field], found, numbers, key=key)
+        with st.container(gap=None):
+            shell.note(label)
+            marked_text.show(texts[field], found, numbers, key=key)
     changed = {field: text for field, text in preview.texts.items() if text != texts[field]}
     if changed:
         st.divider()

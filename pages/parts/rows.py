@@ -22,7 +22,7 @@ _ORIGINS = {
 def chips(pair: Pair) -> None:
     """Number, origin and standing in words."""
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
-        st.badge(f"Pair {pair.id}", color="primary")
+        st.badge(f"Pair {pair.id}", color="gray")
         st.badge(_ORIGINS[pair.origin], color="gray")
         colour = {PairStatus.APPROVED: "green", PairStatus.REJECTED: "red"}
         st.badge(pair.status.capitalize(), color=colour.get(pair.status, "orange"))  # type: ignore[arg-type]  # a colour's name

@@ -83,15 +83,15 @@ def figures(one: Version) -> None:
     total = sum(one.counts.values())
     shell.stats(
         {
-            _PARTS[part]: f"{count} ({count / total:.1%} of {total})"
+            _PARTS[part]: f"{count} ({count / total * 100:.1f} % of {total})"
             for part, count in one.counts.items()
         }
     )
     with looking() as session:
         names = people.names(session)
     shell.note(
-        f"Frozen by {names.get(one.created_by, 'someone')} with seed {one.seed}; "
-        f"{rows.count(one.manifest['groups'], 'group', 'groups')} of rows kept together."
+        f"Frozen by {names.get(one.created_by, 'someone')} with seed {one.seed}. Rows that belong "
+        f"together stay on one side: {total} rows in {one.manifest['groups']} groups."
     )
     if one.manifest["note"]:
         st.text(visible.reveal(one.manifest["note"]))
@@ -100,7 +100,7 @@ def figures(one: Version) -> None:
 def proof(one: Version) -> None:
     """The name of the content, and whether the stored rows still have it."""
     shell.note("Content (sha256 over every row with its split)")
-    st.code(one.sha256, language=None)
+    st.code(one.sha256, language=None, wrap_lines=True)
     st.button(
         "Check every row against it",
         key=f"verify-{one.id}",
@@ -155,7 +155,10 @@ def export(one: Version) -> None:
         on_click="ignore",
         icon=":material/download:",
     )
-    shell.note(f"{name}. The name begins with the version and ends with the file's own sha256.")
+    shell.note(
+        f"{name}. The name begins with the version and ends with the first digits of the file's "
+        "own sha256."
+    )
 
 
 def _content(one: Version, part: Split | None) -> tuple[bytes, str]:

@@ -16,12 +16,12 @@ with looking() as session:
 decision_form.advice(expanded=newest is None)
 decision_form.record(user, project, newest)
 if newest is None:
-    decision_form.write(user, project, newest)
+    decision_form.questions(user, project, newest)
 else:
     if len(newest.signatures) == 2:
         shell.link("pages/curate/ready.py", "Next: see what is still missing for a training run")
     with st.expander("Write it anew (both owners sign again)"):
-        decision_form.write(user, project, newest)
+        decision_form.questions(user, project, newest)
 shell.note(
     "What Assay cannot check: whether those prompts were really tried, and whether the signers "
     "read the record."

@@ -1,0 +1,1 @@
+"""Each page, opened through `app.py` by people with different roles."""
