@@ -41,7 +41,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 browser: install-test
-	@$(BIN)/python -m tests.browser.chromium
+	@$(BIN)/python -m tests.chromium
 
 clean: ## Remove the environment; data/ stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache

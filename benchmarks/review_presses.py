@@ -19,8 +19,7 @@ from rich.progress import track
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Role
-from tests import stories
-from tests.browser import chromium
+from tests import chromium, stories
 from tests.browser_components.test_review_card import RECORDER
 from tests.live import free_port, running
 

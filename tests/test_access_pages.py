@@ -14,7 +14,7 @@ from tests.ui import OpenPage, join
 WHO = {
     Role.EXPERT: "Home Write Import Draft Review Browse Scrub Duplicates Audit Blind "
     "Profiles Settings",
-    Role.REVIEWER: "Home Review Browse Blind Profiles Settings",
+    Role.REVIEWER: "Home Review Browse Scrub Duplicates Audit Blind Profiles Settings",
     Role.ADMIN: "Home People Activity Profiles Settings",
 }
 MADE = [place for place in PLACES if (ROOT / place.path).is_file()]

@@ -36,10 +36,9 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     """No process of a test outlives it."""
     yield
     with reading(engine) as session:
-        for inside in {
-            row[0] for row in session.connection().exec_driver_sql("SELECT id FROM job")
-        }:
-            jobs.sweep(str(inside))
+        made = session.connection().exec_driver_sql("SELECT id FROM job").all()
+    for row in made:
+        jobs.sweep(str(row[0]))
 
 
 def _tick(engine: Engine) -> None:

@@ -4,11 +4,13 @@ import streamlit as st
 
 from pages.parts import ballot_box, shell, trial_plan, trial_result
 from pages.parts.identity import require_user
-from pages.parts.wiring import looking
+from pages.parts.wiring import current_project, looking
 from storage.types import Role, Trial
 from training import adapters, blind, evaluations
 
 user = require_user()
+if current_project(user) is None:
+    shell.header("Blind", "People judge two answers without knowing whose they are.")
 project = shell.require_project(user)
 with looking() as session:
     trials = blind.listing(session, project.id)

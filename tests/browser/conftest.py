@@ -7,9 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
-from playwright.sync_api import sync_playwright as playwright
 
-from tests.browser import chromium
 from tests.live import Live
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
@@ -64,17 +62,6 @@ class Person:
 
 
 Arrive = Callable[..., Person]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The Chromium that is installed."""
-    path = chromium.find()
-    assert path, "Run make test: it finds or installs a Chromium."
-    with playwright() as started:
-        made = started.chromium.launch(executable_path=path, args=list(chromium.ARGUMENTS))
-        yield made
-        made.close()
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_a_role_taken_away_while_the_page_is_open_counts(
     tuned.waive(engine, story.lead, story.project)
     page = open_page(PAGE, user="lena")
     with writing(engine) as session:
-        admin = stories.people.join(session, "ida", frozenset({Role.ADMIN}))
+        admin = people.join(session, "ida", frozenset({Role.ADMIN}))
         people.set_roles(session, admin, story.lead.id, frozenset({Role.REVIEWER}))
     page.button(key=f"launch-{story.version.id}").click().run()
     assert "lena may not launch" in page.error[0].value

@@ -70,7 +70,8 @@ function undo(S, target) {
   const past = S.past.find(p => p.op === entry.op);
   const known = (S.data?.recent || []).find(r => r.op === entry.op);
   stash(S);
-  const version = past ? past.after : known?.version ?? 0, fence = past ? past.fence : known?.fence ?? 0;
+  const version = past ? past.after : known?.version ?? 0, again = S.queue.find(c => c.id === entry.row);   // a skipped row may have been handed out anew
+  const fence = again?.fence ?? (past ? past.fence : known?.fence ?? 0);
   S.outbox.add({ op: uuid(), row: entry.row, version, fence, action: 'undo', target: entry.op });
   S.undone.add(entry.op); S.mode = 'read'; S.banner = null; S.active = Date.now();
   if (past) {

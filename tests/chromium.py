@@ -1,4 +1,4 @@
-"""Find a Chromium to test with, or install one; `python -m tests.browser.chromium` says which."""
+"""Find a Chromium to test with, or install one; `python -m tests.chromium` says which."""
 
 import os
 import shutil
@@ -33,9 +33,9 @@ def find() -> str | None:
             return path
     caches = (Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright")
     for cache in caches:
-        for path in sorted(cache.glob("chromium-*/chrome-*/*")):
-            if path.name in {"chrome", "Chromium.app"}:
-                return str(path)
+        for kept in sorted(cache.glob("chromium-*/chrome-*/*")):
+            if kept.name in {"chrome", "Chromium.app"}:
+                return str(kept)
     return None
 
 

@@ -1,0 +1,123 @@
+"""Compare: rates with intervals, rows side by side, and nothing while a trial is open."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from curation import versions
+from pages.parts import diff
+from storage.engine import reading
+from storage.types import JobKind, Split
+from tests import stories, tuned
+from tests.ui import OpenPage
+from training import jobs
+
+PAGE = "pages/prove/compare.py"
+
+
+def _texts(page: AppTest) -> list[str]:
+    return [text.value for text in page.text]
+
+
+def _diffs(page: AppTest) -> list[dict[str, Any]]:
+    """What the diff components were given."""
+    return [json.loads(one.proto.json) for one in page.get("bidi_component")]
+
+
+def _held(engine: Engine, story: tuned.Frozen) -> list[str]:
+    with reading(engine) as session:
+        return [row.prompt for row in versions.rows(session, story.version.id, Split.TEST)]
+
+
+def test_an_empty_project_is_sent_to_versions(engine: Engine, open_page: OpenPage) -> None:
+    stories.project(engine)
+    page = open_page(PAGE, user="lena")
+    assert _texts(page) == ["There are no held-out messages yet: a version sets them aside."]
+
+
+def test_a_first_comparison_is_started_from_here(engine: Engine, open_page: OpenPage) -> None:
+    story = tuned.frozen(engine, 20)
+    page = open_page(PAGE, user="lena")
+    page.button(key=f"compare-{story.version.id}-None").click().run()
+    assert not page.exception
+    assert "Comparison: waiting to start" in _texts(page)
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, story.project.id, JobKind.EVALUATE)
+    assert job.spec["adapter"] is None
+    page.button(key=f"compare-{story.version.id}-None").click().run()
+    assert "already going on" in page.error[0].value
+
+
+def test_rates_stand_with_n_and_interval(engine: Engine, open_page: OpenPage) -> None:
+    tuned.compared(engine, 40, base_right=(0, 1))
+    shown = _texts(open_page(PAGE, user="lena"))
+    base, tuned_ = shown.index("Exactly right") + 1, shown.index("Exactly right") + 2
+    assert shown[base] == "2 of 8 (25 %, 95 % interval 7 to 59 %)"
+    assert shown[tuned_] == "7 of 8 (88 %, 95 % interval 53 to 98 %)"
+
+
+def test_worse_rows_come_first_with_a_word_diff(engine: Engine, open_page: OpenPage) -> None:
+    story, _evaluation = tuned.compared(engine, 40, base_right=(0, 1))
+    page = open_page(PAGE, user="lena")
+    assert _held(engine, story)[0] in _texts(page)
+    base, tuned_ = _diffs(page)
+    assert base["name"] == "Base model: exactly right"
+    assert {kind for kind, _words in base["parts"]} == {"same"}
+    assert tuned_["name"] == "Tuned model: wrong, does not fit the schema"
+    assert {"gone", "come"} <= {kind for kind, _words in tuned_["parts"]}
+
+
+def test_the_other_views_and_a_repeatable_draw(engine: Engine, open_page: OpenPage) -> None:
+    story, evaluation = tuned.compared(engine, 40, base_right=(0, 1))
+    held = _held(engine, story)
+    page = open_page(PAGE, user="lena")
+    view = page.radio(key=f"view-{evaluation.id}")
+    assert [option.split("(")[-1] for option in view.options] == ["1)", "6)", "0)", "8)"]
+    view.set_value("Better: base wrong, tuned right").run()
+    assert [text for text in _texts(page) if text in held] == held[2:]
+    page.radio(key=f"view-{evaluation.id}").set_value("Both wrong").run()
+    assert "There are no such rows." in _texts(page)
+    page.radio(key=f"view-{evaluation.id}").set_value("Random").run()
+    drawn = [text for text in _texts(page) if text in held]
+    assert len(drawn) == 6
+    page.number_input(key=f"page-{evaluation.id}-Random").set_value(2).run()
+    assert sorted([*drawn, *(text for text in _texts(page) if text in held)]) == sorted(held)
+    page.number_input(key=f"page-{evaluation.id}-Random").set_value(1).run()
+    page.number_input(key=f"seed-{evaluation.id}").set_value(8).run()
+    assert [text for text in _texts(page) if text in held] != drawn
+
+
+def test_the_base_alone_is_a_baseline(engine: Engine, open_page: OpenPage) -> None:
+    story = tuned.frozen(engine, 20)
+    tuned.evaluated(engine, story, None, base_right=(0,))
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    assert "Tuned model" not in _texts(page)
+    assert "1 of 4 (25 %, 95 % interval 5 to 70 %)" in _texts(page)
+    assert len(_diffs(page)) == 3
+
+
+def test_nothing_is_shown_while_a_trial_is_open(engine: Engine, open_page: OpenPage) -> None:
+    story, evaluation = tuned.compared(engine)
+    alone = tuned.evaluated(engine, story, None)
+    tuned.planned(engine, story, evaluation)
+    page = open_page(PAGE, user="lena")
+    for chosen in (alone, evaluation):
+        page.selectbox(key=f"comparison-{story.project.id}-{alone.id}").set_value(chosen.id).run()
+        assert not page.exception
+        assert "A blind trial on these answers is open" in page.warning[0].value
+        assert not _diffs(page)
+        assert not [text for text in _texts(page) if " of " in text]
+
+
+def test_a_diff_is_text_and_nothing_else() -> None:
+    found = diff.parts('{"team": "cards"}', '{"team": "<img src=x>"}\u200b')
+    assert "".join(words for kind, words in found if kind != "come") == '{"team": "cards"}'
+    said = "".join(words for kind, words in found if kind != "gone")
+    assert said == '{"team": "<img src=x>"}⟦U+200B⟧'
+    assert diff.parts("same", "same") == [("same", "same")]
+    assert diff.parts("", "new") == [("come", "new")]
+    long = "word " * 5000
+    assert diff.parts(long, long + "more") == [("gone", long), ("come", long + "more")]
