@@ -41,7 +41,8 @@ def _by_record(engine: Engine, project: Project) -> dict[tuple[str, int], Pair]:
 
 
 def _at(found: Found, place: dict[str, Any]) -> Pair:
-    return found[1][place["file"], place.get("record", place.get("line"))]
+    record = place["record"] if "record" in place else place["line"]
+    return found[1][place["file"], record]
 
 
 def _links(engine: Engine, found: Found) -> dict[frozenset[int], set[LinkKind]]:

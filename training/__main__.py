@@ -167,6 +167,7 @@ def evaluate(
     wait(job, quiet=as_json)
     with console.looking() as session:
         newest = evaluations.listing(session, inside)[0]
+        blind.opened(session, newest.id)  # refuses while these answers are judged blind
         console.show(adapters.scored(newest.summary), as_json=as_json)
 
 
