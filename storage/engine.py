@@ -23,6 +23,15 @@ _FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 _write_lock = threading.Lock()
 
 
+class _Writer(threading.local):
+    """Whether this thread is inside `writing`."""
+
+    here = False
+
+
+_writer = _Writer()
+
+
 def safe_in_wal(version: tuple[int, ...]) -> bool:
     """Whether this SQLite release is free of the WAL-reset bug."""
     return version >= _FIXED[0] or any(
@@ -93,8 +102,17 @@ def writing(engine: Engine) -> Iterator[Session]:
     """One transaction that holds the write lock from its first statement.
 
     A rule checked inside therefore still holds at commit. The lock of this process keeps waiting
-    fair where SQLite's own busy handler is not (RELIABILITY 4.1).
+    fair where SQLite's own busy handler is not.
     """
+    if _writer.here:
+        raise RuntimeError(
+            "A write transaction inside another of the same thread would wait for it"
+        )
     locked = engine.execution_options(begin="BEGIN IMMEDIATE")
-    with _write_lock, Session(locked, expire_on_commit=False) as session, session.begin():
-        yield session
+    with _write_lock:
+        _writer.here = True
+        try:
+            with Session(locked, expire_on_commit=False) as session, session.begin():
+                yield session
+        finally:
+            _writer.here = False

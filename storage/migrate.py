@@ -40,7 +40,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     config = _config()
     with engine.connect() as connection:
         # Batch migrations drop and rebuild tables: with foreign keys on, cascades and checks
-        # would hit the rows in between (RELIABILITY finding 5). Outside a transaction only.
+        # would hit the rows in between. Outside a transaction only.
         connection.connection.driver_connection.execute("PRAGMA foreign_keys = OFF")  # type: ignore[union-attr]
         try:
             locked = connection.execution_options(begin="BEGIN IMMEDIATE")

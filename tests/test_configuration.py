@@ -1,4 +1,4 @@
-"""The server refuses unsafe settings and every request that does not hold the key (T21, T23)."""
+"""The server refuses unsafe settings and every request that does not hold the key."""
 
 import stat
 import subprocess

@@ -475,7 +475,7 @@ def judge(total: Tally, reviewers: int, p_value: float) -> tuple[str, str]:
     """The verdict, from a fixed list of words, and why."""
     who = (
         "for these reviewers and messages"
-        if reviewers < 6  # with fewer, reviewers in general cannot be spoken for (RELIABILITY 6)
+        if reviewers < 6  # with fewer, reviewers in general cannot be spoken for
         else "over these reviewers"
     )
     if total.n == 0:
