@@ -1,4 +1,4 @@
-"""Who may open which page: every page, every role, and nobody (traps 1 and 7 of the house)."""
+"""Who may open which page: every page, every role, and nobody."""
 
 import pytest
 from sqlalchemy import Engine, text
