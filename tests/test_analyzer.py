@@ -196,8 +196,9 @@ def test_nothing_found_is_lost_when_overlaps_are_resolved(found: list[Span]) -> 
     for left, right in pairwise(kept):
         assert left.end <= right.start
     covered = {i for span in kept for i in range(span.start, span.end)}
-    missed = {i for span in found for i in range(span.start, span.end)} - covered
-    assert all(i - 1 not in missed or i not in missed for i in range(len(text)))
+    for span in found:  # what is left of one by others may be a single letter: that tells nothing
+        inside = range(span.start, span.end)
+        assert all(i in covered or i + 1 in covered for i in inside[:-1])
 
 
 def test_placeholders_are_numbered_through_the_row() -> None:
