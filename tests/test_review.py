@@ -1,5 +1,6 @@
 """Review as stories: nobody gets the same row, no decision is lost, doubled or misplaced."""
 
+import multiprocessing
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -227,7 +228,7 @@ def test_every_decision_leaves_one_link_in_an_unbroken_chain(engine: Engine) -> 
 
 
 def _work(path: str, name: str, desk_id: int) -> list[int]:
-    """One reviewer with connections of their own: claim and approve until nothing is left."""
+    """One reviewer in a process of its own: claim and approve until nothing is left."""
     engine = open_engine(Path(path))
     who = stories.person(engine, name)
     done: list[int] = []
@@ -242,7 +243,7 @@ def _work(path: str, name: str, desk_id: int) -> list[int]:
             done.append(shown.pair.id)
 
 
-def test_four_reviewers_share_a_queue_without_a_row_twice(tmp_path: Path) -> None:
+def test_four_processes_share_a_queue_without_a_row_twice(tmp_path: Path) -> None:
     path = tmp_path / "assay.db"
     engine = open_engine(path)
     migrate.upgrade(engine)
@@ -251,8 +252,8 @@ def test_four_reviewers_share_a_queue_without_a_row_twice(tmp_path: Path) -> Non
     names = ["ana", "ben", "cleo", "dan"]
     for name in names:
         stories.person(engine, name)
-    with ThreadPoolExecutor(4) as pool:
-        done = list(pool.map(lambda name: _work(str(path), name, desk.id), names))
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        done = pool.starmap(_work, [(str(path), name, desk.id) for name in names])
     flat = [pair_id for one in done for pair_id in one]
     assert sorted(flat) == list(range(1, 121))
     with reading(engine) as session:
