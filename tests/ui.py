@@ -5,6 +5,7 @@ is replaced inside the test process. Nothing in the program itself honours a tes
 """
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     `user` is a name (made with all roles where missing), a User, or None for nobody.
     """
     monkeypatch.setattr(identity, "cookies", lambda: st.session_state[_JAR])
+    # AppTest leaves the page as `__main__`; a process spawned later would run it and die.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def open_page(
         path: str | None,
