@@ -35,6 +35,12 @@ def join(engine: Engine, name: str, *roles: Role) -> User:
         return people.join(session, name, frozenset(roles or Role))
 
 
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest leaves a page as `__main__`; a process spawned later would run it and die."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database at the present schema, migrated once and copied for each test."""
@@ -64,8 +70,6 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     `user` is a name (made with all roles where missing), a User, or None for nobody.
     """
     monkeypatch.setattr(identity, "cookies", lambda: st.session_state[_JAR])
-    # AppTest leaves the page as `__main__`; a process spawned later would run it and die.
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
     def open_page(
         path: str | None,
