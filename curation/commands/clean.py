@@ -1,0 +1,111 @@
+"""Commands that keep a set clean: personal data, duplicates, the audit."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import track
+
+from curation import (
+    audit,
+    overlaps,
+    scanning,
+    scrub,
+)
+from storage import console, pairs
+from storage.types import FindingState
+
+app = console.app("Commands that keep a set clean.")
+
+
+@app.command("scrub")
+@console.plain
+def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
+    """Scan every row whose text has no scan for personal data."""
+    with console.looking() as session:
+        inside = console.project(session, project).id
+        rows = scrub.to_scan(session, inside)
+        allow = scrub.vocabulary(session, inside)
+    batches = -(-len(rows) // scanning.BATCH)
+    steps = track(
+        scanning.results(rows, allow) if rows else (), "Scanning", total=batches,
+        console=console.err, disable=as_json,
+    )  # fmt: skip
+    found = [line for batch in steps for line in batch]
+    with console.acting() as session:
+        kept = scrub.store(session, console.actor(session, as_), inside, found)
+        state = scrub.coverage(session, inside)
+    console.show(
+        {"scanned": kept, "open": state.open, "quarantined": state.quarantined},
+        as_json=as_json,
+        words=f"Scanned {kept} rows. Rows with open findings: {len(state.open)}; "
+        f"quarantined: {len(state.quarantined)}.",
+    )
+
+
+@app.command()
+@console.plain
+def findings(
+    project: console.In = "",
+    accept: Annotated[int, typer.Option(help="Accept this finding.")] = 0,
+    dismiss: Annotated[int, typer.Option(help="Say that this finding is harmless.")] = 0,
+    as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """List the open findings, or decide one."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        if accept or dismiss:
+            state = FindingState.ACCEPTED if accept else FindingState.DISMISSED
+            scrub.decide(session, console.actor(session, as_), accept or dismiss, state)
+        marked = scrub.marked(session, inside)
+        console.show([one for m in marked for one in m.findings], as_json=as_json)
+
+
+@app.command()
+@console.plain
+def sweep(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
+    """Compare all rows and list what repeats, contradicts or leaks."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        overlaps.sweep(session, console.actor(session, as_), inside)
+        console.show(overlaps.current(session, inside), as_json=as_json)
+
+
+@app.command()
+@console.plain
+def keep(
+    pair: int,
+    others: list[int],
+    as_: console.As,
+    reason: str = "Duplicate",
+) -> None:
+    """Keep one row and reject the others."""
+    with console.acting() as session:
+        seen = {i: pairs.get(session, i).version for i in others}
+        overlaps.keep(session, console.actor(session, as_), pair, seen, reason)
+
+
+@app.command("audit")
+@console.plain
+def audit_rows(
+    as_: console.As,
+    project: console.In = "",
+    draw: Annotated[int | None, typer.Option(help="Draw a new audit with this seed.")] = None,
+    good: Annotated[int, typer.Option(help="Judge this pair good.")] = 0,
+    bad: Annotated[int, typer.Option(help="Judge this pair bad; it goes back to review.")] = 0,
+    as_json: console.AsJson = False,
+) -> None:
+    """Draw an audit, judge a row, or show the next row and the result so far."""
+    with console.acting() as session:
+        actor, inside = console.actor(session, as_), console.project(session, project).id
+        if draw is not None:
+            audit.draw(session, actor, inside, draw)
+        if good or bad:
+            version = pairs.get(session, good or bad).version
+            audit.judge(session, actor, good or bad, version, good=bool(good))
+        row = audit.next_row(session, actor, inside)
+        found = {"result": audit.latest(session, inside), "next": row}
+        words = f"{found['result']}"
+        if row is not None:
+            words += f"\n\nNext: pair {row.id}\n\n{row.prompt}\n\n{row.response}"
+        console.show(found, as_json=as_json, words=words)

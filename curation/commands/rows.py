@@ -1,0 +1,154 @@
+"""Commands for rows: write, import, list and review them."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curation import (
+    exchange,
+    files,
+    intake,
+    review,
+    sample,
+    writing,
+)
+from curation.ops import Op, Submission
+from storage import console, pairs, projects
+from storage.errors import BadInput
+from storage.types import Action
+
+app = console.app("Commands for rows.")
+
+
+@app.command("sample")
+@console.plain
+def open_sample(
+    as_: console.As,
+    reviewed: Annotated[
+        bool, typer.Option(help="Also import the sample files, reviewed by its fictional people.")
+    ] = False,
+) -> None:
+    """Open the sample project."""
+    with console.acting() as session:
+        project = sample.begin(session, console.actor(session, as_), reviewed=reviewed)
+        console.show(None, as_json=False, words=f"Opened {project.name} (project {project.id}).")
+
+
+@app.command()
+@console.plain
+def guidelines(project: console.In = "") -> None:
+    """Print the project's guidelines."""
+    with console.looking() as session:
+        inside = projects.get(session, console.project(session, project).id)
+        console.show(None, as_json=False, words=inside.guidelines)
+
+
+@app.command()
+@console.plain
+def write(
+    prompt: str,
+    response: str,
+    as_: console.As,
+    topic: str = "",
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Write one gold pair; it waits for review."""
+    with console.acting() as session:
+        words = Submission(str(uuid.uuid4()), prompt, response, topic or None)
+        inside = console.project(session, project).id
+        pair = writing.gold(session, console.actor(session, as_), inside, words)
+        console.show(pair, as_json=as_json, words=f"Saved as pair {pair.id}.")
+
+
+@app.command("import")
+@console.plain
+def import_file(
+    file: Path,
+    as_: console.As,
+    project: console.In = "",
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Test rows: reviewed, never trained on.")
+    ] = False,
+    prompt_column: str = "",
+    response_column: str = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Import a CSV, JSONL, Parquet, XLSX file or a saved dataset folder: all rows or none."""
+    with console.looking() as session:
+        inside = console.project(session, project)
+    table = files.read(file, file.name)
+    mapping = _mapping(exchange.suggest(table), prompt_column, response_column)
+    try:
+        rows = exchange.apply(table, mapping, inside.system_message).take(file.name)
+    except files.Refused as refused:
+        for one in refused.refusals:
+            console.err.print(f"line {one.line}: {one.why}", markup=False)
+        raise
+    with console.acting() as session:
+        taken = intake.take(
+            session, console.actor(session, as_), inside.id, rows,
+            name=file.name, sha256=table.sha256, held_out=held_out,
+        )  # fmt: skip
+    console.show(
+        taken, as_json=as_json,
+        words=f"Added {len(taken.added)} rows; {taken.known} were there already; "
+        f"{taken.invalid} do not fit the schema and wait for repair.",
+    )  # fmt: skip
+
+
+def _mapping(guess: exchange.Mapping, prompt: str, response: str) -> exchange.Mapping:
+    import dataclasses
+
+    named = {"prompt": prompt, "response": response}
+    chosen = {key: value for key, value in named.items() if value}
+    return dataclasses.replace(guess, messages=None, **chosen) if chosen else guess
+
+
+@app.command("pairs")
+@console.plain
+def list_pairs(project: console.In = "", as_json: console.AsJson = False) -> None:
+    """Count the pairs by where they stand; with --json, every pair."""
+    with console.looking() as session:
+        inside = console.project(session, project).id
+        if as_json:
+            console.show(pairs.listing(session, inside), as_json=True)
+        else:
+            counts = pairs.counts(session, inside)
+            console.show({str(k): v for k, v in counts.items()}, as_json=False)
+
+
+@app.command("review")
+@console.plain
+def review_one(
+    as_: console.As,
+    project: console.In = "",
+    approve: Annotated[bool, typer.Option("--approve", help="Approve the card shown.")] = False,
+    reject: Annotated[str, typer.Option(help="Reject the card shown, with this reason.")] = "",
+    pair: Annotated[int, typer.Option(help="The pair you mean, as it was shown.")] = 0,
+    as_json: console.AsJson = False,
+) -> None:
+    """Show the next card; with --pair N and --approve or --reject, decide it."""
+    with console.acting() as session:
+        actor = console.actor(session, as_)
+        cards = review.lease(session, actor, console.project(session, project).id, limit=1)
+        if not cards:
+            console.show(None, as_json=as_json, words="Nothing is waiting for you.")
+            return
+        card = cards[0]
+        if not approve and not reject:
+            console.show(
+                card, as_json=as_json,
+                words=f"Pair {card.pair.id}\n\n{card.pair.prompt}\n\n{card.pair.response}",
+            )  # fmt: skip
+            return
+        if pair != card.pair.id:
+            raise BadInput(f"Name the card that you decide: --pair {card.pair.id}.")
+        action = Action.APPROVE if approve else Action.REJECT
+        op = Op(
+            str(uuid.uuid4()), pair, card.pair.version, card.fence, action, None, None,
+            reject or None, None,
+        )  # fmt: skip
+        console.show(review.decide(session, actor, op), as_json=as_json)
