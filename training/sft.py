@@ -32,6 +32,7 @@ from training import base_models, batches, evidence, render, vetting
 from training.evidence import Evidence
 from training.saving import save_adapter
 from training.settings import Lora
+from training.trainer import AnswersTrainer
 from training.watch import Watch
 
 _LIBRARIES = (
@@ -226,7 +227,7 @@ def build_trainer(
         target_modules=list(settings.targets),
         bias="none",
     )
-    trainer = SFTTrainer(
+    trainer = AnswersTrainer(
         model=model,
         args=arguments,
         train_dataset=train,
