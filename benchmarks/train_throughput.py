@@ -191,7 +191,7 @@ def _trainer(name: str, model: Any, tokenizer: Any, examples: list[Any], steps: 
         task_type="CAUSAL_LM", r=usual.r, lora_alpha=usual.alpha, lora_dropout=usual.dropout,
         target_modules=list(usual.targets), bias="none",
     )  # fmt: skip
-    kind = AnswersTrainer if ours else SFTTrainer
+    kind: Any = AnswersTrainer if ours else SFTTrainer
     collator = {"data_collator": batches.Together(tokenizer.pad_token_id, name == "assay")}
     return kind(
         model=model, args=arguments, train_dataset=Dataset.from_list(examples),
