@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -103,7 +103,7 @@ def _mapping(guess: exchange.Mapping, prompt: str, response: str) -> exchange.Ma
     import dataclasses
 
     named = {"prompt": prompt, "response": response}
-    chosen = {key: value for key, value in named.items() if value}
+    chosen: dict[str, Any] = {key: value for key, value in named.items() if value}
     return dataclasses.replace(guess, messages=None, **chosen) if chosen else guess
 
 

@@ -1,0 +1,95 @@
+"""Exporting a version: choose a format and splits, see what the format cannot hold, download."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+from sqlalchemy import Engine
+
+from curation import cards, packages
+from curation.layouts import LAYOUTS
+from pages.parts import rows, shell
+from pages.parts.plain import plain
+from pages.parts.version_views import PARTS
+from pages.parts.wiring import engine, looking
+from storage.engine import reading
+from storage.errors import AssayError, RuleBroken
+from storage.types import Split, Version
+
+
+def show(one: Version) -> None:
+    """The choice and the download."""
+    layout = st.selectbox(
+        "Export as", list(LAYOUTS), format_func=lambda name: LAYOUTS[name].title,
+        key=f"export-format-{one.id}",
+    )  # fmt: skip
+    chosen = st.segmented_control(
+        "Splits", list(PARTS), selection_mode="multi", format_func=PARTS.__getitem__,
+        default=[split.value for split in packages.TO_TRAIN], key=f"export-parts-{one.id}",
+    )  # fmt: skip
+    splits = [Split(part) for part in chosen]
+    shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
+    if Split.TEST in splits:
+        st.warning("Test rows are in this export. Whoever trains on them has nothing left to test.")
+    _download(one, layout, splits)
+
+
+def _download(one: Version, layout: str, splits: Sequence[Split]) -> None:
+    try:
+        with looking() as session:
+            outline = packages.outline(session, one.id, layout, splits)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return
+    if outline.left_out:
+        shell.note(outline.left_out)
+    st.download_button(
+        f"Download {rows.count(outline.rows, 'row', 'rows')}",
+        data=_content(engine(), one.id, layout, splits, outline.name),
+        file_name=f"{outline.name}.zip",
+        mime="application/zip",
+        key=f"export-{outline.name}",
+        on_click="ignore",
+        type="primary",
+        icon=":material/download:",
+    )
+    shell.note(
+        f"{outline.name}.zip, with the card, a manifest of hashes and verify.py, which checks all "
+        "of it with Python alone."
+    )
+
+
+def _content(
+    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str
+) -> Callable[[], bytes]:
+    """What makes the zip when the button is pressed, for this person and this choice."""
+
+    def make() -> bytes:
+        with reading(engine) as session:
+            package = packages.build(session, version_id, layout, splits)
+        if package.name != name:
+            raise RuleBroken("The version's card changed since the page was drawn. Load it again.")
+        return package.zipped()
+
+    return make
+
+
+def card(one: Version) -> None:
+    """The card, to read and to take along."""
+    with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):
+        try:
+            with looking() as session:
+                made = cards.build(session, one.id)
+        except AssayError as error:
+            st.error(plain(str(error)))
+            return
+        files = {"md": cards.to_markdown(made), "json": cards.to_json(made)}
+        with st.container(horizontal=True):
+            for ending, content in files.items():
+                st.download_button(
+                    f"Card as {'Markdown' if ending == 'md' else 'JSON'}",
+                    data=content,
+                    file_name=f"version-{one.number}-{one.sha256[:16]}-card.{ending}",
+                    key=f"card-{ending}-{one.id}",
+                    on_click="ignore",
+                )
+        st.code(files["md"].decode(), language="markdown", wrap_lines=True)
