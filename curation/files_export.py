@@ -52,6 +52,8 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
     columns: dict[str, None] = {"split": None}
     rows: list[Row] = []
     for name, split in sorted(manifest["data"].items()):
+        if not manifest["exported"][split]:
+            continue
         path = source.work / name
         if manifest["format"] == "datasets":
             path = path.parent
