@@ -38,7 +38,8 @@ NASTY = [
     "=1+1", "'=1+1", "'", "''x", "@x", "a\r\nb", "a\rb", "\ufeffa", "a\u2028b\u2029c\x85d",
     "👩‍👩‍👧 😀", "\u202e\u05e9\u05dc\u05d5\u05dd", "e\u0301 \u1e9b\u0323", " a ", "\ta", "a\n",
     "\u3000a", "\u00a0a", '"', '""', "a,b;c\td|e", "\\n", "\\u2028", "_x000D_",
-    "x" * 40_000, "\x01\x7f", "[]", "null", "0123", "1e5", "TRUE", "2024-01-01", '[{"role": "user", "content": "x"}]',
+    "x" * 40_000, "\x01\x7f", "[]", "null", "0123", "1e5", "TRUE", "2024-01-01",
+    '[{"role": "user", "content": "x"}]',
     "\ue000\ufdd0", "NaN", "<b>&amp;",
 ]  # fmt: skip
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])

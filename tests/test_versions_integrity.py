@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation import canonical, verification, verify_version, versions
-from storage.engine import open_engine, reading
+from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.settings import ROOT
 from storage.types import Origin, Project, Split, VersionRow
@@ -86,6 +86,12 @@ def test_the_canonical_line_is_the_one_that_is_documented() -> None:
             '"response":"\\"","split":"test"}\n'
         ).encode()
     )
+
+
+def test_the_hash_is_that_of_the_first_release() -> None:
+    """Computed by Assay 0.1.0 on the same rows: its versions prove themselves today."""
+    known = "fe3fb7121ac056008fbe5d23602c02c757a03d269d363d6707834ef3408f59df"
+    assert canonical.sha256(rows(50)) == known
 
 
 def test_the_tree_is_that_of_rfc_6962() -> None:
@@ -274,3 +280,43 @@ def test_every_use_of_frozen_rows_goes_through_the_one_door() -> None:
         "curation/freezing.py",  # writes them
         "curation/review.py",  # asks whether a row is in any version
     }
+
+
+@pytest.mark.parametrize("table", ["version_proof", "version_tag"])
+def test_seals_and_names_are_never_changed_deleted_or_replaced(
+    frozen: tuple[Engine, Project], table: str
+) -> None:
+    engine, desk = frozen
+    with writing(engine) as session:
+        newest = versions.listing(session, desk.id)[0]
+        versions.tag(session, curated.ana(engine), newest.id, "pilot")
+    with closing(sqlite3.connect(str(engine.url.database), isolation_level=None)) as raw:
+        before = raw.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+        column = raw.execute(f"PRAGMA table_info({table})").fetchall()[-1][1]
+        for statement, why in (
+            (f"UPDATE {table} SET {column} = {column}", "is insert-only"),  # noqa: S608
+            (f"DELETE FROM {table}", "is insert-only"),  # noqa: S608
+            (f"REPLACE INTO {table} SELECT * FROM {table}", "has this row already"),  # noqa: S608
+        ):
+            with pytest.raises(sqlite3.IntegrityError, match=why):
+                raw.execute(statement)
+        assert before
+        assert raw.execute(f"SELECT * FROM {table}").fetchall() == before  # noqa: S608
+
+
+def test_a_log_that_tells_of_another_version_is_a_problem(
+    frozen: tuple[Engine, Project],
+) -> None:
+    """Rows, hashes and seal rewritten together are found by the log of the freezing."""
+    engine, desk = frozen
+    with reading(engine) as session:
+        older, newer = sorted(versions.listing(session, desk.id), key=lambda one: one.number)
+    with unguarded(Path(str(engine.url.database))) as raw:
+        raw.execute("DELETE FROM version_row WHERE version_id = ?", (newer.id,))
+        raw.execute("DELETE FROM version_proof WHERE version_id = ?", (newer.id,))
+        raw.execute("DELETE FROM version WHERE id = ?", (newer.id,))
+    with reading(engine) as session:
+        assert verification.everything(session).problems == (
+            f"Version with id {newer.id} is gone.",
+        )
+        assert versions.verify(session, older.id) == older
