@@ -111,7 +111,7 @@ def _head(card: Mapping[str, Any]) -> list[str]:
         *note,
         "",
         f"{card['rows']} approved rows, frozen by {plain(card['frozen_by'])} on "
-        f"{plain(card['frozen_at'])}, split with seed {card['seed']} "
+        f"{card['frozen_at']}, split with seed {card['seed']} "
         f"(shares asked: {', '.join(str(share) for share in card['shares_asked'])}; rows that "
         f"belong together kept on one side: {card['facts']['groups']} groups).{sealed}",
     ]

@@ -22,15 +22,24 @@ def show(one: Version) -> None:
         "Export as", list(LAYOUTS), format_func=lambda name: LAYOUTS[name].title,
         key=f"export-format-{one.id}",
     )  # fmt: skip
-    chosen = st.segmented_control(
-        "Splits", list(PARTS), selection_mode="multi", format_func=PARTS.__getitem__,
-        default=[split.value for split in packages.TO_TRAIN], key=f"export-parts-{one.id}",
-    )  # fmt: skip
-    splits = [Split(part) for part in chosen]
+    splits = _splits(one)
     shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
     if Split.TEST in splits:
         st.warning("Test rows are in this export. Whoever trains on them has nothing left to test.")
     _download(one, layout, splits)
+
+
+def _splits(one: Version) -> list[Split]:
+    shell.note("Splits")
+    with st.container(horizontal=True):
+        return [
+            split
+            for split in Split
+            if st.checkbox(
+                f"{PARTS[split.value]} ({one.counts[split.value]})",
+                value=split in packages.TO_TRAIN, key=f"export-{split.value}-{one.id}",
+            )
+        ]  # fmt: skip
 
 
 def _download(one: Version, layout: str, splits: Sequence[Split]) -> None:
@@ -92,4 +101,4 @@ def card(one: Version) -> None:
                     key=f"card-{ending}-{one.id}",
                     on_click="ignore",
                 )
-        st.code(files["md"].decode(), language="markdown", wrap_lines=True)
+        st.code(files["md"].decode(), language=None, wrap_lines=True)

@@ -108,10 +108,12 @@ def test_training_and_validation_rows_go_out_unless_test_rows_are_asked_for(
     assert page.get("download_button")[0].proto.label == f"Download {count} rows"
     assert "version-1-chat-train-validation-" in words(page).replace("\\", "")
     assert not page.warning
-    page.button_group(key=f"export-parts-{version.id}").set_value(["test"]).run()
+    for part in ("train", "validation"):
+        page.checkbox(key=f"export-{part}-{version.id}").uncheck()
+    page.checkbox(key=f"export-test-{version.id}").check().run()
     assert page.get("download_button")[0].proto.label == f"Download {version.counts['test']} rows"
     assert "Test rows are in this export" in page.warning[0].value
-    page.button_group(key=f"export-parts-{version.id}").set_value([]).run()
+    page.checkbox(key=f"export-test-{version.id}").uncheck().run()
     assert "Choose at least one split" in page.error[0].value
 
 
