@@ -8,7 +8,7 @@ sha256 or the head of the log somewhere else.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,9 +94,10 @@ def opened(session: Session, version_id: int) -> Opened:
     try:
         found = get(session, version_id)
         rows = _rows(session, version_id)
-        if not _intact(found, rows):
+        sha256, root = canonical.named(rows)
+        if not _intact(found, rows, sha256):
             raise _broken(found.number)
-        return _sealed(session, found, rows)
+        return _sealed(session, found, rows, root)
     except (DBAPIError, ValueError, LookupError, TypeError):
         # Damaged text cannot even be read: no UTF-8, no JSON, no date, no known word. The error
         # itself may quote the text, so it is not kept.
@@ -110,8 +111,10 @@ def _broken(number: int) -> Unavailable:
     )
 
 
-def _rows(session: Session, version_id: int) -> tuple[VersionRow, ...]:
-    """The stored rows. Columns, not entities: those could come from the session's memory."""
+def _rows(
+    session: Session, version_id: int, pair_ids: Collection[int] | None = None
+) -> tuple[VersionRow, ...]:
+    """The stored rows, all or these, as columns: entities could come from the session's memory."""
     query = (
         select(
             MemberRow.pair_id, MemberRow.split, MemberRow.prompt, MemberRow.response,
@@ -120,15 +123,17 @@ def _rows(session: Session, version_id: int) -> tuple[VersionRow, ...]:
         .where(MemberRow.version_id == version_id)
         .order_by(MemberRow.pair_id)
     )  # fmt: skip
+    if pair_ids is not None:
+        query = query.where(MemberRow.pair_id.in_(list(pair_ids)))
     return tuple(VersionRow(*row) for row in session.execute(query))
 
 
-def _intact(found: Version, rows: Sequence[VersionRow]) -> bool:
-    return (
-        all(pairs.content_sha256(r.prompt, r.response) == r.content_sha256 for r in rows)
-        and canonical.sha256(rows) == found.sha256
-        and found.counts == counts(rows)
-    )
+def _intact(found: Version, rows: Sequence[VersionRow], sha256: str) -> bool:
+    return sha256 == found.sha256 and found.counts == counts(rows) and all(map(_own_hash, rows))
+
+
+def _own_hash(row: VersionRow) -> bool:
+    return pairs.content_sha256(row.prompt, row.response) == row.content_sha256
 
 
 def counts(rows: Sequence[VersionRow]) -> dict[str, int]:
@@ -136,8 +141,7 @@ def counts(rows: Sequence[VersionRow]) -> dict[str, int]:
     return {part.value: sum(row.split is part for row in rows) for part in Split}
 
 
-def _sealed(session: Session, found: Version, rows: tuple[VersionRow, ...]) -> Opened:
-    root = canonical.merkle_root(rows)
+def _sealed(session: Session, found: Version, rows: tuple[VersionRow, ...], root: str) -> Opened:
     proof = session.execute(
         select(
             VersionProofRow.merkle_root,
@@ -197,6 +201,21 @@ def rows(session: Session, version_id: int, part: Split | None = None) -> list[V
     """The proven rows of a version by pair id, all or of one split."""
     found = opened(session, version_id)
     return list(found.rows) if part is None else found.part(part)
+
+
+def texts(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[int, VersionRow]:
+    """Some rows by pair id, each proven by its own hash only: for what is shown again and again.
+
+    Raises:
+        Unavailable: one of them is not what was frozen, or is not there.
+    """
+    try:
+        rows = {row.pair_id: row for row in _rows(session, version_id, pair_ids)}
+    except (DBAPIError, ValueError, LookupError, TypeError):
+        raise _broken(version_id) from None
+    if set(rows) != set(pair_ids) or not all(map(_own_hash, rows.values())):
+        raise _broken(get(session, version_id).number)
+    return rows
 
 
 def verify(session: Session, version_id: int) -> Version:

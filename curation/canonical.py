@@ -37,9 +37,18 @@ def canonical(rows: Sequence[VersionRow]) -> bytes:
     return b"".join(line + b"\n" for line in lines(rows))
 
 
+def named(rows: Sequence[VersionRow]) -> tuple[str, str]:
+    """The sha256 that names a version with these rows, and its Merkle root."""
+    data = lines(rows)
+    whole = hashlib.sha256()
+    for line in data:
+        whole.update(line + b"\n")
+    return whole.hexdigest(), verify_version.root([verify_version.leaf(line) for line in data])
+
+
 def sha256(rows: Sequence[VersionRow]) -> str:
     """The name of a version with these rows."""
-    return hashlib.sha256(canonical(rows)).hexdigest()
+    return named(rows)[0]
 
 
 def leaves(rows: Sequence[VersionRow]) -> list[bytes]:
@@ -49,7 +58,7 @@ def leaves(rows: Sequence[VersionRow]) -> list[bytes]:
 
 def merkle_root(rows: Sequence[VersionRow]) -> str:
     """The root of the Merkle tree over all rows (RFC 6962, section 2.1)."""
-    return verify_version.root(leaves(rows))
+    return named(rows)[1]
 
 
 def inclusion(rows: Sequence[VersionRow], pair_id: int) -> dict[str, Any]:

@@ -62,7 +62,11 @@ def difference(session: Session, older: int, newer: int) -> Difference:
 
     Reasons are the last applied decision about the row before the newer version was frozen.
     """
-    old, new = archive.opened(session, older), archive.opened(session, newer)
+    return between(session, archive.opened(session, older), archive.opened(session, newer))
+
+
+def between(session: Session, old: archive.Opened, new: archive.Opened) -> Difference:
+    """What `difference` says, of two versions that were opened."""
     was, now = ({row.pair_id: row for row in one.rows} for one in (old, new))
     both = was.keys() & now.keys()
     changed = {i for i in both if was[i].content_sha256 != now[i].content_sha256}

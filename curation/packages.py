@@ -61,10 +61,13 @@ class Outline:
 
 
 def outline(
-    session: Session, version_id: int, layout: str, splits: Sequence[Split] = TO_TRAIN
+    session: Session,
+    opened: archive.Opened,
+    layout: str,
+    splits: Sequence[Split] = TO_TRAIN,
 ) -> Outline:
     """What `build` would make, without making it; refuses what `build` refuses."""
-    plan = _plan(session, version_id, layout, splits)
+    plan = _plan(session, opened, layout, splits)
     return Outline(_name(plan), _count(plan), plan.left_out)
 
 
@@ -78,7 +81,7 @@ def build(
         RuleBroken: the splits hold no row for this format, or too much text for one export.
         Unavailable: the stored rows are not the ones that were frozen.
     """
-    plan = _plan(session, version_id, layout, splits)
+    plan = _plan(session, archive.opened(session, version_id), layout, splits)
     written = LAYOUTS[layout].write(plan.parts, _system(plan))
     files = {
         **written.files,
@@ -114,12 +117,11 @@ def write(package: Package, folder: Path, *, zipped: bool) -> Path:
     return target
 
 
-def _plan(session: Session, version_id: int, layout: str, splits: Sequence[Split]) -> _Plan:
+def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequence[Split]) -> _Plan:
     if layout not in LAYOUTS:
         raise BadInput(f"There is no format {layout!r}. Choose one of {', '.join(LAYOUTS)}.")
     if not splits:
         raise BadInput("Choose at least one split to export.")
-    opened = archive.opened(session, version_id)
     wanted = [split for split in Split if split in splits]
     frozen = opened.part(*wanted)
     size = sum(len(row.prompt.encode(errors="replace")) + len(row.response) for row in frozen)

@@ -7,10 +7,12 @@ from curation.archive import inclusion as inclusion
 from curation.archive import listing as listing
 from curation.archive import opened as opened
 from curation.archive import rows as rows
+from curation.archive import texts as texts
 from curation.archive import verify as verify
 from curation.archive import withdrawn as withdrawn
 from curation.canonical import canonical as canonical
 from curation.changes import Difference as Difference
+from curation.changes import between as between
 from curation.changes import difference as difference
 from curation.freezing import LEAST as LEAST
 from curation.freezing import freeze as freeze

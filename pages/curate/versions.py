@@ -25,15 +25,17 @@ if not known:
     st.stop()
 one = version_views.choose(project, known)
 version_views.figures(one)
+found = version_views.opened(one)
 left, right = st.columns(2, gap="large")
-with left:
-    version_export.show(one)
 with right:
-    version_views.proof(one)
+    version_views.proof(one, found)
     version_views.names(user, one)
-st.subheader("What changed", anchor=False)
-version_changes.show(one, known)
-version_export.card(one)
+if found is not None:
+    with left:
+        version_export.show(found)
+    st.subheader("What changed", anchor=False)
+    version_changes.show(found, known)
+    version_export.card(found)
 version_views.manifest(one)
 st.subheader("Baseline", anchor=False)
 baseline.show(user, one)

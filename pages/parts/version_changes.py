@@ -15,8 +15,9 @@ _MOST = 500
 """Rows in the list; the command `diff` prints all."""
 
 
-def show(one: Version, known: list[Version]) -> None:
+def show(newer: versions.Opened, known: list[Version]) -> None:
     """The comparison with an older version, the one before it first."""
+    one = newer.version
     older = [other for other in known if other.number < one.number]
     if not older:
         shell.note("The first version: there is none before it to compare with.")
@@ -28,7 +29,7 @@ def show(one: Version, known: list[Version]) -> None:
     )  # fmt: skip
     try:
         with looking() as session:
-            found = versions.difference(session, chosen, one.id)
+            found = versions.between(session, versions.opened(session, chosen), newer)
     except AssayError as error:
         st.error(plain(str(error)))
         return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from sqlalchemy import Engine
 
-from curation import cards, packages
+from curation import cards, packages, versions
 from curation.layouts import LAYOUTS
 from pages.parts import rows, shell
 from pages.parts.plain import plain
@@ -16,8 +16,9 @@ from storage.errors import AssayError, RuleBroken
 from storage.types import Split, Version
 
 
-def show(one: Version) -> None:
+def show(found: versions.Opened) -> None:
     """The choice and the download."""
+    one = found.version
     layout = st.selectbox(
         "Export as", list(LAYOUTS), format_func=lambda name: LAYOUTS[name].title,
         key=f"export-format-{one.id}",
@@ -26,7 +27,7 @@ def show(one: Version) -> None:
     shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
     if Split.TEST in splits:
         st.warning("Test rows are in this export. Whoever trains on them has nothing left to test.")
-    _download(one, layout, splits)
+    _download(found, layout, splits)
 
 
 def _splits(one: Version) -> list[Split]:
@@ -42,10 +43,10 @@ def _splits(one: Version) -> list[Split]:
         ]  # fmt: skip
 
 
-def _download(one: Version, layout: str, splits: Sequence[Split]) -> None:
+def _download(found: versions.Opened, layout: str, splits: Sequence[Split]) -> None:
     try:
         with looking() as session:
-            outline = packages.outline(session, one.id, layout, splits)
+            outline = packages.outline(session, found, layout, splits)
     except AssayError as error:
         st.error(plain(str(error)))
         return
@@ -53,7 +54,7 @@ def _download(one: Version, layout: str, splits: Sequence[Split]) -> None:
         shell.note(outline.left_out)
     st.download_button(
         f"Download {rows.count(outline.rows, 'row', 'rows')}",
-        data=_content(engine(), one.id, layout, splits, outline.name),
+        data=_content(engine(), found.version.id, layout, splits, outline.name),
         file_name=f"{outline.name}.zip",
         mime="application/zip",
         key=f"export-{outline.name}",
@@ -82,15 +83,12 @@ def _content(
     return make
 
 
-def card(one: Version) -> None:
+def card(found: versions.Opened) -> None:
     """The card, to read and to take along."""
+    one = found.version
     with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):
-        try:
-            with looking() as session:
-                made = cards.build(session, one.id)
-        except AssayError as error:
-            st.error(plain(str(error)))
-            return
+        with looking() as session:
+            made = cards.of(session, found)
         files = {"md": cards.to_markdown(made), "json": cards.to_json(made)}
         with st.container(horizontal=True):
             for ending, content in files.items():

@@ -114,18 +114,23 @@ def _tag(user: User, one: Version, form: str) -> None:
     act(f"Version {one.number} is tagged.", store)
 
 
-def proof(one: Version) -> None:
+def opened(one: Version) -> versions.Opened | None:
+    """The version with its proven rows; None, and why, where they are not the frozen ones."""
+    try:
+        with looking() as session:
+            return versions.opened(session, one.id)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def proof(one: Version, found: versions.Opened | None) -> None:
     """The names of the content, and whether the stored rows still have them."""
     shell.note("Content (sha256 over every row with its split)")
     st.code(one.sha256, language=None, wrap_lines=True)
-    try:
-        with looking() as session:
-            opened = versions.opened(session, one.id)
-    except AssayError as error:
-        st.error(plain(str(error)))
-    else:
+    if found is not None:
         shell.note("Merkle root (proves single rows without the others)")
-        st.code(opened.merkle_root, language=None, wrap_lines=True)
+        st.code(found.merkle_root, language=None, wrap_lines=True)
     st.button(
         "Check every row against it",
         key=f"verify-{one.id}",
