@@ -242,6 +242,21 @@ def withdrawn(session: Session, version_id: int) -> list[int]:
     return list(session.scalars(query))
 
 
+def held_out_since(session: Session, version_id: int) -> list[int]:
+    """Rows that train in a version and were held out for testing by a later one."""
+    query = (
+        select(MemberRow.pair_id)
+        .join(PairRow, PairRow.id == MemberRow.pair_id)
+        .where(
+            MemberRow.version_id == version_id,
+            MemberRow.split != Split.TEST,
+            PairRow.held_out.is_(True),
+        )
+        .order_by(MemberRow.pair_id)
+    )
+    return list(session.scalars(query))
+
+
 def inclusion(session: Session, version_id: int, pair_id: int) -> dict[str, Any]:
     """The proof that one row was in a version, which `verify.py` checks without the other rows.
 

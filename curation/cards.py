@@ -64,6 +64,7 @@ def _since(session: Session, opened: archive.Opened, facts: Mapping[str, Any]) -
         **{name: value for name, value in now.items() if value != facts[name]},
         "tags": tags.of(session, version),
         "withdrawn": len(archive.withdrawn(session, version.id)),
+        "held_out_since": len(archive.held_out_since(session, version.id)),
     }
 
 
@@ -217,6 +218,9 @@ def _later(since: Mapping[str, Any]) -> list[str]:
             f"`{made['certificate_sha256']}`"
         )
     lines.append(f"- Rows no longer approved with this text: {since['withdrawn']}")
+    lines.append(
+        f"- Training or validation rows that a later version tests on: {since['held_out_since']}"
+    )
     return lines
 
 

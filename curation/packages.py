@@ -58,6 +58,8 @@ class Outline:
     name: str
     rows: int
     left_out: str
+    tested_later: int
+    """Training and validation rows in it that a later version tests on."""
 
 
 def outline(
@@ -68,7 +70,9 @@ def outline(
 ) -> Outline:
     """What `build` would make, without making it; refuses what `build` refuses."""
     plan = _plan(session, opened, layout, splits)
-    return Outline(_name(plan), _count(plan), plan.left_out)
+    later = set(archive.held_out_since(session, opened.version.id))
+    out = {row.pair_id for rows in plan.parts.values() for row in rows}
+    return Outline(_name(plan), _count(plan), plan.left_out, len(later & out))
 
 
 def build(

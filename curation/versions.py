@@ -3,6 +3,7 @@
 from curation.archive import Opened as Opened
 from curation.archive import count as count
 from curation.archive import get as get
+from curation.archive import held_out_since as held_out_since
 from curation.archive import inclusion as inclusion
 from curation.archive import listing as listing
 from curation.archive import opened as opened

@@ -17,6 +17,7 @@ from curation import (
     audit,
     cards,
     certificate,
+    packages,
     readiness,
     review,
     scrub,
@@ -30,6 +31,7 @@ from storage.errors import BadInput, NotFound, RuleBroken
 from storage.settings import ROOT
 from storage.types import Action, FindingState, Origin, Project, Role, Split, Version
 from tests import curated, stories
+from tests.test_versions_integrity import unguarded
 
 EVIL = "![x](https://x.example/?q=1) <script>|`*_ # [a](javascript:1)"
 
@@ -155,8 +157,6 @@ sys.stdout.buffer.write(cards.to_json(made) + cards.to_markdown(made) + content)
 def test_card_and_export_are_the_same_bytes_when_made_elsewhere(
     story: tuple[Engine, Project, Version], tmp_path: Path
 ) -> None:
-    from curation import packages
-
     engine, _, version = story
     made = card(engine, version)
     with reading(engine) as session:
@@ -256,3 +256,33 @@ def test_the_json_card_is_plain_json(story: tuple[Engine, Project, Version]) -> 
     made = card(engine, version)
     assert json.loads(cards.to_json(made)) == made
     assert timedelta(0) < datetime.now(UTC) - datetime.fromisoformat(made["frozen_at"])
+
+
+def test_a_version_of_the_first_release_has_a_card_that_says_so(
+    story: tuple[Engine, Project, Version],
+) -> None:
+    engine, _, version = story
+    sealed = card(engine, version)
+    with unguarded(Path(str(engine.url.database))) as raw:
+        raw.execute("DELETE FROM version_proof")
+        raw.execute("DELETE FROM event WHERE verb = 'freeze'")  # 0.1.0 logged no seal
+    made = card(engine, version)
+    assert (made["sealed_when_frozen"], made["hashes"]["seal"]) == (False, None)
+    assert made["facts"] == sealed["facts"]
+    assert b"Frozen by an earlier release" in cards.to_markdown(made)
+
+
+def test_training_rows_that_a_later_version_tests_on_are_counted(engine: Engine) -> None:
+    desk = stories.project(engine)
+    curated.approved(engine, desk, 40)
+    first = curated.frozen(engine, desk)
+    curated.approved(engine, desk, stories.messages(40, start=400))
+    curated.frozen(engine, desk, seed=99)
+    with reading(engine) as session:
+        trained = {r.pair_id for r in versions.rows(session, first.id) if r.split is not Split.TEST}
+        later = [p.id for p in pairs.listing(session, desk.id, held_out=True) if p.id in trained]
+        opened = versions.opened(session, first.id)
+        outline = packages.outline(session, opened, "chat")
+        assert versions.held_out_since(session, first.id) == later
+    assert card(engine, first)["since"]["held_out_since"] == outline.tested_later == len(later)
+    assert later

@@ -145,9 +145,12 @@ def export(
     with console.looking() as session:
         found = _find(session, project, version)
         package = packages.build(session, found.id, format_, split or packages.TO_TRAIN)
+        later = versions.held_out_since(session, found.id)
     path = packages.write(package, folder, zipped=as_zip)
     if package.left_out:
         console.err.print(package.left_out, markup=False)
+    if later:
+        console.err.print(f"Test rows in a later version: {len(later)} training rows of this one.")
     console.show(
         None, as_json=False,
         words=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",

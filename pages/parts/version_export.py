@@ -52,6 +52,11 @@ def _download(found: versions.Opened, layout: str, splits: Sequence[Split]) -> N
         return
     if outline.left_out:
         shell.note(outline.left_out)
+    if outline.tested_later:
+        st.warning(
+            f"{rows.count(outline.tested_later, 'row', 'rows')} of these are test rows in a later "
+            "version. Do not judge a model on that version if it trains on this export."
+        )
     st.download_button(
         f"Download {rows.count(outline.rows, 'row', 'rows')}",
         data=_content(engine(), found.version.id, layout, splits, outline.name),
