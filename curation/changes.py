@@ -95,8 +95,10 @@ def _moved(old: Version, new: Version) -> str:
 
 
 def _reasons(session: Session, pair_ids: Sequence[int], until: Version) -> dict[int, str]:
+    """The last decision about each row, after the words it was last sent back with."""
     names = people.names(session)
     found: dict[int, str] = {}
+    reopened: dict[int, str] = {}
     for start in range(0, len(pair_ids), _CHUNK):
         query = (
             select(DecisionRow)
@@ -109,8 +111,11 @@ def _reasons(session: Session, pair_ids: Sequence[int], until: Version) -> dict[
             .order_by(DecisionRow.id)
         )
         for row in session.scalars(query):
-            who = names.get(row.user_id, "someone")
-            found[row.pair_id] = f"{_DONE[row.action]} by {who}" + (
-                f": {row.reason}" if row.reason else ""
-            )
+            clause = f"{_DONE[row.action]} by {names.get(row.user_id, 'someone')}"
+            clause += f": {row.reason}" if row.reason else ""
+            if row.action is Action.REOPEN:
+                reopened[row.pair_id] = clause
+            elif row.pair_id in reopened:
+                clause = f"{reopened[row.pair_id]}; {clause}"
+            found[row.pair_id] = clause
     return found

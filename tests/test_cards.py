@@ -237,8 +237,10 @@ def test_a_difference_names_each_row_with_its_reason(engine: Engine) -> None:
     why = {change.pair_id: change.why for change in found.rows}
     assert found.added == tuple(row.id for row in fresh)
     assert (found.removed, found.changed) == ((gone,), (edited,))
-    assert why[gone] == "rejected by ana: Wrong answer"
-    assert why[edited] == why[fresh[0].id] == "approved by ana"
+    back = "sent back to review by ana: look again"
+    assert why[gone] == f"{back}; rejected by ana: Wrong answer"
+    assert why[edited] == f"{back}; approved by ana"
+    assert why[fresh[0].id] == "approved by ana"
     assert found.moved
     plainly = [i for i in found.moved if i != edited]
     assert {why[i] for i in plainly} == {"split drawn with seed 8 instead of 7"}

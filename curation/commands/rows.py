@@ -80,6 +80,8 @@ def import_file(
     with console.looking() as session:
         inside = console.project(session, project)
     table = files.read(file, file.name)
+    for note in table.notes:
+        console.err.print(note, markup=False)
     mapping = _mapping(exchange.suggest(table), prompt_column, response_column)
     try:
         rows = exchange.apply(table, mapping, inside.system_message).take(file.name)

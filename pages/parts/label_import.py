@@ -153,11 +153,11 @@ def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Prev
             st.error(plain(str(error)))
             return None
         st.session_state[_PREVIEW] = (asked, found)
-    _show(found)
+    _show(found, table.notes)
     return found
 
 
-def _show(found: Preview) -> None:
+def _show(found: Preview, notes: Sequence[str]) -> None:
     wide = st.column_config.TextColumn(width=380)
     st.dataframe(
         [_cells(row) for row in found.rows[:_SHOWN]],
@@ -167,7 +167,7 @@ def _show(found: Preview) -> None:
     shell.note(
         f"The first {min(_SHOWN, len(found.rows))} of {rows.count(len(found.rows), 'row', 'rows')}."
     )
-    for words in found.notes:
+    for words in (*notes, *found.notes):
         st.text(f"• {words}")
 
 

@@ -159,7 +159,10 @@ def test_a_changed_row_shows_its_words_and_its_reason(engine: Engine, open_page:
     assert not page.exception
     listed = page.dataframe[0].value
     why = {pair: (what, reason) for pair, what, _, reason in listed.itertuples(index=False)}
-    assert why.pop(str(row.pair_id)) == ("changed", "approved by ana")
+    assert why.pop(str(row.pair_id)) == (
+        "changed",
+        "sent back to review by ana: look again; approved by ana",
+    )
     assert all(what == "moved" for what, _ in why.values())
     assert page.selectbox(key=f"change-shown-{second.id}").value == row.pair_id
 
