@@ -10,7 +10,8 @@ app = commands(
         ),
         "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit"),
         "curation.commands.proof": (
-            "ready", "waive", "record", "sign", "freeze", "versions", "export",
+            "ready", "waive", "record", "sign", "freeze", "versions", "diff", "tag", "card",
+            "inclusion", "verify", "export",
         ),
     },
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from curation.exports import ESCAPED
 from curation.files import Table, Value
@@ -13,7 +14,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "response": (
         "response", "completion", "output", "answer", "assistant", "reply", "target", "expected",
         "expected output", "ideal", "gold", "label", "agent reply", "agent", "bot", "result",
-        "json",
+        "json", "chosen",
     ),
     "prompt": (
         "prompt", "instruction", "input", "question", "user", "message", "customer message",
@@ -44,18 +45,45 @@ class Mapping:
     topic: str | None = None
     source: str | None = None
     messages: str | None = None
+    input: str | None = None
+    """Alpaca's second half of a prompt: joined to it by a blank line where a row has one."""
+    exact: bool = False
+    """Whether white space around a text belongs to it, as in an export of Assay."""
 
     def used(self) -> frozenset[str]:
         """Names of the columns that are mapped."""
-        named = (getattr(self, each.name) for each in fields(self))
+        named = (getattr(self, each.name) for each in fields(self) if each.name != "exact")
         return frozenset(column for column in named if column is not None)
 
 
+EXPORTED = {
+    "chat": Mapping(messages="messages", exact=True),
+    "sharegpt": Mapping(messages="conversations", exact=True),
+    "datasets": Mapping(messages="messages", exact=True),
+    "trl": Mapping(prompt="prompt", response="completion", exact=True),
+    "preference": Mapping(prompt="prompt", response="chosen", exact=True),
+    "prompt-completion": Mapping(prompt="prompt", response="completion", exact=True),
+    "alpaca": Mapping(
+        prompt="instruction", input="input", response="output", system="system", exact=True
+    ),
+    **{
+        name: Mapping(prompt="prompt", response="response", system="system", exact=True)
+        for name in ("parquet", "csv", "xlsx")
+    },
+}
+"""What holds what in each format that Assay exports."""
+
+
 def suggest(table: Table) -> Mapping:
-    """A guess from names first, then from what the cells look like. A person confirms it."""
+    """A guess from names first, then from what the cells look like. A person confirms it.
+
+    Of an export of Assay it is known.
+    """
+    if table.layout in EXPORTED:
+        return EXPORTED[table.layout]
     chat = _chat_column(table)
     left = [c for c in table.columns if c not in (chat, ESCAPED)]
-    found: dict[str, str] = {}
+    found: dict[str, Any] = {}
     texts = not chat or _lacks(table, chat)
     for part, names in _NAMES.items():
         if part in ("prompt", "response", "system") and not texts:
@@ -66,10 +94,20 @@ def suggest(table: Table) -> Mapping:
             left.remove(best)
     if not chat:
         _guess_texts(table, left, found)
+        _find_input(left, found)
     return Mapping(messages=chat, **found)
 
 
+def _find_input(left: list[str], found: dict[str, str]) -> None:
+    """Alpaca splits a prompt in two: the instruction and its input."""
+    second = [column for column in left if _plain_name(column) == "input"]
+    if second and _plain_name(found.get("prompt", "")) == "instruction":
+        found["input"] = second[0]
+
+
 def _chat_column(table: Table) -> str | None:
+    if _conversational(table):
+        return None
     for column in table.columns:
         values = [row.values.get(column, "") for row in table.rows[:_SAMPLE]]
         if any(isinstance(value, list) for value in values):
@@ -77,6 +115,16 @@ def _chat_column(table: Table) -> str | None:
         if _plain_name(column) in _CHAT_NAMES and any(_chat_text(value) for value in values):
             return column
     return None
+
+
+def _conversational(table: Table) -> bool:
+    """Whether prompt and completion are chats of their own, as trl has them."""
+    lists = {
+        _plain_name(column)
+        for column in table.columns
+        if any(isinstance(row.values.get(column), list) for row in table.rows[:_SAMPLE])
+    }
+    return "prompt" in lists and bool(lists & {"completion", "chosen"})
 
 
 def _lacks(table: Table, chat: str) -> bool:

@@ -1,7 +1,8 @@
 """Turn a table that somebody else made into pairs: guess the columns, preview, refuse by line.
 
-Text is taken as it is but for white space around it. Invisible characters, markup and text that
-Unicode could write shorter (not NFC) are counted in the notes, never rewritten.
+Text is taken as it is but for white space around it, which only counts in an export of Assay.
+Invisible characters, markup and text that Unicode could write shorter (not NFC) are counted in the
+notes, never rewritten.
 """
 
 import unicodedata
@@ -138,17 +139,30 @@ class _Reading:
         )
 
     def _texts(self, values: dict[str, Value]) -> tuple[str, str, str]:
-        """System, prompt and response of one row, trimmed."""
+        """System, prompt and response of one row."""
         chat = "" if self.mapping.messages is None else values.get(self.mapping.messages, "")
         if self.mapping.messages is not None and (chat != "" or self.mapping.prompt is None):
-            return _chat(chat)
+            return self._bare(*_chat(chat))
+        asked, given = (
+            values.get(column or "", "") for column in (self.mapping.prompt, self.mapping.response)
+        )
+        if isinstance(asked, list) and isinstance(given, list):
+            return self._bare(*_chat([*asked, *given]))
         columns = (self.mapping.system, self.mapping.prompt, self.mapping.response)
-        system, prompt, response = (_text(values, column) for column in columns)
-        return system, prompt, response
+        system, prompt, response = self._bare(*(_text(values, column) for column in columns))
+        more = _text(values, self.mapping.input)
+        return system, f"{prompt}\n\n{more.strip()}" if more.strip() else prompt, response
+
+    def _bare(self, *texts: str) -> tuple[str, str, str]:
+        """System, prompt and response, trimmed unless every character counts."""
+        system, prompt, response = texts
+        if self.mapping.exact:
+            return system, prompt, response
+        return system.strip(), prompt.strip(), response.strip()
 
     def _tell(self, system: str, prompt: str, response: str) -> None:
         both = f"{prompt}\n{response}"
-        self.other_system += bool(system) and system != self.system_message
+        self.other_system += bool(system) and system.strip() != self.system_message
         self.hidden += bool(visible.hidden(both))
         self.markup += bool(visible.has_markup(both))
         self.decomposed += not unicodedata.is_normalized("NFC", both)
@@ -160,11 +174,11 @@ def _text(values: dict[str, Value], column: str | None) -> str:
         raise _FaultyRowError(
             "a list of messages stands where a text is expected; choose it as the chat column"
         )
-    return value.strip()
+    return value
 
 
 def _label(values: dict[str, Value], column: str | None) -> str | None:
-    text = _text(values, column)
+    text = _text(values, column).strip()
     if len(text) > 200:
         raise _FaultyRowError("its era, topic or source is longer than 200 characters")
     return text or None
@@ -208,11 +222,11 @@ def _messages(value: Value) -> list[object]:
 
 
 def _message(message: object) -> tuple[str, str]:
-    """Role and trimmed text of one message, in either of the two usual spellings."""
+    """Role and text of one message, in either of the two usual spellings."""
     if not isinstance(message, dict):
         raise _FaultyRowError("a message is not an object with role and content")
     role = message.get("role", message.get("from"))
     content = message.get("content", message.get("value"))
     if not isinstance(role, str) or not isinstance(content, str):
         raise _FaultyRowError("a message lacks a role or a content that is text")
-    return _ROLES.get(role, role), content.strip()
+    return _ROLES.get(role, role), content

@@ -1,6 +1,6 @@
-"""Write rows for other tools: chat JSON Lines for training, CSV for people with a spreadsheet.
+"""How rows are written for other tools: lines of JSON, and tables for people with a spreadsheet.
 
-JSON Lines is byte-exact. CSV is for reading: a cell that a spreadsheet could take for a formula
+JSON Lines is byte-exact. Tables are for reading: a cell that a spreadsheet could take for a formula
 gets one apostrophe in front, and the column `assay_escaped` lists the columns where that was done
 in the row. Importing such a file takes exactly those apostrophes away again and no other.
 """
@@ -9,8 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
 
 from curation import strict_json
 from curation.files import Value
@@ -26,34 +25,46 @@ _FORMULA = re.compile(
 _BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 
-class Spoken(Protocol):
-    """Anything with the two texts of a pair."""
-
-    @property
-    def prompt(self) -> str: ...
-
-    @property
-    def response(self) -> str: ...
-
-
-def to_chat_jsonl(rows: Iterable[Spoken], system: str) -> bytes:
-    """One chat a line: system (left out when ""), user, assistant. UTF-8, "\\n", byte-stable.
+def line(value: object) -> str:
+    """One object as a line of JSON Lines: compact, characters as they are, "\\n" at its end.
 
     The three characters outside ASCII that some readers take for a line end are written escaped.
     """
-    return "".join(_chat_line(row, system) for row in rows).encode()
-
-
-def _chat_line(row: Spoken, system: str) -> str:
-    messages = [{"role": "system", "content": system}] if system else []
-    messages += [
-        {"role": "user", "content": row.prompt},
-        {"role": "assistant", "content": row.response},
-    ]
-    line = json.dumps({"messages": messages}, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character, escape in _BREAKS.items():
-        line = line.replace(character, escape)
-    return line + "\n"
+        text = text.replace(character, escape)
+    return text + "\n"
+
+
+def breaks(text: str) -> int:
+    """How many characters of a text `line` writes escaped though JSON need not."""
+    return sum(text.count(character) for character in _BREAKS)
+
+
+def risky(cell: str) -> bool:
+    """Whether a spreadsheet could take a cell for a formula."""
+    return bool(_FORMULA.match(cell))
+
+
+def escaped(cell: str) -> str:
+    """The cell with an apostrophe in front where a spreadsheet could take it for a formula."""
+    return f"'{cell}" if risky(cell) else cell
+
+
+def marked_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """The header and the rows, escaped, with a last column that names what was escaped.
+
+    Raises:
+        ValueError: a column is called like the one that is added, or a row has another length.
+    """
+    if ESCAPED in columns:
+        raise ValueError(f"{ESCAPED} is the column that is added")
+    yield [*map(escaped, columns), ESCAPED]
+    for row in rows:
+        named = zip(columns, row, strict=True)
+        marked = [escaped(name) for name, cell in named if risky(cell)]
+        marks = json.dumps(marked, ensure_ascii=False) if marked else ""
+        yield [*map(escaped, row), marks]
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
@@ -62,21 +73,10 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     Raises:
         ValueError: a column is called like the one that is added, or a row has another length.
     """
-    if ESCAPED in columns:
-        raise ValueError(f"{ESCAPED} is the column that is added")
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writerow([*map(_escaped, columns), ESCAPED])
-    for row in rows:
-        named = zip(columns, row, strict=True)
-        risky = [_escaped(name) for name, cell in named if _FORMULA.match(cell)]
-        marks = json.dumps(risky, ensure_ascii=False) if risky else ""
-        writer.writerow([*map(_escaped, row), marks])
+    writer.writerows(marked_rows(columns, rows))
     return text.getvalue().encode("utf-8-sig")
-
-
-def _escaped(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def unescape(values: dict[str, Value]) -> dict[str, Value]:

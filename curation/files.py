@@ -79,6 +79,8 @@ class Table:
     """Of the file's bytes; of names and hashes of the files for a folder."""
     notes: tuple[str, ...] = ()
     """What was read in a way that a person should know of."""
+    layout: str = ""
+    """The format of an export of Assay that was checked; "" for any other file."""
 
 
 class Refused(BadInput):
@@ -171,12 +173,12 @@ def check_size(source: Source) -> None:
 
 
 def plain_files(source: Source) -> list[Path]:
-    """The file, or the files directly in and one below the folder, sorted; no link is followed."""
+    """The file, or the files of the folder, at most three deep, sorted; no link is followed."""
     if not source.path.is_dir():
         if not source.path.is_file():
             source.refuse("is not a plain file; choose a file or a saved dataset folder")
         return [source.path]
-    found = sorted([*source.path.glob("*"), *source.path.glob("*/*")])
+    found = sorted(p for depth in ("*", "*/*", "*/*/*") for p in source.path.glob(depth))
     if len(found) > source.limits.zip_members:
         source.refuse(
             f"is a folder of more than {source.limits.zip_members} files; choose a saved dataset"
@@ -274,7 +276,7 @@ def _table(head: dict[str, Any], lines: Iterator[str]) -> Table:
         line, *cells = json.loads(text)
         values = {c: v for c, v in zip(columns, cells, strict=True) if v is not None}
         rows.append(Row(line, values))
-    return Table(columns, rows, head["kind"], head["sha256"], tuple(head["notes"]))
+    return Table(columns, rows, head["kind"], head["sha256"], tuple(head["notes"]), head["layout"])
 
 
 def _refused(head: dict[str, Any], _lines: Iterator[str]) -> NoReturn:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
+from curation import verify_version
 from curation.files import Limits, Refused, Source, Table, check_size
 from storage.errors import BadInput
 
@@ -61,6 +62,10 @@ def parse(source: Source) -> Table:
 def _reader(source: Source) -> Callable[[Source], Table]:
     """What reads such a file, decided from its first bytes."""
     if source.path.is_dir():
+        from curation import files_export
+
+        if files_export.is_export(source.path):
+            return lambda folder: files_export.read_folder(folder, parse)
         from curation.files_arrow import read_dataset
 
         return read_dataset
@@ -89,6 +94,10 @@ def _read_zip(source: Source) -> Table:
             from curation.files_xlsx import read_xlsx
 
             return read_xlsx(source, archive)
+        if {verify_version.MANIFEST, verify_version.INDEX} <= set(names):
+            from curation.files_export import read_zip
+
+            return read_zip(source, archive, parse)
         if any(name.endswith(("state.json", "dataset_dict.json")) for name in names):
             from curation.files_arrow import read_dataset_zip
 
@@ -140,6 +149,7 @@ def _write_table(out: TextIO, table: Table) -> None:
         "kind": table.kind,
         "sha256": table.sha256,
         "notes": table.notes,
+        "layout": table.layout,
     }
     _write(out, {"answer": "table", **head})
     for row in table.rows:

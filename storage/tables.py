@@ -379,6 +379,31 @@ class MemberRow(Base):
     group: Mapped[int] = mapped_column("group_id")
 
 
+class VersionProofRow(Base):
+    """What seals a version: its Merkle root, what held when it was frozen, a hash over all of it.
+
+    Insert-only. Versions frozen by Assay 0.1.0 have none.
+    """
+
+    __tablename__ = "version_proof"
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), primary_key=True)
+    merkle_root: Mapped[str] = mapped_column(String(64))
+    facts: Mapped[dict[str, Any]]
+    seal: Mapped[str] = mapped_column(String(64))
+
+
+class VersionTagRow(Base):
+    """That a person gave a name to a version. Insert-only: the newest row of a name counts."""
+
+    __tablename__ = "version_tag"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    name: Mapped[str] = mapped_column(String(40))
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
 class JobRow(Base):
     """Long work in a process of its own."""
 

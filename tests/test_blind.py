@@ -14,7 +14,7 @@ from curation import statistics
 from curation.ops import Answer, BallotOp
 from storage import events, pairs
 from storage.engine import reading, writing
-from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
+from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Choice, Role
 from tests import curated, stories, tuned
 from training import adapters, blind
@@ -45,6 +45,21 @@ def test_a_ballot_tells_nothing_but_a_message_and_two_texts(engine: Engine) -> N
     assert adapter.name not in words
     assert adapter.sha256 not in words
     assert "secret" not in words
+
+
+def test_a_ballot_shows_the_message_that_was_answered(engine: Engine) -> None:
+    story, evaluation = tuned.compared(engine)
+    trial = tuned.planned(engine, story, evaluation, 8)
+    ben = stories.person(engine, "ben", Role.REVIEWER)
+    before = _ballots(engine, ben, trial)
+    with engine.begin() as connection:  # every row is edited after the answers were given
+        connection.execute(text("UPDATE pair SET prompt = 'another message'"))
+    assert _ballots(engine, ben, trial) == before
+    with engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER version_row_no_update"))
+        connection.execute(text("UPDATE version_row SET prompt = 'another message'"))
+    with pytest.raises(Unavailable, match="no longer has the rows it was frozen with"):
+        _ballots(engine, ben, trial)
 
 
 def test_sides_are_half_and_half_and_differ_between_reviewers() -> None:

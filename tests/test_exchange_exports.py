@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,8 @@ from hypothesis import strategies as st
 
 from curation import exchange, exports, files
 from curation.files_child import parse
+from curation.layouts import LAYOUTS, Out
+from storage.types import Split
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 WORDS = TEXT.map(str.strip).filter(lambda text: any(c.isalnum() for c in text))
@@ -34,10 +35,10 @@ PAYLOADS = [
 ]
 
 
-@dataclass(frozen=True)
-class Pair:
-    prompt: str
-    response: str
+def chat(rows: list[tuple[str, str]], system: str) -> bytes:
+    """The rows as the training file of a chat export."""
+    parts = {Split.TRAIN: [Out(1, "gold", *row) for row in rows]}
+    return LAYOUTS["chat"].write(parts, system).files["data/train.jsonl"]
 
 
 def back(content: bytes, name: str) -> list[tuple[str, str]]:
@@ -52,10 +53,10 @@ def back(content: bytes, name: str) -> list[tuple[str, str]]:
 @settings(max_examples=150, deadline=None)
 @given(ROWS, TEXT)
 def test_chat_lines_come_back_unchanged(rows: list[tuple[str, str]], system: str) -> None:
-    content = exports.to_chat_jsonl([Pair(*row) for row in rows], system)
+    content = chat(rows, system)
     assert back(content, "a.jsonl") == rows
     assert len(content.decode().splitlines()) == len(rows)
-    assert content == exports.to_chat_jsonl([Pair(*row) for row in rows], system)
+    assert content == chat(rows, system)
 
 
 @settings(max_examples=150, deadline=None)
@@ -82,15 +83,15 @@ def test_a_stranger_apostrophe_is_not_taken_away() -> None:
 
 
 def test_chat_lines_are_canonical() -> None:
-    rows = [Pair("Grüße\u2028", "=1")]
+    rows = [("Grüße\u2028", "=1")]
     assert (
-        exports.to_chat_jsonl(rows, "S")
+        chat(rows, "S")
         == (
             '{"messages":[{"role":"system","content":"S"},'
             '{"role":"user","content":"Grüße\\u2028"},{"role":"assistant","content":"=1"}]}\n'
         ).encode()
     )
-    assert len(json.loads(exports.to_chat_jsonl(rows, ""))["messages"]) == 2
+    assert len(json.loads(chat(rows, ""))["messages"]) == 2
 
 
 def test_the_added_column_may_not_be_there_already() -> None:

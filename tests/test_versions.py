@@ -1,9 +1,7 @@
 """Versions as stories: frozen once, named by their content, test rows never train again."""
 
 import hashlib
-import json
 import sqlite3
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -11,7 +9,7 @@ from sqlalchemy import Engine
 from curation import overlaps, review, versions
 from storage import pairs
 from storage.engine import reading, writing
-from storage.errors import BadInput, NotAllowed, RuleBroken, Unavailable
+from storage.errors import NotAllowed, RuleBroken, Unavailable
 from storage.types import Project, Role, Split
 from tests import curated, stories
 
@@ -114,18 +112,3 @@ def test_rows_that_someone_tampered_with_are_noticed(engine: Engine) -> None:
     raw.close()
     with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
         versions.verify(session, version.id)
-
-
-def test_an_export_is_chat_lines_named_by_their_hash(engine: Engine, tmp_path: Path) -> None:
-    desk = ready(engine)
-    version = curated.frozen(engine, desk)
-    with reading(engine) as session:
-        path, sha256 = versions.export(session, version.id, tmp_path, Split.TEST)
-        with pytest.raises(BadInput, match="no folder"):
-            versions.export(session, version.id, tmp_path / "missing")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert path.name == f"version-1-test-{sha256[:16]}.jsonl"
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-    assert len(lines) == version.counts["test"]
-    roles = [[message["role"] for message in line["messages"]] for line in lines]
-    assert roles == [["system", "user", "assistant"]] * len(lines)

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from curation import statistics
+from curation import statistics, versions
 from curation.ops import Answer, BallotOp, Receipt
 from storage import events, pairs, people
 from storage.access import allowed
@@ -27,10 +27,9 @@ from storage.tables import (
     TrialCloseRow,
     TrialItemRow,
     TrialRow,
-    VersionRowTable,
     VoteRow,
 )
-from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User
+from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User, VersionRow
 from training import evaluations
 
 QUESTION = "Which answer would you rather have sent?"
@@ -207,12 +206,12 @@ def _registration(
     question: str,
     reviewers: Sequence[str],
 ) -> dict[str, Any]:
-    version = session.get(VersionRowTable, evaluation.version_id)
+    version = versions.verify(session, evaluation.version_id)
     body: dict[str, Any] = {
         "question": question.strip(),
         "planned": len(drawn),
         "reviewers": list(reviewers),
-        "version_sha256": version.sha256 if version else None,
+        "version_sha256": version.sha256,
         "answers_sha256": hashlib.sha256(
             "".join(answers[i][arm].sha256 for i in sorted(drawn) for arm in Arm).encode()
         ).hexdigest(),
@@ -267,14 +266,16 @@ def ballots(
     ordered = sorted(items, key=lambda item: _mac(row.secret, "order", str(actor.id), item.id))
     answers = evaluations.outputs(session, row.evaluation_id)
     open_items = [item for item in ordered if item.id not in done and item.id not in set(have)]
+    shown = open_items[:limit]
+    asked = _asked(session, row, [item.pair_id for item in shown])
     made = []
-    for item in open_items[:limit]:
+    for item in shown:
         tuned, base = (_shown(answers[item.pair_id][arm].text) for arm in (Arm.TUNED, Arm.BASE))
         first, second = (tuned, base) if item.id in left else (base, tuned)
         made.append(
             Ballot(
                 item=item.id,
-                prompt=pairs.get(session, item.pair_id).prompt,
+                prompt=asked[item.pair_id].prompt,
                 left=first,
                 right=second,
                 position=ordered.index(item) + 1,
@@ -282,6 +283,12 @@ def ballots(
             )
         )
     return made
+
+
+def _asked(session: Session, row: TrialRow, pair_ids: Sequence[int]) -> dict[int, VersionRow]:
+    """The messages as they were frozen and answered, whatever became of the rows since."""
+    evaluation = evaluations.get(session, row.evaluation_id)
+    return versions.texts(session, evaluation.version_id, pair_ids)
 
 
 def _shown(text: str) -> str:

@@ -108,8 +108,8 @@ def _refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the held-out rows of the verified version."""
-    version = versions.verify(session, job.spec["version_id"])
-    frozen = versions.rows(session, version.id, Split.TEST)
+    opened = versions.opened(session, job.spec["version_id"])
+    version, frozen = opened.version, opened.part(Split.TEST)
     evidence.write_bytes(directory / "rows.jsonl", runs.rows_jsonl(frozen))
     adapter = job.spec["adapter"]
     return {

@@ -69,8 +69,8 @@ def rows_jsonl(frozen: list[VersionRow]) -> bytes:
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the training and validation rows of the verified version; test rows stay away."""
-    version = versions.verify(session, job.spec["version_id"])
-    frozen = [row for row in versions.rows(session, version.id) if row.split is not Split.TEST]
+    opened = versions.opened(session, job.spec["version_id"])
+    version, frozen = opened.version, opened.part(Split.TRAIN, Split.VALIDATION)
     content = rows_jsonl(frozen)
     evidence.write_bytes(directory / "rows.jsonl", content)
     return {

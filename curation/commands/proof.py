@@ -1,20 +1,32 @@
-"""Commands for the gate and the versions: ready, waive, record, sign, freeze, export."""
+"""Commands for the gate and the versions: ready, waive, record, sign, freeze, export, verify."""
 
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.orm import Session
 
 from curation import (
+    cards,
+    changes,
     decision,
+    packages,
     readiness,
+    tags,
+    verification,
+    verify_version,
     versions,
 )
+from curation.layouts import LAYOUTS
 from storage import console
-from storage.errors import BadInput, RuleBroken
-from storage.types import Split
+from storage.errors import BadInput, Unavailable
+from storage.types import Split, Version
 
+Named = Annotated[
+    str, typer.Option("--version", help="Number or tag of the version; the newest if left out.")
+]
 app = console.app("Commands for the gate and the versions.")
 
 
@@ -106,25 +118,132 @@ def list_versions(project: console.In = "", as_json: console.AsJson = False) -> 
     """List the versions, newest first."""
     with console.looking() as session:
         found = versions.listing(session, console.project(session, project).id)
-        short = [{"number": v.number, "sha256": v.sha256, "rows": v.counts} for v in found]
+        short = [
+            {"number": v.number, "tags": ", ".join(tags.of(session, v)), "sha256": v.sha256,
+             "rows": v.counts}
+            for v in found
+        ]  # fmt: skip
         console.show(found if as_json else short, as_json=as_json)
 
 
 @app.command()
 @console.plain
 def export(
-    folder: Path,
-    version: Annotated[
-        int, typer.Option(help="Number of the version; the newest if left out.")
-    ] = 0,
-    split: Annotated[Split | None, typer.Option(help="Only this part.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")],
+    version: Named = "",
+    format_: Annotated[
+        str, typer.Option("--format", help=f"One of {', '.join(LAYOUTS)}.")
+    ] = "chat",
+    split: Annotated[
+        list[Split] | None,
+        typer.Option(help="Give it once for each; train and validation if left out."),
+    ] = None,
+    as_zip: Annotated[bool, typer.Option("--zip", help="One zip instead of a folder.")] = False,
     project: console.In = "",
 ) -> None:
-    """Write a version as chat JSONL, after verifying it."""
+    """Write a version with its card, a manifest and a script that checks it, once it is proven."""
     with console.looking() as session:
-        known = versions.listing(session, console.project(session, project).id)
-        chosen = [v for v in known if not version or v.number == version]
-        if not chosen:
-            raise RuleBroken("There is no such version. See: python -m curation versions")
-        path, sha256 = versions.export(session, chosen[0].id, folder, split)
-        console.show(None, as_json=False, words=f"{path} sha256 {sha256}")
+        found = _find(session, project, version)
+        package = packages.build(session, found.id, format_, split or packages.TO_TRAIN)
+        later = versions.held_out_since(session, found.id)
+    path = packages.write(package, folder, zipped=as_zip)
+    if package.left_out:
+        console.err.print(package.left_out, markup=False)
+    if later:
+        console.err.print(f"Test rows in a later version: {len(later)} training rows of this one.")
+    console.show(
+        None, as_json=False,
+        words=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",
+    )  # fmt: skip
+
+
+@app.command()
+@console.plain
+def diff(
+    older: Annotated[str, typer.Argument(help="Number or tag.")],
+    newer: Annotated[str, typer.Argument(help="Number or tag; the newest if left out.")] = "",
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Show which rows two versions do not share, and why."""
+    with console.looking() as session:
+        before, after = (_find(session, project, one) for one in (older, newer))
+        found = versions.difference(session, before.id, after.id)
+    rows = [
+        {
+            "pair": change.pair_id,
+            "what": changes.kind(change),
+            "split": " -> ".join(
+                "none" if side is None else side.split.value
+                for side in (change.before, change.after)
+            ),
+            "why": change.why,
+        }
+        for change in found.rows
+    ]
+    console.show(rows, as_json=as_json)
+
+
+@app.command()
+@console.plain
+def tag(name: str, as_: console.As, version: Named = "", project: console.In = "") -> None:
+    """Give a version a name; the name leaves the version it was on before."""
+    with console.acting() as session:
+        found = _find(session, project, version)
+        versions.tag(session, console.actor(session, as_), found.id, name)
+        console.show(None, as_json=False, words=f"{name.strip()} is version {found.number} now.")
+
+
+@app.command()
+@console.plain
+def card(version: Named = "", project: console.In = "", as_json: console.AsJson = False) -> None:
+    """Print the card of a version: Markdown, or JSON."""
+    with console.looking() as session:
+        made = cards.build(session, _find(session, project, version).id)
+    sys.stdout.write((cards.to_json(made) if as_json else cards.to_markdown(made)).decode())
+
+
+@app.command()
+@console.plain
+def inclusion(pair: int, version: Named = "", project: console.In = "") -> None:
+    """Print the proof that one pair was in a version; `verify` checks it without the others."""
+    with console.looking() as session:
+        proof = versions.inclusion(session, _find(session, project, version).id, pair)
+    sys.stdout.write(cards.to_json(proof).decode())
+
+
+@app.command()
+@console.plain
+def verify(
+    export: Annotated[
+        Path | None, typer.Argument(help="An export (folder or zip) or a proof; else the database.")
+    ] = None,
+    sha256: Annotated[str, typer.Option(help="The version's sha256 that you were given.")] = "",
+    root: Annotated[str, typer.Option(help="The Merkle root that you were given.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Prove every version and the event log of the database, or one export; exit status 1 if not.
+
+    Whoever can rewrite rows, hashes and log together is only found by a sha256 or a head of the
+    log that was kept elsewhere.
+    """
+    if export is not None:
+        try:
+            done = verify_version.verify(export, sha256 or None, root or None)
+        except verify_version.DamagedError as damage:
+            raise Unavailable(f"{export} is not intact: {damage}.") from None
+        console.show(done, as_json=as_json, words="\n".join([*done, "Intact."]))
+        return
+    with console.looking() as session:
+        report = verification.everything(session)
+    words = (
+        f"{report.versions} versions with {report.rows} rows and {report.events} events: "
+        f"{'intact' if not report.problems else 'NOT INTACT'}.\nHead of the log: {report.head}"
+    )
+    console.show(report, as_json=as_json, words="\n".join([*report.problems, words]))
+    if report.problems:
+        raise typer.Exit(1)
+
+
+def _find(session: Session, project: str, version: str) -> Version:
+    return versions.find(session, console.project(session, project).id, version)

@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -73,6 +73,8 @@ def import_file(
     with console.looking() as session:
         inside = console.project(session, project)
     table = files.read(file, file.name)
+    for note in table.notes:
+        console.err.print(note, markup=False)
     mapping = _mapping(exchange.suggest(table), prompt_column, response_column)
     try:
         rows = exchange.apply(table, mapping, inside.system_message).take(file.name)
@@ -96,7 +98,7 @@ def _mapping(guess: exchange.Mapping, prompt: str, response: str) -> exchange.Ma
     import dataclasses
 
     named = {"prompt": prompt, "response": response}
-    chosen = {key: value for key, value in named.items() if value}
+    chosen: dict[str, Any] = {key: value for key, value in named.items() if value}
     return dataclasses.replace(guess, messages=None, **chosen) if chosen else guess
 
 

@@ -1,9 +1,9 @@
-"""Versions page: freeze the approved rows, see what changed, prove and export them."""
+"""Versions page: freeze the approved rows, see what changed, prove, name and export them."""
 
 import streamlit as st
 
 from curation import versions
-from pages.parts import baseline, shell, version_views
+from pages.parts import baseline, shell, version_changes, version_export, version_views
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
 from storage import pairs
@@ -25,12 +25,17 @@ if not known:
     st.stop()
 one = version_views.choose(project, known)
 version_views.figures(one)
+found = version_views.opened(one)
 left, right = st.columns(2, gap="large")
-with left:
-    version_views.export(one)
-    version_views.changes(one, known)
 with right:
-    version_views.proof(one)
+    version_views.proof(one, found)
+    version_views.names(user, one)
+if found is not None:
+    with left:
+        version_export.show(found)
+    st.subheader("What changed", anchor=False)
+    version_changes.show(found, known)
+    version_export.card(found)
 version_views.manifest(one)
 st.subheader("Baseline", anchor=False)
 baseline.show(user, one)

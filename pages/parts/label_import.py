@@ -3,8 +3,9 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -31,6 +32,7 @@ _PARTS = {
     "topic": "Topic",
     "source": "Record number",
     "system": "System message",
+    "input": "More input (Alpaca)",
 }
 
 
@@ -55,7 +57,7 @@ def choose(project: Project) -> Read | None:
         right.button("Choose another file", key="import-other", on_click=_other)
         return _read((sample.FOLDER / chosen).read_bytes(), chosen)
     uploaded = st.file_uploader(
-        "CSV, JSONL, Parquet, XLSX, or a zip of a saved Hugging Face dataset folder",
+        "CSV, JSONL, Parquet, XLSX, an export of Assay, or a zip of a saved Hugging Face dataset",
         type=["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "zip"],
         key="import-file",
     )
@@ -124,18 +126,18 @@ def mapping(read: Read, table: Table) -> Mapping:
     """Which column holds what, guessed first and confirmed by a person."""
     guess = exchange.suggest(table)
     columns = [None, *table.columns]
-    chosen: dict[str, str | None] = {}
+    chosen: dict[str, Any] = {}
     for column, (part, label) in zip(_grid(), _PARTS.items(), strict=True):
         guessed = getattr(guess, part)
         chosen[part] = column.selectbox(
             label, columns, index=columns.index(guessed), key=f"map-{part}-{read.key}",
             format_func=lambda name: "not in this file" if name is None else str(name).strip(),
         )  # fmt: skip
-    return Mapping(**chosen)
+    return replace(guess, **chosen)
 
 
 def _grid() -> list[st.delta_generator.DeltaGenerator]:
-    return [*st.columns(4), *st.columns(4)[:3]]
+    return [*st.columns(4), *st.columns(4)]
 
 
 def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Preview | None:
@@ -151,11 +153,11 @@ def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Prev
             st.error(plain(str(error)))
             return None
         st.session_state[_PREVIEW] = (asked, found)
-    _show(found)
+    _show(found, table.notes)
     return found
 
 
-def _show(found: Preview) -> None:
+def _show(found: Preview, notes: Sequence[str]) -> None:
     wide = st.column_config.TextColumn(width=380)
     st.dataframe(
         [_cells(row) for row in found.rows[:_SHOWN]],
@@ -165,7 +167,7 @@ def _show(found: Preview) -> None:
     shell.note(
         f"The first {min(_SHOWN, len(found.rows))} of {rows.count(len(found.rows), 'row', 'rows')}."
     )
-    for words in found.notes:
+    for words in (*notes, *found.notes):
         st.text(f"• {words}")
 
 

@@ -1,26 +1,19 @@
-"""Versions in pieces: freezing one, its figures, what changed, its proof and its files."""
+"""Versions in pieces: freezing one, its figures, its names, its proof and its manifest."""
 
-import hashlib
 import json
 
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import exports, versions, visible
+from curation import tags, versions, visible
 from pages.parts import kept, rows, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
 from storage import people, scratch
 from storage.errors import AssayError
-from storage.types import Project, Split, User, Version
+from storage.types import Project, User, Version
 
-_ALL = "all"
-_PARTS = {
-    _ALL: "All rows",
-    Split.TRAIN.value: "Training",
-    Split.VALIDATION.value: "Validation",
-    Split.TEST.value: "Test",
-}
+PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
 def freeze(user: User, project: Project, ready: int, known: list[Version]) -> None:
@@ -83,7 +76,7 @@ def figures(one: Version) -> None:
     total = sum(one.counts.values())
     shell.stats(
         {
-            _PARTS[part]: f"{count} ({count / total * 100:.1f} % of {total})"
+            PARTS[part]: f"{count} ({count / total * 100:.1f} % of {total})"
             for part, count in one.counts.items()
         }
     )
@@ -97,10 +90,47 @@ def figures(one: Version) -> None:
         st.text(visible.reveal(one.manifest["note"]))
 
 
-def proof(one: Version) -> None:
-    """The name of the content, and whether the stored rows still have it."""
+def names(user: User, one: Version) -> None:
+    """The tags of a version, and the field for another one."""
+    with looking() as session:
+        known = tags.of(session, one)
+    form = f"tag-{one.id}"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        kept.line(user, form, "name", "Tag this version, such as release-1", most=40)
+        st.button("Tag", key=form, on_click=_tag, args=(user, one, form))
+    if known:
+        with st.container(horizontal=True, gap="xsmall"):
+            for name in known:
+                st.badge(name, icon=":material/sell:", color="gray")
+
+
+def _tag(user: User, one: Version, form: str) -> None:
+    name = kept.value(form, "name")
+
+    def store(session: Session) -> None:
+        versions.tag(session, user, one.id, name)
+        scratch.clear(session, user, form)
+
+    act(f"Version {one.number} is tagged.", store)
+
+
+def opened(one: Version) -> versions.Opened | None:
+    """The version with its proven rows; None, and why, where they are not the frozen ones."""
+    try:
+        with looking() as session:
+            return versions.opened(session, one.id)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def proof(one: Version, found: versions.Opened | None) -> None:
+    """The names of the content, and whether the stored rows still have them."""
     shell.note("Content (sha256 over every row with its split)")
     st.code(one.sha256, language=None, wrap_lines=True)
+    if found is not None:
+        shell.note("Merkle root (proves single rows without the others)")
+        st.code(found.merkle_root, language=None, wrap_lines=True)
     st.button(
         "Check every row against it",
         key=f"verify-{one.id}",
@@ -112,61 +142,6 @@ def proof(one: Version) -> None:
 def _verify(one: Version) -> None:
     total = rows.count(sum(one.counts.values()), "row is", "rows are")
     act(f"Version {one.number} is intact: all {total} as frozen.", versions.verify, one.id)
-
-
-def changes(one: Version, known: list[Version]) -> None:
-    """What a version has that the one before has not, and the other way round."""
-    older = next((other for other in known if other.number == one.number - 1), None)
-    if older is None:
-        shell.note("The first version: there is none before it to compare with.")
-        return
-    with looking() as session:
-        found = versions.difference(session, older.id, one.id)
-    st.text(f"Since version {older.number}")
-    for label, ids in (
-        ("added", found.added), ("removed", found.removed), ("changed", found.changed),
-    ):  # fmt: skip
-        if ids:
-            rows.browse(ids, f"{rows.count(len(ids), 'row', 'rows')} {label}")
-    if not (found.added or found.removed or found.changed):
-        shell.note("The same rows in another split.")
-
-
-def export(one: Version) -> None:
-    """The rows as chat JSON Lines, once they have been checked."""
-    chosen = st.segmented_control(
-        "Export as chat JSONL", list(_PARTS), format_func=_PARTS.__getitem__, default=_ALL,
-        required=True, key=f"export-part-{one.id}",
-    )  # fmt: skip
-    part = None if chosen in (_ALL, None) else Split(chosen)
-    try:
-        content, sha256 = _content(one, part)
-    except AssayError as error:
-        st.error(plain(str(error)))
-        return
-    count = one.counts[part] if part else sum(one.counts.values())
-    name = versions.export_name(one, sha256, part)
-    st.download_button(
-        f"Download {rows.count(count, 'row', 'rows')}",
-        data=content,
-        file_name=name,
-        mime="application/x-ndjson",
-        key=f"export-{one.id}-{part or _ALL}",
-        on_click="ignore",
-        icon=":material/download:",
-    )
-    shell.note(
-        f"{name}. The name begins with the version and ends with the first digits of the file's "
-        "own sha256."
-    )
-
-
-def _content(one: Version, part: Split | None) -> tuple[bytes, str]:
-    with looking() as session:
-        versions.verify(session, one.id)
-        frozen = versions.rows(session, one.id, part)
-    content = exports.to_chat_jsonl(frozen, one.manifest["system_message"])
-    return content, hashlib.sha256(content).hexdigest()
 
 
 def manifest(one: Version) -> None:

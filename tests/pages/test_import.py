@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import files, sample
-from storage import pairs, people
+from curation import files, packages, sample
+from storage import pairs, people, scratch
 from storage.engine import reading, writing
-from storage.types import Origin, Pair, PairStatus, Project, Role
-from tests import stories
+from storage.types import Origin, Pair, PairStatus, Project, Role, Split
+from tests import curated, stories
 from tests.ui import OpenPage, join
 
 IMPORT = "pages/label/import.py"
@@ -70,6 +70,26 @@ def test_a_csv_is_mapped_looked_at_and_taken(engine: Engine, open_page: OpenPage
     assert (one.status, one.origin, one.held_out) == (PairStatus.WAITING, Origin.IMPORT, False)
     assert one.source["file"] == "tickets.csv"
     assert (one.source["line"], two.source["id"]) == (2, "T2")
+
+
+def test_an_export_of_a_version_comes_back_as_it_was(engine: Engine, open_page: OpenPage) -> None:
+    desk = stories.project(engine)
+    words = [("  indented\n", stories.CARDS), *stories.messages(12)]
+    curated.approved(engine, desk, words)
+    version = curated.frozen(engine, desk)
+    with reading(engine) as session:
+        package = packages.build(session, version.id, "alpaca", tuple(Split))
+    other = stories.project(engine, "Other")
+    person = join(engine, "ana")
+    with writing(engine) as session:
+        scratch.save(session, person, "open-project", {"id": other.id})
+    page = upload(open_page(IMPORT, person), package.zipped(), "export.zip")
+    labels = {box.label: box.value for box in page.selectbox}
+    assert (labels["Input"], labels["More input (Alpaca)"]) == ("instruction", "input")
+    assert "its hashes were checked" in said(page)
+    go(page)
+    assert not page.exception
+    assert {(row.prompt, row.response) for row in rows(engine, other)} == set(words)
 
 
 def test_the_same_file_again_adds_nothing(engine: Engine, open_page: OpenPage) -> None:

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import versions
-from storage import people
+from curation import review, versions
+from curation.layouts import LAYOUTS
+from pages.parts.plain import plain
+from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Project, Role, Version
 from tests import curated, stories
@@ -96,17 +98,73 @@ def test_what_changed_since_the_one_before_is_told(engine: Engine, open_page: Op
     assert "there is none before it" in words(page)
 
 
-def test_each_part_is_exported_under_the_name_of_its_hash(
+def test_training_and_validation_rows_go_out_unless_test_rows_are_asked_for(
     engine: Engine, open_page: OpenPage
 ) -> None:
     desk = compared(engine)
     version = curated.frozen(engine, desk)
     page = open_page(PAGE)
-    assert page.get("download_button")[0].proto.label == "Download 40 rows"
-    page.button_group(key=f"export-part-{version.id}").set_value("test").run()
-    count = version.counts["test"]
+    count = version.counts["train"] + version.counts["validation"]
     assert page.get("download_button")[0].proto.label == f"Download {count} rows"
-    assert "version-1-test-" in words(page).replace("\\", "")
+    assert "version-1-chat-train-validation-" in words(page).replace("\\", "")
+    assert not page.warning
+    for part in ("train", "validation"):
+        page.checkbox(key=f"export-{part}-{version.id}").uncheck()
+    page.checkbox(key=f"export-test-{version.id}").check().run()
+    assert page.get("download_button")[0].proto.label == f"Download {version.counts['test']} rows"
+    assert "Test rows are in this export" in page.warning[0].value
+    page.checkbox(key=f"export-test-{version.id}").uncheck().run()
+    assert "Choose at least one split" in page.error[0].value
+
+
+def test_each_format_says_what_it_cannot_hold(engine: Engine, open_page: OpenPage) -> None:
+    desk = compared(engine)
+    version = curated.frozen(engine, desk)
+    page = open_page(PAGE)
+    for name, layout in LAYOUTS.items():
+        page.selectbox(key=f"export-format-{version.id}").select(name).run()
+        assert not page.exception
+        assert plain(layout.loses) in words(page)
+    page.selectbox(key=f"export-format-{version.id}").select("preference").run()
+    assert "0 of" in page.error[0].value
+
+
+def test_a_lead_tags_a_version_and_sees_its_card(engine: Engine, open_page: OpenPage) -> None:
+    desk, ana = compared(engine), curated.ana(engine)
+    version = curated.frozen(engine, desk)
+    page = open_page(PAGE)
+    page.text_input(key=f"tag-{version.id}-name").input("Release 1").run()
+    page.button(key=f"tag-{version.id}").click().run()
+    assert "begins with a letter" in page.error[0].value
+    assert curated.kept_words(engine, ana, f"tag-{version.id}") == {"name": "Release 1"}
+    page.text_input(key=f"tag-{version.id}-name").input("release-1").run()
+    page.button(key=f"tag-{version.id}").click().run()
+    assert not page.error
+    card = next(one.value for one in page.code if one.value.startswith("# Desk, version 1"))
+    assert "Tags: release\\-1" in card
+
+
+def test_a_changed_row_shows_its_words_and_its_reason(engine: Engine, open_page: OpenPage) -> None:
+    desk, ana = compared(engine), curated.ana(engine)
+    first = curated.frozen(engine, desk)
+    with writing(engine) as session:
+        row = versions.rows(session, first.id)[4]
+        seen = pairs.get(session, row.pair_id)
+        review.reopen(session, ana, seen.id, seen.version, "look again")
+    with writing(engine) as session:
+        card = review.lease(session, ana, desk.id, now=curated.LONG_AGO)[0]
+        review.decide(session, ana, stories.op(card, response=stories.FRAUD))
+    second = curated.frozen(engine, desk)
+    page = open_page(PAGE)
+    assert not page.exception
+    listed = page.dataframe[0].value
+    why = {pair: (what, reason) for pair, what, _, reason in listed.itertuples(index=False)}
+    assert why.pop(str(row.pair_id)) == (
+        "changed",
+        "sent back to review by ana: look again; approved by ana",
+    )
+    assert all(what == "moved" for what, _ in why.values())
+    assert page.selectbox(key=f"change-shown-{second.id}").value == row.pair_id
 
 
 def test_a_version_that_someone_tampered_with_is_neither_intact_nor_exported(
