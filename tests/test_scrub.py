@@ -105,7 +105,7 @@ def test_the_preview_says_what_each_finding_becomes(engine: Engine) -> None:
     name, mail = found_in(engine, desk)
     decide(engine, name, FindingState.DISMISSED)
     with reading(engine) as session:
-        preview = scrub.preview(scrub.marked(session, desk.id)[0])
+        preview = scrub.preview(session, scrub.marked(session, desk.id)[0])
     assert preview.becomes == {mail.id: "<EMAIL_ADDRESS_1>"}
     assert preview.texts["prompt"] == "I am Ana Roth, <EMAIL_ADDRESS_1>. Yours, Ana Roth"
 

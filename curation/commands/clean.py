@@ -8,6 +8,7 @@ from rich.progress import track
 from curation import (
     audit,
     overlaps,
+    scan_settings,
     scanning,
     scrub,
 )
@@ -24,10 +25,10 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     with console.looking() as session:
         inside = console.project(session, project).id
         rows = scrub.to_scan(session, inside)
-        allow = scrub.vocabulary(session, inside)
+        config = scan_settings.current(session, inside).config
     batches = -(-len(rows) // scanning.BATCH)
     steps = track(
-        scanning.results(rows, allow) if rows else (), "Scanning", total=batches,
+        scanning.results(rows, config) if rows else (), "Scanning", total=batches,
         console=console.err, disable=as_json,
     )  # fmt: skip
     found = [line for batch in steps for line in batch]
