@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from curation import recognise
@@ -164,6 +165,11 @@ class Scanner:
                 yield piece.original(span)
 
 
+def identity() -> list[object]:
+    """Rules, model and library: together with the settings they name a scan."""
+    return [RULES, MODEL, version(MODEL), version("presidio-analyzer")]
+
+
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
     """Scan prompts with one configuration; see `Scanner.scan`."""
     return Scanner(config).scan(texts)
@@ -187,6 +193,7 @@ def _types(config: Config) -> list[str]:
         "ORGANIZATION": not config.organization,
         "NRP": not config.nationality,
         "ADDRESS": not config.addresses,
+        "STREET_ADDRESS": not config.addresses,
     }
     return sorted(kind for kind in known if not left_out.get(kind, False))
 

@@ -14,16 +14,16 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from curation import patterns
+from curation import number_grammar
 from curation.id_numbers import COUNTRIES
 from storage.errors import BadInput
 
 _VERSION = 1
-"""Goes up when `recognise`, `patterns` or `id_numbers` change what is found."""
+"""Goes up when `recognise`, `number_grammar` or `id_numbers` change what is found."""
 TYPES = (
-    "PERSON", "LOCATION", "ORGANIZATION", "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD",
-    "IBAN_CODE", "US_SSN", "IP_ADDRESS", "URL", "DATE_TIME", "DATE_OF_BIRTH", "ID_NUMBER",
-    "ACCOUNT_NUMBER", "ORDER_NUMBER",
+    "PERSON", "LOCATION", "STREET_ADDRESS", "ORGANIZATION", "EMAIL_ADDRESS", "PHONE_NUMBER",
+    "CREDIT_CARD", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "URL", "DATE_TIME", "DATE_OF_BIRTH",
+    "ID_NUMBER", "ACCOUNT_NUMBER", "ORDER_NUMBER", "NRP", "AGE", "TITLE",
 )  # fmt: skip
 """The types a person can give a finding or a word."""
 MOST = {"known": 500, "deny": 500, "names": 20_000, "context": 200, "patterns": 20}
@@ -77,15 +77,15 @@ class Config:
     context: tuple[tuple[str, str], ...] = ()
     """Type and words: a number, or for a name type capitalised words, right after them is one."""
     patterns: tuple[tuple[str, str], ...] = ()
-    """Type and pattern in the grammar of `curation.patterns`."""
+    """Type and pattern in the grammar of `curation.number_grammar`."""
 
     @cached_property
     def sha256(self) -> str:
         """Names these settings together with the rules, the model and the libraries."""
         from curation import analyzer  # it takes its Config from here
 
-        named = [analyzer.MODEL, "presidio-analyzer", *["python-stdnum"] * bool(self.countries)]
-        what = [asdict(self), _VERSION, analyzer.RULES, analyzer.MODEL, *map(version, named)]
+        digits = [version("python-stdnum")] if self.countries else []
+        what = [asdict(self), _VERSION, *analyzer.identity(), *digits]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
@@ -152,7 +152,7 @@ def _typed_pattern(entry: tuple[str, str]) -> str:
     if kind not in TYPES:
         return _typed_words(entry)
     try:
-        patterns.compiled(pattern)
+        number_grammar.compiled(pattern)
     except BadInput as error:
         return str(error)
     return ""

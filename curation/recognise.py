@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from curation import id_numbers, patterns
+from curation import id_numbers, number_grammar
 from curation.detect import NAMES, Span, pieces, resolved
 from curation.pii import Config
 
@@ -104,7 +104,7 @@ class Own:
         for start, end in id_numbers.places(text, self.config.countries):
             yield Span(start, end, "ID_NUMBER", _SCORES["numbers"])
         for kind, pattern in self.config.patterns:
-            for match in patterns.compiled(pattern).finditer(text):
+            for match in number_grammar.compiled(pattern).finditer(text):
                 yield Span(*match.span(), kind, _SCORES["patterns"])
         if self.config.births:
             for match in _BIRTH.finditer(text):

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from curation.analyzer import Scanner
 
 BATCH = 32
+_PROSE = frozenset({"prompt", "response", "system_message"})
+_SURE = 0.95
+"""The score of a project's own lists."""
 
 
 def results(
@@ -42,10 +45,9 @@ def _scanned(
             if (place == "response") is output
         ]
         texts = [rows[number]["texts"][place] for number, place in places]
-        for (number, place), spans in zip(
-            places, scanner.scan(texts, output=output) if texts else (), strict=True
-        ):
-            found[number][place] = spans
+        each = scanner.scan(texts, output=output) if texts else []
+        for (number, place), text, spans in zip(places, texts, each, strict=True):
+            found[number][place] = spans if place in _PROSE else _told(text, spans)
     for row, spans_by_place in zip(rows, found, strict=True):
         yield {
             "pair_id": row["pair_id"],
@@ -53,6 +55,21 @@ def _scanned(
             "config_sha256": config_sha256,
             **_found(spans_by_place),
         }
+
+
+def _told(
+    text: str, spans: list[detect.Span] | detect.Quarantine
+) -> list[detect.Span] | detect.Quarantine:
+    """What counts in a topic or a number of a row: there the model takes any word for a name."""
+    if isinstance(spans, detect.Quarantine):
+        return spans
+    return [
+        span
+        for span in spans
+        if span.type not in detect.NAMES
+        or span.score >= _SURE
+        or not (text[span.start : span.end].islower() or any(map(str.isdigit, text)))
+    ]
 
 
 def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[str, Any]:
