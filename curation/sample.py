@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import exchange, files, intake, review, schema_check, writing
+from curation import claims, exchange, files, intake, review, schema_check, writing
 from curation.ops import Op, Submission
 from storage import people, projects
 from storage.access import allowed
@@ -97,7 +97,7 @@ def _import(
 
 def _approve(session: Session, approver: User, project: Project) -> None:
     """Let the reviewer take every card; what the schema refuses is skipped, so it waits on."""
-    for card in review.lease(session, approver, project.id, limit=_ALL):
+    for card in claims.lease(session, approver, project.id, limit=_ALL):
         fits = not review.problems(project, card.pair.response)
         review.decide(session, approver, _op(card, Action.APPROVE if fits else Action.SKIP))
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from curation import (
+    claims,
     decision,
     findings,
     messages,
@@ -51,7 +52,7 @@ def approve(engine: Engine, desk: Project, rows: Iterable[Pair], by: User | None
     ids = {row.id for row in rows}
     reviewer = by or ana(engine)
     with writing(engine) as session:
-        for card in review.lease(session, reviewer, desk.id, limit=10_000, now=LONG_AGO):
+        for card in claims.lease(session, reviewer, desk.id, limit=10_000, now=LONG_AGO):
             if card.pair.id in ids:
                 review.decide(session, reviewer, stories.op(card))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import review
+from curation import claims, review
 from curation.ops import Op, Receipt
 from storage import pairs, people, projects
 from storage.engine import reading, writing
@@ -92,7 +92,7 @@ def waiting(
 def card(engine: Engine, reviewer: User, desk: Project, limit: int = 20) -> Card:
     """The first card that this person holds now."""
     with writing(engine) as session:
-        return review.lease(session, reviewer, desk.id, limit=limit)[0]
+        return claims.lease(session, reviewer, desk.id, limit=limit)[0]
 
 
 def op(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation import audit, decision, review
+from curation import audit, claims, conflicts, decision
 from storage import people, settings
 from storage.engine import driver, writing
 from storage.types import Choice, Role
@@ -145,7 +145,7 @@ def _everything(engine: Engine) -> None:
     curated.recorded(engine, story.project)
     stories.waiting(engine, story.project, stories.messages(1, start=200))
     with writing(engine) as session:
-        late = stories.op(review.lease(session, ben, story.project.id, now=curated.LONG_AGO)[0])
+        late = stories.op(claims.lease(session, ben, story.project.id, now=curated.LONG_AGO)[0])
     shown = stories.card(engine, story.lead, story.project)
     stories.decide(engine, story.lead, stories.op(shown))
     stories.decide(engine, ben, late)
@@ -157,8 +157,8 @@ def _everything(engine: Engine) -> None:
         assert drawn.drawn
         assert row is not None
         audit.judge(session, ben, row.id, row.version, good=True)
-        kept = review.late(session, story.project.id)[0]
-        review.settle(session, ben, kept.id, take=False)
+        kept = conflicts.late(session, story.project.id)[0]
+        conflicts.settle(session, ben, kept.id, take=False)
 
 
 def test_what_was_decided_is_never_changed_deleted_or_replaced(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from curation import review
+from curation import claims, conflicts, pace, review
 from curation.ops import Answer
 from storage import events, migrate, pairs
 from storage.engine import open_engine, reading, writing
@@ -46,8 +46,8 @@ def test_two_people_never_hold_the_same_row(engine: Engine) -> None:
     stories.waiting(engine, desk, stories.messages(30))
     ana, ben = stories.person(engine, "ana"), stories.person(engine, "ben")
     with writing(engine) as session:
-        one = {c.pair.id for c in review.lease(session, ana, desk.id)}
-        two = {c.pair.id for c in review.lease(session, ben, desk.id)}
+        one = {c.pair.id for c in claims.lease(session, ana, desk.id)}
+        two = {c.pair.id for c in claims.lease(session, ben, desk.id)}
     assert len(one) == 20
     assert len(two) == 10
     assert not one & two
@@ -57,9 +57,9 @@ def test_a_reload_gives_the_same_cards_again(engine: Engine) -> None:
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     stories.waiting(engine, desk, stories.messages(5))
     with writing(engine) as session:
-        first = review.lease(session, ben, desk.id, limit=3)
-        again = review.lease(session, ben, desk.id, limit=3)
-        topped = review.lease(session, ben, desk.id, have=[c.pair.id for c in first], limit=5)
+        first = claims.lease(session, ben, desk.id, limit=3)
+        again = claims.lease(session, ben, desk.id, limit=3)
+        topped = claims.lease(session, ben, desk.id, have=[c.pair.id for c in first], limit=5)
     assert [(c.pair.id, c.fence) for c in first] == [(c.pair.id, c.fence) for c in again]
     assert [c.pair.id for c in topped] == [4, 5]
 
@@ -70,13 +70,13 @@ def test_a_late_decision_is_kept_with_its_words_and_changes_nothing(engine: Engi
     stories.waiting(engine, desk, stories.messages(1))
     held = stories.card(engine, ana, desk)
     with writing(engine) as session:
-        later = datetime.now(UTC) + review.LEASE + timedelta(seconds=1)
-        taken = review.lease(session, ben, desk.id, now=later)[0]
+        later = datetime.now(UTC) + claims.LEASE + timedelta(seconds=1)
+        taken = claims.lease(session, ben, desk.id, now=later)[0]
     words = "Where is my card, please?"
     late = stories.decide(engine, ana, stories.op(held, prompt=words))
     saved = stories.decide(engine, ben, stories.op(taken, Action.REJECT))
     with reading(engine) as session:
-        kept = review.late(session, desk.id)
+        kept = conflicts.late(session, desk.id)
         pair = pairs.get(session, held.pair.id)
     assert (late.status, saved.status) == (Answer.LATE, Answer.SAVED)
     assert pair.status is PairStatus.REJECTED
@@ -88,7 +88,7 @@ def test_a_decision_after_the_lease_counts_while_nobody_took_the_row(engine: Eng
     stories.waiting(engine, desk, stories.messages(1))
     long_ago = datetime.now(UTC) - timedelta(hours=2)
     with writing(engine) as session:
-        shown = review.lease(session, ben, desk.id, now=long_ago)[0]
+        shown = claims.lease(session, ben, desk.id, now=long_ago)[0]
     assert stories.decide(engine, ben, stories.op(shown)).status is Answer.SAVED
 
 
@@ -98,14 +98,14 @@ def test_a_lead_takes_a_late_decision_or_keeps_the_row(engine: Engine) -> None:
     stories.waiting(engine, desk, stories.messages(1))
     held = stories.card(engine, ana, desk)
     with writing(engine) as session:
-        later = datetime.now(UTC) + review.LEASE * 2
-        taken = review.lease(session, ben, desk.id, now=later)[0]
+        later = datetime.now(UTC) + claims.LEASE * 2
+        taken = claims.lease(session, ben, desk.id, now=later)[0]
     stories.decide(engine, ben, stories.op(taken, Action.REJECT))
     stories.decide(engine, ana, stories.op(held, response=stories.CARDS))
     with writing(engine) as session:
-        review.settle(session, lea, review.late(session, desk.id)[0].id, take=True)
+        conflicts.settle(session, lea, conflicts.late(session, desk.id)[0].id, take=True)
         pair = pairs.get(session, held.pair.id)
-        assert review.late(session, desk.id) == []
+        assert conflicts.late(session, desk.id) == []
         assert pairs.approvers(session, [pair.id]) == {pair.id: lea.id}
     assert (pair.status, pair.response) == (PairStatus.APPROVED, stories.CARDS)
 
@@ -115,7 +115,7 @@ def test_an_author_cannot_approve_their_own_gold(engine: Engine) -> None:
     ana = stories.person(engine, "ana", Role.EXPERT)
     pair = stories.waiting(engine, desk, [("Hello?", stories.CARDS)], Origin.GOLD, ana)[0]
     with writing(engine) as session:
-        assert review.lease(session, ana, desk.id) == []
+        assert claims.lease(session, ana, desk.id) == []
         row = pairs.row_of(session, pair.id)
         with pytest.raises(RuleBroken, match=f"You wrote pair {pair.id}. Ask another reviewer"):
             review.check(session, ana, row, row.prompt, row.response)
@@ -178,7 +178,7 @@ def test_a_skipped_row_comes_back_last(engine: Engine) -> None:
     first = stories.card(engine, ben, desk, 1)
     stories.decide(engine, ben, stories.op(first, Action.SKIP))
     with writing(engine) as session:
-        again = review.lease(session, ben, desk.id)
+        again = claims.lease(session, ben, desk.id)
         assert pairs.get(session, 1).version == 1
     assert {c.pair.id for c in again} == {1, 2, 3}
 
@@ -189,17 +189,17 @@ def test_a_flagged_row_is_for_leads(engine: Engine) -> None:
     stories.waiting(engine, desk, stories.messages(1))
     stories.decide(engine, ben, stories.op(stories.card(engine, ben, desk), Action.FLAG))
     with writing(engine) as session:
-        assert review.lease(session, ben, desk.id) == []
-        assert len(review.lease(session, lea, desk.id)) == 1
+        assert claims.lease(session, ben, desk.id) == []
+        assert len(claims.lease(session, lea, desk.id)) == 1
 
 
 def test_a_role_taken_away_counts_at_once(engine: Engine) -> None:
     desk = stories.project(engine)
     lea, ada = stories.person(engine, "lea"), stories.person(engine, "ada", Role.ADMIN)
     with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role"):
-        review.lease(session, ada, desk.id)
+        claims.lease(session, ada, desk.id)
     with writing(engine) as session:
-        assert review.lease(session, lea, desk.id) == []
+        assert claims.lease(session, lea, desk.id) == []
 
 
 def test_recent_and_progress_count_what_was_done(engine: Engine) -> None:
@@ -208,8 +208,8 @@ def test_recent_and_progress_count_what_was_done(engine: Engine) -> None:
     for _ in range(2):
         stories.decide(engine, ben, stories.op(stories.card(engine, ben, desk)))
     with reading(engine) as session:
-        recent = review.recent(session, ben, desk.id)
-        progress = review.progress(session, ben, desk.id)
+        recent = pace.recent(session, ben, desk.id)
+        progress = pace.progress(session, ben, desk.id)
     assert [(r.pair_id, r.undoable) for r in recent] == [(2, True), (1, True)]
     assert (progress.waiting, progress.approved, progress.decided_today) == (1, 2, 2)
 
@@ -234,7 +234,7 @@ def _work(path: str, name: str, desk_id: int) -> list[int]:
     done: list[int] = []
     while True:
         with writing(engine) as session:
-            cards = review.lease(session, who, desk_id, limit=3)
+            cards = claims.lease(session, who, desk_id, limit=3)
         if not cards:
             return done
         for shown in cards:

@@ -6,7 +6,7 @@ import time
 import pytest
 from sqlalchemy import Engine
 
-from curation import audit, overlaps, readiness, review, sample, scrub
+from curation import audit, claims, overlaps, readiness, review, sample, scrub
 from storage import events, pairs, people, projects
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed
@@ -76,7 +76,7 @@ def test_rows_that_the_schema_refuses_are_free_for_the_next_reviewer(
 ) -> None:
     project = opened(engine, lead, reviewed=True)
     with writing(engine) as session:
-        cards = review.lease(session, lead, project.id)
+        cards = claims.lease(session, lead, project.id)
         history = pairs.history(session, cards[0].pair.id)
     assert len(cards) == 8
     assert [decision.action for decision in history] == [Action.SKIP]

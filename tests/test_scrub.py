@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import Engine
 
-from curation import review, scrub
+from curation import claims, scrub
 from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -160,7 +160,7 @@ def test_a_row_in_someones_review_hand_is_left_alone(engine: Engine) -> None:
     curated.scanned(engine, desk, {row.id: FOUND})
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session:
-        review.lease(session, ben, desk.id)
+        claims.lease(session, ben, desk.id)
     with pytest.raises(RuleBroken, match="Someone is reviewing"):
         decide(engine, found_in(engine, desk)[0], FindingState.ACCEPTED)
 

@@ -6,14 +6,7 @@ from typing import Annotated
 
 import typer
 
-from curation import (
-    exchange,
-    files,
-    intake,
-    review,
-    sample,
-    writing,
-)
+from curation import claims, exchange, files, intake, review, sample, writing
 from curation.ops import Op, Submission
 from storage import console, pairs, projects
 from storage.errors import BadInput
@@ -133,7 +126,7 @@ def review_one(
     """Show the next card; with --pair N and --approve or --reject, decide it."""
     with console.acting() as session:
         actor = console.actor(session, as_)
-        cards = review.lease(session, actor, console.project(session, project).id, limit=1)
+        cards = claims.lease(session, actor, console.project(session, project).id, limit=1)
         if not cards:
             console.show(None, as_json=as_json, words="Nothing is waiting for you.")
             return

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import review
+from curation import conflicts
 from pages.parts import rows, shell
 from pages.parts.wiring import act, looking
 from storage import pairs, people
@@ -17,7 +17,7 @@ def show(user: User, project: Project) -> None:
     if Role.LEAD not in user.roles:
         return
     with looking() as session:
-        late = review.late(session, project.id)
+        late = conflicts.late(session, project.id)
         shown = [(one, pairs.get(session, one.pair_id)) for one in late[:_SHOWN]]
         names = people.names(session)
     if not late:
@@ -47,12 +47,12 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
         key = f"{decision.id}-{pair.version}"
         now.button(
             "Keep the row as it is", key=f"keep-{key}", on_click=act,
-            args=("The row stays as it is.", review.settle, user, decision.id),
+            args=("The row stays as it is.", conflicts.settle, user, decision.id),
             kwargs={"take": False},
         )  # fmt: skip
         then.button(
             "Take this decision", key=f"take-{key}", on_click=act,
-            args=("The decision was taken over.", review.settle, user, decision.id),
+            args=("The decision was taken over.", conflicts.settle, user, decision.id),
             kwargs={"take": True, "seen_version": pair.version},
         )  # fmt: skip
 

@@ -3,9 +3,9 @@
 import streamlit as st
 from sqlalchemy import Engine
 
-from curation import ops, readiness, review, visible
+from curation import claims, ops, pace, readiness, review, visible
 from curation.ops import Op, Receipt
-from curation.review import Progress, Recent
+from curation.pace import Progress, Recent
 from pages.parts.stream.review_card import (
     Ack,
     CardData,
@@ -33,8 +33,8 @@ def card(user: User, project: Project) -> Progress:
     """
     cards = _hand_out(user, project)
     with looking() as session:
-        figures = review.progress(session, user, project.id)
-        recent = review.recent(session, user, project.id)
+        figures = pace.progress(session, user, project.id)
+        recent = pace.recent(session, user, project.id)
     review_card(
         key=_KEY,
         data={
@@ -69,7 +69,7 @@ def _hand_out(user: User, project: Project) -> list[Card]:
     deciding = bool(ops.ops(message))
     if deciding and len(held) >= _ENOUGH and not wanted:
         return []
-    return act("", review.lease, user, project.id, held, limit=_MOST) or []
+    return act("", claims.lease, user, project.id, held, limit=_MOST) or []
 
 
 def _card(user: User, project: Project, one: Card) -> CardData:

@@ -17,7 +17,7 @@ from storage.types import Finding, FindingState, Project, User
 _HELP = {
     "known": "Words that are never reported, such as your own company. Upper and lower case count.",
     "deny": "A type, a colon, then words that are always reported: ORGANIZATION: Project Falcon",
-    "names": "Customers, colleagues: always reported as PERSON. In lower case only whole names are.",
+    "names": "Customers, colleagues: always reported as PERSON. In lower case only full names.",
     "context": "A type, a colon, then words: ID_NUMBER: member number. The number (or for PERSON "
     "the capitalised words) right after them is reported.",
     "patterns": 'A type, a colon, then a pattern: ORDER_NUMBER: "ORD"-9{6}. 9 is a digit, A a '

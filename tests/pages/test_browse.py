@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import review
+from curation import claims, review
 from storage import pairs
 from storage.engine import reading, writing
 from storage.types import Action, PairStatus, Project
@@ -42,7 +42,7 @@ def desk(engine: Engine) -> Project:
         2: (Action.APPROVE, None), 3: (Action.REJECT, "Wrong *answer*"), 4: (Action.FLAG, None),
     }  # fmt: skip
     with writing(engine) as session:
-        for card in review.lease(session, ben, desk.id):
+        for card in claims.lease(session, ben, desk.id):
             if card.pair.id in decisions:
                 action, reason = decisions[card.pair.id]
                 review.decide(session, ben, stories.op(card, action, reason=reason))

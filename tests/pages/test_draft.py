@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from curation import review
+from curation import claims, review
 from storage import pairs
 from storage.engine import reading, writing
 from storage.types import Job, JobKind, JobState, Origin, PairStatus, Project
@@ -24,7 +24,7 @@ def desk(engine: Engine) -> Project:
     ben = stories.person(engine, "ben")
     stories.waiting(engine, desk, stories.messages(3), Origin.GOLD, ana)
     with writing(engine) as session:
-        for card in review.lease(session, ben, desk.id):
+        for card in claims.lease(session, ben, desk.id):
             review.decide(session, ben, stories.op(card))
     return desk
 

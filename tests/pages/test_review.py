@@ -1,13 +1,14 @@
 """Review: rows handed out, each decision answered, late ones kept for a lead."""
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import review
+from curation import claims, review
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Action, Origin, PairStatus, Role
@@ -157,8 +158,8 @@ def test_two_people_get_different_rows_and_a_late_decision_waits_for_a_lead(
     (stale,) = streams.shown(page, "review")["cards"]
     assert streams.shown(open_page(REVIEW, cleo), "review")["cards"] == []
     with writing(engine) as session:  # the lease runs out and cleo gets and decides the row
-        late = review._now() + 2 * review.LEASE
-        (taken,) = review.lease(session, cleo, desk.id, now=late)
+        late = datetime.now(UTC) + 2 * claims.LEASE
+        (taken,) = claims.lease(session, cleo, desk.id, now=late)
     stories.decide(engine, cleo, stories.op(taken, Action.REJECT, reason="Other"))
     data = outbox(page, [press(stale, response=stories.FRAUD)], [])
     assert statuses(data) == ["late"]
