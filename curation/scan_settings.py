@@ -3,7 +3,6 @@
 Changing what the scan looks for makes every earlier scan of the project stale.
 """
 
-import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from curation import detect, pii
 from curation.pii import Config, Replacement
+from curation.stand_ins import StandIns
 from storage import events, projects
 from storage.access import allowed
 from storage.errors import BadInput
-from storage.tables import ProjectRow, ScanConfigRow
+from storage.tables import ScanConfigRow
 from storage.types import Role, User
 
 
@@ -92,18 +92,10 @@ def configure(
         created_by=actor.id,
     )  # fmt: skip
     session.add(row)
-    _give_key(session, project_id)
-    session.flush()
+    StandIns(session, project_id, replacement).keep()
     events.record(
         session, actor, "configure_scan", "scan_config", row.id, project_id=project_id,
         number=row.number, config_sha256=row.sha256, replacement=replacement.value,
         stale=config.sha256 != before.config.sha256,
     )  # fmt: skip
     return _settings(row, config.allow)
-
-
-def _give_key(session: Session, project_id: int) -> None:
-    """A secret for what stands in for words, so that nobody can guess words back from it."""
-    project = session.get(ProjectRow, project_id)
-    if project is not None and project.scrub_key is None:
-        project.scrub_key = secrets.token_hex(32)

@@ -56,8 +56,8 @@ class StandIns:
         self._session = session
         self._project_id = project_id
         self._replacement = replacement
-        row = session.get(ProjectRow, project_id)
-        self._key = (row.scrub_key if row else None) or secrets.token_hex(32)
+        self._project = session.get_one(ProjectRow, project_id)
+        self._key = self._project.scrub_key or secrets.token_hex(32)
         self._new: dict[str, StandInRow] = {}
         self._last: dict[str, int] = {}
 
@@ -71,7 +71,8 @@ class StandIns:
         return self._stand_in("placeholder", kind, words)
 
     def keep(self) -> None:
-        """Store the new ones."""
+        """Store the new ones, and the secret they are kept under."""
+        self._project.scrub_key = self._key
         self._session.add_all(self._new.values())
         self._session.flush()
         self._new.clear()
