@@ -29,10 +29,10 @@ class Measured:
     types: tuple[Recall, ...]
 
 
-def measured(file: Path = FILE) -> Measured | None:
+def measured(file: Path | None = None) -> Measured | None:
     """The figures that came with this program; None where there are none to be read."""
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
+        told = json.loads((file or FILE).read_text(encoding="utf-8"))
         types = [Recall(str(t), int(v["found"]), int(v["n"])) for t, v in told["types"].items()]
         return Measured(
             str(told["model"]), str(told["measured_on"]), str(told["config_sha256"]),
