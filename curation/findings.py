@@ -16,6 +16,8 @@ from storage import pairs
 from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import Finding, FindingState, Pair, PairStatus
 
+INVENTED = "INVENTED"
+"""The type of words that Assay put in itself; nobody is asked about them."""
 FIELDS = ("prompt", "response", "topic", "source")
 _OURS = frozenset({"file", "sha256", "line", "job", "model", "seed", "prompt_sha256"})
 """What Assay writes down about where a row comes from."""

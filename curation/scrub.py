@@ -357,7 +357,7 @@ def _remember(
                 session.add(
                     FindingRow(
                         scan_id=scan_id, pair_id=row.id, field=field, start=start,
-                        end=start + len(words), type="INVENTED", score=1.0,
+                        end=start + len(words), type=findings.INVENTED, score=1.0,
                         state=FindingState.DISMISSED, decided_by=actor.id, settled=True,
                     )
                 )  # fmt: skip

@@ -70,6 +70,8 @@ def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
         shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
     elif seen.unscanned:
         shell.note("Nothing waits for a decision. The rows not scanned yet may change that.")
+    elif seen.message.open:
+        shell.note("Every scanned row is decided; the system message below is not.")
     else:
         st.success("Every scanned row is decided.")
         shell.link("pages/curate/duplicates.py", "Next: look for rows that repeat or contradict")
@@ -149,7 +151,7 @@ def _finding(
 def _everywhere(user: User, one: Finding, rows_with: int) -> None:
     """The same words with the same type, decided in all rows at once."""
     with st.popover(f"Same in {rows_with} rows"):
-        shell.note("The same words with the same type, wherever nobody has decided yet.")
+        shell.note("The same words, wherever they are not decided.")
         for state, label in (
             (FindingState.ACCEPTED, f"Accept in all {rows_with} rows"),
             (FindingState.DISMISSED, f"Not personal data in any of the {rows_with}"),

@@ -23,6 +23,13 @@ _HELP = {
     "patterns": 'A type, a colon, then a pattern: ORDER_NUMBER: "ORD"-9{6}. 9 is a digit, A a '
     "capital letter, a any letter, * a letter or digit; fixed letters stand in quotes.",
 }
+_EXAMPLES = {
+    "known": "Acme Bank",
+    "deny": "ORGANIZATION: Project Falcon",
+    "names": "Ana Roth",
+    "context": "ID_NUMBER: member number",
+    "patterns": 'ORDER_NUMBER: "ORD"-9{6}',
+}
 _SWITCHES = {
     "organization": "Companies and other organisations",
     "nationality": "Nationalities, religions, political groups",
@@ -74,6 +81,7 @@ def _list(user: User, form: str, field: str, config: Config, typed: Mapping[str,
         key=kept.key(form, field),
         height=100,
         help=plain(_HELP[field]),
+        placeholder=_EXAMPLES[field],
         on_change=kept.keep,
         args=(user, form, field),
     )
