@@ -54,5 +54,5 @@ def _stretches(
         .join(PairRow, PairRow.id == FindingRow.pair_id)
         .where(PairRow.project_id == project_id, FindingRow.type != findings.INVENTED)
     )  # fmt: skip
-    distinct = {tuple(row) for row in session.execute(query) if row.pair_id in wanted}
-    return [(row[-2], row[-1]) for row in distinct]
+    distinct = {tuple(row): row for row in session.execute(query) if row.pair_id in wanted}
+    return [(row.state, row.type) for row in distinct.values()]

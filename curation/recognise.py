@@ -6,7 +6,8 @@ are not found, and single names in lower case only where a whole text is.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -91,7 +92,8 @@ class Own:
         known = self._known_places(text)
         mine = resolved(text, [*listed, *_unknown(shaped, known)], allow)
         taken = [(span.start, span.end) for span in mine]
-        return resolved(text, [*mine, *_beside(_unknown(found, known), taken)], allow)
+        others = list(_beside(_unknown(found, known), taken))
+        return resolved(text, [*mine, *others], allow) if others else mine
 
     def _words(self, text: str) -> Iterator[Span]:
         if not self._listed.next:
@@ -167,7 +169,7 @@ def _after(text: str, at: int, kind: str) -> Iterator[Span]:
         yield Span(*number.span(), kind, _SCORES["near"])
 
 
-def _unknown(found: Sequence[Span], known: Sequence[tuple[int, int]]) -> Iterator[Span]:
+def _unknown(found: Iterable[Span], known: Sequence[tuple[int, int]]) -> Iterator[Span]:
     """Findings without the words that a project calls harmless.
 
     Such words are cut out of a name; an address or a number goes only if it is one of them whole.
@@ -175,19 +177,28 @@ def _unknown(found: Sequence[Span], known: Sequence[tuple[int, int]]) -> Iterato
     for span in found:
         if span.type in NAMES:
             yield from _beside([span], known)
-        elif not any(start <= span.start and span.end <= end for start, end in known):
+        elif not any(
+            start <= span.start and span.end <= end for start, end in _meeting(span, known)
+        ):
             yield span
 
 
-def _beside(
-    found: Iterator[Span] | Sequence[Span], taken: Sequence[tuple[int, int]]
-) -> Iterator[Span]:
-    """What is left of each finding outside the places taken."""
+def _beside(found: Iterable[Span], taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
+    """What is left of each finding outside the places taken, which are apart and in order."""
     for span in found:
         at = span.start
-        for start, end in sorted(t for t in taken if t[0] < span.end and span.start < t[1]):
+        for start, end in _meeting(span, taken):
             if at < start:
                 yield Span(at, start, span.type, span.score)
             at = max(at, end)
         if at < span.end:
             yield Span(at, span.end, span.type, span.score)
+
+
+def _meeting(span: Span, places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Those places, apart and in order, that share characters with a finding."""
+    first = bisect_right(places, span.start, key=lambda place: place[1])
+    for index in range(first, len(places)):
+        if places[index][0] >= span.end:
+            return
+        yield places[index]
