@@ -4,17 +4,16 @@ A text that could not be read whole is quarantined, never called clean. What the
 listed by `curation.detect.limits`.
 """
 
-import hashlib
-import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from curation.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, resolved
+from curation import recognise
+from curation.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces
+from curation.pii import Config
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -94,25 +93,6 @@ class SkippedError(Exception):
     """Presidio gave a pattern up: what it returned is not the whole truth."""
 
 
-@dataclass(frozen=True)
-class Config:
-    """What the scan looks for. Scans with another `sha256` are stale."""
-
-    organization: bool = True
-    """Company names: also where the model puts many people and places that it does not know."""
-    nationality: bool = False
-    """Nationalities, religions, political groups."""
-    threshold: float = 0.4
-    allow: tuple[str, ...] = ()
-    """Literals of the output format (`detect.vocabulary`): never reported in outputs."""
-
-    @cached_property
-    def sha256(self) -> str:
-        """Names these settings together with the rules, the model and the library."""
-        what = [asdict(self), RULES, MODEL, *(version(n) for n in (MODEL, "presidio-analyzer"))]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-
-
 class Scanner:
     """Presidio as one project configures it. The model is loaded once per process."""
 
@@ -120,6 +100,7 @@ class Scanner:
         self.config = config or Config()
         self._types = _types(self.config)
         self._allow = frozenset(self.config.allow)
+        self._own = recognise.own(self.config)
 
     def scan(self, texts: Sequence[str], *, output: bool = False) -> list[list[Span] | Quarantine]:
         """Findings per text, in order; a Quarantine where a text could not be read whole.
@@ -142,7 +123,9 @@ class Scanner:
         for start in range(0, len(jobs), _BATCH):
             self._read(jobs[start : start + _BATCH], found)
         return [
-            spans if isinstance(spans, Quarantine) else _shown(resolved(text, spans, allow))
+            spans
+            if isinstance(spans, Quarantine)
+            else _shown(self._own.settled(text, spans, output=output, allow=allow))
             for text, spans in zip(texts, found, strict=True)
         ]
 
@@ -182,6 +165,11 @@ class Scanner:
                 yield piece.original(span)
 
 
+def identity() -> list[object]:
+    """Rules, model and library: together with the settings they name a scan."""
+    return [RULES, MODEL, version(MODEL), version("presidio-analyzer")]
+
+
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
     """Scan prompts with one configuration; see `Scanner.scan`."""
     return Scanner(config).scan(texts)
@@ -201,7 +189,12 @@ def _tells(kind: str, words: str) -> bool:
 
 def _types(config: Config) -> list[str]:
     known = {kind for one in _recognizers() for kind in one.supported_entities}
-    left_out = {"ORGANIZATION": not config.organization, "NRP": not config.nationality}
+    left_out = {
+        "ORGANIZATION": not config.organization,
+        "NRP": not config.nationality,
+        "ADDRESS": not config.addresses,
+        "STREET_ADDRESS": not config.addresses,
+    }
     return sorted(kind for kind in known if not left_out.get(kind, False))
 
 

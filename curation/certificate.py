@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from curation import verify_version
+from curation import findings, verify_version
 from storage import people
 from storage.tables import FindingRow, MemberRow, ScanRow
 from storage.types import FindingState
@@ -19,7 +19,7 @@ from storage.types import FindingState
 LIMITS = (
     "A scanner misses some names and most free descriptions of a person.",
     "A finding that a person dismissed stays in the text, and people err.",
-    "Only inputs and outputs of this version were counted, not what surrounds them.",
+    "Names of imported files, and what Assay itself writes down about a row, are not scanned.",
     "It holds for the configuration named here; another one may find more.",
 )
 """What the certificate does not prove."""
@@ -82,18 +82,24 @@ def _newest_scans(session: Session, version_id: int) -> dict[int, tuple[str, str
 
 def _findings(session: Session, version_id: int, scans: set[int]) -> dict[str, Any]:
     query = (
-        select(FindingRow.scan_id, FindingRow.type, FindingRow.state, FindingRow.decided_by)
+        select(FindingRow, ScanRow.content_sha256)
+        .join(ScanRow, ScanRow.id == FindingRow.scan_id)
         .join(MemberRow, MemberRow.pair_id == FindingRow.pair_id)
-        .where(MemberRow.version_id == version_id)
+        .where(MemberRow.version_id == version_id, FindingRow.type != findings.INVENTED)
+        .order_by(FindingRow.id)
     )
+    # The same stretch of the same text, found again under other settings, counts once.
+    distinct = {
+        (row.pair_id, text, row.field, row.key, row.start, row.end): row
+        for row, text in session.execute(query)
+        if row.scan_id in scans or row.state is FindingState.ACCEPTED
+    }
     names = people.names(session)
     types: dict[str, dict[str, int]] = {}
     deciders: Counter[str] = Counter()
-    for scan_id, kind, state, decided_by in session.execute(query):
-        if scan_id not in scans and state is not FindingState.ACCEPTED:
-            continue
-        counted = types.setdefault(kind, {one.value: 0 for one in FindingState})
-        counted[state.value] += 1
-        if state is not FindingState.OPEN:
-            deciders[names.get(decided_by or 0, "someone")] += 1
+    for row in distinct.values():
+        counted = types.setdefault(row.type, {one.value: 0 for one in FindingState})
+        counted[row.state.value] += 1
+        if row.state is not FindingState.OPEN:
+            deciders[names.get(row.decided_by or 0, "someone")] += 1
     return {"types": dict(sorted(types.items())), "people": dict(sorted(deciders.items()))}

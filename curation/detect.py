@@ -7,7 +7,7 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,6 +37,10 @@ _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in rang
 _LEAST_DIGITS = 6
 _MARKS = re.compile(r"(?:[^\w\s]|_){40}((?:[^\w\s]|_)+)")
 """Long runs of marks: they say nothing, and the model's tokenizer takes quadratic time for them."""
+
+
+Given = Callable[[str, str, str], str | None]
+"""What stands for words, by field, type and the words without case; None where the row counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +121,21 @@ def vocabulary(schema: object) -> frozenset[str]:
     return frozenset(word for word in words if word)
 
 
-def replace(fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]) -> dict[str, str]:
+def replace(
+    fields: Mapping[str, str],
+    accepted: Mapping[str, Sequence[Span]],
+    given: Given = lambda _field, _type, _words: None,
+) -> dict[str, str]:
     """All fields of a row with the accepted spans as numbered placeholders, `<PERSON_1>`.
 
     The same words of the same type get the same number throughout the row. Numbers start after
-    those already in it. JSON stays JSON: a bare number becomes a string.
+    those already in it, unless `given` says what stands for the words. JSON stays JSON: a bare
+    number becomes a string.
 
     Raises:
         RuleBroken: spans overlap, lie outside the text, or a placeholder would break the JSON.
     """
-    named = labels(fields, accepted)
+    named = labels(fields, accepted, given)
     done = dict(fields)
     for name, text in fields.items():
         spans = _in_order(accepted, name)
@@ -139,7 +148,9 @@ def replace(fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]) -
 
 
 def labels(
-    fields: Mapping[str, str], accepted: Mapping[str, Sequence[Span]]
+    fields: Mapping[str, str],
+    accepted: Mapping[str, Sequence[Span]],
+    given: Given = lambda _field, _type, _words: None,
 ) -> dict[str, list[str]]:
     """The placeholder that each accepted span becomes: by field, in the order of the text.
 
@@ -154,10 +165,13 @@ def labels(
         _check(name, text, spans)
         structured = _is_json(text)
         for span in spans:
-            key = span.type, _surface(text[span.start : span.end], structured)
-            if key not in numbers:
-                numbers[key] = last[span.type] = last.get(span.type, 0) + 1
-            named[name].append(f"<{span.type}_{numbers[key]}>")
+            key = span.type, surface(text[span.start : span.end], structured)
+            label = given(name, *key)
+            if label is None:
+                if key not in numbers:
+                    numbers[key] = last[span.type] = last.get(span.type, 0) + 1
+                label = f"<{span.type}_{numbers[key]}>"
+            named[name].append(label)
     return named
 
 
@@ -312,7 +326,7 @@ def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
     return last
 
 
-def _surface(words: str, structured: bool) -> str:
+def surface(words: str, structured: bool = False) -> str:
     """What makes two spans the same words: neither case, spacing, width nor JSON escapes count."""
     if structured and "\\" in words:
         words = _unescaped(words, 0, len(words)).text

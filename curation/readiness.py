@@ -185,19 +185,24 @@ def _links(
 
 
 def _findings(s: _Set) -> Signal:
+    message = s.coverage.message.open
+    measured = f"{len(s.coverage.open)}" + (f", {message} in the system message" if message else "")
     return Signal(
-        "personal_data", "Rows with open personal-data findings", not s.coverage.open,
-        f"{len(s.coverage.open)}", "0", "Decide every finding on the Scrub page.",
+        "personal_data", "Rows with open personal-data findings",
+        not s.coverage.open and not message,
+        measured, "0", "Decide every finding on the Scrub page.",
         s.coverage.open, "curate/scrub.py",
         "The scanner misses some names and most free descriptions of a person.",
     )  # fmt: skip
 
 
 def _unscanned(s: _Set) -> Signal:
-    left, held = s.coverage.unscanned, s.coverage.quarantined
+    left, held, message = s.coverage.unscanned, s.coverage.quarantined, s.coverage.message
+    whole = message.scanned and message.quarantined is None
+    measured = f"{len(left)} unscanned, {len(held)} quarantined"
     return Signal(
-        "unscanned", "Rows not scanned whole", not left and not held,
-        f"{len(left)} unscanned, {len(held)} quarantined", "0",
+        "unscanned", "Rows not scanned whole", not left and not held and whole,
+        measured + ("" if whole or left else ", the system message not scanned"), "0",
         "Run the scan; shorten or reject quarantined rows.",
         tuple(sorted({*left, *held})), "curate/scrub.py",
     )  # fmt: skip

@@ -4,26 +4,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curation import detect
+from curation.pii import Config
 
 if TYPE_CHECKING:
     from curation.analyzer import Scanner
 
 BATCH = 32
+_PROSE = frozenset({"prompt", "response", "system_message"})
+_SURE = 0.95
+"""The score of a project's own lists."""
 
 
 def results(
     rows: Sequence[Mapping[str, Any]],
-    allow: Sequence[str] = (),
+    config: Config,
     ready: Callable[[], None] = lambda: None,
 ) -> Iterator[list[dict[str, Any]]]:
     """Lines for `curation.scrub.store`, a batch at a time.
 
-    Each row has `pair_id`, `content_sha256`, `prompt` and `response`; words in `allow` (the
-    schema's vocabulary) are not personal data. `ready` is called once the language model is loaded.
+    Each row has `pair_id`, `content_sha256` and `texts`: what is scanned, by place. `ready` is
+    called once the language model is loaded.
     """
     from curation import analyzer
 
-    config = analyzer.Config(allow=tuple(allow))
     scanner = analyzer.Scanner(config)
     ready()
     for start in range(0, len(rows), BATCH):
@@ -33,24 +36,53 @@ def results(
 def _scanned(
     scanner: "Scanner", config_sha256: str, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    prompts = scanner.scan([row["prompt"] for row in rows])
-    responses = scanner.scan([row["response"] for row in rows], output=True)
-    for row, prompt, response in zip(rows, prompts, responses, strict=True):
+    found: list[dict[str, list[detect.Span] | detect.Quarantine]] = [{} for _ in rows]
+    for output in (False, True):
+        places = [
+            (number, place)
+            for number, row in enumerate(rows)
+            for place in row["texts"]
+            if (place == "response") is output
+        ]
+        texts = [rows[number]["texts"][place] for number, place in places]
+        each = scanner.scan(texts, output=output) if texts else []
+        for (number, place), text, spans in zip(places, texts, each, strict=True):
+            found[number][place] = spans if place in _PROSE else _told(text, spans)
+    for row, spans_by_place in zip(rows, found, strict=True):
         yield {
             "pair_id": row["pair_id"],
             "content_sha256": row["content_sha256"],
             "config_sha256": config_sha256,
-            **_found({"prompt": prompt, "response": response}),
+            **_found(spans_by_place),
         }
 
 
-def _found(fields: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[str, Any]:
+def _told(
+    text: str, spans: list[detect.Span] | detect.Quarantine
+) -> list[detect.Span] | detect.Quarantine:
+    """What counts in a topic or a number of a row: there the model takes any word for a name."""
+    if isinstance(spans, detect.Quarantine):
+        return spans
+    return [
+        span
+        for span in spans
+        if span.type not in detect.NAMES
+        or span.score >= _SURE
+        or not (text[span.start : span.end].islower() or any(map(str.isdigit, text)))
+    ]
+
+
+def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[str, Any]:
     findings = []
-    for field, spans in fields.items():
+    for place, spans in by_place.items():
         if isinstance(spans, detect.Quarantine):
             return {"quarantined": spans.reason}
+        field, _, key = place.partition(":")
         findings += [
-            {"field": field, "start": s.start, "end": s.end, "type": s.type, "score": s.score}
+            {
+                "field": field, "key": key or None, "start": s.start, "end": s.end,
+                "type": s.type, "score": s.score,
+            }
             for s in spans
-        ]
+        ]  # fmt: skip
     return {"findings": findings}

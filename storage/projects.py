@@ -1,5 +1,6 @@
 """Projects and their policy eras."""
 
+import hashlib
 from datetime import date
 from typing import Any
 
@@ -123,6 +124,32 @@ def change(
         two_people=two_people,
     )
     return _project(row)
+
+
+@allowed(Role.LEAD)
+def reword(session: Session, actor: User, project_id: int, system_message: str) -> Project:
+    """Give a project another system message. Frozen versions keep the one they were made with.
+
+    Raises:
+        BadInput: it is empty.
+        NotFound: there is no such project.
+    """
+    row = session.get(ProjectRow, project_id)
+    if row is None:
+        raise NotFound(f"There is no project {project_id}.")
+    if not system_message.strip():
+        raise BadInput("A project needs a system message.")
+    before, row.system_message = row.system_message, system_message.strip()
+    session.flush()
+    events.record(
+        session, actor, "reword", "project", project_id, project_id=project_id,
+        before=_sha256(before), after=_sha256(row.system_message),
+    )  # fmt: skip
+    return _project(row)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def eras(session: Session, project_id: int) -> list[Era]:

@@ -120,6 +120,8 @@ class ProjectRow(Base):
     label_field: Mapped[str | None]
     two_people: Mapped[bool]
     sample: Mapped[bool]
+    scrub_key: Mapped[str | None] = mapped_column(String(64))
+    """Secret of the keyed hashes in `stand_in`; never leaves the server."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
 
@@ -233,6 +235,51 @@ class ScratchRow(Base):
     updated_at: Mapped[datetime] = mapped_column(default=_now)
 
 
+class ScanConfigRow(Base):
+    """What a project's scan for personal data looks for. Insert-only; the newest counts."""
+
+    __tablename__ = "scan_config"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    number: Mapped[int]
+    settings: Mapped[dict[str, Any]]
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("project_id", "number"),)
+
+
+class StandInRow(Base):
+    """What stands for certain words in a whole project, under a keyed hash of them. Insert-only."""
+
+    __tablename__ = "stand_in"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    type: Mapped[str] = mapped_column(String(40))
+    digest: Mapped[str] = mapped_column(String(64))
+    words: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (
+        UniqueConstraint("project_id", "digest"),
+        UniqueConstraint("project_id", "words"),
+    )
+
+
+class MessageScanRow(Base):
+    """What a scan found in a project's system message, and what was called harmless in it."""
+
+    __tablename__ = "message_scan"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    text_sha256: Mapped[str] = mapped_column(String(64))
+    config_sha256: Mapped[str] = mapped_column(String(64))
+    quarantined: Mapped[str | None]
+    found: Mapped[list[Any]]
+    dismissed: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("project_id", "text_sha256", "config_sha256"),)
+
+
 class ScanRow(Base):
     """That a pair's present text was scanned for personal data, or could not be."""
 
@@ -254,6 +301,8 @@ class FindingRow(Base):
     scan_id: Mapped[int] = mapped_column(ForeignKey("scan.id"), index=True)
     pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
     field: Mapped[str] = mapped_column(String(12))
+    key: Mapped[str | None] = mapped_column(String(200))
+    """Name of the value in the pair's provenance, where `field` is "source"."""
     start: Mapped[int]
     end: Mapped[int]
     type: Mapped[str] = mapped_column(String(40))
@@ -261,6 +310,8 @@ class FindingRow(Base):
     state: Mapped[t.FindingState]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
     decided_at: Mapped[datetime | None]
+    settled: Mapped[bool | None]
+    """Whether nothing is left to do about it: the words are gone, or are invented ones of ours."""
 
 
 class LinkRow(Base):

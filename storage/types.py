@@ -228,7 +228,7 @@ class Finding:
     id: int
     pair_id: int
     field: str
-    """"prompt" or "response"."""
+    """"prompt", "response", "topic" or "source" (what came along with an imported row)."""
     start: int
     end: int
     """Offsets in characters; end exclusive."""
@@ -236,6 +236,8 @@ class Finding:
     score: float
     state: FindingState
     decided_by: int | None
+    key: str | None = None
+    """Name of the value, where the field is "source"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,17 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import claims, decision, overlaps, review, scrub, versions
+from curation import (
+    claims,
+    decision,
+    findings,
+    messages,
+    overlaps,
+    review,
+    scan_settings,
+    scrub,
+    versions,
+)
 from storage import pairs, people, scratch
 from storage.engine import reading, writing
 from storage.types import Link, LinkKind, Origin, Pair, Project, Role, User, Version
@@ -16,7 +26,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 """Leases taken then have run out, so no story holds a row that another person wants."""
 SOON = datetime.now(UTC).date() + timedelta(days=30)
 Found = Mapping[int, Sequence[tuple[str, str, str]]]
-"""`(field, words, type)` of each finding, by pair."""
+"""`(place, words, type)` of each finding, by pair; a place as in `findings.texts`."""
 
 
 def approved(
@@ -82,38 +92,45 @@ def scanned(
     desk: Project,
     found: Found | None = None,
     quarantined: Mapping[int, str] | None = None,
+    message: Sequence[Mapping[str, Any]] = (),
 ) -> None:
-    """A scan of all rows that found these and nothing else.
+    """A scan of all rows and the system message that found these and nothing else.
 
     What the language model finds is the matter of tests/test_analyzer.py.
     """
     actor = ana(engine)
     with writing(engine) as session:
+        config = scan_settings.current(session, desk.id).config.sha256
         lines = [
-            _line(pair, (found or {}).get(pair.id, ()), (quarantined or {}).get(pair.id))
+            _line(pair, (found or {}).get(pair.id, ()), (quarantined or {}).get(pair.id), config)
             for pair in scrub.unscanned(session, desk.id)
+        ]
+        lines += [
+            {**row, "config_sha256": config, "findings": list(message)}
+            for row in messages.to_scan(session, desk.id)
         ]
         scrub.store(session, actor, desk.id, lines)
 
 
 def _line(
-    pair: Pair, found: Sequence[tuple[str, str, str]], quarantined: str | None
+    pair: Pair, found: Sequence[tuple[str, str, str]], quarantined: str | None, config: str
 ) -> dict[str, Any]:
     line = {
         "pair_id": pair.id,
         "content_sha256": pair.content_sha256,
-        "config_sha256": "of-a-test",
+        "config_sha256": config,
     }
     if quarantined is not None:
         return {**line, "quarantined": quarantined}
     return {**line, "findings": [_finding(pair, *one) for one in found]}
 
 
-def _finding(pair: Pair, field: str, words: str, kind: str) -> dict[str, Any]:
-    text = pair.prompt if field == "prompt" else pair.response
-    start = text.index(words)
+def _finding(pair: Pair, place: str, words: str, kind: str) -> dict[str, Any]:
+    start = findings.texts(pair)[place].index(words)
+    field, _, key = place.partition(":")
     return {
         "field": field,
+        "key": key or None,
         "start": start,
         "end": start + len(words),
         "type": kind,

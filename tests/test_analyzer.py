@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation import analyzer
-from curation.analyzer import Config, Scanner
+from curation.analyzer import Scanner
 from curation.detect import (
     LONGEST,
     WINDOW,
@@ -26,6 +26,7 @@ from curation.detect import (
     resolved,
     vocabulary,
 )
+from curation.pii import Config
 from storage.errors import RuleBroken, Unavailable
 
 SCHEMA = {

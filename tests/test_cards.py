@@ -17,6 +17,7 @@ from curation import (
     audit,
     cards,
     certificate,
+    claims,
     packages,
     readiness,
     review,
@@ -250,7 +251,7 @@ def test_a_difference_names_each_row_with_its_reason(engine: Engine) -> None:
 
 def _cards(engine: Engine, desk: Project) -> list[stories.Card]:
     with writing(engine) as session:
-        return review.lease(session, curated.ana(engine), desk.id, now=curated.LONG_AGO)
+        return claims.lease(session, curated.ana(engine), desk.id, now=curated.LONG_AGO)
 
 
 def test_the_json_card_is_plain_json(story: tuple[Engine, Project, Version]) -> None:

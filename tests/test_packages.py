@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from curation import (
     canonical,
+    claims,
     exchange,
     files,
     packages,
@@ -57,7 +58,7 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
     curated.scanned(engine, desk, {fresh[2].id: [("prompt", "Ticket", "PERSON")]})
     ana = curated.ana(engine)
     with writing(engine) as session:
-        for card in review.lease(session, ana, desk.id, limit=100, now=curated.LONG_AGO):
+        for card in claims.lease(session, ana, desk.id, limit=100, now=curated.LONG_AGO):
             corrected = card.pair.id in {fresh[0].id, fresh[1].id, fresh[2].id}
             words = stories.FRAUD
             review.decide(session, ana, stories.op(card, response=words if corrected else None))

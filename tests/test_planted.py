@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation import overlaps, readiness, review, sample, scanning, scrub, visible
+from curation import overlaps, readiness, review, sample, scan_settings, scanning, scrub, visible
 from storage import pairs, projects
 from storage.engine import reading, writing
 from storage.settings import ROOT
@@ -59,8 +59,8 @@ def _links(engine: Engine, found: Found) -> dict[frozenset[int], set[LinkKind]]:
 def test_all_personal_data_is_found(engine: Engine, opened: Found) -> None:
     with reading(engine) as session:
         rows = scrub.to_scan(session, opened[0].id)
-        allow = scrub.vocabulary(session, opened[0].id)
-    lines = [line for batch in scanning.results(rows, allow) for line in batch]
+        config = scan_settings.current(session, opened[0].id).config
+    lines = [line for batch in scanning.results(rows, config) for line in batch]
     lea = stories.person(engine, "lea")
     with writing(engine) as session:
         scrub.store(session, lea, opened[0].id, lines)

@@ -138,8 +138,12 @@ def evaluated(
     *,
     base_right: Sequence[int] = (),
     tuned_wrong: Sequence[int] = (),
+    personal: Sequence[int] | None = None,
 ) -> Evaluation:
-    """A finished comparison. Rows are named by their place among the test rows."""
+    """A finished comparison. Rows are named by their place among the test rows.
+
+    `personal` names those whose base answer holds a person's name; None where no scan looked.
+    """
     with writing(engine) as session:
         job = jobs.evaluate(
             session,
@@ -154,6 +158,11 @@ def evaluated(
         lines.append(_line(row.pair_id, Arm.BASE, row.response, right=i in base_right))
         if adapter is not None:
             lines.append(_line(row.pair_id, Arm.TUNED, row.response, right=i not in tuned_wrong))
+    if personal is not None:
+        told = {held[i].pair_id for i in personal}
+        for line in lines:
+            base = line["arm"] == Arm.BASE.value
+            line["personal"] = ["PERSON"] if base and line["pair_id"] in told else []
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     finished(engine, job, {"outputs.jsonl": content}, {"n": len(held)})
     with reading(engine) as session:

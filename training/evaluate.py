@@ -2,7 +2,7 @@
 
 Greedy, the same rendered prompt for both arms, one loaded model with its adapter off and on. The
 answers are written once, whole, and never changed: comparison pages and blind trials only read
-them.
+them. Personal data in an answer is counted, never taken out: the answer is what the model said.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curation.schema_check import check_schema
 from curation.score import Score, score, tally
 from storage.errors import BadInput, RuleBroken
-from training import base_models, evidence, generate, vetting
+from training import base_models, evidence, generate, output_scan, vetting
 from training.evidence import Evidence
 
 _ADAPTER_FILES = frozenset(
@@ -58,12 +58,14 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("adapter_path"):
         model = with_adapter(model, Path(spec["adapter_path"]), spec.get("adapter_sha256"))
         arms.append("tuned")
-    lines, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
+    answered, figures = _all_arms(arms, model, tokenizer, rows, spec, held)
+    lines, scanned = output_scan.check(answered, spec.get("scan"), held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
     detail = {
         "n": len(rows),
         **figures,
+        **scanned,
         "outputs_sha256": hashlib.sha256(content).hexdigest(),
         "base": {"name": base.name, "sha256": base.sha256},
         "seconds": round(time.monotonic() - started, 1),

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation import pii, scan_settings, versions
 from storage import events
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
@@ -122,6 +122,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "adapter_sha256": adapter["sha256"] if adapter else None,
         "version_sha256": version.sha256,
         "data_dir": str(settings.data),
+        "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
     }
 
 
@@ -159,7 +160,10 @@ def ingest(
 
 
 def summary(lines: list[dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made."""
+    """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made.
+
+    With a scan also `"personal"`: types by pair where something was found, and pairs not read.
+    """
     counted: dict[str, Any] = {"n": len({line["pair_id"] for line in lines})}
     for arm in Arm:
         mine = [line for line in lines if line["arm"] == arm.value]
@@ -168,5 +172,26 @@ def summary(lines: list[dict[str, Any]], result: Mapping[str, Any]) -> dict[str,
                 "correct": sum(line["correct"] for line in mine),
                 "valid": sum(line["valid"] for line in mine),
             }
+            if all("personal" in line for line in mine):
+                counted[arm.value]["personal"] = _personal(mine)
     counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
     return counted
+
+
+def _personal(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "found": {str(line["pair_id"]): line["personal"] for line in lines if line["personal"]},
+        "unread": [line["pair_id"] for line in lines if line["personal"] is None],
+    }
+
+
+def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | None:
+    """Types of personal data in the answers of an arm, by pair; None where no scan looked.
+
+    An answer that could not be read whole is there without a type.
+    """
+    told = evaluation.summary.get(arm.value, {}).get("personal")
+    if told is None:
+        return None
+    found = {int(pair_id): tuple(types) for pair_id, types in told["found"].items()}
+    return found | dict.fromkeys(told["unread"], ())

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import scanning, scrub
+from curation import pii, scan_settings, scanning, scrub
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
@@ -16,22 +16,23 @@ from training.evidence import Evidence
 
 
 def request(session: Session, project_id: int) -> dict[str, Any]:
-    """The spec of a scan of all rows whose text has none.
+    """The spec of a scan of all rows whose text has none with the project's present settings.
 
     Raises:
         RuleBroken: every row has been scanned.
     """
-    if not scrub.unscanned(session, project_id):
+    if not scrub.to_scan(session, project_id):
         raise RuleBroken("Every row has been scanned. There is nothing to do.")
-    return {"allow": scrub.vocabulary(session, project_id)}
+    return {}
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
-    """Write the rows to scan."""
+    """Write the rows to scan; the settings are those in force when the job begins."""
     lines = scrub.to_scan(session, job.project_id)
+    config = scan_settings.current(session, job.project_id).config
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     evidence.write_bytes(directory / "rows.jsonl", text.encode())
-    return {"allow": job.spec["allow"]}
+    return {"config": pii.to_json(config)}
 
 
 def ingest(
@@ -54,7 +55,8 @@ def main(directory: Path, held: Evidence) -> None:
     rows = list(_lines(directory / "rows.jsonl"))
     held.say("Loading the language model.")
     found: list[dict[str, Any]] = []
-    for batch in scanning.results(rows, spec["allow"], lambda: held.progress(0, len(rows))):
+    config = pii.from_json(spec["config"])
+    for batch in scanning.results(rows, config, lambda: held.progress(0, len(rows))):
         found += batch
         held.progress(len(found), len(rows))
         if held.cancel_requested():
@@ -63,8 +65,9 @@ def main(directory: Path, held: Evidence) -> None:
     text = "".join(json.dumps(line) + "\n" for line in found)
     evidence.write_bytes(directory / "findings.jsonl", text.encode())
     quarantined = sum("quarantined" in line for line in found)
+    pairs = sum(row["pair_id"] != 0 for row in rows)  # 0 is the system message
     held.finish(
         "finished",
-        f"Scanned {len(rows)} rows; {quarantined} could not be scanned whole.",
-        {"rows": len(rows), "quarantined": quarantined},
+        f"Scanned {pairs} rows; {quarantined} could not be scanned whole.",
+        {"rows": pairs, "quarantined": quarantined},
     )

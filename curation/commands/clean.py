@@ -8,6 +8,7 @@ from rich.progress import track
 from curation import (
     audit,
     overlaps,
+    scan_settings,
     scanning,
     scrub,
 )
@@ -24,10 +25,10 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     with console.looking() as session:
         inside = console.project(session, project).id
         rows = scrub.to_scan(session, inside)
-        allow = scrub.vocabulary(session, inside)
+        config = scan_settings.current(session, inside).config
     batches = -(-len(rows) // scanning.BATCH)
     steps = track(
-        scanning.results(rows, allow) if rows else (), "Scanning", total=batches,
+        scanning.results(rows, config) if rows else (), "Scanning", total=batches,
         console=console.err, disable=as_json,
     )  # fmt: skip
     found = [line for batch in steps for line in batch]
@@ -48,6 +49,7 @@ def findings(
     project: console.In = "",
     accept: Annotated[int, typer.Option(help="Accept this finding.")] = 0,
     dismiss: Annotated[int, typer.Option(help="Say that this finding is harmless.")] = 0,
+    everywhere: Annotated[bool, typer.Option(help="The same words in all rows too.")] = False,
     as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
     as_json: console.AsJson = False,
 ) -> None:
@@ -56,7 +58,8 @@ def findings(
         inside = console.project(session, project).id
         if accept or dismiss:
             state = FindingState.ACCEPTED if accept else FindingState.DISMISSED
-            scrub.decide(session, console.actor(session, as_), accept or dismiss, state)
+            verb = scrub.everywhere if everywhere else scrub.decide
+            verb(session, console.actor(session, as_), accept or dismiss, state)
         marked = scrub.marked(session, inside)
         console.show([one for m in marked for one in m.findings], as_json=as_json)
 

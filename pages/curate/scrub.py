@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from curation import detect, scrub
-from pages.parts import findings, job_panel, rows, shell
+from curation import scrub
+from pages.parts import findings, job_panel, message_findings, rows, scan_form, scan_limits, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
-from storage.types import JobKind, Project, User
+from storage.types import JobKind, Project, Role, User
 from training import jobs
 
 
@@ -14,15 +14,29 @@ def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
     """The one button of the page, and how the scan goes."""
     with looking() as session:
         newest = next(iter(jobs.listing(session, project.id, JobKind.SCAN)), None)
-    if seen.unscanned and (newest is None or newest.state.final):
+    due = seen.unscanned or not seen.message.scanned
+    if due and (newest is None or newest.state.final):
+        if seen.stale:
+            shell.note(
+                f"{rows.count(len(seen.stale), 'row was', 'rows were')} scanned with other "
+                "settings than today's. What people decided before is kept."
+            )
         st.button(
-            f"Scan {rows.count(len(seen.unscanned), 'row', 'rows')}",
+            what(seen),
             key=f"scan-{project.id}",
             type="primary",
             on_click=act,
             args=("The scan begins.", jobs.scan, user, project.id),
         )
     job_panel.show(project.id, JobKind.SCAN)
+
+
+def what(seen: scrub.Coverage) -> str:
+    """What the button does."""
+    if not seen.unscanned:
+        return "Scan the system message"
+    again = " again" if len(seen.stale) == len(seen.unscanned) else ""
+    return f"Scan {rows.count(len(seen.unscanned), 'row', 'rows')}{again}"
 
 
 def quarantine(seen: scrub.Coverage) -> None:
@@ -54,6 +68,8 @@ shell.stats(
 )
 scan(user, project, seen)
 findings.queue(user, project, seen)
+message_findings.show(user, project, seen.message)
 quarantine(seen)
-with st.expander("What this scan does not catch"):
-    st.text("\n".join(f"• {limit}" for limit in detect.limits()))
+if Role.LEAD in user.roles:
+    scan_form.show(user, project)
+scan_limits.show(project)

@@ -9,6 +9,7 @@ import streamlit as st
 from curation import visible
 from pages.parts import diff, shell
 from storage.types import Arm, Evaluation, Output, VersionRow
+from training import evaluations
 
 Answers = Mapping[int, Mapping[Arm, Output]]
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
@@ -29,6 +30,7 @@ _ALONE: dict[str, Callable[[Mapping[Arm, Output]], bool]] = {
     "Right": lambda a: _right(a, Arm.BASE),
 }
 _RANDOM = "Random"
+_PERSONAL = "Personal data"
 
 
 def figures(evaluation: Evaluation) -> None:
@@ -42,10 +44,20 @@ def figures(evaluation: Evaluation) -> None:
         labels = [_label(summary["made"], arm) for arm in arms]
         if any(labels):
             _cells("Right label", labels)
+        _cells("Personal data in it", [_personal(evaluation, arm) for arm in arms])
     shell.note(
         "Exactly right means the expected JSON value, or the same words where there is no schema: "
-        "a good answer in other words counts as wrong. The figures hold for these held-out rows."
+        "a good answer in other words counts as wrong. Personal data counts where a scan with the "
+        "project's settings found some, or could not read the answer whole; it misses some. "
+        "The figures hold for these held-out rows."
     )
+
+
+def _personal(evaluation: Evaluation, arm: Arm) -> str:
+    found = evaluations.personal(evaluation, arm)
+    if found is None:
+        return "not looked for"
+    return shell.interval(len(found), evaluation.summary["n"])
 
 
 def _label(made: Mapping[str, Any], arm: Arm) -> str:
@@ -64,6 +76,9 @@ def browse(evaluation: Evaluation, answers: Answers, expected: Mapping[int, Vers
     both = any(Arm.TUNED in arms for arms in answers.values())
     views = _VIEWS if both else _ALONE
     found = {name: [i for i in answers if fits(answers[i])] for name, fits in views.items()}
+    told = {i for arm in Arm for i in evaluations.personal(evaluation, arm) or ()}
+    if told:
+        found[_PERSONAL] = sorted(told & set(answers))
     found[_RANDOM] = list(answers)
     view = st.radio(
         "Rows",
@@ -103,6 +118,14 @@ def _row(evaluation: Evaluation, arms: Mapping[Arm, Output], row: VersionRow) ->
                 name = f"{NAMES[arm]}: {_verdict(output)}"
                 key = f"diff-{evaluation.id}-{row.pair_id}-{arm}"
                 diff.show(name, row.response, output.text, key=key)
+                _mark(evaluation, arm, row.pair_id)
+
+
+def _mark(evaluation: Evaluation, arm: Arm, pair_id: int) -> None:
+    found = evaluations.personal(evaluation, arm) or {}
+    if pair_id in found:
+        kinds = ", ".join(found[pair_id]) or "could not be read whole"
+        st.badge(f"Personal data: {kinds}", icon=":material/shield_person:", color="orange")
 
 
 def _verdict(output: Output) -> str:

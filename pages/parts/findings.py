@@ -1,9 +1,12 @@
 """Rows with personal-data findings, one at a time; each finding is decided by its own button."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import scrub, visible
+from curation import detect, findings, pii, scrub, visible
 from curation.scrub import Marked
 from pages.parts import marked_text, rows, shell
 from pages.parts.plain import plain
@@ -13,6 +16,9 @@ from storage.types import Finding, FindingState, Project, User
 
 _QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 _NO_PREVIEW = scrub.Preview({}, {})
+_LABELS = {"prompt": "Input", "response": "Output", "topic": "Topic"}
+Same = Counter[tuple[str, str]]
+"""In how many rows words of a type wait for a decision."""
 
 
 def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
@@ -28,7 +34,23 @@ def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
     if chosen is None:
         _nothing(seen, state)
     else:
-        card(user, marked[chosen])
+        card(user, marked[chosen], _same(marked.values()))
+
+
+def _same(marked: Iterable[Marked]) -> Same:
+    return Counter(key for row in marked for key in {_key(row, one) for one in _open(row)})
+
+
+def _open(seen: Marked) -> list[Finding]:
+    return [one for one in seen.findings if one.state is FindingState.OPEN]
+
+
+def _key(seen: Marked, one: Finding) -> tuple[str, str]:
+    return one.type, detect.surface(_words(seen, one), structured=True)
+
+
+def _words(seen: Marked, one: Finding) -> str:
+    return findings.texts(seen.pair).get(findings.place(one), "")[one.start : one.end]
 
 
 def _choose(marked: dict[int, Marked], state: FindingState | None) -> int:
@@ -48,12 +70,14 @@ def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
         shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
     elif seen.unscanned:
         shell.note("Nothing waits for a decision. The rows not scanned yet may change that.")
+    elif seen.message.open:
+        shell.note("Every scanned row is decided; the system message below is not.")
     else:
         st.success("Every scanned row is decided.")
         shell.link("pages/curate/duplicates.py", "Next: look for rows that repeat or contradict")
 
 
-def card(user: User, seen: Marked) -> None:
+def card(user: User, seen: Marked, same: Same) -> None:
     """The row on the left, as it is and as it would read; its findings on the right."""
     numbers = {one.id: n for n, one in enumerate(_ordered(seen), 1)}
     preview = _preview(seen)
@@ -65,41 +89,50 @@ def card(user: User, seen: Marked) -> None:
         with right:
             _accept_all(user, seen)
             for one in _ordered(seen):
-                _finding(user, seen, one, numbers[one.id], preview)
+                _finding(user, seen, one, numbers[one.id], preview, same[_key(seen, one)])
 
 
 def _ordered(seen: Marked) -> list[Finding]:
-    return sorted(seen.findings, key=lambda one: (scrub.FIELDS.index(one.field), one.start))
+    return sorted(
+        seen.findings,
+        key=lambda one: (findings.FIELDS.index(one.field), one.key or "", one.start),
+    )
 
 
 def _preview(seen: Marked) -> scrub.Preview:
     try:
-        return scrub.preview(seen)
+        with looking() as session:
+            return scrub.preview(session, seen)
     except AssayError as error:
         st.warning(plain(str(error)))
         return _NO_PREVIEW
 
 
 def _texts(seen: Marked, numbers: dict[int, int], preview: scrub.Preview) -> None:
-    texts = {"prompt": seen.pair.prompt, "response": seen.pair.response}
-    for field, label in (("prompt", "Input"), ("response", "Output")):
-        found = [one for one in seen.findings if one.field == field]
-        key = f"marked-{field}-{seen.pair.id}-{seen.pair.version}"
+    texts = findings.texts(seen.pair)
+    told = {findings.place(one) for one in seen.findings} | {"prompt", "response"}
+    for place in (place for place in texts if place in told):
+        found = [one for one in seen.findings if findings.place(one) == place]
+        key = f"marked-{place}-{seen.pair.id}-{seen.pair.version}"
         with st.container(gap=None):
-            shell.note(label)
-            marked_text.show(texts[field], found, numbers, key=key)
-    changed = {field: text for field, text in preview.texts.items() if text != texts[field]}
+            shell.note(_label(place))
+            marked_text.show(texts[place], found, numbers, key=key)
+    changed = {place: text for place, text in preview.texts.items() if text != texts[place]}
     if changed:
         st.divider()
-    for field, text in changed.items():
-        label = "Input" if field == "prompt" else "Output"
-        rows.words(f"{label} with placeholders, if all of these are accepted", text)
+    for place, text in changed.items():
+        rows.words(f"{_label(place)}, if all of these are accepted", text)
 
 
-def _finding(user: User, seen: Marked, one: Finding, number: int, preview: scrub.Preview) -> None:
-    text = seen.pair.prompt if one.field == "prompt" else seen.pair.response
+def _label(place: str) -> str:
+    return _LABELS.get(place) or f"Came with the row: {place.partition(':')[2]}"
+
+
+def _finding(
+    user: User, seen: Marked, one: Finding, number: int, preview: scrub.Preview, rows_with: int
+) -> None:
     with st.container(border=True, gap="small"):
-        st.text(f"{number}. {visible.reveal(text[one.start : one.end])}")
+        st.text(f"{number}. {visible.reveal(_words(seen, one))}")
         if one.state is not FindingState.OPEN:
             said = "Accepted" if one.state is FindingState.ACCEPTED else "Not personal data"
             becomes = preview.becomes.get(one.id)
@@ -111,6 +144,36 @@ def _finding(user: User, seen: Marked, one: Finding, number: int, preview: scrub
         with st.container(horizontal=True, gap="small"):
             _button(user, one, FindingState.ACCEPTED, f"Accept: {becomes}", "Accepted.", True)
             _button(user, one, FindingState.DISMISSED, "Not personal data", "Left as it is.")
+            if rows_with > 1:
+                _everywhere(user, one, rows_with)
+
+
+def _everywhere(user: User, one: Finding, rows_with: int) -> None:
+    """The same words with the same type, decided in all rows at once."""
+    with st.popover(f"Same in {rows_with} rows"):
+        shell.note("The same words, wherever they are not decided.")
+        for state, label in (
+            (FindingState.ACCEPTED, f"Accept in all {rows_with} rows"),
+            (FindingState.DISMISSED, f"Not personal data in any of the {rows_with}"),
+        ):
+            st.button(
+                label,
+                key=f"everywhere-{state}-{one.id}-{one.type}",
+                on_click=_spread,
+                args=(user, one.id, state),
+            )
+
+
+def _spread(user: User, finding_id: int, state: FindingState) -> None:
+    done = act("", scrub.everywhere, user, finding_id, state)
+    if done is None:
+        return
+    left = [
+        f"{rows.count(len(ids), 'row', 'rows')} left: {why}"
+        for ids, why in ((done.held, "in review"), (done.refused, "the JSON would break"))
+        if ids
+    ]
+    st.toast(plain("; ".join([f"Done in {rows.count(done.rows, 'row', 'rows')}.", *left])))
 
 
 def _button(
@@ -126,7 +189,7 @@ def _button(
 
 
 def _retype(user: User, one: Finding) -> None:
-    kinds = scrub.TYPES if one.type in scrub.TYPES else (one.type, *scrub.TYPES)
+    kinds = pii.TYPES if one.type in pii.TYPES else (one.type, *pii.TYPES)
     key = f"type-{one.id}-{one.type}"
     st.selectbox(
         "What it is",

@@ -7,7 +7,7 @@ from pages.parts import shell
 from pages.parts.wiring import act, looking
 from storage import people
 from storage.types import Arm, Evaluation, Role, Trial, User
-from training import blind
+from training import blind, evaluations
 
 _PREFERENCES = (60, 65, 70, 80)
 """Shares in per cent for which the votes needed are shown."""
@@ -34,6 +34,7 @@ def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> Non
         "Question", value=blind.QUESTION, max_chars=200, key=f"plan-question-{chosen}"
     )
     _power(int(planned), len(asked))
+    _personal(known[chosen])
     _rules(int(planned), rows, question)
     st.button(
         "Start the trial",
@@ -60,6 +61,20 @@ def _power(planned: int, reviewers: int) -> None:
     shell.note(
         f"Decisive votes needed for a chance of 80 %, by true preference: {needed}. "
         "Several votes on one message are not independent, so messages count for more than people."
+    )
+
+
+def _personal(evaluation: Evaluation) -> None:
+    """For the lead who plans: how many messages show voters personal data; never whose answer."""
+    by_arm = [evaluations.personal(evaluation, arm) for arm in (Arm.BASE, Arm.TUNED)]
+    if any(found is None for found in by_arm):
+        shell.note("Nobody has looked for personal data in these answers: voters may see some.")
+        return
+    told = {pair_id for found in by_arm for pair_id in found or ()}
+    share = shell.interval(len(told), evaluation.summary["n"])
+    st.text(
+        f"Personal data was found in answers to {share} messages, or an answer could not be read "
+        "whole. Voters will see it."
     )
 
 

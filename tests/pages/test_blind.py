@@ -274,3 +274,15 @@ def test_a_ballot_that_is_open_when_the_trial_closes_gives_way(
     assert page.title[0].value == "Blind"
     with reading(engine) as session:
         assert blind.turnout(session, trial.id) == {"ben": 4}
+
+
+def test_who_plans_a_trial_is_told_of_personal_data_and_not_whose(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    evaluation = tuned.evaluated(engine, story, tuned.trained(engine, story), personal=(0,))
+    told = _texts(open_page(PAGE, user="lena"))
+    assert "Personal data was found in answers to 1 of 4 (25 %, 95 % interval 5 to 70 %)" in told
+    tuned.planned(engine, story, evaluation)
+    ben = stories.person(engine, "ben", Role.REVIEWER)
+    assert "Personal data" not in _texts(open_page(PAGE, user=ben))

@@ -121,3 +121,26 @@ def test_a_diff_is_text_and_nothing_else() -> None:
     assert diff.parts("", "new") == [("come", "new")]
     long = "word " * 5000
     assert diff.parts(long, long + "more") == [("gone", long), ("come", long + "more")]
+
+
+def test_personal_data_in_answers_is_counted_and_marked(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    adapter = tuned.trained(engine, story)
+    evaluation = tuned.evaluated(engine, story, adapter, personal=(0, 2))
+    page = open_page(PAGE, user="lena")
+    shown = _texts(page)
+    at = shown.index("Personal data in it")
+    assert shown[at + 1] == "2 of 4 (50 %, 95 % interval 15 to 85 %)"
+    assert shown[at + 2] == "0 of 4 (0 %, 95 % interval 0 to 49 %)"
+    page.radio(key=f"view-{evaluation.id}").set_value("Personal data").run()
+    assert not page.exception
+    badges = [one.value for one in page.markdown if "Personal data: PERSON" in one.value]
+    assert len(badges) == 2
+
+
+def test_without_a_scan_it_says_that_nobody_looked(engine: Engine, open_page: OpenPage) -> None:
+    tuned.compared(engine, 20)
+    shown = _texts(open_page(PAGE, user="lena"))
+    assert shown[shown.index("Personal data in it") + 1] == "not looked for"

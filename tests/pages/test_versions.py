@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import review, versions
+from curation import claims, review, versions
 from curation.layouts import LAYOUTS
 from pages.parts.plain import plain
 from storage import pairs, people
@@ -152,7 +152,7 @@ def test_a_changed_row_shows_its_words_and_its_reason(engine: Engine, open_page:
         seen = pairs.get(session, row.pair_id)
         review.reopen(session, ana, seen.id, seen.version, "look again")
     with writing(engine) as session:
-        card = review.lease(session, ana, desk.id, now=curated.LONG_AGO)[0]
+        card = claims.lease(session, ana, desk.id, now=curated.LONG_AGO)[0]
         review.decide(session, ana, stories.op(card, response=stories.FRAUD))
     second = curated.frozen(engine, desk)
     page = open_page(PAGE)

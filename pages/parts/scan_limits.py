@@ -1,0 +1,36 @@
+"""What the scan for personal data was measured to find, and what it does not catch."""
+
+import streamlit as st
+
+from curation import detect, recall, scan_settings
+from pages.parts import shell
+from pages.parts.wiring import looking
+from storage.types import Project
+
+
+def show(project: Project) -> None:
+    """Measured recall per type, the limits, and the settings in force."""
+    with looking() as session:
+        settings = scan_settings.current(session, project.id)
+    with st.expander("How much this scan finds, and what it does not catch"):
+        _measured(settings.config.sha256)
+        shell.note("What it does not catch")
+        st.text("\n".join(f"• {limit}" for limit in detect.limits()))
+        shell.note(
+            "The names of imported files are not scanned. In a topic or a number of a row, names "
+            "in lower case and next to digits are not reported."
+        )
+        shell.note(f"Settings {settings.number}, sha256 {settings.config.sha256}")
+
+
+def _measured(config_sha256: str) -> None:
+    told = recall.measured()
+    if told is None:
+        shell.note("How much of each type it finds has not been measured here yet.")
+        return
+    same = told.config_sha256 == config_sha256
+    shell.note(
+        f"Found of what was there, on {told.measured_on}, with {told.model}"
+        + (":" if same else ", default settings; this project's own may find more or less:")
+    )
+    st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in told.types))
