@@ -94,7 +94,7 @@ def test_rows_of_the_oldest_schema_are_all_there_afterwards(empty: Engine) -> No
     _old_rows(empty)
     before = migrate.counts(empty)
     migrate.upgrade(empty)
-    assert migrate.counts(empty) == before
+    assert before.items() <= migrate.counts(empty).items()
     assert before["user"] == before["project"] == before["scratch"] == 1
     assert _foreign_keys(empty) == 1
     with reading(empty) as session:
@@ -152,7 +152,7 @@ def test_a_process_killed_inside_a_migration_leaves_nothing_half(
     assert child.exitcode == -9
     assert (_schema(empty), migrate.counts(empty)) == (before, rows)
     migrate.upgrade(empty)
-    assert migrate.counts(empty) == rows
+    assert rows.items() <= migrate.counts(empty).items()
 
 
 def test_an_upgrade_that_would_lose_rows_is_refused(
