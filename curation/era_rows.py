@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation import eras, phrases, review, versions
@@ -40,6 +40,12 @@ class Search:
     phrases: tuple[str, ...] = ()
     topic: str | None = None
     label: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it asks for nothing."""
+        named = (self.era_id, self.topic, self.label)
+        return all(one is None for one in named) and not any(map(str.strip, self.phrases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def _tests(session: Session, project_id: int, search: Search) -> dict[str, Calla
     tests: dict[str, Callable[[Pair], bool]] = {}
     if search.era_id is not None:
         era = _era(session, project_id, search.era_id)
-        tests[f"tagged {era.name}"] = lambda pair: pair.era_id == era.id
+        tests[f"of the era {era.name}"] = lambda pair: eras.belongs(pair, era)
     if words := _searchable(search.phrases):
         name = "with the phrase" if len(words) == 1 else "with one of the phrases"
         tests[name] = lambda p: bool(phrases.found(f"{p.prompt}\n{p.response}", words))
@@ -139,6 +145,16 @@ def _era(session: Session, project_id: int, era_id: int) -> Era:
     if era.project_id != project_id:
         raise NotFound(f"The era {era_id} belongs to another project.")
     return era
+
+
+def tagged(session: Session, project_id: int) -> dict[int, int]:
+    """How many rows bear the tag of each era."""
+    query = (
+        select(PairRow.era_id, func.count())
+        .where(PairRow.project_id == project_id, PairRow.era_id.is_not(None))
+        .group_by(PairRow.era_id)
+    )
+    return {era: n for era, n in session.execute(query) if era is not None}
 
 
 def topics(session: Session, project_id: int) -> list[str]:

@@ -4,7 +4,7 @@ An era without an end lasts until the next one starts. Every change leaves the e
 in an insert-only history; taking a change back is one more change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from curation import phrases as wording
 from storage import events, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.tables import EraRevisionRow, EraRow
+from storage.tables import EraRevisionRow, EraRow, PairRow
 from storage.types import Era, Pair, Role, User
 
 LIMITS = (
@@ -82,9 +82,24 @@ def current(eras: Sequence[Era], today: date | None = None) -> Era | None:
 
 def retired(pair: Pair, eras: Sequence[Era]) -> bool:
     """Whether a row was written under a retired era, by its tag or by that era's wording."""
-    gone = [era for era in eras if era.retired]
-    text = f"{pair.prompt}\n{pair.response}"
-    return any(pair.era_id == era.id or wording.found(text, era.phrases) for era in gone)
+    return any(belongs(pair, era) for era in eras if era.retired)
+
+
+def belongs(pair: Pair, era: Era) -> bool:
+    """Whether a row bears the tag of an era, or wording that only this era used."""
+    if pair.era_id == era.id:
+        return True
+    return bool(wording.found(f"{pair.prompt}\n{pair.response}", era.phrases))
+
+
+def names_of(session: Session, pair_ids: Iterable[int]) -> dict[int, str]:
+    """The name of each row's era, by its tag; rows without one are left out."""
+    query = (
+        select(PairRow.id, EraRow.name)
+        .join(EraRow, EraRow.id == PairRow.era_id)
+        .where(PairRow.id.in_(list(pair_ids)))
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 @allowed(Role.LEAD, Role.ADMIN)
