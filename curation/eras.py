@@ -7,6 +7,7 @@ in an insert-only history; taking a change back is one more change.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import select
@@ -65,8 +66,8 @@ def last_days(eras: Sequence[Era]) -> dict[int, date | None]:
     """The last day of each era, by id; None for one that is open. Without an end of its own, an
     era ends on the day before the next one starts."""
     ordered = sorted(eras, key=lambda era: era.starts_on)
-    nexts = [*(era.starts_on - timedelta(days=1) for era in ordered[1:]), None]
-    return {era.id: era.ends_on or day for era, day in zip(ordered, nexts, strict=True)}
+    nexts = [era.starts_on - timedelta(days=1) for era in ordered[1:]]
+    return {era.id: era.ends_on or day for era, day in zip_longest(ordered, nexts)}
 
 
 def current(eras: Sequence[Era], today: date | None = None) -> Era | None:

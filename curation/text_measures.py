@@ -30,9 +30,10 @@ _GAP = re.compile(
 )
 _ENGLISH = frozenset(
     {"the", "and", "you", "my", "your", "this", "that", "with", "what", "which", "from", "would"}
-    | {"could", "should", "there", "they", "how"}
+    | {"could", "should", "there", "they", "how", "when", "why", "where", "because", "been", "has"}
+    | {"i'm", "don't", "please"}
 )
-"""Words that hardly any other language has; three of them make a text English at once."""
+"""Words that hardly any other language has; two of them make a text English at once."""
 _REFUSALS = (
     "I'm sorry, but I can't", "I'm sorry, but I cannot", "I am sorry, but I can't",
     "I am sorry, but I cannot", "Sorry, but I can't", "I can't help with", "I cannot help with",
@@ -73,7 +74,7 @@ def language(text: str) -> str | None:
     start = text[:_LOOKED_AT]
     if start[:1] in "{[" or sum(map(str.isalpha, start)) < LEAST_LETTERS:
         return None
-    if start.isascii() and len(_ENGLISH.intersection(start.lower().split())) >= 3:
+    if start.isascii() and len(_ENGLISH.intersection(start.lower().split())) >= 2:
         return "en"
     code, sure = _identifier().classify(start)
     return str(code) if sure >= SURE else None

@@ -54,8 +54,8 @@ def _told(one: health.Measure) -> dict[str, Any]:
 
 
 def _words(one: health.Measure) -> str:
-    low, high = (round(bound * 100) for bound in one.share)
-    share = f" ({low} to {high} %)" if one.look and one.rows else ""
+    low, high = (bound * 100 for bound in one.share)
+    share = f" (95 % interval {low:.1f} to {high:.1f} %)" if one.look and one.rows else ""
     first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
     more = f" and {len(one.rows) - 10} more" if len(one.rows) > 10 else ""
     return f"{one.name}: {one.told}{share}{first}{more}"

@@ -14,6 +14,7 @@ from pages.parts.wiring import act, looking
 from storage.errors import BadInput
 from storage.types import Era, Pair, Project, User
 
+VIEWS = ERAS, ROWS, CHANGES = ("Eras", "Rows that a change concerns", "Changes so far")
 _ANY = "any"
 _HEIGHT, _LINE = 320, 35
 
@@ -24,8 +25,18 @@ def key(project: Project, field: str) -> str:
 
 
 def show_era(project: Project, era_id: int) -> None:
-    """Let the search begin with the rows of an era; for callbacks."""
+    """Turn to the rows of an era; for callbacks."""
     st.session_state[key(project, "era")] = era_id
+    st.session_state[key(project, "view")] = ROWS
+
+
+def view(project: Project) -> str:
+    """Which part of the page to show."""
+    st.session_state.setdefault(key(project, "view"), ERAS)
+    chosen = st.segmented_control(
+        "Show", VIEWS, required=True, key=key(project, "view"), label_visibility="collapsed"
+    )
+    return chosen or ERAS
 
 
 def search(project: Project, known: Sequence[Era]) -> Search:
@@ -120,7 +131,7 @@ def deal(user: User, project: Project, chosen: Sequence[Pair], known: Sequence[E
         )  # fmt: skip
     with out.container(border=True, height="stretch"):
         st.text("No longer right? Retire them")
-        shell.note(f"Rejected, with the reason “{era_rows.RETIRED}”. It can be undone below.")
+        shell.note(f"Rejected, with the reason “{era_rows.RETIRED}”. It can be undone.")
         st.button(
             f"Retire {many}", key=f"affected-reject-{shown}", on_click=act,
             args=("Rows are retired.", era_rows.reject, user, project.id, seen),
@@ -163,8 +174,7 @@ def changes(user: User, session: Session, project: Project) -> None:
     """What was done to rows, newest first, with the way back where there is one."""
     told = era_rows.changes(session, project.id)
     if not told:
-        return
-    st.subheader("Changes so far", anchor=False)
+        shell.note("No policy change has touched a row yet.")
     for one in told:
         with st.container(border=True):
             words, way = st.columns([5, 2], vertical_alignment="center")

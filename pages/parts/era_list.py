@@ -7,9 +7,9 @@ import streamlit as st
 
 from curation import eras
 from curation.eras import Revision
-from pages.parts import rows, shell
+from pages.parts import era_affected, rows, shell
 from pages.parts.wiring import act
-from storage.types import Era, Project, User
+from storage.types import Era, Pair, Project, User
 
 _FIELDS = ("name", "starts", "ends", "document", "url", "phrases")
 _VERBS = {"add": "added", "change": "changed", "retire": "retired", "reinstate": "reinstated",
@@ -134,3 +134,22 @@ def _save(user: User, era: Era, key: str, seen: int | None) -> None:
             "The change is saved.", eras.change, user, era.id, seen=seen, name=given["name"],
             starts_on=given["starts"], **words,
         )  # fmt: skip
+
+
+def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> None:
+    """Whether approved rows still belong to a retired era, and the one thing to do then."""
+    if not known:
+        st.info("There are no eras yet. Add one when the rules change; old rows then do not train.")
+    elif not old:
+        st.success("No approved row belongs to a retired era.")
+    else:
+        st.warning(
+            f"{rows.count(len(old), 'approved row belongs', 'approved rows belong')} to a retired "
+            "era, by tag or by wording. They block a training run until they are dealt with."
+        )
+    for era in known:
+        if era.retired and any(eras.belongs(pair, era) for pair in old):
+            st.button(
+                f"Deal with the rows of {era.name}", key=f"deal-{era.id}", type="primary",
+                on_click=era_affected.show_era, args=(project, era.id),
+            )  # fmt: skip

@@ -9,11 +9,18 @@ _STANDING = frozenset({"prompt_tokens", "response_tokens"})
 _PICTURES = (
     ("labels", "topics"), ("prompt_tokens", "response_tokens"), ("difficulty", "edge"),
 )  # fmt: skip
+_NOUNS = {
+    "labels": ("row with a thin label", "rows with thin labels"),
+    "topics": ("row of a thin topic", "rows of thin topics"),
+    "prompt_tokens": ("long row", "long rows"),
+    "response_tokens": ("long row", "long rows"),
+    "edge": ("edge case", "edge cases"),
+}
 
 
 def figures(report: Report) -> None:
     """The set in four numbers."""
-    wrong = {row for one in report.to_look_at() for row in one.rows}
+    wrong = {row for one in report.to_look_at() if one.group != "review" for row in one.rows}
     by_key = {one.key: one for one in report.measures}
     shell.stats(
         {
@@ -68,15 +75,17 @@ def pictures(report: Report, key: str) -> None:
 
 
 def _picture(one: Measure, key: str) -> None:
-    st.text(one.name)
-    shell.note(one.told)
+    with st.container(gap="xxsmall"):
+        st.text(one.name)
+        shell.note(one.told)
     if one.bars and one.key in _STANDING:
         bars.standing(one.bars, "tokens (estimated)", key)
     elif one.bars:
         bars.lying(one.bars, key)
+        if len(one.bars) > bars.MOST:
+            shell.note(f"The {bars.MOST} largest of {len(one.bars)} are drawn.")
     if one.rows:
-        what = "of what is thin" if one.key in ("topics", "labels") else "of them"
-        rows.browse(_ids(one), f"Show {rows.count(len(one.rows), 'row', 'rows')} {what}")
+        rows.browse(_ids(one), f"Show {rows.count(len(one.rows), *_NOUNS[one.key])}")
 
 
 def limits(report: Report) -> None:

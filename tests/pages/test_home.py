@@ -10,6 +10,7 @@ from storage import pairs, projects, scratch
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import PairStatus, Project, Role
+from tests import stories
 from tests.ui import OpenPage, join
 
 HOME = "pages/operate/home.py"
@@ -121,6 +122,13 @@ def test_the_eras_stand_there_with_the_way_to_change_them(
         one.value for one in open_page(HOME, join(engine, "eva", Role.EXPERT)).markdown
     )
     assert "someone with the role lead can do this on Eras" in words
+
+
+def test_a_project_without_eras_says_when_to_add_one(engine: Engine, open_page: OpenPage) -> None:
+    stories.project(engine)
+    page = open_page(HOME, join(engine, "lea", Role.LEAD))
+    assert not page.exception
+    assert "No eras yet" in "\n".join(one.value for one in page.markdown)
 
 
 def test_the_page_is_short() -> None:
