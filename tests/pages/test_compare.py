@@ -121,3 +121,18 @@ def test_a_diff_is_text_and_nothing_else() -> None:
     assert diff.parts("", "new") == [("come", "new")]
     long = "word " * 5000
     assert diff.parts(long, long + "more") == [("gone", long), ("come", long + "more")]
+
+
+def test_rates_and_rows_by_policy_era(engine: Engine, open_page: OpenPage) -> None:
+    evaluation = tuned.of_two_eras(engine)
+    page = open_page(PAGE, user="lena")
+    shown = _texts(page)
+    old = shown.index("old")
+    assert shown[old + 1 : old + 3] == [
+        "1 of 2 (50 %, 95 % interval 9 to 91 %)",
+        "1 of 2 (50 %, 95 % interval 9 to 91 %)",
+    ]
+    assert "no era" in shown
+    page.selectbox(key=f"era-{evaluation.id}").set_value("old").run()
+    assert not page.exception
+    assert "Random (2)" in page.radio(key=f"view-{evaluation.id}").options
