@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curation import eras, phrases, review, versions
+from curation import eras, health_coverage, lineage, phrases, review
 from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -122,8 +122,8 @@ def _tests(session: Session, project_id: int, search: Search) -> dict[str, Calla
         topic = search.topic
         tests[f"of the topic {topic}"] = lambda pair: pair.topic == topic
     if search.label is not None:
-        project, label = projects.get(session, project_id), search.label
-        tests[f"with the label {label}"] = lambda pair: versions.stratum(project, pair) == label
+        field, label = projects.get(session, project_id).label_field, search.label
+        tests[f"with the label {label}"] = lambda pair: _label(field, pair) == label
     if not tests:
         raise BadInput("Say what to look for: an era, a phrase, a topic or a label.")
     return tests
@@ -165,11 +165,15 @@ def topics(session: Session, project_id: int) -> list[str]:
 
 def labels(session: Session, project_id: int) -> list[str]:
     """The labels in the outputs, by name; none where the project has no label field."""
-    project = projects.get(session, project_id)
-    if project.label_field is None:
+    name = projects.get(session, project_id).label_field
+    if name is None:
         return []
     known = pairs.listing(session, project_id)
-    return sorted({label for pair in known if (label := versions.stratum(project, pair))})
+    return sorted({label for pair in known if (label := _label(name, pair)) is not None})
+
+
+def _label(name: str | None, pair: Pair) -> str | None:
+    return None if name is None else health_coverage.label_of(name, pair.response)
 
 
 @allowed(Role.LEAD)
@@ -228,7 +232,7 @@ def clone(
         raise RuleBroken(f"The era {era.name} is retired. Clone into one that is in force.")
 
     def one(row: PairRow) -> int | None:
-        key = f"clone:{row.id}:{row.version}:{era_id}"
+        key = f"{lineage.CLONE}{row.id}:{row.version}:{era_id}"
         known = select(PairRow.id).where(
             PairRow.project_id == project_id, PairRow.source_key == key
         )

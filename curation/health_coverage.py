@@ -28,7 +28,7 @@ def topics(s: Set) -> Measure:
 
 def labels(s: Set) -> Measure:
     name = s.task.label_field
-    named = {row.id: _label(name, row.response) for row in s.rows} if name else {}
+    named = {row.id: label_of(name, row.response) for row in s.rows} if name else {}
     counted = Counter(label for label in named.values() if label is not None)
     for label in _declared(s.task):
         counted.setdefault(label, 0)
@@ -49,12 +49,13 @@ def labels(s: Set) -> Measure:
     )  # fmt: skip
 
 
-def _label(name: str, response: str) -> str | None:
+def label_of(name: str, response: str) -> str | None:
+    """The label that a JSON response has in the field `name`; None where it has none."""
     value = parsed(response)
     if not isinstance(value, dict) or name not in value:
         return None
-    label = value[name]
-    return label if isinstance(label, str) else json.dumps(label, sort_keys=True)
+    found = value[name]
+    return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
 
 
 def _declared(task: Task) -> Iterable[str]:

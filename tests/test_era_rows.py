@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from curation import era_rows, eras, overlaps, readiness, review, versions
+from curation import era_rows, eras, lineage, overlaps, readiness, review, versions
 from curation.era_rows import Done, Search
 from storage import events, pairs, projects
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.types import Action, Era, Origin, Pair, PairStatus, Project, Role, User
+from storage.types import Action, Era, Origin, Pair, PairStatus, Project, Role, Split, User
 from tests import curated, stories
 
 OLD = "Please visit your home branch with the card"
@@ -261,6 +261,33 @@ def test_a_row_of_a_retired_era_trains_by_a_waiver_only(
         blocking = [one.key for one in readiness.unmet(readiness.report(session, desk.id, version))]
     assert "retired_era" not in blocking
     assert rows
+
+
+def test_a_family_of_clones_is_split_as_one_and_tests_as_one(
+    engine: Engine, lea: User, desk: Project
+) -> None:
+    new = known(engine, desk)["new"]
+    rows = curated.approved(engine, desk, 12)
+    made = clone(engine, lea, desk, rows, new).rows
+    curated.frozen(engine, desk)
+    with reading(engine) as session:
+        held = {row.id for row in rows if pairs.get(session, row.id).held_out}
+        clones = {i for i in made if pairs.get(session, i).source["cloned_from"] in held}
+        assert held
+        assert lineage.tested(session, desk.id) == held | clones
+    reviewed = [(i, f"Rewritten and unlike before, number {i * 7919}.") for i in made]
+    with writing(engine) as session:
+        for card in review.lease(session, curated.ana(engine), desk.id, limit=50):
+            words = dict(reviewed)[card.pair.id]
+            op = stories.op(card, prompt=words)
+            review.decide(session, curated.ana(engine), op)
+    version = curated.frozen(engine, desk)
+    with reading(engine) as session:
+        parts = {row.pair_id: row.split for row in versions.rows(session, version.id)}
+        families = lineage.families(session, desk.id)
+    assert {parts[i] for i in held | clones} == {Split.TEST}
+    assert len(families) == 12
+    assert all(len({parts[i] for i in family}) == 1 for family in families)
 
 
 def test_the_log_holds_numbers_and_no_words(engine: Engine, lea: User, desk: Project) -> None:
