@@ -71,14 +71,15 @@ def last_days(eras: Sequence[Era]) -> dict[int, date | None]:
 
 
 def current(eras: Sequence[Era], today: date | None = None) -> Era | None:
-    """The era in force on a day (UTC today): started, not over, not retired; None without one."""
-    today = today or datetime.now(UTC).date()
-    alive = [
-        era
-        for era in eras
-        if not era.retired and era.starts_on <= today and (era.ends_on or today) >= today
-    ]
-    return max(alive, key=lambda era: era.starts_on, default=None)
+    """The era in force on a day (UTC today): started, not over, not retired; None without one.
+
+    The days of a retired era stay its own: retiring it puts none before it back into force.
+    """
+    today, last = today or datetime.now(UTC).date(), last_days(eras)
+    for era in eras:
+        if not era.retired and era.starts_on <= today <= (last[era.id] or today):
+            return era
+    return None
 
 
 def retired(pair: Pair, eras: Sequence[Era]) -> bool:

@@ -1,6 +1,7 @@
 """Policy eras: days that never overlap, a history that nobody changes, changes taken back."""
 
 import importlib
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -100,7 +101,9 @@ def test_the_era_in_force_has_begun_is_not_over_and_not_retired(
     gone = add(engine, lea, desk, "gone", MAR, retired=True)
     later = add(engine, lea, desk, "later", date(2999, 1, 1))
     known = [old, gone, later]
+    assert eras.current([], JUN) is None
     assert eras.current(known, date(2024, 1, 31)) == old
+    assert eras.current([replace(old, ends_on=None), gone], JUN) is None
     assert eras.current(known, date(2024, 2, 1)) is None
     assert eras.current(known, JUN) is None
     with reading(engine) as session:
