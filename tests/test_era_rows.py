@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from curation import era_rows, eras, lineage, overlaps, readiness, review, versions
-from curation.era_rows import Done, Search
+from curation import era_rows, era_search, eras, lineage, overlaps, readiness, review, versions
+from curation.era_rows import Done
+from curation.era_search import Search
 from storage import events, pairs, projects
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -41,9 +42,9 @@ def known(engine: Engine, desk: Project) -> dict[str, Era]:
         return {era.name: era for era in projects.eras(session, desk.id)}
 
 
-def found(engine: Engine, desk: Project, search: Search) -> era_rows.Affected:
+def found(engine: Engine, desk: Project, search: Search) -> era_search.Affected:
     with reading(engine) as session:
-        return era_rows.affected(session, desk.id, search)
+        return era_search.affected(session, desk.id, search)
 
 
 def seen(rows: list[Pair]) -> Mapping[int, int]:
@@ -181,7 +182,7 @@ def test_a_clone_waits_keeps_its_lineage_and_is_never_approved(
     assert clone(engine, lea, desk, [made], new).already == (made.id,)
     with reading(engine) as session:
         assert eras.names_of(session, [made.id, row.id]) == {made.id: "new"}
-        assert era_rows.tagged(session, desk.id) == {new.id: 1}
+        assert era_search.tagged(session, desk.id) == {new.id: 1}
 
 
 def test_a_clone_of_a_test_row_stays_held_out(engine: Engine, lea: User, desk: Project) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from curation import era_rows, eras
+from curation import era_rows, era_search, eras
 from storage import console, projects
 from storage.errors import BadInput
 
@@ -82,11 +82,11 @@ def affected(
         raise BadInput("Choose one of --send-back, --reject and --clone.")
     with console.acting() as session:
         inside = console.project(session, project).id
-        search = era_rows.Search(
+        search = era_search.Search(
             eras.named(session, inside, era).id if era else None, tuple(phrase or ()),
             topic or None, label or None,
         )  # fmt: skip
-        found = era_rows.affected(session, inside, search)
+        found = era_search.affected(session, inside, search)
         ids = [pair.id for pair in found.pairs]
         if not (send_back or reject or clone):
             told = {"rows": ids, "held": sorted(found.held), "rejected": found.rejected,

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import era_rows, eras
+from curation import era_search, eras
 from pages.parts import era_affected, era_list, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
@@ -15,7 +15,7 @@ project = shell.require_project(user)
 with looking() as session:
     known = projects.eras(session, project.id)
     told = eras.histories(session, [era.id for era in known])
-    tagged = era_rows.tagged(session, project.id)
+    tagged = era_search.tagged(session, project.id)
     approved = pairs.listing(session, project.id, status=PairStatus.APPROVED)
 
 view = era_affected.view(project)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import era_rows, eras, visible
-from curation.era_rows import Affected, Search
+from curation import era_rows, era_search, eras, visible
+from curation.era_search import Affected, Search
 from pages.parts import rows, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
@@ -43,8 +43,8 @@ def search(project: Project, known: Sequence[Era]) -> Search:
     """The fields of the search, as they stand."""
     names = {era.id: era.name for era in known}
     with looking() as session:
-        topics = era_rows.topics(session, project.id)
-        labels = era_rows.labels(session, project.id)
+        topics = era_search.topics(session, project.id)
+        labels = era_search.labels(session, project.id)
     left, right = st.columns(2)
     era = left.selectbox(
         "Of the era, by tag or by its wording", [_ANY, *names], key=key(project, "era"),
@@ -69,7 +69,7 @@ def found(project: Project, wish: Search) -> Affected | None:
         return None
     try:
         with looking() as session:
-            return era_rows.affected(session, project.id, wish)
+            return era_search.affected(session, project.id, wish)
     except BadInput as error:
         st.error(plain(str(error)))
         return None
