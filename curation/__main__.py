@@ -9,6 +9,8 @@ app = commands(
             "sample", "guidelines", "write", "import", "pairs", "review",
         ),
         "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit"),
+        "curation.commands.eras": ("eras", "affected"),
+        "curation.commands.health": ("health",),
         "curation.commands.proof": (
             "ready", "waive", "record", "sign", "freeze", "versions", "diff", "tag", "card",
             "inclusion", "verify", "export",

@@ -5,6 +5,7 @@ Invisible characters, markup and text that Unicode could write shorter (not NFC)
 notes, never rewritten.
 """
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ class Incoming:
     era: str | None
     topic: str | None
     source_id: str | None
+    other_system: str | None = None
+    """Hash of the row's own system message, where it is not the project's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,10 @@ class _Reading:
     def take(self, row: Row, values: dict[str, Value]) -> None:
         try:
             system, prompt, response = self._texts(values)
-            labels = [
-                _label(values, c)
-                for c in (self.mapping.era, self.mapping.topic, self.mapping.source)
-            ]
+            mapping = self.mapping
+            era, topic, source = (
+                _label(values, c) for c in (mapping.era, mapping.topic, mapping.source)
+            )
         except _FaultyRowError as fault:
             self.faults.add(row.line, str(fault))
             return
@@ -114,7 +117,9 @@ class _Reading:
                 self.faults.add(row.line, f"its {name} is empty")
                 return
         self._tell(system, prompt, response)
-        self.rows.append(Incoming(row.line, prompt, response, *labels))
+        other = bool(system) and system != self.system_message
+        sha256 = hashlib.sha256(system.encode()).hexdigest() if other else None
+        self.rows.append(Incoming(row.line, prompt, response, era, topic, source, sha256))
 
     def preview(self, notes: tuple[str, ...]) -> Preview:
         told = (

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from curation import archive, canonical, duplicates, evidence, overlaps
+from curation import archive, canonical, duplicates, evidence, lineage, overlaps
 from curation.split import SHARES, Item, split
 from storage import events, pairs, projects
 from storage.access import allowed
@@ -46,7 +46,8 @@ def freeze(
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
     _freezable(session, project_id, approved)
     groups = _groups(session, project_id, approved)
-    parts = split(_items(project, approved, groups), SHARES, seed)
+    tested = lineage.tested(session, project_id)
+    parts = split(_items(project, approved, groups, tested), SHARES, seed)
     frozen = [
         VersionRow(
             pair_id=pair.id,
@@ -94,19 +95,24 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
             first = by_source.setdefault(str(source), pair.id)
             if first != pair.id:
                 edges.append(duplicates.Near(first, pair.id, 0.0))
+    for family in lineage.families(session, project_id):
+        first, *others = sorted(family & ids) or [0]
+        edges += [duplicates.Near(first, other, 0.0) for other in others]
     groups = {pair.id: pair.id for pair in approved}
     for members in duplicates.groups(edges):
         groups.update(dict.fromkeys(members, min(members)))
     return groups
 
 
-def _items(project: Project, approved: Sequence[Pair], groups: dict[int, int]) -> list[Item]:
+def _items(
+    project: Project, approved: Sequence[Pair], groups: dict[int, int], tested: frozenset[int]
+) -> list[Item]:
     return [
         Item(
             id=pair.id,
             group=str(groups[pair.id]),
             stratum=stratum(project, pair),
-            pinned=Split.TEST if pair.held_out else None,
+            pinned=Split.TEST if pair.held_out or pair.id in tested else None,
         )
         for pair in approved
     ]

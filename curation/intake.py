@@ -1,6 +1,7 @@
 """Take the rows of a file into a project: all of them or none, each with its file and line."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -57,7 +58,7 @@ def take(
             session, project_id, row.prompt, row.response, origin,
             author=actor if origin is Origin.GOLD else None,
             era_id=eras.get((row.era or "").strip().lower()), topic=row.topic, held_out=held_out,
-            source={"file": name, "sha256": sha256, "line": row.line, "id": row.source_id},
+            source=_source(row, name, sha256),
             source_key=key,
         )  # fmt: skip
         added.append(stored.id)
@@ -71,6 +72,11 @@ def take(
     return Taken(tuple(added), len(rows) - len(added), invalid)
 
 
+def _source(row: Incoming, name: str, sha256: str) -> dict[str, Any]:
+    told = {"file": name, "sha256": sha256, "line": row.line, "id": row.source_id}
+    return told | ({"system_sha256": row.other_system} if row.other_system else {})
+
+
 def _eras(session: Session, project: Project, rows: tuple[Incoming, ...]) -> dict[str, int | None]:
     known: dict[str, int | None] = {"": None}
     known.update({era.name.lower(): era.id for era in projects.eras(session, project.id)})
@@ -78,7 +84,7 @@ def _eras(session: Session, project: Project, rows: tuple[Incoming, ...]) -> dic
         if (row.era or "").strip().lower() not in known:
             raise BadInput(
                 f"Line {row.line} names a policy era that this project does not have. "
-                "Add the era on the Home page, or leave that column out of the mapping."
+                "Add the era on the Eras page, or leave that column out of the mapping."
             )
     return known
 

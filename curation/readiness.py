@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import audit, decision, overlaps, review, scrub, versions
+from curation import audit, decision, eras, overlaps, review, scrub, versions
+from curation.eras import retired as retired
 from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
@@ -228,22 +229,12 @@ def _schema(s: _Set) -> Signal:
     )  # fmt: skip
 
 
-def retired(pair: Pair, eras: Sequence[Era]) -> bool:
-    """Whether a row was written under a retired era, by its tag or by that era's wording."""
-    gone = [era for era in eras if era.retired]
-    text = f"{pair.prompt}\n{pair.response}".lower()
-    return any(
-        pair.era_id == era.id or any(phrase.lower() in text for phrase in era.phrases)
-        for era in gone
-    )
-
-
 def _era(s: _Set) -> Signal:
     old = tuple(pair.id for pair in s.approved if retired(pair, s.eras))
     return Signal(
         "retired_era", "Rows of a retired policy era", not old, f"{len(old)}", "0",
         "Reopen these rows and write them anew under the present policy, or reject them.", old,
-        "label/browse.py", "Old wording is only found where the era lists its phrases.",
+        "curate/eras.py", eras.LIMITS,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import claims, exchange, files, intake, review, schema_check, writing
+from curation import claims, eras, exchange, files, intake, review, schema_check, writing
 from curation.ops import Op, Submission
 from storage import people, projects
 from storage.access import allowed
@@ -56,7 +56,7 @@ def begin(session: Session, actor: User, *, reviewed: bool) -> Project:
         output_schema=told["output_schema"], label_field=told["label_field"], sample=True,
     )  # fmt: skip
     for era in told["eras"]:
-        projects.add_era(
+        eras.add(
             session, actor, project.id, era["name"], date.fromisoformat(era["starts_on"]),
             retired=era["retired"], phrases=tuple(era["phrases"]),
         )  # fmt: skip
@@ -77,11 +77,11 @@ def _person(session: Session, name: str, role: Role) -> User:
 
 
 def _write(session: Session, author: User, project: Project) -> None:
-    eras = {era.name: era.id for era in projects.eras(session, project.id)}
+    known = {era.name: era.id for era in projects.eras(session, project.id)}
     lines = (FOLDER / "gold.jsonl").read_text(encoding="utf-8").splitlines()
     for row in map(json.loads, lines):
         words = Submission(str(uuid.uuid4()), row["prompt"], row["response"], row["topic"])
-        writing.gold(session, author, project.id, words, eras[row["era"]])
+        writing.gold(session, author, project.id, words, known[row["era"]])
 
 
 def _import(

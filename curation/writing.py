@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import review
+from curation import eras, review
 from curation.ops import Submission
 from storage import events, pairs, projects, scratch
 from storage.access import allowed
@@ -56,6 +56,6 @@ def gold(
 
 
 def current_era(session: Session, project_id: int) -> int | None:
-    """The era in force: the newest that is not retired; None where the project has none."""
-    alive = [era.id for era in projects.eras(session, project_id) if not era.retired]
-    return alive[-1] if alive else None
+    """The era in force today; None where the project has none."""
+    era = eras.current(projects.eras(session, project_id))
+    return None if era is None else era.id

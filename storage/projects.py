@@ -1,7 +1,6 @@
 """Projects and their policy eras."""
 
 import hashlib
-from datetime import date
 from typing import Any
 
 from sqlalchemy import select
@@ -28,7 +27,8 @@ def _project(row: ProjectRow) -> Project:
     )
 
 
-def _era(row: EraRow) -> Era:
+def era(row: EraRow) -> Era:
+    """The value of an era's row."""
     return Era(
         id=row.id,
         project_id=row.project_id,
@@ -36,6 +36,9 @@ def _era(row: EraRow) -> Era:
         starts_on=row.starts_on,
         retired=row.retired,
         phrases=tuple(row.phrases),
+        ends_on=row.ends_on,
+        document=row.document or "",
+        url=row.url or "",
     )
 
 
@@ -155,47 +158,4 @@ def _sha256(text: str) -> str:
 def eras(session: Session, project_id: int) -> list[Era]:
     """The policy eras of a project, oldest first."""
     query = select(EraRow).where(EraRow.project_id == project_id).order_by(EraRow.starts_on)
-    return [_era(row) for row in session.scalars(query)]
-
-
-@allowed(Role.LEAD, Role.ADMIN)
-def add_era(
-    session: Session,
-    actor: User,
-    project_id: int,
-    name: str,
-    starts_on: date,
-    *,
-    retired: bool = False,
-    phrases: tuple[str, ...] = (),
-) -> Era:
-    """Add a policy era.
-
-    Raises:
-        BadInput: the name is empty or taken.
-    """
-    if not name.strip() or any(era.name == name for era in eras(session, project_id)):
-        raise BadInput(f"The era name {name!r} is empty or taken. Choose another name.")
-    row = EraRow(
-        project_id=project_id,
-        name=name.strip(),
-        starts_on=starts_on,
-        retired=retired,
-        phrases=list(phrases),
-    )
-    session.add(row)
-    session.flush()
-    events.record(session, actor, "add_era", "era", row.id, project_id=project_id)
-    return _era(row)
-
-
-@allowed(Role.LEAD, Role.ADMIN)
-def retire_era(session: Session, actor: User, era_id: int) -> Era:
-    """Retire an era: its rows stop counting for training until they are written anew."""
-    row = session.get(EraRow, era_id)
-    if row is None:
-        raise NotFound(f"There is no era {era_id}.")
-    row.retired = True
-    session.flush()
-    events.record(session, actor, "retire_era", "era", era_id, project_id=row.project_id)
-    return _era(row)
+    return [era(row) for row in session.scalars(query)]

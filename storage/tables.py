@@ -135,7 +135,30 @@ class EraRow(Base):
     starts_on: Mapped[date]
     retired: Mapped[bool]
     phrases: Mapped[list[Any]]
+    ends_on: Mapped[date | None]
+    document: Mapped[str | None]
+    url: Mapped[str | None]
     __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+
+class EraRevisionRow(Base):
+    """An era as it stood after one change, and who made it. Insert-only."""
+
+    __tablename__ = "era_revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    era_id: Mapped[int] = mapped_column(ForeignKey("era.id"))
+    number: Mapped[int]
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    verb: Mapped[str] = mapped_column(String(12))
+    name: Mapped[str]
+    starts_on: Mapped[date]
+    ends_on: Mapped[date | None]
+    document: Mapped[str | None]
+    url: Mapped[str | None]
+    retired: Mapped[bool]
+    phrases: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("era_id", "number"),)
 
 
 class PairRow(Base):

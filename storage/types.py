@@ -164,6 +164,12 @@ class Era:
     retired: bool
     phrases: tuple[str, ...]
     """Wording that only this era used; an output with it belongs to the era whatever its tag."""
+    ends_on: date | None = None
+    """The last day it is in force; None where it lasts until the next era starts."""
+    document: str = ""
+    """Title of the policy it stands for."""
+    url: str = ""
+    """Where that policy can be read; shown as text, never opened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from storage.types import Role, User
 from tests.ui import OpenPage, join
 
 WHO = {
-    Role.EXPERT: "Home Write Import Draft Review Browse Scrub Duplicates Audit Blind "
+    Role.EXPERT: "Home Write Import Draft Review Browse Scrub Duplicates Audit Health Blind "
     "Profiles Settings",
-    Role.REVIEWER: "Home Review Browse Scrub Duplicates Audit Blind Profiles Settings",
+    Role.REVIEWER: "Home Review Browse Scrub Duplicates Audit Health Blind Profiles Settings",
     Role.ADMIN: "Home People Activity Profiles Settings",
 }
 MADE = [place for place in PLACES if (ROOT / place.path).is_file()]

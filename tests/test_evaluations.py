@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation import readiness, versions
+from curation.statistics import wilson
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
@@ -26,6 +27,21 @@ def test_answers_are_frozen_and_counted_by_arm(engine: Engine) -> None:
         held = versions.rows(session, story.version.id, Split.TEST)
     assert set(answers) == {row.pair_id for row in held}
     assert all(set(arms) == set(Arm) for arms in answers.values())
+
+
+def test_rows_of_several_eras_are_counted_by_era(engine: Engine) -> None:
+    evaluation = tuned.of_two_eras(engine)
+    told = evaluation.summary["eras"]
+    assert list(told) == ["", "new", "old"]
+    assert [told[name]["n"] for name in told] == [3, 3, 2]
+    assert sum(one["base"]["correct"] for one in told.values()) == 2
+    assert told["old"]["tuned"]["correct"] == 1
+    assert told["old"]["tuned"]["interval"] == list(wilson(1, 2))
+
+
+def test_rows_of_one_era_are_counted_once(engine: Engine) -> None:
+    _, evaluation = tuned.compared(engine, 20)
+    assert "eras" not in evaluation.summary
 
 
 def test_the_baseline_meets_its_readiness_line(engine: Engine) -> None:

@@ -5,8 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from curation import decision, readiness, scrub
-from storage import projects
+from curation import decision, eras, readiness, scrub
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, RuleBroken
 from storage.types import FindingState, Origin, Project, Role, Signal
@@ -56,7 +55,7 @@ def test_each_fault_names_its_rows(engine: Engine) -> None:
     desk = stories.project(engine)
     lead = stories.person(engine, "lena", Role.LEAD)
     with writing(engine) as session:
-        projects.add_era(
+        eras.add(
             session, lead, desk.id, "old", date(2019, 1, 1), retired=True, phrases=("passbook",)
         )
     rows = curated.approved(

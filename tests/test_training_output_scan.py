@@ -65,7 +65,7 @@ def test_an_answer_that_could_not_be_read_counts(engine: Engine) -> None:
         {"pair_id": 8, "arm": "base", "personal": [], "correct": True, "valid": True},
     ]
     evaluation = tuned.evaluated(engine, story, None)
-    evaluation.summary.update(evaluations.summary(lines, {}))
+    evaluation.summary.update(evaluations.summary(lines, {}, {}))
     assert evaluations.personal(evaluation, Arm.BASE) == {7: ()}
 
 

@@ -9,15 +9,15 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import readiness, versions
+from curation import eras, readiness, versions
 from curation.ops import BallotOp
-from storage import settings
+from storage import pairs, settings
 from storage.engine import reading, writing
 from storage.tables import JobRow
 from storage.types import (
@@ -190,6 +190,21 @@ def compared(
     story = frozen(engine, rows)
     adapter = trained(engine, story)
     return story, evaluated(engine, story, adapter, base_right=base_right, tuned_wrong=(0,))
+
+
+def of_two_eras(engine: Engine) -> Evaluation:
+    """The same with 8 test rows: two of the era "old", three of "new", three without one."""
+    story = frozen(engine, 40)
+    with writing(engine) as session:
+        old, new = (
+            eras.add(session, story.lead, story.project.id, name, date(year, 1, 1)).id
+            for name, year in (("old", 2020), ("new", 2024))
+        )
+        held = versions.rows(session, story.version.id, Split.TEST)
+        for row, era_id in zip(held, (old, old, new, new, new, None, None, None), strict=True):
+            pairs.row_of(session, row.pair_id).era_id = era_id
+    adapter = trained(engine, story)
+    return evaluated(engine, story, adapter, base_right=(0, 3), tuned_wrong=(0,))
 
 
 def planned(engine: Engine, story: Frozen, of: Evaluation, items: int = 4) -> Trial:

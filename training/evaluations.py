@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import pii, scan_settings, versions
+from curation import eras, pii, scan_settings, versions
+from curation.statistics import wilson
 from storage import events
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
@@ -140,7 +141,7 @@ def ingest(
         version_id=job.spec["version_id"],
         job_id=job.id,
         adapter_id=adapter["id"] if adapter else None,
-        summary=summary(lines, result),
+        summary=summary(lines, result, eras.names_of(session, {one["pair_id"] for one in lines})),
     )
     session.add(row)
     session.flush()
@@ -159,11 +160,35 @@ def ingest(
     )  # fmt: skip
 
 
-def summary(lines: list[dict[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+def summary(
+    lines: list[dict[str, Any]], result: Mapping[str, Any], eras_of: Mapping[int, str]
+) -> dict[str, Any]:
     """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made.
 
-    With a scan also `"personal"`: types by pair where something was found, and pairs not read.
+    Where the rows are of more than one policy era, `eras` has the same for each era by name, with
+    the 95 % Wilson interval of its accuracy; rows without an era are counted under "". With a scan,
+    `"personal"` of an arm has types by pair where something was found, and pairs not read.
     """
+    counted = _counts(lines)
+    by_era: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        by_era.setdefault(eras_of.get(line["pair_id"], ""), []).append(line)
+    if len(by_era) > 1:
+        counted["eras"] = {name: _of_era(by_era[name]) for name in sorted(by_era)}
+    counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
+    return counted
+
+
+def _of_era(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = _counts(lines)
+    for arm in Arm:
+        if arm.value in counted:
+            interval = wilson(counted[arm.value]["correct"], counted["n"])
+            counted[arm.value]["interval"] = list(interval)
+    return counted
+
+
+def _counts(lines: list[dict[str, Any]]) -> dict[str, Any]:
     counted: dict[str, Any] = {"n": len({line["pair_id"] for line in lines})}
     for arm in Arm:
         mine = [line for line in lines if line["arm"] == arm.value]
@@ -174,7 +199,6 @@ def summary(lines: list[dict[str, Any]], result: Mapping[str, Any]) -> dict[str,
             }
             if all("personal" in line for line in mine):
                 counted[arm.value]["personal"] = _personal(mine)
-    counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
     return counted
 
 

@@ -40,7 +40,7 @@ with about:
     with st.expander("System message"):
         st.text(project.system_message)
     st.subheader("Policy eras", anchor=False)
-    label_projects.eras(user, project)
+    label_projects.policy(project)
     if label_projects.may_start(user):
         st.subheader("More projects", anchor=False)
         with st.expander("Start another project"):

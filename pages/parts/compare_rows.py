@@ -14,6 +14,7 @@ from training import evaluations
 Answers = Mapping[int, Mapping[Arm, Output]]
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
 _PAGE = 6
+_NO_ERA, _EVERY = "no era", "every era"
 
 
 def _right(arms: Mapping[Arm, Output], arm: Arm) -> bool:
@@ -45,6 +46,8 @@ def figures(evaluation: Evaluation) -> None:
         if any(labels):
             _cells("Right label", labels)
         _cells("Personal data in it", [_personal(evaluation, arm) for arm in arms])
+    if "eras" in summary:
+        _by_era(summary["eras"], arms)
     shell.note(
         "Exactly right means the expected JSON value, or the same words where there is no schema: "
         "a good answer in other words counts as wrong. Personal data counts where a scan with the "
@@ -60,6 +63,15 @@ def _personal(evaluation: Evaluation, arm: Arm) -> str:
     return shell.interval(len(found), evaluation.summary["n"])
 
 
+def _by_era(eras: Mapping[str, Any], arms: list[Arm]) -> None:
+    """Exact accuracy per policy era; few rows make a wide interval."""
+    with st.container(border=True):
+        _cells("Exactly right, by policy era", [NAMES[arm] for arm in arms])
+        for name, counted in eras.items():
+            figures = [counted.get(arm.value, {}).get("correct", 0) for arm in arms]
+            _cells(name or _NO_ERA, [shell.interval(right, counted["n"]) for right in figures])
+
+
 def _label(made: Mapping[str, Any], arm: Arm) -> str:
     count = made.get(f"{arm}_label_accuracy_count")
     return shell.interval(count, made["n"]) if count is not None else ""
@@ -69,6 +81,16 @@ def _cells(head: str, words: list[str]) -> None:
     columns = st.columns([1, *[2] * len(words)])
     for column, word in zip(columns, [head, *words], strict=True):
         column.text(word)
+
+
+def of_era(evaluation: Evaluation, answers: Answers, eras_of: Mapping[int, str]) -> Answers:
+    """The answers to rows of one policy era, where the rows are of several."""
+    named = {pair_id: eras_of.get(pair_id, _NO_ERA) for pair_id in answers}
+    names = sorted(set(named.values()))
+    if len(names) < 2:
+        return answers
+    chosen = st.selectbox("Policy era", [_EVERY, *names], key=f"era-{evaluation.id}", width=320)
+    return {i: arms for i, arms in answers.items() if chosen in (_EVERY, named[i])}
 
 
 def browse(evaluation: Evaluation, answers: Answers, expected: Mapping[int, VersionRow]) -> None:

@@ -1,11 +1,9 @@
 """Projects on the Home page: open the sample, begin one's own, and the policy eras of one."""
 
-from datetime import UTC, datetime
-
 import streamlit as st
 
+from curation import eras, sample
 from curation import projects as beginnings
-from curation import sample
 from pages.parts import shell
 from pages.parts.wiring import act, choose_project, looking
 from storage import projects
@@ -91,8 +89,8 @@ def _begin(user: User) -> None:
         st.session_state[f"begin-{field}"] = ""
 
 
-def eras(user: User, project: Project) -> None:
-    """The policy eras of a project, each with its state; leads and admins retire and add."""
+def policy(project: Project) -> None:
+    """The policy eras of a project, each with its state, and the way to change them."""
     with looking() as session:
         known = projects.eras(session, project.id)
     shell.note(
@@ -100,35 +98,11 @@ def eras(user: User, project: Project) -> None:
         if known
         else "No eras yet. Add one when the rules change, so that old rows do not train."
     )
+    until = eras.last_days(known)
     for era in known:
-        name, action = st.columns([5, 2], vertical_alignment="center")
-        with name.container(gap="xxsmall"):
+        with st.container(gap="xxsmall"):
             st.text(era.name)
-            shell.note(f"{'Retired' if era.retired else 'In force'}, began {era.starts_on}")
-        if not era.retired and may_start(user):
-            action.button(
-                "Retire", key=f"retire-{era.id}", on_click=act,
-                args=("Era retired.", projects.retire_era, user, era.id),
-            )  # fmt: skip
-    if may_start(user):
-        with st.popover("Add an era"):
-            _new_era(user, project)
-
-
-def _new_era(user: User, project: Project) -> None:
-    with st.form(f"era-{project.id}", border=False):
-        st.text_input("Name of the era", key="era-name", max_chars=80)
-        st.date_input("In force from", value=datetime.now(UTC).date(), key="era-starts")
-        st.text_area(
-            "Wording that only this era uses, one a line (optional)", key="era-phrases",
-            help="A row with such words counts as written under this era, whatever its tag says.",
-        )  # fmt: skip
-        st.form_submit_button("Add", key="era-add", on_click=_add_era, args=(user, project))
-
-
-def _add_era(user: User, project: Project) -> None:
-    phrases = [line.strip() for line in st.session_state["era-phrases"].splitlines()]
-    act(
-        "Era added.", projects.add_era, user, project.id, st.session_state["era-name"],
-        st.session_state["era-starts"], phrases=tuple(filter(None, phrases)),
-    )  # fmt: skip
+            last = until[era.id]
+            days = f"from {era.starts_on}" + (f" to {last}" if last else "")
+            shell.note(f"{'Retired' if era.retired else 'Not retired'}, {days}")
+    shell.link("pages/curate/eras.py", "Add or change eras")

@@ -44,6 +44,8 @@ PLACES = (
     Place("pages/curate/scrub.py", "Scrub", "shield_person", _REVIEWER, "Curate"),
     Place("pages/curate/duplicates.py", "Duplicates", "difference", _REVIEWER, "Curate"),
     Place("pages/curate/audit.py", "Audit", "verified", _REVIEWER, "Curate"),
+    Place("pages/curate/health.py", "Health", "monitor_heart", _REVIEWER, "Curate"),
+    Place("pages/curate/eras.py", "Eras", "event", _LEAD, "Curate"),
     Place("pages/curate/ready.py", "Ready", "checklist", _LEAD, "Curate"),
     Place("pages/curate/versions.py", "Versions", "inventory_2", _LEAD, "Curate"),
     Place("pages/train/decide.py", "Decide", "balance", _LEAD, "Train"),

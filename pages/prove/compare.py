@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import versions
+from curation import eras, versions
 from pages.parts import compare_rows, compare_start, job_panel, shell
 from pages.parts.identity import require_user
 from pages.parts.plain import plain
@@ -50,11 +50,13 @@ try:
     with looking() as session:
         answers = blind.opened(session, evaluation.id)
         rows = versions.rows(session, evaluation.version_id, Split.TEST)
+        eras_of = eras.names_of(session, answers)
 except RuleBroken as refusal:
     st.warning(plain(str(refusal)))
     shell.link("pages/prove/blind.py", "Go to the trial")
     st.stop()
 compare_rows.figures(evaluation)
-compare_rows.browse(evaluation, answers, {row.pair_id: row for row in rows})
+shown = compare_rows.of_era(evaluation, answers, eras_of)
+compare_rows.browse(evaluation, shown, {row.pair_id: row for row in rows})
 if evaluation.adapter_id is not None:
     shell.link("pages/prove/blind.py", "Next: let people judge the answers blind")

@@ -144,3 +144,18 @@ def test_without_a_scan_it_says_that_nobody_looked(engine: Engine, open_page: Op
     tuned.compared(engine, 20)
     shown = _texts(open_page(PAGE, user="lena"))
     assert shown[shown.index("Personal data in it") + 1] == "not looked for"
+
+
+def test_rates_and_rows_by_policy_era(engine: Engine, open_page: OpenPage) -> None:
+    evaluation = tuned.of_two_eras(engine)
+    page = open_page(PAGE, user="lena")
+    shown = _texts(page)
+    old = shown.index("old")
+    assert shown[old + 1 : old + 3] == [
+        "1 of 2 (50 %, 95 % interval 9 to 91 %)",
+        "1 of 2 (50 %, 95 % interval 9 to 91 %)",
+    ]
+    assert "no era" in shown
+    page.selectbox(key=f"era-{evaluation.id}").set_value("old").run()
+    assert not page.exception
+    assert "Random (2)" in page.radio(key=f"view-{evaluation.id}").options

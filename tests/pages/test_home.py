@@ -10,6 +10,7 @@ from storage import pairs, projects, scratch
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import PairStatus, Project, Role
+from tests import stories
 from tests.ui import OpenPage, join
 
 HOME = "pages/operate/home.py"
@@ -109,24 +110,25 @@ def test_a_stale_button_of_someone_whose_role_is_gone_is_refused(
     assert "lea may not begin" in page.error[0].value
 
 
-def test_an_era_is_added_and_retired_by_a_lead_only(engine: Engine, open_page: OpenPage) -> None:
+def test_the_eras_stand_there_with_the_way_to_change_them(
+    engine: Engine, open_page: OpenPage
+) -> None:
     lea = join(engine, "lea", Role.LEAD)
     with writing(engine) as session:
-        project = sample.begin(session, lea, reviewed=False)
-        alive = next(era for era in projects.eras(session, project.id) if not era.retired)
-    page = open_page(HOME, lea)
-    page.text_input(key="era-name").set_value("two-desks")
-    page.text_area(key="era-phrases").set_value("second desk\n\n")
-    page.button(key="era-add").click().run()
-    page.button(key=f"retire-{alive.id}").click().run()
+        sample.begin(session, lea, reviewed=False)
+    words = "\n".join(one.value for one in open_page(HOME, lea).markdown)
+    assert "Retired, from 2019-01-01 to 2024-02-29" in words.replace("\\", "")
+    words = "\n".join(
+        one.value for one in open_page(HOME, join(engine, "eva", Role.EXPERT)).markdown
+    )
+    assert "someone with the role lead can do this on Eras" in words
+
+
+def test_a_project_without_eras_says_when_to_add_one(engine: Engine, open_page: OpenPage) -> None:
+    stories.project(engine)
+    page = open_page(HOME, join(engine, "lea", Role.LEAD))
     assert not page.exception
-    with reading(engine) as session:
-        found = {era.name: era for era in projects.eras(session, project.id)}
-    assert found["two-desks"].phrases == ("second desk",)
-    assert found[alive.name].retired
-    assert not [button for button in page.button if button.key == f"retire-{alive.id}"]
-    page = open_page(HOME, join(engine, "eva", Role.EXPERT))
-    assert not [b for b in page.button if str(b.key).startswith("retire-")]
+    assert "No eras yet" in "\n".join(one.value for one in page.markdown)
 
 
 def test_the_page_is_short() -> None:

@@ -1,0 +1,110 @@
+"""Commands for policy eras: add, retire and reinstate them, and deal with the rows they affect."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from curation import era_rows, era_search, eras
+from storage import console, projects
+from storage.errors import BadInput
+
+app = console.app("Commands for policy eras.")
+Phrases = Annotated[list[str] | None, typer.Option("--phrase", help="A phrase; may be repeated.")]
+
+
+@app.command("eras")
+@console.plain
+def list_eras(
+    project: console.In = "",
+    add: Annotated[str, typer.Option(help="Add an era of this name.")] = "",
+    starts: Annotated[str, typer.Option(help="Its first day, as 2026-01-31.")] = "",
+    ends: Annotated[str, typer.Option(help="Its last day, if it has one.")] = "",
+    document: Annotated[str, typer.Option(help="Title of the policy.")] = "",
+    url: Annotated[str, typer.Option(help="Where the policy can be read.")] = "",
+    phrase: Phrases = None,
+    retire: Annotated[str, typer.Option(help="Retire the era of this name.")] = "",
+    reinstate: Annotated[str, typer.Option(help="Take a retirement back.")] = "",
+    as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """List the policy eras, after adding, retiring or reinstating one."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        if add:
+            eras.add(
+                session, console.actor(session, as_), inside, add, _day(starts, "--starts"),
+                ends_on=_day(ends, "--ends") if ends else None, document=document, url=url,
+                phrases=phrase or (),
+            )  # fmt: skip
+        for name, verb in ((retire, eras.retire), (reinstate, eras.reinstate)):
+            if name:
+                era = eras.named(session, inside, name)
+                verb(session, console.actor(session, as_), era.id)
+        known = projects.eras(session, inside)
+    until = eras.last_days(known)
+    short = [
+        {
+            "era": era.name,
+            "from": str(era.starts_on),
+            "to": str(until[era.id] or "open"),
+            "state": "retired" if era.retired else "in force",
+            "document": " ".join(filter(None, (era.document, era.url))),
+        }
+        for era in known
+    ]
+    console.show(known if as_json else short, as_json=as_json)
+
+
+def _day(text: str, name: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"Give {name} as a day, such as 2026-01-31.") from error
+
+
+@app.command()
+@console.plain
+def affected(
+    project: console.In = "",
+    era: Annotated[str, typer.Option(help="Rows tagged with this era.")] = "",
+    phrase: Phrases = None,
+    topic: Annotated[str, typer.Option(help="Rows of this topic.")] = "",
+    label: Annotated[str, typer.Option(help="Rows with this label.")] = "",
+    send_back: Annotated[str, typer.Option(help="Send them to review, for this reason.")] = "",
+    reject: Annotated[bool, typer.Option("--reject", help="Retire them.")] = False,
+    clone: Annotated[str, typer.Option(help="Copy them into this era, to be edited.")] = "",
+    as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Find the rows that a policy change concerns; with one more option, deal with all of them."""
+    if sum((bool(send_back), reject, bool(clone))) > 1:
+        raise BadInput("Choose one of --send-back, --reject and --clone.")
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        search = era_search.Search(
+            eras.named(session, inside, era).id if era else None, tuple(phrase or ()),
+            topic or None, label or None,
+        )  # fmt: skip
+        found = era_search.affected(session, inside, search)
+        ids = [pair.id for pair in found.pairs]
+        if not (send_back or reject or clone):
+            told = {"rows": ids, "held": sorted(found.held), "rejected": found.rejected,
+                    "counts": dict(found.counts)}  # fmt: skip
+            counts = "".join(f"{count} {name}\n" for name, count in found.counts.items())
+            words = f"{counts}Rows: {len(ids)}; rejected ones not listed: {found.rejected}."
+            console.show(told, as_json=as_json, words=f"{words}\n{' '.join(map(str, ids))}")
+            return
+        actor, seen = console.actor(session, as_), {pair.id: pair.version for pair in found.pairs}
+        if send_back:
+            done = era_rows.send_back(session, actor, inside, seen, send_back)
+        elif reject:
+            done = era_rows.reject(session, actor, inside, seen)
+        else:
+            into = eras.named(session, inside, clone).id
+            done = era_rows.clone(session, actor, inside, seen, into)
+        words = (
+            f"Rows: {len(done.rows)}; left alone: {len(done.held)} in a reviewer's hand, "
+            f"{len(done.changed)} changed, {len(done.already)} already there."
+        )
+        console.show(done, as_json=as_json, words=words)

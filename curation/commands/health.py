@@ -1,0 +1,100 @@
+"""The command that measures coverage and health, of a project or of a file."""
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from curation import health, strict_json
+from curation.health_set import row_of
+from storage import console
+from storage.errors import BadInput
+
+app = console.app("Commands for the health of a set.")
+
+
+@app.command("health")
+@console.plain
+def measure(
+    project: console.In = "",
+    approved: Annotated[bool, typer.Option("--approved", help="Only approved rows.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Measure this file instead: JSON lines with id, prompt, response."),
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="JSON schema of a file's outputs.")] = None,
+    label_field: Annotated[str, typer.Option(help="Label in a file's JSON outputs.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Show what a set holds, what is thin and what looks wrong, with the rows."""
+    started = time.monotonic()
+    if file is not None:
+        task = health.Task(_schema(schema), label_field or None)
+        report = health.report(_rows(file), task)
+    else:
+        from curation import health_rows
+
+        with console.looking() as session:
+            inside = console.project(session, project).id
+            report = health_rows.report(session, inside, approved=approved)
+    console.show(
+        [_told(one) for one in report.measures] if as_json else None, as_json=as_json,
+        words="\n".join(_words(one) for one in report.measures),
+    )  # fmt: skip
+    seconds = time.monotonic() - started
+    sys.stderr.write(f"{report.n:,} rows in {seconds:.2f} s\n")
+
+
+def _told(one: health.Measure) -> dict[str, Any]:
+    return {**dataclasses.asdict(one), "rows": list(one.rows), "bars": dict(one.bars),
+            "share_low": one.share[0], "share_high": one.share[1]}  # fmt: skip
+
+
+def _words(one: health.Measure) -> str:
+    low, high = (bound * 100 for bound in one.share)
+    share = f" (95 % interval {low:.1f} to {high:.1f} %)" if one.look and one.rows else ""
+    first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
+    more = f" and {len(one.rows) - 10} more" if len(one.rows) > 10 else ""
+    return f"{one.name}: {one.told}{share}{first}{more}"
+
+
+def _schema(path: Path | None) -> dict[str, Any] | None:
+    if path is None:
+        return None
+    from curation import schema_check
+
+    value = strict_json.loads(_read(path))
+    schema_check.check_schema(value)
+    return value if isinstance(value, dict) else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise BadInput(f"There is no file {path}. Check the name.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path.name} cannot be read as UTF-8 text. Save it as UTF-8.") from error
+
+
+def _rows(path: Path) -> list[health.Row]:
+    rows: list[health.Row] = []
+    seen: dict[int | str, int] = {}
+    for number, line in enumerate(_read(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = strict_json.loads(line)
+            if not isinstance(value, dict):
+                raise BadInput("it is no JSON object")
+            row = row_of(value)
+        except BadInput as error:
+            raise BadInput(f"{path.name}, line {number}: {error}") from error
+        if row.id in seen:
+            raise BadInput(f"{path.name}, line {number}: its id stands in line {seen[row.id]} too.")
+        seen[row.id] = number
+        rows.append(row)
+    return rows

@@ -1,0 +1,32 @@
+"""Health page: what the set holds, what is thin, and which rows deserve a second look."""
+
+import streamlit as st
+
+from curation import health_rows
+from pages.parts import health_views, shell
+from pages.parts.identity import require_user
+from pages.parts.wiring import looking
+
+_ALIVE, _APPROVED = "Approved and waiting", "Approved only"
+
+user = require_user()
+shell.header("Health", "What the set holds, what is thin, and rows that deserve a second look.")
+project = shell.require_project(user)
+chosen = st.segmented_control(
+    "Rows", [_ALIVE, _APPROVED], default=_ALIVE, required=True, key=f"health-{project.id}",
+    label_visibility="collapsed",
+)  # fmt: skip
+with looking() as session:
+    report = health_rows.report(session, project.id, approved=chosen == _APPROVED)
+if not report.n:
+    if chosen == _APPROVED:
+        shell.empty("No row is approved yet.", "pages/label/review.py", "Review some rows first")
+    else:
+        shell.empty("There are no rows to measure yet.", "pages/label/import.py", "Import rows")
+    st.stop()
+
+health_views.figures(report)
+health_views.checks(report)
+health_views.pictures(report, f"{project.id}-{chosen}")
+health_views.limits(report)
+shell.note("All of these are hints. None of them blocks a version: the Ready page does that.")

@@ -1,0 +1,59 @@
+"""Bar charts of counts: each bar bears its name and its number, so colour says nothing alone."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from curation.health_set import Bars
+
+Bar = dict[str, str | int]
+MOST = 14
+"""Bars of one picture; the page says how many more there are."""
+_LINE = 24
+"""Pixels of a bar that lies."""
+
+
+def lying(bars: Bars, key: str) -> None:
+    """Names with counts, one below the other."""
+    # The chart cuts long names on its axis by itself; cut here, two could become one bar.
+    shown: list[Bar] = [{"name": " ".join(n.split()), "rows": count} for n, count in bars[:MOST]]
+    names = {"field": "name", "type": "nominal", "sort": None, "title": None,
+             "axis": {"labelLimit": 220}}  # fmt: skip
+    encoding = {"y": names, "x": _rows(shown)}
+    _draw(shown, encoding, {"align": "left", "dx": 4}, _LINE * len(shown) + 50, key)
+
+
+def standing(bars: Bars, title: str, key: str) -> None:
+    """Neighbouring bins with counts."""
+    shown: list[Bar] = [{"name": name, "rows": count} for name, count in bars]
+    bins = {"field": "name", "type": "nominal", "sort": None, "title": title,
+            "axis": {"labelAngle": -40 if len(bars) > 6 else 0}}  # fmt: skip
+    _draw(shown, {"x": bins, "y": _rows(shown)}, {"dy": -8}, 220, key)
+
+
+def _rows(shown: list[Bar]) -> dict[str, object]:
+    """The axis of counts, with room for the longest bar's number."""
+    most = max(int(bar["rows"]) for bar in shown)
+    return {
+        "field": "rows", "type": "quantitative", "title": "rows",
+        "scale": {"domain": [0, max(1, most * 1.12)], "nice": False},
+        "axis": {"tickMinStep": 1, "tickCount": 5},
+    }  # fmt: skip
+
+
+def _draw(
+    values: list[Bar],
+    encoding: Mapping[str, object],
+    beside: Mapping[str, object],
+    height: int,
+    key: str,
+) -> None:
+    # Grey at half lightness is read on both backgrounds; a chart cannot ask for the theme's ink.
+    number = {"type": "text", "fontSize": 12, "color": "#808495", **beside}
+    layers = [
+        {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding},
+        {"mark": number, "encoding": {**encoding, "text": {"field": "rows"}}},
+    ]
+    st.vega_lite_chart(
+        {"data": {"values": values}, "layer": layers, "height": height}, width="stretch", key=key
+    )
