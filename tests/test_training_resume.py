@@ -14,14 +14,14 @@ import pytest
 
 from tests.training_support import rows, started, tiny, training_job
 from training import checkpoints, evidence
-from training.worker import work
+from training.worker import DISK_FULL, work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 LINES = rows(26) + rows(7, "validation", first=100)
 """26 rows in batches of 4: the last step of a pass has 2."""
 CHOSEN: dict[str, Any] = {
-    "epochs": 4,
+    "epochs": 3,
     "batch_size": 4,
     "dropout": 0.2,
     "patience": 3,
@@ -99,23 +99,34 @@ def _same_course(one: Path, other: Path) -> None:
     assert {name: first[name] for name in kept} == {name: second[name] for name in kept}
 
 
-def _at(tmp_path: Path, small: Path, step: int, **more: object) -> Path:
-    """A run that was stopped on request at a step, which leaves its checkpoint."""
-    directory = training_job(tmp_path / f"part-{step}", small, LINES, **(CHOSEN | more))
-    evidence.request_stop(directory)
+def _only(source: Path, step: int, directory: Path) -> Path:
+    """A job directory as it was when this checkpoint was the last."""
+    shutil.copytree(source, directory)
+    (one,) = (one for one in checkpoints.recorded(source) if one.step == step)
+    line = {"step": step, "sha256": one.sha256, "size": one.size}
+    evidence.write_json(directory / "checkpoints.json", {"checkpoints": [line]})
+    return directory
+
+
+@pytest.fixture(scope="module")
+def every(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run with a checkpoint after every step, all kept."""
+    directory = tmp_path_factory.mktemp("jobs") / "every"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "KEPT", 1000)
+        job = training_job(directory, small, LINES, **(CHOSEN | {"checkpoint_steps": 1}))
+        assert work(job) == 0
     return directory
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(
     small: Path, whole: Path, tmp_path: Path
 ) -> None:
-    """Killed twice, in the first pass and in a later one, with dropout and joined batches."""
+    """Killed at some step of the second pass, with dropout and joined batches."""
     part = training_job(tmp_path / "part", small, LINES, **CHOSEN)
-    _killed_at(part, random.Random(7).randint(4, 6))
+    _killed_at(part, random.Random(7).randint(9, 13))
     assert evidence.read_result(part) is None
-    second = _going_on(part, tmp_path / "second")
-    _killed_at(second, random.Random(8).randint(12, 20))
-    last = _going_on(second, tmp_path / "last")
+    last = _going_on(part, tmp_path / "last")
     assert work(last) == 0, _result(last)["message"]
     assert _furthest(whole, last) == 0.0
     _same_course(whole, last)
@@ -123,23 +134,129 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert events == [e["step"] for e in evidence.every_event(whole) if "loss" in e]
 
 
+@pytest.mark.parametrize("step", [7, 10, 20])
 def test_each_checkpoint_leads_to_the_same_end(
-    small: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    every: Path, whole: Path, tmp_path: Path, step: int
 ) -> None:
-    """Within a pass, at its end (7 and 14: after the evaluation), and right before the last."""
-    monkeypatch.setattr(checkpoints, "KEPT", 1000)
-    every = training_job(tmp_path / "every", small, LINES, **(CHOSEN | {"checkpoint_steps": 1}))
-    assert work(every) == 0
+    """At the end of a pass (after its evaluation), within a later one, before the last step."""
     assert _furthest(whole, every) == 0.0, "writing checkpoints changes nothing"
-    known = {one.step: one for one in checkpoints.recorded(every)}
-    assert 14 in known
-    for step in (1, 7, 8, 14, max(known)):
-        source = tmp_path / f"only-{step}"
-        shutil.copytree(every, source)
-        record = {"checkpoints": [{"step": step, "sha256": known[step].sha256,
-                                   "size": known[step].size}]}  # fmt: skip
-        evidence.write_json(source / "checkpoints.json", record)
-        last = _going_on(source, tmp_path / f"last-{step}")
-        assert work(last) == 0, _result(last)["message"]
-        assert _furthest(whole, last) == 0.0, step
-        _same_course(every, last)
+    last = _going_on(_only(every, step, tmp_path / "only"), tmp_path / "last")
+    assert work(last) == 0, _result(last)["message"]
+    assert _furthest(whole, last) == 0.0
+    _same_course(every, last)
+
+
+def test_the_best_weights_and_the_patience_are_known_again(small: Path, tmp_path: Path) -> None:
+    """The best weights are those of an early pass, and the run stops early in the part that went
+    on.
+    """
+    wrong = [{**row, "response": "never seen words"} for row in rows(7, "validation", first=100)]
+    chosen = CHOSEN | {"epochs": 20, "patience": 2, "learning_rate": 0.05, "checkpoint_steps": 7}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "KEPT", 1000)
+        early = training_job(tmp_path / "early", small, rows(26) + wrong, **chosen)
+        assert work(early) == 0
+    result = _result(early)
+    assert result["stopped_early"]
+    best = min(result["validation_curve"], key=lambda point: point["loss"])["step"]
+    step = max(one.step for one in checkpoints.recorded(early))
+    assert best <= step < result["steps"]
+    last = _going_on(_only(early, step, tmp_path / "only"), tmp_path / "last")
+    assert work(last) == 0
+    assert _furthest(early, last) == 0.0
+    _same_course(early, last)
+
+
+def test_a_run_stopped_on_request_is_kept_and_can_go_on(
+    small: Path, whole: Path, tmp_path: Path
+) -> None:
+    part = training_job(tmp_path / "part", small, LINES, **CHOSEN)
+    evidence.request_stop(part)
+    assert work(part) == 0
+    result = _result(part)
+    assert result["state"] == "finished"
+    assert result["message"] == (
+        "Stopped by request at step 1 of 21; the weights of the lowest validation loss are kept."
+    )
+    assert [point["step"] for point in result["validation_curve"]] == [1]
+    assert (part / "adapter" / "adapter_model.safetensors").exists()
+    last = _going_on(part, tmp_path / "last")
+    assert work(last) == 0
+    assert _furthest(whole, last) == 0.0
+    assert len(_result(last)["validation_curve"]) == 3
+
+
+def test_nothing_goes_on_from_a_changed_checkpoint_or_with_other_rows(
+    every: Path, tmp_path: Path
+) -> None:
+    changed = _going_on(_only(every, 7, tmp_path / "only"), tmp_path / "changed")
+    path = changed / "checkpoints" / "checkpoint-7" / "optimizer.pt"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert work(changed) == 1
+    assert "optimizer.pt of checkpoint 7 has changed" in _result(changed)["message"]
+    other = _going_on(tmp_path / "only", tmp_path / "other")
+    spec = json.loads((other / "spec.json").read_text())
+    spec["settings"]["learning_rate"] = 0.01
+    (other / "spec.json").write_text(json.dumps(spec))
+    assert work(other) == 1
+    assert "the settings changed since" in _result(other)["message"]
+
+
+def test_a_run_that_diverges_keeps_the_checkpoint_before(small: Path, tmp_path: Path) -> None:
+    """The loss becomes no number at step 5; nothing of it is kept, and what was before is."""
+    from training.watch import Watch
+
+    went = Watch.on_log
+
+    def spoilt(self: Watch, args: Any, state: Any, control: Any, logs: Any = None) -> None:  # noqa: ANN401 - the trainer's
+        lost = logs | {"loss": float("nan")} if state.global_step == 5 and "loss" in logs else logs
+        went(self, args, state, control, lost)
+
+    directory = training_job(tmp_path / "run", small, LINES, **CHOSEN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Watch, "on_log", lambda self, a, s, c, logs=None, **_: spoilt(self, a, s, c, logs))
+        assert work(directory) == 1
+    result = _result(directory)
+    assert (result["state"], result["diverged"]) == ("failed", True)
+    assert "no number at step 5" in result["message"]
+    assert not (directory / "adapter").exists()
+    found, refused = checkpoints.newest(directory)
+    assert found is not None
+    assert (found.step, refused) == (3, [])
+
+
+def test_a_full_disk_ends_the_run_and_names_the_last_checkpoint(
+    small: Path, tmp_path: Path
+) -> None:
+    from training.trainer import Trainer
+
+    went = Trainer._save_optimizer_and_scheduler
+
+    def full(self: Trainer, folder: str) -> None:
+        if self.state.global_step > 3:
+            raise OSError(28, "No space left on device")
+        went(self, folder)
+
+    directory = training_job(tmp_path / "run", small, LINES, **CHOSEN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_save_optimizer_and_scheduler", full)
+        assert work(directory) == DISK_FULL
+    assert _result(directory)["message"] == (
+        "The disk is full. Free some space and go on from step 3."
+    )
+    found, _refused = checkpoints.newest(directory)
+    assert found is not None
+    assert found.step == 3
+
+
+def test_losses_of_exactly_zero_are_told_in_the_record(tmp_path: Path) -> None:
+    from training.watch import Watch
+
+    with evidence.Evidence(tmp_path) as held:
+        watch = Watch(held, 2, 10, 4)
+        for step, loss in enumerate([1.0, 0.0, 0.0, 0.0, 1.0], 1):
+            watch._count_zeros(step, loss)
+        assert watch.figures()["warnings"] == []
+        for step in range(6, 11):
+            watch._count_zeros(step, 0.0)
+        assert "from step 6" in watch.figures()["warnings"][0]

@@ -254,7 +254,7 @@ def _commit(directory: Path, step: int, working: Path, run: Mapping[str, Any]) -
         for one in sorted(working.iterdir())
     }
     evidence.write_json(working / _MANIFEST, {"step": step, "run": dict(run), "files": files})
-    size = sum(one["size"] for one in files.values())
+    size = sum(one.stat().st_size for one in working.iterdir())
     made = Checkpoint(step, _sha256(working / _MANIFEST), size, working)
     _publish(directory, made)
     find(directory, step, made.sha256)

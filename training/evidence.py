@@ -1,9 +1,10 @@
 """The files by which a job process shows what it is doing; its state is decided from them alone.
 
 A job directory holds `spec.json` (the launcher's), `launch.json`, `heartbeat.json`, `events.jsonl`,
-`run.lock` and `result.json` (the worker's) and `cancel.requested` and `stop.requested` (anyone's;
-`checkpoints` tells of the rest of a training run's). The worker holds a lock on `run.lock` for as long as it lives, so that "alive" needs no trust in process ids. A lock on
-a network file system may not be seen by another host.
+`run.lock` and `result.json` (the worker's), `cancel.requested` and `stop.requested` (anyone's), and
+what `checkpoints` tells of. The worker holds a lock on `run.lock` for as long as it lives, so that
+"alive" needs no trust in process ids. A lock on a network file system may not be seen by another
+host.
 """
 
 import fcntl
@@ -152,9 +153,9 @@ def every_event(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def copy_events(source: Path, directory: Path, step: int) -> None:
-    """Give a job the measured progress lines of another up to a step, to go on from."""
+    """Give a job the measured progress lines of another up to a step, marked as `earlier`."""
     lines = (
-        json.dumps(event, ensure_ascii=False) + "\n"
+        json.dumps(event | {"earlier": True}, ensure_ascii=False) + "\n"
         for event in every_event(source)
         if event.get("step", 0) <= step and "message" not in event
     )

@@ -73,7 +73,10 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     if found is None:
         told = f" {refused[0].why}" if refused else ""
         raise Unavailable(f"No checkpoint of this run verifies.{told} Launch a new run.")
-    base, chosen = base_models.Base.from_dict(job.spec["base"]), Lora.from_dict(job.spec["settings"])
+    base, chosen = (
+        base_models.Base.from_dict(job.spec["base"]),
+        Lora.from_dict(job.spec["settings"]),
+    )
     wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
     project_id, spec = request(session, wish)
     now = {

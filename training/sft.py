@@ -27,7 +27,7 @@ from trl.trainer.sft_config import SFTConfig
 from storage.errors import BadInput, RuleBroken
 from training import base_models, batches, checkpoints, evidence, render, vetting
 from training.evidence import Evidence
-from training.saving import save_adapter
+from training.saving import Diverged, save_adapter
 from training.settings import Lora
 from training.trainer import Saves, Trainer
 from training.watch import Watch
@@ -79,7 +79,11 @@ def main(directory: Path, held: Evidence) -> None:
     trainer.keep(directory, watch, run)
     before = _went_on(directory, spec, run, watch, held)
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    trainer.train(resume_from_checkpoint=before)
+    try:
+        trainer.train(resume_from_checkpoint=before)
+    except Diverged as error:
+        held.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
+        raise
     tuned = cast("PeftModel", trainer.model)
     if watch.cancelled:
         checkpoints.tidy(directory, keep=False)

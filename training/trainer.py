@@ -44,7 +44,8 @@ class Order(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         passes = self._step() // math.ceil(len(self._lengths) / self._batch_size)
         generator = torch.Generator().manual_seed((self._seed << 16) + passes)
-        return iter(get_length_grouped_indices(self._lengths, self._batch_size, None, generator))
+        grouped = cast("Any", get_length_grouped_indices)
+        return iter(grouped(self._lengths, self._batch_size, generator=generator))
 
 
 class Trainer(SFTTrainer):
