@@ -87,7 +87,7 @@ def test_the_gate_is_asked_again(engine: Engine) -> None:
 
 
 def test_only_a_lead_goes_on_and_stops(engine: Engine) -> None:
-    story, old = interrupted.lost(engine, 10)
+    _story, old = interrupted.lost(engine, 10)
     eva = stories.person(engine, "eva", Role.EXPERT, Role.REVIEWER, Role.ADMIN)
     for verb in (jobs.resume, jobs.stop):
         with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role lead"):
@@ -114,9 +114,9 @@ def test_a_run_that_goes_on_or_ran_to_its_end_is_not_gone_on_with(engine: Engine
     jobs.tick(engine, settings.current(), wait=False)
     assert "is cancelled; only one that was" in _refused(engine, story, job, RuleBroken)
     adapter = tuned.trained(engine, story)
+    with reading(engine) as session:
+        done = jobs.get(session, adapter.job_id)
     with pytest.raises(RuleBroken, match="is finished; only one that was lost"):
-        with reading(engine) as session:
-            done = jobs.get(session, adapter.job_id)
         _resume(engine, story, done)
 
 

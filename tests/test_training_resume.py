@@ -1,6 +1,7 @@
 """Runs that are killed and go on: the same adapter to the last bit, or a refusal that says why."""
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -119,9 +120,7 @@ def every(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_a_killed_run_goes_on_to_the_same_weights(
-    small: Path, whole: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(small: Path, whole: Path, tmp_path: Path) -> None:
     """Killed at some step of the second pass, with dropout and joined batches."""
     part = training_job(tmp_path / "part", small, LINES, **CHOSEN)
     _killed_at(part, random.Random(7).randint(9, 13))
@@ -208,13 +207,13 @@ def test_a_run_that_diverges_keeps_the_checkpoint_before(small: Path, tmp_path: 
 
     went = Watch.on_log
 
-    def spoilt(self: Watch, args: Any, state: Any, control: Any, logs: Any = None) -> None:  # noqa: ANN401 - the trainer's
-        lost = logs | {"loss": float("nan")} if state.global_step == 5 and "loss" in logs else logs
-        went(self, args, state, control, lost)
+    def spoilt(self: Watch, *given: Any, logs: Any = None, **more: Any) -> None:  # noqa: ANN401 - the trainer's
+        at_five = self.step == 5 and "loss" in logs
+        went(self, *given, logs=logs | {"loss": math.nan} if at_five else logs, **more)
 
     directory = training_job(tmp_path / "run", small, LINES, **CHOSEN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Watch, "on_log", lambda self, a, s, c, logs=None, **_: spoilt(self, a, s, c, logs))
+        patch.setattr(Watch, "on_log", spoilt)
         assert work(directory) == 1
     result = _result(directory)
     assert (result["state"], result["diverged"]) == ("failed", True)
