@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,13 @@ def _steps(directory: Path) -> int:
     return max((e["step"] for e in evidence.read_events(directory)[0] if "loss" in e), default=0)
 
 
+def _span(directory: Path) -> float:
+    """Seconds from the first measured step to the last."""
+    times = [e["at"] for e in evidence.read_events(directory)[0] if "loss" in e]
+    first, last = (datetime.fromisoformat(at) for at in (times[0], times[-1]))
+    return (last - first).total_seconds()
+
+
 def _run(directory: Path) -> multiprocessing.process.BaseProcess:
     """A worker forked from a process that has its libraries loaded."""
     made = _FORKS.Process(target=worker.work, args=(directory,))
@@ -99,16 +107,15 @@ def _furthest(one: Path, other: Path) -> float:
 def kills(folder: Path, base: Path, count: int, chance: random.Random) -> list[Line]:
     """SIGKILL at random moments, saves among them; each run then goes on to its end."""
     whole = training_job(folder / "whole", base, LINES, **CHOSEN)
-    began = time.monotonic()
     _run(whole).join()
-    took = time.monotonic() - began
+    took = _span(whole)
     verified = same = half = 0
     furthest = 0.0
     for i in range(count):
         part = training_job(folder / f"part-{i}", base, LINES, **CHOSEN)
         child = _run(part)
         _until(lambda part=part: _steps(part) >= 1)  # type: ignore[misc]
-        time.sleep(chance.uniform(0, took / 3))
+        time.sleep(chance.uniform(0, took))
         child.kill()
         child.join()
         half += bool(list(part.glob("checkpoints/.working-*")))
@@ -135,11 +142,11 @@ def kills(folder: Path, base: Path, count: int, chance: random.Random) -> list[L
     ]  # fmt: skip
 
 
-def _launched(engine: Engine, story: tuned.Frozen, base: Path) -> Job:
+def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20) -> Job:
     """A run of some 800 short steps, so that it is still at it when it is harmed."""
     wish = runs.Wish(
         story.version.id, "Run", base_models.Base("folder", str(base)),
-        Lora(epochs=20, batch_size=1, checkpoint_steps=20, patience=0),
+        Lora(epochs=epochs, batch_size=1, checkpoint_steps=20, patience=0),
     )  # fmt: skip
     with writing(engine) as session:
         return jobs.launch(session, story.lead, wish)
@@ -249,7 +256,7 @@ def lies(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
 
 def whole_way(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
     """Through the verbs: killed, lost, gone on with, finished, an adapter with both runs named."""
-    job = _launched(engine, story, base)
+    job = _launched(engine, story, base, epochs=4)
     jobs.tick(engine, settings.current())
     _until(lambda: len(checkpoints.recorded(_directory(job))) == 2)
     began = time.monotonic()

@@ -1,6 +1,8 @@
 """Going on with an interrupted run, and stopping one to keep what it learnt: the verbs' rules."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import Engine
@@ -8,6 +10,7 @@ from sqlalchemy import Engine
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import AssayError, NotAllowed, RuleBroken, Unavailable
+from storage.settings import ROOT
 from storage.types import Job, JobState, Role
 from tests import interrupted, stories, tuned
 from training import checkpoints, evidence, jobs, runs
@@ -162,3 +165,18 @@ def test_a_card_names_the_run_it_went_on_from(engine: Engine) -> None:
     words = list(adapters._resumed(used | {"before": used | {"job": "first", "step": 5}}))
     assert words[0].startswith(f"- resumed from step 10 of run `{old.id}`, checkpoint sha256")
     assert words[1].startswith("- resumed from step 5 of run `first`")
+
+
+def test_the_commands_say_why_not_in_one_sentence(engine: Engine) -> None:
+    story, old = interrupted.lost(engine)
+    for verb, words in (
+        ("resume", "No checkpoint of this run verifies."),
+        ("stop", "already lost"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "training", verb, old.id, "--as", story.lead.name],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr

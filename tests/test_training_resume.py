@@ -203,13 +203,22 @@ def test_nothing_goes_on_from_a_changed_checkpoint_or_with_other_rows(
 
 def test_a_run_that_diverges_keeps_the_checkpoint_before(small: Path, tmp_path: Path) -> None:
     """The loss becomes no number at step 5; nothing of it is kept, and what was before is."""
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
     from training.watch import Watch
 
     went = Watch.on_log
 
-    def spoilt(self: Watch, *given: Any, logs: Any = None, **more: Any) -> None:  # noqa: ANN401 - the trainer's
-        at_five = self.step == 5 and "loss" in logs
-        went(self, *given, logs=logs | {"loss": math.nan} if at_five else logs, **more)
+    def spoilt(
+        self: Watch,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **more: object,
+    ) -> None:
+        lost = {"loss": math.nan} if state.global_step == 5 and "loss" in (logs or {}) else {}
+        went(self, args, state, control, (logs or {}) | lost, **more)
 
     directory = training_job(tmp_path / "run", small, LINES, **CHOSEN)
     with pytest.MonkeyPatch.context() as patch:

@@ -144,12 +144,11 @@ def go_on(job: Job) -> None:
     found = runs.resumable(job, progress.folder(job))
     if found is None or user is None:
         return
-    words = f"Go on from step {found.step}"
     if Role.LEAD not in user.roles:
         shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
         return
     st.button(
-        words,
+        f"Go on from step {found.step}",
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
@@ -157,15 +156,16 @@ def go_on(job: Job) -> None:
               settings.current()),
     )  # fmt: skip
     shell.note(
-        "A new run with the same rows and settings takes over; it ends as this one would have. The "
-        "readiness lines are asked again."
+        "A new run with the same rows and settings takes over; on a CPU it ends with the very "
+        "weights that this one would have had. The readiness lines are asked again."
     )
 
 
 def _outcome(job: Job) -> None:
     say = {JobState.FINISHED: st.success, JobState.CANCELLED: st.info}.get(job.state, st.error)
     ended = f" ({_ago(job.ended_at)})" if job.ended_at is not None else ""
-    again = " Start it again." if job.state is JobState.LOST else ""
+    alone = job.state is JobState.LOST and runs.resumable(job, progress.folder(job)) is None
+    again = " Start it again." if alone else ""
     words = f"{job.message or STATES[job.state]}{again}"
     say(plain(f"{WORK[job.kind].capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
 

@@ -22,7 +22,7 @@ _CURVE = 400
 _SMALL = 150
 GAUGES = {
     "learning_rate": "Learning rate",
-    "grad_norm": "Gradient norm, before it is clipped to 1",
+    "grad_norm": "Gradient norm",
     "memory_mb": "Memory in use, MB",
     "rows_a_second": "Rows a second",
 }

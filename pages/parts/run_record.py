@@ -50,7 +50,9 @@ def _gauges(job: Job) -> None:
     for place, (name, points) in zip(st.columns(4), found.items(), strict=False):
         values = [{"step": step, "value": value} for step, value in points]
         with place:
-            shell.note(f"{progress.GAUGES[name]}: {points[-1][1]:.3g}")
+            last = points[-1][1]
+            words = f"{last:,.0f}" if last >= 100 else f"{last:.3g}"
+            shell.note(f"{progress.GAUGES[name]}: {words}")
             st.vega_lite_chart(_small(values), width="stretch")
 
 

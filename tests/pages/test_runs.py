@@ -114,6 +114,7 @@ def test_a_lost_run_goes_on_from_its_last_checkpoint(engine: Engine, open_page: 
     page = open_page(PAGE, user="lena")
     button = page.button(key=f"resume-{old.id}")
     assert button.label == "Go on from step 20"
+    assert "Start it again" not in page.error[0].value
     button.click().run()
     assert not page.exception
     assert "goes on from its last checkpoint" in page.toast[0].value
