@@ -140,19 +140,20 @@ def test_stop_asks_a_running_run_only(engine: Engine) -> None:
         jobs.stop(session, story.lead, job.id, here)
 
 
-def test_a_cancelled_run_leaves_no_checkpoint_and_a_stopped_one_does(engine: Engine) -> None:
+def test_a_cancelled_run_leaves_nothing_that_it_learnt(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     here = settings.current()
     job = tuned.launched(engine, story)
     tuned.running(engine, job)
     directory = interrupted.save(engine, job, 10)
+    (directory / "adapter").mkdir()
     evidence.request_cancel(directory)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
     jobs.tick(engine, here)
     with reading(engine) as session:
         assert jobs.get(session, job.id).state is JobState.CANCELLED
-    assert not (directory / "checkpoints").exists()
-    assert not (directory / "checkpoints.json").exists()
+    for name in ("checkpoints", "checkpoints.json", "adapter"):
+        assert not (directory / name).exists(), name
 
 
 def test_a_card_names_the_run_it_went_on_from(engine: Engine) -> None:
@@ -180,3 +181,15 @@ def test_the_commands_say_why_not_in_one_sentence(engine: Engine) -> None:
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_checkpoints_stay_with_a_run_that_was_stopped_and_go_with_one_that_ended(
+    engine: Engine,
+) -> None:
+    story = tuned.frozen(engine, 20)
+    job = tuned.launched(engine, story)
+    tuned.running(engine, job)
+    directory = interrupted.save(engine, job, 10)
+    for asked, left in ((True, 1), (False, 0)):
+        runs.tidy(job, directory, JobState.FINISHED, {"stopped_by_request": asked})
+        assert len(checkpoints.recorded(directory)) == left

@@ -291,7 +291,13 @@ def _age(path: Path) -> float:
 
 
 def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
-    """Take in what a job wrote and set its final state, in one transaction."""
+    """Take in what a job wrote and set its final state, in one transaction.
+
+    What is cancelled is removed before that, so that a crash in between is made good by the next
+    look; the rest after it, as the adapter may yet be refused.
+    """
+    if result.get("state") == JobState.CANCELLED:
+        runs.tidy(one, folder(settings, one.id), JobState.CANCELLED, result)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,12 +120,15 @@ def _rows(session: Session, version_id: int) -> bytes:
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
-    """Remove what an ended run no longer needs: all checkpoints of one that was cancelled or ran to
-    its end, half-written files of every one.
+    """Remove what an ended run no longer needs: everything that one learnt which was cancelled, all
+    checkpoints of one that ran to its end, half-written files of every one.
     """
-    if one.kind is JobKind.TRAIN and directory.is_dir():
-        ended = state is JobState.FINISHED and not result.get("stopped_by_request")
-        checkpoints.tidy(directory, keep=not (ended or state is JobState.CANCELLED))
+    if one.kind is not JobKind.TRAIN or not directory.is_dir():
+        return
+    ended = state is JobState.FINISHED and not result.get("stopped_by_request")
+    checkpoints.tidy(directory, keep=not (ended or state is JobState.CANCELLED))
+    if state is JobState.CANCELLED:
+        shutil.rmtree(directory / "adapter", ignore_errors=True)
 
 
 def rows_jsonl(frozen: list[VersionRow]) -> bytes:

@@ -81,17 +81,16 @@ def main(directory: Path, held: Evidence) -> None:
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
     try:
         trainer.train(resume_from_checkpoint=before)
+        tuned = cast("PeftModel", trainer.model)
+        if watch.cancelled:
+            checkpoints.tidy(directory, keep=False)
+            held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
+            return
+        watch.restore_best(tuned)
+        hashes = save_adapter(tuned, tokenizer, base.name, directory / "adapter")
     except Diverged as error:
         held.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
         raise
-    tuned = cast("PeftModel", trainer.model)
-    if watch.cancelled:
-        checkpoints.tidy(directory, keep=False)
-        held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
-        return
-
-    watch.restore_best(tuned)
-    hashes = save_adapter(tuned, tokenizer, base.name, directory / "adapter")
     detail = {
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec["rows_sha256"],
