@@ -268,3 +268,30 @@ def test_losses_of_exactly_zero_are_told_in_the_record(tmp_path: Path) -> None:
         for step in range(6, 11):
             watch._count_zeros(step, 0.0)
         assert "from step 6" in watch.figures()["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("step", "in_pass", "after_pass"),
+    [(6, True, False), (7, False, True), (8, True, False), (21, False, False)],
+)
+def test_at_the_end_of_a_pass_a_checkpoint_waits_for_the_evaluation(
+    tmp_path: Path, step: int, in_pass: bool, after_pass: bool
+) -> None:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from training.trainer import Saves
+    from training.watch import Watch
+
+    watch = Watch(evidence.Evidence(tmp_path), 2, 26, 4)
+    saves, state = Saves(1, 7, watch), TrainerState(global_step=step, max_steps=21)
+    arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    asked = []
+    for look in (saves.on_step_end, saves.on_epoch_end):
+        control = TrainerControl()
+        look(arguments, state, control)
+        asked.append(control.should_save)
+    assert asked == [in_pass, after_pass]
+    watch.cancelled = True
+    control = TrainerControl()
+    saves.on_step_end(arguments, state, control)
+    assert not control.should_save, "nothing is written of a run that is thrown away"
