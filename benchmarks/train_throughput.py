@@ -172,8 +172,8 @@ def _trainer(name: str, model: Any, tokenizer: Any, examples: list[Any], steps: 
     from trl.trainer.sft_trainer import SFTTrainer
 
     from training import batches
+    from training.answers import AnswersTrainer
     from training.settings import Lora
-    from training.trainer import AnswersTrainer
 
     ours, usual = name.startswith("assay"), replace(Lora(), batch_size=BATCH)
     arguments = SFTConfig(

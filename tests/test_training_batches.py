@@ -17,8 +17,8 @@ from transformers import (
 )
 
 from training import batches
+from training.answers import loss
 from training.render import IGNORED
-from training.trainer import loss
 
 SIZES: dict[str, Any] = {
     "vocab_size": 211,

@@ -118,4 +118,4 @@ def test_a_heartbeat_says_how_far_the_work_is(tmp_path: Path) -> None:
             time.sleep(0.05)
         beat = evidence.read_json(tmp_path / "heartbeat.json")
     assert beat is not None
-    assert {"at", "step", "total"} == set(beat)
+    assert {"at", "step", "total", "moved"} == set(beat)

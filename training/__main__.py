@@ -147,6 +147,33 @@ def cancel(job: str, as_: console.As) -> None:
 
 @app.command()
 @console.plain
+def stop(job: str, as_: console.As) -> None:
+    """Ask a run to stop at its next step and keep what it learnt, and see it out."""
+    here = settings.current()
+    with console.acting() as session:
+        jobs.stop(session, console.actor(session, as_), job, here)
+        asked = jobs.get(session, job)
+    done = wait(asked)
+    console.show(None, as_json=False, words=done.message or "Done.")
+
+
+@app.command()
+@console.plain
+def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
+    """Go on with a run that was lost, failed or stopped, from its newest verified checkpoint."""
+    with console.acting() as session:
+        made = jobs.resume(session, console.actor(session, as_), job, settings.current())
+    used = made.spec["resumed_from"]
+    told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
+    told += [f"Passed over: {one['why']}" for one in used["refused"]]
+    if not as_json:
+        console.show(None, as_json=False, words="\n".join(told))
+    done = wait(made, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+@app.command()
+@console.plain
 def evaluate(
     as_: console.As,
     adapter: Annotated[

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def markdown(card: dict[str, Any]) -> str:
         f"- approvals by person: `{_code(json.dumps(version['approvals'], ensure_ascii=False))}`",
         f"- settings: `{json.dumps(card['settings'])}`",
         f"- steps {result.get('steps')}, seed {card['settings'].get('seed')}",
+        *_resumed(result.get("resumed_from")),
         "",
         "## Gate when launched",
         "",
@@ -163,6 +165,16 @@ def markdown(card: dict[str, Any]) -> str:
 
 def _code(text: str) -> str:
     return text.replace("`", "'")
+
+
+def _resumed(before: dict[str, Any] | None) -> Iterator[str]:
+    """The runs that this one went on from, the latest first."""
+    while before is not None:
+        yield (
+            f"- resumed from step {before['step']} of run `{before['job']}`, checkpoint sha256 "
+            f"`{before['sha256']}`"
+        )
+        before = before.get("before")
 
 
 def _gate_line(line: dict[str, Any]) -> str:

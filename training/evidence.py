@@ -1,9 +1,10 @@
 """The files by which a job process shows what it is doing; its state is decided from them alone.
 
 A job directory holds `spec.json` (the launcher's), `launch.json`, `heartbeat.json`, `events.jsonl`,
-`run.lock` and `result.json` (the worker's) and `cancel.requested` (anyone's). The worker holds a
-lock on `run.lock` for as long as it lives, so that "alive" needs no trust in process ids. A lock on
-a network file system may not be seen by another host.
+`run.lock` and `result.json` (the worker's), `cancel.requested` and `stop.requested` (anyone's), and
+what `checkpoints` tells of. The worker holds a lock on `run.lock` for as long as it lives, so that
+"alive" needs no trust in process ids. A lock on a network file system may not be seen by another
+host.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +112,16 @@ def request_cancel(directory: Path) -> None:
     write_bytes(directory / "cancel.requested", now().encode())
 
 
+def stop_requested(directory: Path) -> bool:
+    """Whether someone asked the run to stop at its next step and keep what it learnt."""
+    return (directory / "stop.requested").exists()
+
+
+def request_stop(directory: Path) -> None:
+    """Ask the run to stop at its next step and keep what it learnt."""
+    write_bytes(directory / "stop.requested", now().encode())
+
+
 def read_result(directory: Path) -> dict[str, Any] | None:
     """How the job ended; None while it has not said so."""
     return read_json(directory / "result.json")
@@ -131,6 +142,24 @@ def read_events(directory: Path, offset: int = 0) -> tuple[list[dict[str, Any]],
     if end == 0 and len(chunk) == _CHUNK:
         end = _CHUNK
     return [event for line in chunk[:end].splitlines() if (event := _parsed(line))], offset + end
+
+
+def every_event(directory: Path) -> Iterator[dict[str, Any]]:
+    """All whole progress lines."""
+    events, offset = read_events(directory)
+    while events:
+        yield from events
+        events, offset = read_events(directory, offset)
+
+
+def copy_events(source: Path, directory: Path, step: int) -> None:
+    """Give a job the measured progress lines of another up to a step, marked as `earlier`."""
+    lines = (
+        json.dumps(event | {"earlier": True}, ensure_ascii=False) + "\n"
+        for event in every_event(source)
+        if event.get("step", 0) <= step and "message" not in event
+    )
+    write_bytes(directory / "events.jsonl", "".join(lines).encode())
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -202,6 +231,7 @@ class Evidence:
         self.directory = directory
         self._step = 0
         self._total = 0
+        self._moved = now()
         self._stopped = threading.Event()
         self._beat = threading.Thread(target=self._beats, name="heartbeat", daemon=True)
 
@@ -230,10 +260,11 @@ class Evidence:
     def progress(
         self, step: int, total: int, message: str | None = None, **numbers: float | None
     ) -> None:
-        """Add one progress line: loss, eval_loss, learning_rate, grad_norm; None for what is not
-        finite.
+        """Add one progress line: loss, eval_loss, learning_rate, grad_norm, memory_mb,
+        rows_a_second; None for what is not finite.
         """
         self._step, self._total = step, total
+        self.moved()
         event: dict[str, Any] = {"at": now(), "step": step, "total": total}
         for name, value in numbers.items():
             event[name] = value if value is not None and math.isfinite(value) else None
@@ -246,6 +277,14 @@ class Evidence:
     def say(self, message: str) -> None:
         """Add a progress line that only tells what happens now."""
         self.progress(self._step, self._total, message)
+
+    def moved(self) -> None:
+        """Let the heartbeat tell that the work goes on, where there is no progress line to add."""
+        self._moved = now()
+
+    def stop_requested(self) -> bool:
+        """Whether someone asked this run to stop at its next step and keep what it learnt."""
+        return stop_requested(self.directory)
 
     def cancel_requested(self) -> bool:
         """Whether someone asked this job to stop at its next step."""
@@ -291,7 +330,9 @@ class Evidence:
         """
         while True:
             with suppress(OSError):
-                beat = {"at": now(), "step": self._step, "total": self._total}
+                beat = {
+                    "at": now(), "step": self._step, "total": self._total, "moved": self._moved,
+                }  # fmt: skip
                 write_json(self.directory / "heartbeat.json", beat)
             if self._stopped.wait(_HEARTBEAT_SECONDS):
                 return

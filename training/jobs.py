@@ -190,6 +190,45 @@ def cancel(session: Session, actor: User, job_id: str, settings: Settings) -> No
     events.record(session, actor, "cancel", "job", job_id, project_id=row.project_id)
 
 
+@allowed(Role.LEAD)
+def stop(session: Session, actor: User, job_id: str, settings: Settings) -> None:
+    """Ask a run to stop at its next step and keep what it learnt.
+
+    Raises:
+        RuleBroken: the job is no run, has not begun, or has ended.
+    """
+    one = get(session, job_id)
+    if one.state.final:
+        raise RuleBroken(f"This job is already {one.state}.")
+    if one.kind is not JobKind.TRAIN or one.state is not JobState.RUNNING:
+        raise RuleBroken("Only a run that has begun has something to save. Cancel this job.")
+    evidence.request_stop(folder(settings, job_id))
+    events.record(session, actor, "stop", "job", job_id, project_id=one.project_id)
+
+
+@allowed(Role.LEAD)
+def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Job:
+    """Launch a run that goes on from the newest verified checkpoint of one that was lost, failed
+    or stopped.
+
+    The gate is asked again. The old job stays as it ended; the new one names it.
+
+    Raises:
+        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or
+            another run is training.
+        Unavailable: no checkpoint verifies.
+    """
+    one = get(session, job_id)
+    project_id, spec = runs.request_resumed(session, one, folder(settings, job_id))
+    made = queue(session, actor, project_id, JobKind.TRAIN, spec)
+    used = spec["resumed_from"]
+    events.record(
+        session, actor, "resume", "job", made.id, project_id=project_id, source=job_id,
+        step=used["step"], checkpoint=used["sha256"],
+    )  # fmt: skip
+    return made
+
+
 def folder(settings: Settings, job_id: str) -> Path:
     """The directory of a job."""
     return settings.jobs / job_id
@@ -252,7 +291,13 @@ def _age(path: Path) -> float:
 
 
 def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
-    """Take in what a job wrote and set its final state, in one transaction."""
+    """Take in what a job wrote and set its final state, in one transaction.
+
+    What is cancelled is removed before that, so that a crash in between is made good by the next
+    look; the rest after it, as the adapter may yet be refused.
+    """
+    if result.get("state") == JobState.CANCELLED:
+        runs.tidy(one, folder(settings, one.id), JobState.CANCELLED, result)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
@@ -260,8 +305,10 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
         told = str(error) if isinstance(error, AssayError) else type(error).__name__
         message = f"What the job wrote could not be taken in ({told}). Start it again."
+        result = {"state": "failed", "message": message}
         with writing(engine) as session:
-            _finish(session, settings, one, {"state": "failed", "message": message})
+            _finish(session, settings, one, result)
+    runs.tidy(one, folder(settings, one.id), JobState(result["state"]), result)
 
 
 def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from curation import readiness, versions
 from storage import events, pairs, people
-from storage.errors import Unavailable
+from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
-from storage.types import Job, Split, User, VersionRow
-from training import base_models, evidence
+from storage.types import Job, JobKind, JobState, Split, User, VersionRow
+from training import base_models, checkpoints, evidence
 from training.settings import Lora
 
 
@@ -53,6 +54,82 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     }  # fmt: skip
 
 
+def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
+    """The checkpoint that a run could go on from, by a quick look; None where it could not."""
+    return None if _why_not(job) else checkpoints.offered(directory)
+
+
+def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of a run that goes on where another was interrupted.
+
+    Raises:
+        RuleBroken: the run has nothing to go on with, a readiness line blocks, or rows, settings or
+            libraries are no longer as they were.
+        Unavailable: no checkpoint verifies.
+    """
+    why = _why_not(job)
+    if why:
+        raise RuleBroken(why)
+    found, refused = checkpoints.newest(directory)
+    if found is None:
+        told = f" {refused[0].why}" if refused else ""
+        raise Unavailable(f"No checkpoint of this run verifies.{told} Launch a new run.")
+    base, chosen = (
+        base_models.Base.from_dict(job.spec["base"]),
+        Lora.from_dict(job.spec["settings"]),
+    )
+    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
+    project_id, spec = request(session, wish)
+    now = {
+        "rows_sha256": hashlib.sha256(_rows(versions.opened(session, wish.version_id))).hexdigest(),
+        "settings": chosen.to_dict(),
+        "libraries": checkpoints.libraries(),
+    }
+    checkpoints.check(found, checkpoints.verify(found)["run"], now)
+    before = job.spec.get("resumed_from")
+    spec["resumed_from"] = {
+        "job": job.id,
+        "step": found.step,
+        "sha256": found.sha256,
+        "refused": [{"step": one.step, "why": one.why} for one in refused],
+        "before": before,
+    }
+    return project_id, spec
+
+
+def _why_not(job: Job) -> str | None:
+    """Why a run cannot go on from a checkpoint, whatever lies in its folder."""
+    result = job.result or {}
+    stopped = job.state is JobState.FINISHED and result.get("stopped_by_request")
+    if job.kind is not JobKind.TRAIN:
+        return "Only a training run can go on from a checkpoint. Start this job again."
+    if not (stopped or job.state in (JobState.LOST, JobState.FAILED)):
+        return f"This run is {job.state}; only one that was lost, failed or stopped can go on."
+    if result.get("diverged"):
+        return (
+            "This run diverged, and with the same settings it would diverge again. Launch one with "
+            "a lower learning rate."
+        )
+    return None
+
+
+def _rows(opened: versions.Opened) -> bytes:
+    """The training and validation rows of a version, as a worker reads them."""
+    return rows_jsonl(opened.part(Split.TRAIN, Split.VALIDATION))
+
+
+def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
+    """Remove what an ended run no longer needs: everything that one learnt which was cancelled, all
+    checkpoints of one that ran to its end, half-written files of every one.
+    """
+    if one.kind is not JobKind.TRAIN or not directory.is_dir():
+        return
+    ended = state is JobState.FINISHED and not result.get("stopped_by_request")
+    checkpoints.tidy(directory, keep=not (ended or state is JobState.CANCELLED))
+    if state is JobState.CANCELLED:
+        shutil.rmtree(directory / "adapter", ignore_errors=True)
+
+
 def rows_jsonl(frozen: list[VersionRow]) -> bytes:
     """The lines a worker reads: pair_id, split, prompt, response."""
     lines = (
@@ -68,11 +145,17 @@ def rows_jsonl(frozen: list[VersionRow]) -> bytes:
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
-    """Write the training and validation rows of the verified version; test rows stay away."""
+    """Write the training and validation rows of the verified version; test rows stay away. A run
+    that goes on gets its checkpoint and the progress lines up to there.
+    """
     opened = versions.opened(session, job.spec["version_id"])
-    version, frozen = opened.version, opened.part(Split.TRAIN, Split.VALIDATION)
-    content = rows_jsonl(frozen)
+    version, content = opened.version, _rows(opened)
     evidence.write_bytes(directory / "rows.jsonl", content)
+    resumed = job.spec.get("resumed_from")
+    if resumed is not None:
+        source = directory.with_name(resumed["job"])
+        checkpoints.adopt(source, resumed["step"], resumed["sha256"], directory)
+        evidence.copy_events(source, directory, resumed["step"])
     return {
         "rows_path": "rows.jsonl",
         "rows_sha256": hashlib.sha256(content).hexdigest(),
@@ -81,6 +164,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "base": job.spec["base"],
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
+        "resumed_from": resumed,
     }
 
 

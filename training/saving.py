@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedTokenizerBase
 
 from storage.errors import AssayError
@@ -25,6 +25,11 @@ def copied(model: PeftModel) -> Weights:
         name: value.detach().cpu().clone()
         for name, value in get_peft_model_state_dict(model).items()
     }
+
+
+def put(model: PeftModel, weights: Weights) -> None:
+    """Give the model these adapter weights."""
+    set_peft_model_state_dict(model, weights)
 
 
 def check_finite(weights: Weights) -> None:

@@ -19,8 +19,10 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "seed": (0, 2**31 - 1, "The seed"),
     "warmup": (0, 0.5, "The share of warm-up steps"),
     "patience": (0, 20, "The patience in epochs"),
+    "checkpoint_steps": (0, 100_000, "The number of steps between checkpoints"),
 }
-_WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience")
+_WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience",
+          "checkpoint_steps")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Lora:
     """Epochs without a lower validation loss after which the run stops; 0 never stops early."""
     gradient_checkpointing: bool = False
     """Trades a third of the speed for memory; off unless memory is short."""
+    checkpoint_steps: int = 50
+    """Steps between checkpoints, from which a killed run goes on; 0 writes none.
+
+    On 2 cores the packaged model takes some 2.4 s a step, so 50 lose at most two minutes.
+    """
     max_steps: int | None = None
     """Stop after so many steps whatever the epochs say; None for no such limit."""
 

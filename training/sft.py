@@ -2,18 +2,16 @@
 
 What it promises: the rows are the ones hashed in the spec, none is a test row, each is rendered by
 `render.pair_ids`, a loss or weight that is not finite never ends as "finished", and the weights
-kept are those of the lowest validation loss. What it does not: resume a killed run (it starts
-anew), or keep anything of a cancelled one.
+kept are those of the lowest validation loss, a run that goes on from a checkpoint ends as if it had
+never stopped (`trainer`). What it does not: keep anything of a cancelled one.
 """
 
 import hashlib
 import json
 import math
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,26 +23,15 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
 
 from storage.errors import BadInput, RuleBroken
-from training import base_models, batches, evidence, render, vetting
+from training import base_models, batches, checkpoints, evidence, render, vetting
 from training.evidence import Evidence
-from training.saving import save_adapter
+from training.saving import Diverged, save_adapter
 from training.settings import Lora
-from training.trainer import AnswersTrainer
+from training.trainer import Saves, Trainer
 from training.watch import Watch
 
-_LIBRARIES = (
-    "accelerate",
-    "datasets",
-    "peft",
-    "safetensors",
-    "tokenizers",
-    "torch",
-    "transformers",
-    "trl",
-)
 _EXAMPLES_NAMED = 5
 
 
@@ -65,7 +52,6 @@ def main(directory: Path, held: Evidence) -> None:
     Raises:
         AssayError: the rows, settings or base model are refused, or the run diverged.
     """
-    started = time.monotonic()
     spec = evidence.read_json(directory / "spec.json") or {}
     settings = Lora.from_dict(spec.get("settings", {}))
     rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
@@ -80,17 +66,31 @@ def main(directory: Path, held: Evidence) -> None:
         rows, "validation", tokenizer, spec["system_message"], settings.max_length
     )
 
-    watch = Watch(held, settings.patience)
+    run = {
+        "rows_sha256": spec["rows_sha256"],
+        "system_sha256": hashlib.sha256(spec["system_message"].encode()).hexdigest(),
+        "settings": settings.to_dict(),
+        "base_sha256": base.sha256,
+        "libraries": checkpoints.libraries(),
+        "hardware": hardware(),
+    }
+    watch = Watch(held, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
+    trainer.keep(directory, watch, run)
+    before = _went_on(directory, spec, run, watch, held)
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    trainer.train()
-    tuned = cast("PeftModel", trainer.model)
-    if watch.cancelled:
-        held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
-        return
-
-    watch.restore_best(tuned)
-    hashes = save_adapter(tuned, tokenizer, base.name, directory / "adapter")
+    try:
+        trainer.train(resume_from_checkpoint=before)
+        tuned = cast("PeftModel", trainer.model)
+        if watch.cancelled:
+            checkpoints.tidy(directory, keep=False)
+            held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
+            return
+        watch.restore_best(tuned)
+        hashes = save_adapter(tuned, tokenizer, base.name, directory / "adapter")
+    except Diverged as error:
+        held.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
+        raise
     detail = {
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec["rows_sha256"],
@@ -102,17 +102,43 @@ def main(directory: Path, held: Evidence) -> None:
         },
         "settings": settings.to_dict(),
         "seed": settings.seed,
-        "libraries": {"python": platform.python_version()}
-        | {name: version(name) for name in _LIBRARIES},
-        "hardware": hardware(),
+        "libraries": run["libraries"],
+        "hardware": run["hardware"],
         "rows": {"train": len(train), "validation": len(validation)},
         **watch.figures(),
         "trained_tokens": round(watch.epochs * learnt_tokens(train)),
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(watch.seconds(), 1),
+        "resumed_from": spec.get("resumed_from"),
         "adapter_files": hashes,
         "adapter_sha256": vetting.names_sha256(hashes),
     }
     held.finish("finished", watch.ending(), detail)
+
+
+def _went_on(
+    directory: Path,
+    spec: dict[str, Any],
+    run: dict[str, Any],
+    watch: Watch,
+    held: Evidence,
+) -> str | None:
+    """The checkpoint that the run goes on from, verified and compared; None for a new run.
+
+    Raises:
+        Unavailable: it is gone or damaged.
+        RuleBroken: rows, settings, base model or libraries are no longer as they were.
+    """
+    wanted = spec.get("resumed_from")
+    if wanted is None:
+        return None
+    found = checkpoints.find(directory, wanted["step"], wanted["sha256"])
+    saved = checkpoints.verify(found)["run"]
+    checkpoints.check(found, saved, run)
+    watch.load(found.path)
+    held.say(f"Going on from step {found.step} of run {wanted['job'][:8]}.")
+    if saved["hardware"] != run["hardware"]:
+        held.say("The machine is another one than before: the last digits of figures may differ.")
+    return str(found.path)
 
 
 def learnt_tokens(rows: Dataset) -> int:
@@ -185,7 +211,7 @@ def build_trainer(
     validation: Dataset,
     settings: Lora,
     watch: Watch,
-) -> SFTTrainer:
+) -> Trainer:
     """trl's trainer on rows that are already tokens, so that it trains exactly what `render`
     wrote.
     """
@@ -204,7 +230,6 @@ def build_trainer(
         max_grad_norm=1.0,
         max_length=None,  # longer rows were refused, never cut
         dataset_kwargs={"skip_prepare_dataset": True},
-        train_sampling_strategy="group_by_length",
         gradient_checkpointing=settings.gradient_checkpointing,
         use_cpu=not cuda,
         bf16=cuda and torch.cuda.is_bf16_supported(),
@@ -227,7 +252,7 @@ def build_trainer(
         target_modules=list(settings.targets),
         bias="none",
     )
-    trainer = AnswersTrainer(
+    trainer = Trainer(
         model=model,
         args=arguments,
         train_dataset=train,
@@ -240,10 +265,12 @@ def build_trainer(
     )
     _quiet(trainer)
     trainer.add_callback(watch)
+    steps_a_pass = math.ceil(len(train) / settings.batch_size)
+    trainer.add_callback(Saves(settings.checkpoint_steps, steps_a_pass, watch))
     return trainer
 
 
-def _quiet(trainer: SFTTrainer) -> None:
+def _quiet(trainer: Trainer) -> None:
     """Take away the callbacks that print, since progress lines are ours."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from storage.errors import AssayError, BadInput
-from training import evidence
+from training import checkpoints, evidence
 from training.evidence import Cancelled, Evidence
 
 OUT_OF_MEMORY = 86
@@ -53,7 +53,8 @@ def _guarded(directory: Path, held: Evidence) -> int:
         return _ended(held, FAILED, str(error))
     except Exception as error:
         _log(directory, error)
-        return _ended(held, *_cause(error))
+        kept = checkpoints.offered(directory)
+        return _ended(held, *_cause(error, kept.step if kept else None))
     return 0
 
 
@@ -104,16 +105,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _cause(error: Exception) -> tuple[int, str]:
-    """Exit status and sentence for an error that is not a refusal."""
+def _cause(error: Exception, kept: int | None = None) -> tuple[int, str]:
+    """Exit status and sentence for an error that is not a refusal; `kept` is the step of the last
+    checkpoint.
+    """
     causes = list(_chain(error))
+    again = "launch again" if kept is None else f"go on from step {kept}"
     if any(_is_memory(cause) for cause in causes):
+        other = "" if kept is None else f" Or close what else needs memory and {again}."
         return OUT_OF_MEMORY, (
             "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, "
-            "and launch again."
+            f"and launch again.{other}"
         )
     if any(_is_full(cause) for cause in causes):
-        return DISK_FULL, "The disk is full. Free some space and launch again."
+        return DISK_FULL, f"The disk is full. Free some space and {again}."
     return FAILED, (
         f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); "
         "train.log in its folder says where."
@@ -128,9 +133,10 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether the disk was full; safetensors tells it in words only."""
+    """Whether the disk was full; safetensors and torch tell it in words only."""
     known = isinstance(error, OSError) and error.errno in _FULL
-    return known or (type(error).__name__ == "SafetensorError" and "No space left" in str(error))
+    told = type(error).__name__ == "SafetensorError" and "No space left" in str(error)
+    return known or told or "PytorchStreamWriter failed writing" in str(error)
 
 
 def _ended(held: Evidence, status: int, message: str) -> int:

@@ -67,6 +67,9 @@ def _training(card: dict[str, Any]) -> list[str]:
         f"{result.get('steps')} steps, learning rate {chosen['learning_rate']:g}, "
         f"seed {chosen['seed']}",
     ]
+    before = result.get("resumed_from")
+    if before is not None:
+        lines.append(f"Resumed from step {before['step']} of run {before['job'][:8]}")
     if result.get("validation_loss") is not None:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
     return [*lines, f"Adapter sha256 {card['sha256']}"]

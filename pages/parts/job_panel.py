@@ -9,7 +9,8 @@ from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
-from training import jobs
+from training import jobs, runs
+from training.health import Health
 
 WORK = {
     JobKind.SCAN: "personal-data scan",
@@ -45,18 +46,18 @@ def one(job: Job) -> None:
         _outcome(job)
         return
     with st.container(border=True):
-        _live(job.id)
-        _cancel(job)
+        _live(job.id, job.state)
+        _end(job)
 
 
 @st.fragment(run_every="2s")
-def _live(job_id: str) -> None:
+def _live(job_id: str, shown: JobState) -> None:
     with looking() as session:
         job = jobs.get(session, job_id)
         ahead = jobs.ahead(session, job) if job.state is JobState.QUEUED else []
         place = projects.get(session, ahead[0].project_id).name if ahead else ""
-    if job.state.final:
-        st.rerun()  # the page around the panel shows what the job brought, and polling ends
+    if job.state is not shown:
+        st.rerun()  # the page around the panel shows what can be done now, and polling may end
     if job.state is JobState.QUEUED:
         _queued(job, ahead, place)
     else:
@@ -77,8 +78,12 @@ def _queued(job: Job, ahead: list[Job], place: str) -> None:
 
 def _running(job: Job) -> None:
     now = progress.read(job)
-    state = "stopping at the next step" if now.stopping else "running"
+    state = "running"
+    if now.stopping or now.saving:
+        kept = " and keeping what it learnt" if not now.stopping else ""
+        state = f"stopping at the next step{kept}"
     st.text(f"{WORK[job.kind].capitalize()}: {state}")
+    _health(now)
     share = min(1.0, now.step / now.total) if now.total else 0.0
     st.progress(share, text=f"{now.step} of {now.total}" if now.total else "Getting ready")
     st.text(" · ".join(_pace(now)))
@@ -88,29 +93,79 @@ def _pace(now: progress.Progress) -> list[str]:
     words = [now.message] if now.message else []
     if now.elapsed is not None:
         words.append(f"{progress.duration(now.elapsed)} so far")
-    if now.left and not now.stopping:
+    if now.left and not (now.stopping or now.saving):
         words.append(f"about {progress.duration(now.left)} left")
     return words
 
 
-def _cancel(job: Job) -> None:
+def _health(now: progress.Progress) -> None:
+    """Words where the process does not look well; its state stays running until it has ended."""
+    for_long = progress.duration(now.since)
+    if now.health is Health.UNRESPONSIVE:
+        st.warning(
+            f"Unresponsive: no sign of life for {for_long}. The machine may be suspended or short "
+            "of memory. Wait, or cancel; nothing is lost before the last checkpoint."
+        )
+    elif now.health is Health.STALLED:
+        st.warning(
+            f"Stalled: the process lives, but nothing has moved for {for_long}. See the log of the "
+            "process; wait, or cancel."
+        )
+
+
+def _end(job: Job) -> None:
+    """The two ways to end a job early: keep what a run has learnt, or nothing."""
     user = identity.current()
     allowed = _MAY_CANCEL.get(job.kind, _ANYONE)
     if user is None or not allowed & user.roles:
         shell.note(f"Someone with the role {' or '.join(sorted(allowed))} can cancel this.")
         return
+    with st.container(horizontal=True):
+        if job.kind is JobKind.TRAIN and job.state is JobState.RUNNING:
+            st.button(
+                "Stop and save",
+                key=f"stop-{job.id}",
+                help="Ends at the next step and makes an adapter of the best weights so far.",
+                on_click=act,
+                args=("It stops at its next step.", jobs.stop, user, job.id, settings.current()),
+            )
+        st.button(
+            "Cancel",
+            key=f"cancel-{job.id}",
+            help="Ends at the next step and keeps nothing." if job.kind is JobKind.TRAIN else None,
+            on_click=act,
+            args=("It stops at its next step.", jobs.cancel, user, job.id, settings.current()),
+        )
+
+
+def go_on(job: Job) -> None:
+    """The way to go on with a run that was lost, failed or stopped; nothing where there is none."""
+    user = identity.current()
+    found = runs.resumable(job, progress.folder(job))
+    if found is None or user is None:
+        return
+    if Role.LEAD not in user.roles:
+        shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
+        return
     st.button(
-        "Cancel",
-        key=f"cancel-{job.id}",
+        f"Go on from step {found.step}",
+        key=f"resume-{job.id}",
+        type="primary",
         on_click=act,
-        args=("It stops at its next step.", jobs.cancel, user, job.id, settings.current()),
+        args=("Launched. It goes on from its last checkpoint.", jobs.resume, user, job.id,
+              settings.current()),
+    )  # fmt: skip
+    shell.note(
+        "A new run with the same rows and settings takes over; on a CPU it ends with the very "
+        "weights that this one would have had. The readiness lines are asked again."
     )
 
 
 def _outcome(job: Job) -> None:
     say = {JobState.FINISHED: st.success, JobState.CANCELLED: st.info}.get(job.state, st.error)
     ended = f" ({_ago(job.ended_at)})" if job.ended_at is not None else ""
-    again = " Start it again." if job.state is JobState.LOST else ""
+    alone = job.state is JobState.LOST and runs.resumable(job, progress.folder(job)) is None
+    again = " Start it again." if alone else ""
     words = f"{job.message or STATES[job.state]}{again}"
     say(plain(f"{WORK[job.kind].capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
 

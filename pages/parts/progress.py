@@ -3,7 +3,6 @@
 The time left is the recent pace carried on; it does not know of a slower part still to come.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any
 
 from storage import settings
 from storage.types import Job
-from training import evidence, jobs
+from training import evidence, health, jobs
+from training.health import Health
 
 _TAIL = 64 * 1024
 """Bytes at the end of the progress lines that tell the recent pace: some 400 steps."""
@@ -19,6 +19,14 @@ _CURVE = 400
 """Points a curve is thinned to; a screen shows no more."""
 
 
+_SMALL = 150
+GAUGES = {
+    "learning_rate": "Learning rate",
+    "grad_norm": "Gradient norm",
+    "memory_mb": "Memory in use, MB",
+    "rows_a_second": "Rows a second",
+}
+"""What the progress lines hold beside the losses, in words."""
 Point = dict[str, float | None]
 """One step of a curve: `step`, `training` and `validation`, None where it was not measured."""
 
@@ -35,7 +43,12 @@ class Progress:
     left: float | None
     """Seconds at the recent pace; None while there is no pace yet."""
     stopping: bool
-    """Whether someone asked it to stop."""
+    """Whether someone asked it to stop and throw away what it has."""
+    saving: bool
+    """Whether someone asked it to stop and keep what it learnt."""
+    health: Health
+    since: float
+    """Seconds for which its health has been so, where it is not well."""
 
 
 def folder(job: Job) -> Path:
@@ -51,7 +64,9 @@ def read(job: Job) -> Progress:
     launch = evidence.read_json(directory / "launch.json") or {}
     messages = [event["message"] for event in events if "message" in event]
     step, total = int(last.get("step", 0)), int(last.get("total", 0))
-    pace = _pace(events)
+    pace = _pace([event for event in events if not event.get("earlier")])
+    beat = evidence.read_json(directory / "heartbeat.json")
+    well, since = health.of(beat, events, datetime.now(UTC))
     return Progress(
         step=step,
         total=total,
@@ -59,6 +74,9 @@ def read(job: Job) -> Progress:
         elapsed=_since(launch["at"]) if "at" in launch else None,
         left=(total - step) * pace if pace is not None else None,
         stopping=evidence.cancel_requested(directory),
+        saving=evidence.stop_requested(directory),
+        health=well,
+        since=since,
     )
 
 
@@ -90,7 +108,7 @@ def _pace(events: list[dict[str, Any]]) -> float | None:
 def curve(job: Job) -> list[Point]:
     """Training and validation loss by step, thinned to what a screen can show."""
     points: dict[int, Point] = {}
-    for event in _all(folder(job)):
+    for event in evidence.every_event(folder(job)):
         step, loss, checked = int(event.get("step", 0)), event.get("loss"), event.get("eval_loss")
         if loss is not None or checked is not None:
             point = points.setdefault(step, {"step": step, "training": None, "validation": None})
@@ -99,11 +117,16 @@ def curve(job: Job) -> list[Point]:
     return _thinned([points[step] for step in sorted(points)])
 
 
-def _all(directory: Path) -> Iterator[dict[str, Any]]:
-    events, offset = evidence.read_events(directory)
-    while events:
-        yield from events
-        events, offset = evidence.read_events(directory, offset)
+def gauges(job: Job) -> dict[str, list[tuple[int, float]]]:
+    """What else was measured at each step, by name: (step, value), thinned to what a small chart
+    can show; a gauge that was never measured is left out.
+    """
+    found: dict[str, list[tuple[int, float]]] = {}
+    for event in evidence.every_event(folder(job)):
+        for name in GAUGES:
+            if event.get(name) is not None:
+                found.setdefault(name, []).append((int(event["step"]), float(event[name])))
+    return {name: points[:: max(1, len(points) // _SMALL)] for name, points in found.items()}
 
 
 def _thinned(points: list[Point]) -> list[Point]:

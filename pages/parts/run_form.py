@@ -73,6 +73,12 @@ _FIELDS = (
         "Seed",
         "The same seed, rows and libraries on the same machine give the same adapter.",
     ),
+    Field(
+        "checkpoint_steps",
+        "Steps between checkpoints (0: none)",
+        "A run that is killed can go on from its last checkpoint; less is lost the closer they "
+        "are, and each takes some time and room on the disk.",
+    ),
     Field("max_steps", "Step limit (0: none)", "Stop after so many steps, whatever the passes."),
 )
 _STEPS = {"learning_rate": 0.0001, "dropout": 0.01, "warmup": 0.01}

@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from pages.parts import identity, progress, shell
+from pages.parts.plain import plain
 from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
@@ -40,6 +41,33 @@ def _draw(job: Job) -> None:
         "Both should fall. When validation loss rises while training loss still falls, the model "
         "learns the rows by heart; the weights of the lowest validation loss are kept."
     )
+    _gauges(job)
+
+
+def _gauges(job: Job) -> None:
+    """Small charts of what else was measured, each under its name and last value."""
+    found = progress.gauges(job)
+    for place, (name, points) in zip(st.columns(4), found.items(), strict=False):
+        values = [{"step": step, "value": value} for step, value in points]
+        with place:
+            last = points[-1][1]
+            words = f"{last:,.0f}" if last >= 100 else f"{last:.3g}"
+            shell.note(f"{progress.GAUGES[name]}: {words}")
+            st.vega_lite_chart(_small(values), width="stretch")
+
+
+def _small(values: list[dict[str, float]]) -> dict[str, Any]:
+    return {
+        "data": {"values": values},
+        "height": 90,
+        "mark": "line",
+        "encoding": {
+            "x": {"field": "step", "type": "quantitative", "title": None,
+                  "axis": {"tickMinStep": 1, "tickCount": 3}},
+            "y": {"field": "value", "type": "quantitative", "title": None,
+                  "axis": {"tickCount": 3}, "scale": {"zero": False}},
+        },
+    }  # fmt: skip
 
 
 def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
@@ -56,6 +84,7 @@ def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
             "x": {"field": "step", "type": "quantitative", "axis": {"tickMinStep": 1}},
             "y": {"field": "loss", "type": "quantitative"},
             "color": {"field": "rows", "type": "nominal", "title": None},
+            "strokeDash": {"field": "rows", "type": "nominal", "title": None},
         },
     }
 
@@ -63,6 +92,8 @@ def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
 def record(job: Job) -> None:
     """What went in, what came out, and with which libraries; all that is needed to repeat it."""
     result = job.result or {}
+    for words in result.get("warnings", []):
+        st.warning(plain(words))
     with st.container(border=True):
         st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
     with st.expander("Settings, libraries and the whole record"):
@@ -81,11 +112,25 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Seed": job.spec["settings"]["seed"],
         "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
         "Steps": result.get("steps"),
+        **_resumed(job.spec.get("resumed_from")),
         "Training loss": _fall(result),
         "Lowest validation loss": _short(result.get("validation_loss")),
         "Adapter sha256": result.get("adapter_sha256"),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
+
+
+def _resumed(before: dict[str, Any] | None) -> dict[str, str]:
+    """Which run and checkpoint a run went on from, and which checkpoints were passed over."""
+    if before is None:
+        return {}
+    told = {
+        "Resumed": f"from step {before['step']} of run {before['job']}",
+        "Checkpoint sha256": before["sha256"],
+    }
+    for one in before["refused"]:
+        told[f"Checkpoint {one['step']} was refused"] = one["why"]
+    return told
 
 
 def _fall(result: dict[str, Any]) -> str | None:

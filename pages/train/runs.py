@@ -58,6 +58,7 @@ with st.container(border=True):
 st.subheader(f"Run {chosen.id[:8]}", anchor=False)
 st.text(chosen.spec["name"])
 job_panel.one(chosen)
+job_panel.go_on(chosen)
 run_record.chart(chosen)
 run_record.record(chosen)
 if chosen.state is JobState.FINISHED:

@@ -11,7 +11,7 @@ from pages.parts import progress
 from storage import settings
 from storage.engine import reading
 from storage.types import Job, JobState
-from tests import stories, tuned
+from tests import interrupted, stories, tuned
 from tests.ui import OpenPage
 from training import evidence, jobs
 
@@ -78,6 +78,77 @@ def test_a_running_one_shows_step_pace_and_cancel(engine: Engine, open_page: Ope
     page.button(key=f"cancel-{job.id}").click().run()
     assert "Training run: stopping at the next step" in _texts(page)
     assert evidence.cancel_requested(jobs.folder(settings.current(), job.id))
+
+
+def test_a_running_one_is_stopped_and_saved(engine: Engine, open_page: OpenPage) -> None:
+    _story, job = _going(engine)
+    page = open_page(PAGE, user="lena")
+    page.button(key=f"stop-{job.id}").click().run()
+    assert not page.exception
+    assert "stopping at the next step and keeping what it learnt" in _texts(page)
+    directory = jobs.folder(settings.current(), job.id)
+    assert evidence.stop_requested(directory)
+    assert not evidence.cancel_requested(directory)
+
+
+def test_a_process_that_does_not_look_well_is_told_in_words(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    _story, job = _going(engine)
+    directory = jobs.folder(settings.current(), job.id)
+    now = datetime.now(UTC)
+    still = {"step": 10, "total": 40, "moved": (now - timedelta(seconds=600)).isoformat()}
+    for beat, words in ((0, "Stalled: the process lives"), (90, "Unresponsive: no sign of life")):
+        at = (now - timedelta(seconds=beat)).isoformat()
+        evidence.write_json(directory / "heartbeat.json", {"at": at, **still})
+        page = open_page(PAGE, user="lena")
+        assert page.warning[0].value.startswith(words)
+    evidence.write_json(
+        directory / "heartbeat.json", {**still, "at": evidence.now(), "moved": evidence.now()}
+    )
+    assert not open_page(PAGE, user="lena").warning
+
+
+def test_a_lost_run_goes_on_from_its_last_checkpoint(engine: Engine, open_page: OpenPage) -> None:
+    story, old = interrupted.lost(engine, 10, 20)
+    page = open_page(PAGE, user="lena")
+    button = page.button(key=f"resume-{old.id}")
+    assert button.label == "Go on from step 20"
+    assert "Start it again" not in page.error[0].value
+    button.click().run()
+    assert not page.exception
+    assert "goes on from its last checkpoint" in page.toast[0].value
+    with reading(engine) as session:
+        made = jobs.listing(session, story.project.id)[0]
+    page = open_page(PAGE, user="lena")
+    assert page.subheader[0].value == f"Run {made.id[:8]}"
+    assert f"Resumed: from step 20 of run {old.id}" in _texts(page)
+
+
+def test_a_run_without_a_checkpoint_offers_only_a_new_launch(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    _story, old = interrupted.lost(engine)
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    assert not [one for one in page.button if one.key == f"resume-{old.id}"]
+
+
+def test_other_figures_of_a_step_are_drawn_under_their_names(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    _story, job = _going(engine)
+    lines = [
+        _line(step, step, loss=1.0, grad_norm=0.5, memory_mb=812.4, rows_a_second=3.25)
+        for step in range(1, 11)
+    ]
+    _tell(jobs.folder(settings.current(), job.id), lines)
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    told = [one.value.replace("\\", "") for one in page.markdown]
+    assert any("Memory in use, MB: 812" in words for words in told)
+    assert any("Rows a second: 3.25" in words for words in told)
+    assert not any("Learning rate" in words for words in told), "it was not measured"
 
 
 def test_it_survives_a_reload_and_ends_truly(engine: Engine, open_page: OpenPage) -> None:

@@ -1,0 +1,46 @@
+"""Health of a running job: well, unresponsive or stalled, from heartbeat and pace alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from training import health
+from training.health import Health
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def _ago(seconds: float) -> str:
+    return (NOW - timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("beat_age", "still", "step", "found"),
+    [
+        (None, None, None, Health.WELL),
+        (60, 3, 2, Health.WELL),
+        (61, 3, 2, Health.UNRESPONSIVE),
+        (61, 5000, 2, Health.UNRESPONSIVE),
+        (5, 119, 2, Health.WELL),
+        (5, 121, 2, Health.STALLED),
+        (5, 121, 10, Health.WELL),
+        (5, 201, 10, Health.STALLED),
+        (5, 5000, None, Health.WELL),
+        (5, None, 2, Health.WELL),
+    ],
+)
+def test_health_follows_from_three_figures(
+    beat_age: float | None, still: float | None, step: float | None, found: Health
+) -> None:
+    assert health.judge(beat_age, still, step) is found
+
+
+def test_health_is_read_from_the_files_of_a_job() -> None:
+    events = [{"at": _ago(200 - 2 * i), "step": i, "loss": 1.0} for i in range(10)]
+    events.append({"at": _ago(150), "step": 10, "message": "Saving."})
+    assert health.step_seconds(events) == 2
+    beat = {"at": _ago(3), "step": 10, "total": 40, "moved": _ago(180)}
+    assert health.of(beat, events, NOW) == (Health.STALLED, 180)
+    assert health.of(beat | {"moved": _ago(1)}, events, NOW) == (Health.WELL, 1)
+    assert health.of(beat | {"at": _ago(90)}, events, NOW) == (Health.UNRESPONSIVE, 90)
+    assert health.of(None, events, NOW) == (Health.WELL, 0)

@@ -1,0 +1,48 @@
+"""trl's trainer, with logits computed only where there is a target.
+
+On a CPU trl scores every position of a batch and recomputes the scores in the backward pass; of a
+joined batch only the answers' tokens, often a quarter, count towards the loss.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from trl.trainer.sft_trainer import SFTTrainer
+
+from training.render import IGNORED
+
+
+class AnswersTrainer(SFTTrainer):
+    """Trains on joined batches by `loss` and leaves padded ones to trl."""
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:  # noqa: ANN401 - the trainer's own signature
+        """The mean loss of a batch's answer tokens (of the accumulated batches' together)."""
+        if return_outputs or len(inputs["input_ids"]) > 1:
+            return super().compute_loss(  # type: ignore[no-untyped-call]
+                model, inputs, return_outputs, num_items_in_batch
+            )
+        return loss(model, inputs, num_items_in_batch)
+
+
+def loss(
+    model: nn.Module, batch: dict[str, Any], tokens: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """Mean cross-entropy of the targets of one sequence; `tokens` divides the sum instead of their
+    number where it is given.
+
+    `batch` is what `batches.joined` makes: `input_ids` and `labels` of shape (1, length).
+    """
+    labels = batch["labels"][0, 1:]
+    at = (labels != IGNORED).nonzero(as_tuple=True)[0]
+    rest = {name: value for name, value in batch.items() if name != "labels"}
+    logits = model(**rest, logits_to_keep=at, use_cache=False).logits[0]
+    summed = functional.cross_entropy(logits.float(), labels[at], reduction="sum")
+    return summed / (len(at) if tokens is None else tokens)
