@@ -143,12 +143,12 @@ def _shares(counts: Counter[str], wanted: dict[str, float]) -> dict[str, float]:
     return {part: round(counts[part] / (counts.total() or 1), 6) for part in wanted}
 
 
-def _whole_off(
-    counts: Counter[str], wanted: dict[str, float], sizes: Counter[str]
-) -> list[str]:
+def _whole_off(counts: Counter[str], wanted: dict[str, float], sizes: Counter[str]) -> list[str]:
     """The parts that are further from their share than 1 % or than one row, and why."""
     total = counts.total()
-    why = f"rows that belong together are kept whole, up to {max(sizes.values(), default=0)} of them"
+    why = (
+        f"rows that belong together are kept whole, up to {max(sizes.values(), default=0)} of them"
+    )
     return [
         f"{part} has {counts[part] / total:.1%} of the rows, not {share:.1%}: {why}."
         for part, share in wanted.items()

@@ -26,9 +26,10 @@ class How(StrEnum):
 
 TEMPLATE = 0.05
 """Rows that hang together by few edits only and are more than this share of all, such as forms with
-one field filled in, are a template: they are not taken for copies of each other."""
+one field filled in, are a template: only its rows that are nearer to each other are near."""
 _FEW = 10
 """So many are never a template."""
+_STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,19 @@ def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
         for near in duplicates.pairs(list(enumerate(distinct)), threshold)
     }
     edited = [Near(one.a, one.b, one.similarity) for one in edits.pairs(distinct, threshold)]
-    most = max(_FEW, TEMPLATE * len(distinct))
-    template = {at for group in duplicates.groups(edited) if len(group) > most for at in group}
-    for near in edited:
-        if near.a not in template:
-            found.setdefault((near.a, near.b), near.similarity)
+    for near in _without_templates(edited, threshold, max(_FEW, TEMPLATE * len(distinct))):
+        found.setdefault((near.a, near.b), near.similarity)
     return [Near(a, b, similarity) for (a, b), similarity in found.items()]
+
+
+def _without_templates(edited: list[Near], threshold: float, most: float) -> Iterator[Near]:
+    """The pairs of small groups, and of each large one those that are near enough to make it fall
+    into small ones."""
+    while edited:
+        large = {at for group in duplicates.groups(edited) if len(group) > most for at in group}
+        yield from (near for near in edited if near.a not in large)
+        threshold += _STEP
+        edited = [near for near in edited if near.a in large and near.similarity >= threshold]
 
 
 def _words(row: Row) -> str:

@@ -178,9 +178,7 @@ def _bring(filling: _Filling, stratum: str | None, free: Sequence[_Group]) -> No
                     filling.move(group)
 
 
-def _may(
-    filling: _Filling, stratum: str | None, group: _Group, size: int, careful: bool
-) -> bool:
+def _may(filling: _Filling, stratum: str | None, group: _Group, size: int, careful: bool) -> bool:
     """Whether a move helps; if careful, without going too far here or in the group's stratum."""
     if not careful:
         return filling.off(stratum, size) < filling.off(stratum)

@@ -32,16 +32,12 @@ def split(
     seed: Annotated[int, typer.Option(help="The same seed gives the same split.")] = 7,
     stratify: Annotated[
         str,
-        typer.Option(
-            metavar="FIELDS", help="Shared out alike, such as label or label,difficulty."
-        ),
+        typer.Option(metavar="FIELDS", help="Shared out alike, such as label or label,difficulty."),
     ] = "",
     group: Annotated[
         str, typer.Option(metavar="FIELD", help="Rows of one source, kept together.")
     ] = "",
-    text: Annotated[
-        str, typer.Option(metavar="FIELDS", help="Compared for near-duplicates.")
-    ] = "",
+    text: Annotated[str, typer.Option(metavar="FIELDS", help="Compared for near-duplicates.")] = "",
     threshold: Annotated[
         float, typer.Option(help="Near-duplicates are kept together from here on, 0.5 to 1.")
     ] = 0.8,
@@ -78,7 +74,9 @@ def leakage(
         str, typer.Option(metavar="FIELD", help="Rows with one value there are of one source.")
     ] = "",
     text: Annotated[str, typer.Option(metavar="FIELDS", help="Compared instead of prompt.")] = "",
-    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 where there are leaks.")] = False,
+    fail: Annotated[
+        bool, typer.Option("--fail", help="Exit with 1 where there are leaks.")
+    ] = False,
 ) -> None:
     """Find rows of TRAIN.jsonl that give rows of TEST.jsonl away. Exits with 0 unless --fail.
 
@@ -90,8 +88,8 @@ def leakage(
     (of characters in short rows) the share that both have is the threshold or more, or so few edits
     lead from one to the other (similarity: the greater of both); "source", one --source.
 
-    Not found: the same said in other words. Left out: rows that differ by a few edits from more
-    than 5 % of all rows, such as forms with one field filled in.
+    Not found: the same said in other words. Where more than 5 % of all rows hang together by edits,
+    such as forms with one field filled in, only those are near that are nearer than the rest.
     """
     with _refusing():
         found = _leakage(train, test, out, threshold, source, text)
@@ -164,9 +162,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _leakage(
-    train: Path, test: Path, out: Path, threshold: float, source: str, text: str
-) -> int:
+def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, text: str) -> int:
     from curation import leakage as engine
 
     begun = time.perf_counter()
@@ -198,9 +194,7 @@ def _leakage(
     return len(found)
 
 
-def _lines(
-    found: Sequence["Leak"], sides: Sequence[Sequence[file_rows.FileRow]]
-) -> Iterator[str]:
+def _lines(found: Sequence["Leak"], sides: Sequence[Sequence[file_rows.FileRow]]) -> Iterator[str]:
     for leak in found:
         line: dict[str, Any] = {
             "train": sides[0][leak.train_id].fields["id"],
