@@ -171,8 +171,8 @@ def _strata_off(strata: dict[str, Counter[str]], wanted: dict[str, float]) -> li
     if off:
         named = ", ".join(f'"{one}"' for one in off[:_NAMED]) + " and more" * (len(off) > _NAMED)
         told.append(
-            f"{len(off)} of {len(strata)} strata are more than a row and 1 % off, because rows that "
-            f"belong together are kept whole: {named}."
+            f"{len(off)} of {len(strata)} strata are more than a row and 1 % off, because rows "
+            f"that belong together are kept whole: {named}."
         )
     if small:
         told.append(f"{small} of {len(strata)} strata are too small to have a row in every part.")

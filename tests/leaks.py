@@ -1,4 +1,4 @@
-"""Leaks planted on purpose: test inputs that stand again in training, exactly or a little edited."""
+"""Leaks planted on purpose: test inputs that stand in training again, as they are or edited."""
 
 import random
 import string

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import readiness, versions
+from curation import ledger, readiness, versions
 from storage import events, pairs, people
 from storage.errors import Unavailable
 from storage.settings import Settings
@@ -71,12 +71,15 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the training and validation rows of the verified version; test rows stay away."""
     version = versions.verify(session, job.spec["version_id"])
     frozen = [row for row in versions.rows(session, version.id) if row.split is not Split.TEST]
+    taught = ledger.rows(session, job.project_id, frozen)
+    ledger.check(session, job.project_id, taught, "freeze a new version")
     content = rows_jsonl(frozen)
     evidence.write_bytes(directory / "rows.jsonl", content)
     return {
         "rows_path": "rows.jsonl",
         "rows_sha256": hashlib.sha256(content).hexdigest(),
         "version_sha256": version.sha256,
+        "tested_sha256": ledger.digests(session, job.project_id),
         "system_message": version.manifest["system_message"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],

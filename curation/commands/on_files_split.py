@@ -74,9 +74,7 @@ def leakage(
         str, typer.Option(metavar="FIELD", help="Rows with one value there are of one source.")
     ] = "",
     text: Annotated[str, typer.Option(metavar="FIELDS", help="Compared instead of prompt.")] = "",
-    fail: Annotated[
-        bool, typer.Option("--fail", help="Exit with 1 where there are leaks.")
-    ] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if there are leaks.")] = False,
 ) -> None:
     """Find rows of TRAIN.jsonl that give rows of TEST.jsonl away. Exits with 0 unless --fail.
 
