@@ -69,13 +69,12 @@ def repeats(known: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
 
     `test_id` is the id of the tested pair.
     """
-    places = {place: one for place, one in enumerate(known)}
-    test = [Row(place, one.prompt, one.source) for place, one in places.items()]
+    test = [Row(place, one.prompt, one.source) for place, one in enumerate(known)]
     own = {one.pair_id for one in known}
     found = leakage.leaks([one for one in rows if one.id not in own], test)
     nearest: dict[tuple[int, int], Leak] = {}
     for leak in found:
-        pair = (leak.train_id, places[leak.test_id].pair_id)
+        pair = (leak.train_id, known[leak.test_id].pair_id)
         if pair not in nearest or leak.similarity > nearest[pair].similarity:
             nearest[pair] = Leak(*pair, leak.similarity, leak.how)
     return list(nearest.values())
