@@ -117,8 +117,16 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "draw", "audit", row.id, project_id=project_id, seed=seed, rows=len(drawn),
-        beside=len(beside), strata=len(strata),
+        session,
+        actor,
+        "draw",
+        "audit",
+        row.id,
+        project_id=project_id,
+        seed=seed,
+        rows=len(drawn),
+        beside=len(beside),
+        strata=len(strata),
     )
     return _result(session, row)
 
@@ -186,9 +194,7 @@ def _everything(audit: AuditRow) -> list[int]:
     return sorted([*audit.drawn, *_beside(audit)])
 
 
-def _strata_of(
-    session: Session, before: AuditRow, rest: list[Pair]
-) -> dict[Stratum, list[int]]:
+def _strata_of(session: Session, before: AuditRow, rest: list[Pair]) -> dict[Stratum, list[int]]:
     """The strata of an audit that goes on: its rows, and those that are left to draw."""
     ids = _everything(before)
     return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *rest])

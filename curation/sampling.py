@@ -56,9 +56,7 @@ def draw(
     line = [row for one in sorted(groups) for row in dice.sample(groups[one], len(groups[one]))]
     step, start = len(line) / count, dice.random()
     drawn = {line[int((start + at) * step)] for at in range(count)}
-    beside = [
-        dice.choice(groups[one]) for one in sorted(groups) if drawn.isdisjoint(groups[one])
-    ]
+    beside = [dice.choice(groups[one]) for one in sorted(groups) if drawn.isdisjoint(groups[one])]
     return sorted(drawn), sorted(beside)
 
 
