@@ -101,7 +101,7 @@ def _candidates(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
     levels = np.maximum(0, np.floor(np.log2(sizes / _SAMPLE))).astype(int)
     for level in np.unique(levels):
         here = np.flatnonzero((levels == level) | (levels == level - 1))
-        for a, b in _joined([texts[at] for at in here], int(level)):
+        for a, b in _joined([texts[int(at)] for at in here], int(level)):
             yield int(here[a]), int(here[b])
 
 

@@ -113,7 +113,7 @@ def _lines(s: _Set) -> tuple[Signal, ...]:
         signals.test_share(number, s.version.counts if s.version else {}),
         signals.leakage(_linked(s, LinkKind.LEAK), s.due),
         signals.personal_data(s.coverage.open),
-        signals.unscanned(s.coverage.unscanned, s.coverage.quarantined),
+        signals.unscanned(s.coverage.unscanned, list(s.coverage.quarantined)),
         signals.near_duplicates(_linked(s, LinkKind.EXACT, LinkKind.NEAR), s.due),
         signals.contradictions(_linked(s, LinkKind.CONTRADICTION), s.due),
         signals.system_messages(_system_messages(s)),
