@@ -72,11 +72,11 @@ def audit(found: Audited | None, approved: int) -> Signal:
         measured = (
             f"{found.good} of {found.judged} good, {found.left} to judge; "
             f"95 % interval {low:.0%} to {high:.0%}"
-        ) + (f"; failed strata: {found.failed}" if found.failed else "")
+        ) + (f"; groups that fail: {found.failed}" if found.failed else "")
         fix = _audit_fix(found, met)
     return Signal(
         "audit", "Random audit", met, measured,
-        f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good, no stratum failing",
+        f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good, no group failing",
         fix, page="curate/audit.py",
         limits="A small sample: read the interval, not the share alone.",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def _audit_fix(found: Audited, met: bool) -> str:
     if met and found.more:
         return f"Met. It proves {found.proven:.0%}; {found.more} more good rows would prove 95 %."
     if found.failed:
-        return "Send the failed strata back to review; draw a new audit once they are repaired."
+        return "Send the groups that fail back to review; draw a new audit once they are repaired."
     return "Judge the drawn rows; draw a new audit once the bad ones are repaired."
 
 

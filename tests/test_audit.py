@@ -206,8 +206,8 @@ def test_a_stratum_is_reopened_by_a_lead_who_saw_these_very_figures(engine: Engi
             audit.reopen_stratum(session, lena, desk.id, stratum, (3, 12, 28))
         with pytest.raises(RuleBroken, match="No row of this stratum was judged bad"):
             audit.reopen_stratum(session, lena, desk.id, sound, (0, 6, 14))
+        gone = sampling.Stratum("draft", None, None)
         with pytest.raises(NotFound, match="no such stratum"):
-            gone = sampling.Stratum("draft", None, None)
             audit.reopen_stratum(session, lena, desk.id, gone, (1, 1, 1))
     assert pairs_left(engine, desk) == 56
 
@@ -237,6 +237,6 @@ def test_a_failed_stratum_blocks_the_gate_until_a_new_audit(engine: Engine) -> N
         audit.reopen_stratum(session, lena, desk.id, part.stratum, (4, 12, 28))
         line = next(one for one in readiness.report(session, desk.id) if one.key == "audit")
         assert not line.met
-        assert "failed strata: 1" in line.measured
+        assert "groups that fail: 1" in line.measured
         again = audit.draw(session, lena, desk.id, seed=4)
     assert again.failed == ()

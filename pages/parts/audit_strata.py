@@ -60,7 +60,7 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
     size.text(f"{part.rows}")
     judged.text(f"{part.judged}")
     bad.text(f"{part.bad}")
-    good.text(f"{part.low:.0%} to {part.high:.0%}" if part.judged else "nothing judged")
+    good.text(_percent(part) if part.judged else "nothing judged")
     with state:
         if part.failed:
             st.badge("Fails", icon=":material/close:", color="red")
@@ -70,6 +70,12 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
             st.badge("No bad row", icon=":material/check:", color="green")
     if back:
         _reopen(user, project, part, name, back)
+    elif part.failed:
+        shell.note("All its rows are back in review. Draw a new audit once they are repaired.")
+
+
+def _percent(part: Part) -> str:
+    return f"{part.low * 100:.0f} to {part.high * 100:.0f} %"
 
 
 def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:
@@ -81,7 +87,7 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
     with st.expander(f"Send this group back to review ({these})", expanded=part.failed):
         st.text(
             f"{name}: {part.bad} of {rows.count(part.judged, 'row', 'rows')} judged are bad; at "
-            f"most {part.high:.0%} of the group are good with 97.5 % confidence. All its approved "
+            f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its approved "
             f"rows but those judged good go back: {these}, each by a decision in your name."
         )
         one = part.stratum

@@ -112,7 +112,9 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
         st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
         shell.link("pages/label/review.py", "Repair in Review")
     audit_strata.show(user, project, result)
-    if result.more:
+    if result.failed:
+        shell.note("With a group that fails, more rows prove nothing: repair it, then draw anew.")
+    elif result.more:
         _more(user, project, result)
     else:
         st.success("At least 95 % of the rows are good: proven with 95 % confidence.")
