@@ -87,8 +87,9 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
     with st.expander(f"Send this group back to review ({these})", expanded=part.failed):
         st.text(
             f"{name}: {part.bad} of {rows.count(part.judged, 'row', 'rows')} judged are bad; at "
-            f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its approved "
-            f"rows but those judged good go back: {these}, each by a decision in your name."
+            f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its "
+            f"approved rows but those judged good go back: {these}, each by a decision in your "
+            "name."
         )
         one = part.stratum
         st.button(

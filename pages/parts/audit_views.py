@@ -94,7 +94,7 @@ def outcome(result: audit.Result) -> None:
             f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
             f"good, and of these {result.population} rows themselves at least "
             f"{result.proven_here * 100:.1f} %: there are only so many (finite-population "
-            "correction). The gate and the button below go by the first, which asks for more. "
+            "correction). To prove 95 % the first counts, which asks for more. "
             f"Drawn with seed {result.seed}."
         )
 
