@@ -15,6 +15,7 @@ app = commands(
             "ready", "waive", "record", "sign", "freeze", "versions", "diff", "tag", "card",
             "inclusion", "verify", "export",
         ),
+        "curation.commands.on_files_split": ("split", "leakage"),
     },
 )  # fmt: skip
 

@@ -1,17 +1,20 @@
 """The random audit: approved rows drawn by a seed, judged by someone who did not approve them.
 
 Acceptance sampling: the share of good rows is shown with its interval, because 19 of 20 good only
-proves about 76 %. A row judged bad goes back to review.
+proves about 76 %. A row judged bad goes back to review; where a stratum (rows of one origin, author
+and era) fails, a lead sends all of it back.
 """
 
 import random
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import review, statistics
+from curation import review, sampling, statistics
+from curation.sampling import Stratum
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -22,8 +25,30 @@ SHARE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What the newest audit has shown of one stratum."""
+
+    stratum: Stratum
+    rows: int
+    """Approved rows when the audit was drawn."""
+    drawn: int
+    judged: int
+    bad: int
+    low: float
+    """Of the share of good rows, the two-sided exact (Clopper-Pearson) 95 % interval."""
+    high: float
+    failed: bool
+    """See `sampling.fails`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What the newest audit has shown so far."""
+    """What the newest audit has shown so far.
+
+    All shares are of the random tenth alone: rows drawn beside it, so that each stratum has one, do
+    not count. But for `proven_here` no correction for the finite number of rows is made, so that
+    the figures hold for later rows from the same hands as well.
+    """
 
     audit_id: int
     seed: int
@@ -34,25 +59,41 @@ class Result:
     low: float
     """Lower end of the two-sided 95 % Wilson interval of the share of good rows."""
     high: float
+    exact_low: float
+    """The same by Clopper and Pearson: never too narrow."""
+    exact_high: float
     proven: float
     """The share proven with 95 % confidence (exact, one-sided)."""
+    proven_here: float
+    """The share proven of these very rows (exact, one-sided, with their finite number)."""
     more: int
     """Rows to judge beyond the drawn ones, all good, to prove 95 %."""
+    beside: int = 0
+    """Rows drawn beside, of strata that the random tenth left out."""
+    left: int = 0
+    """Rows that nobody has judged yet, of both."""
+    parts: tuple[Part, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every drawn row was judged."""
-        return self.judged == self.drawn
+        return self.left == 0
+
+    @property
+    def failed(self) -> tuple[Part, ...]:
+        """The strata that fail."""
+        return tuple(part for part in self.parts if part.failed)
 
 
-def _approved(session: Session, project_id: int) -> list[int]:
-    rows = pairs.listing(session, project_id, status=PairStatus.APPROVED)
-    return [pair.id for pair in rows]
+def _approved(session: Session, project_id: int) -> list[Pair]:
+    return pairs.listing(session, project_id, status=PairStatus.APPROVED)
 
 
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
 def draw(session: Session, actor: User, project_id: int, seed: int, share: float = SHARE) -> Result:
     """Draw a new audit. The same seed on the same approved rows draws the same rows.
+
+    Each stratum gives in proportion; of one that would give none, one row is drawn beside.
 
     Raises:
         RuleBroken: nothing is approved yet, or an audit is still going on.
@@ -67,18 +108,25 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
     if going is not None and not going.complete:
         raise RuleBroken("An audit is going on. Finish it before drawing another.")
     count = ceil(len(approved) * share - 1e-9)
-    drawn = sorted(random.Random(seed).sample(approved, count))  # noqa: S311 - reproducible draw
+    strata = sampling.strata(approved)
+    drawn, beside = sampling.draw(strata, count, random.Random(seed))  # noqa: S311 - reproducible
     row = AuditRow(
-        project_id=project_id,
-        seed=seed,
-        drawn=drawn,
-        population=len(approved),
-        created_by=actor.id,
-    )
+        project_id=project_id, seed=seed, drawn=drawn, population=len(approved),
+        strata=_stored(strata, drawn, beside), created_by=actor.id,
+    )  # fmt: skip
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "draw", "audit", row.id, project_id=project_id, seed=seed, rows=len(drawn)
+        session,
+        actor,
+        "draw",
+        "audit",
+        row.id,
+        project_id=project_id,
+        seed=seed,
+        rows=len(drawn),
+        beside=len(beside),
+        strata=len(strata),
     )
     return _result(session, row)
 
@@ -99,15 +147,18 @@ def extend(session: Session, actor: User, project_id: int) -> Result:
         raise RuleBroken("Judge every row of the present audit before drawing more.")
     if not result.more:
         raise RuleBroken("The present audit needs no more rows to prove 95 %.")
-    rest = sorted(set(_approved(session, project_id)) - set(before.drawn))
+    known = {*before.drawn, *_beside(before)}
+    rest = [pair for pair in _approved(session, project_id) if pair.id not in known]
     if not rest:
         raise RuleBroken("Every approved row has been drawn. There is none left to audit.")
     count = min(result.more, len(rest))
     dice = random.Random(f"{before.seed}:{len(before.drawn)}")  # noqa: S311 - reproducible draw
+    fresh, _ = sampling.draw(sampling.strata(rest), count, dice)
+    drawn = sorted([*before.drawn, *fresh])
     row = AuditRow(
-        project_id=project_id, seed=before.seed, created_by=actor.id,
-        drawn=sorted([*before.drawn, *dice.sample(rest, count)]),
-        population=len({*before.drawn, *rest}),
+        project_id=project_id, seed=before.seed, created_by=actor.id, drawn=drawn,
+        population=len(before.drawn) + len(rest),
+        strata=_stored(_strata_of(session, before, rest), drawn, _beside(before)),
     )  # fmt: skip
     session.add(row)
     session.flush()
@@ -117,6 +168,36 @@ def extend(session: Session, actor: User, project_id: int) -> Result:
         before=before.id,
     )  # fmt: skip
     return _result(session, row)
+
+
+def _stored(
+    strata: dict[Stratum, list[int]], drawn: list[int], beside: list[int]
+) -> list[dict[str, Any]]:
+    """The strata as the audit keeps them."""
+    main, more = set(drawn), set(beside)
+    return [
+        {
+            "origin": stratum.origin, "author": stratum.author_id, "era": stratum.era_id,
+            "rows": len(ids), "drawn": [i for i in ids if i in main],
+            "beside": [i for i in ids if i in more],
+        }
+        for stratum, ids in sorted(strata.items())
+    ]  # fmt: skip
+
+
+def _beside(audit: AuditRow) -> list[int]:
+    return [pair_id for one in audit.strata or () for pair_id in one["beside"]]
+
+
+def _everything(audit: AuditRow) -> list[int]:
+    """All rows to judge, in an order that tells nothing."""
+    return sorted([*audit.drawn, *_beside(audit)])
+
+
+def _strata_of(session: Session, before: AuditRow, rest: list[Pair]) -> dict[Stratum, list[int]]:
+    """The strata of an audit that goes on: its rows, and those that are left to draw."""
+    ids = _everything(before)
+    return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *rest])
 
 
 def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
@@ -152,7 +233,7 @@ def next_row(session: Session, actor: User, project_id: int) -> Pair | None:
     audit = _latest_row(session, project_id)
     if audit is None:
         return None
-    approvers = pairs.approvers(session, audit.drawn)
+    approvers = pairs.approvers(session, _everything(audit))
     for pair_id in _open(session, audit):
         pair = pairs.get(session, pair_id)
         if _independent(actor, pair, approvers.get(pair_id)):
@@ -168,7 +249,7 @@ def _independent(actor: User, pair: Pair, approver: int | None) -> bool:
 def _open(session: Session, audit: AuditRow) -> list[int]:
     query = select(AuditVerdictRow.pair_id).where(AuditVerdictRow.audit_id == audit.id)
     judged = set(session.scalars(query))
-    return [pair_id for pair_id in audit.drawn if pair_id not in judged]
+    return [pair_id for pair_id in _everything(audit) if pair_id not in judged]
 
 
 def waiting(session: Session, project_id: int) -> int:
@@ -230,23 +311,88 @@ def latest(session: Session, project_id: int) -> Result | None:
 
 
 def _result(session: Session, audit: AuditRow) -> Result:
-    query = select(AuditVerdictRow.good).where(AuditVerdictRow.audit_id == audit.id)
-    verdicts = list(session.scalars(query))
-    good = sum(verdicts)
-    bad = len(verdicts) - good
-    low, high = statistics.wilson(good, len(verdicts))
+    query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == audit.id)
+    verdicts = {one.pair_id: one.good for one in session.scalars(query)}
+    judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
+    good, n = sum(judged), len(judged)
+    low, high = statistics.wilson(good, n)
+    exact_low, exact_high = statistics.clopper_pearson(good, n)
     return Result(
         audit_id=audit.id,
         seed=audit.seed,
         population=audit.population,
         drawn=len(audit.drawn),
-        judged=len(verdicts),
+        judged=n,
         good=good,
         low=low,
         high=high,
-        proven=statistics.proven_share(good, len(verdicts)),
-        more=max(0, statistics.rows_to_prove(bad) - len(audit.drawn)),
+        exact_low=exact_low,
+        exact_high=exact_high,
+        proven=statistics.proven_share(good, n),
+        proven_here=statistics.proven_of(good, n, max(n, audit.population)),
+        more=max(0, statistics.rows_to_prove(n - good) - len(audit.drawn)),
+        beside=len(_beside(audit)),
+        left=sum(pair_id not in verdicts for pair_id in _everything(audit)),
+        parts=tuple(_part(one, verdicts) for one in audit.strata or ()),
     )
+
+
+def _part(stored: dict[str, Any], verdicts: dict[int, bool]) -> Part:
+    drawn = [*stored["drawn"], *stored["beside"]]
+    judged = [verdicts[pair_id] for pair_id in drawn if pair_id in verdicts]
+    good, n = sum(judged), len(judged)
+    low, high = statistics.clopper_pearson(good, n)
+    stratum = Stratum(stored["origin"], stored["author"], stored["era"])
+    return Part(
+        stratum, stored["rows"], len(drawn), n, n - good, low, high, sampling.fails(n - good, n)
+    )
+
+
+def reopening(session: Session, project_id: int, stratum: Stratum) -> list[Pair]:
+    """The approved rows that go back if a stratum is reopened: all but those that were judged good
+    as they stand."""
+    audit = _latest_row(session, project_id)
+    query = select(AuditVerdictRow.pair_id, AuditVerdictRow.content_sha256).where(
+        AuditVerdictRow.audit_id == (audit.id if audit else None), AuditVerdictRow.good
+    )
+    good = {(row.pair_id, row.content_sha256) for row in session.execute(query)}
+    return [
+        pair
+        for pair in _approved(session, project_id)
+        if sampling.stratum(pair) == stratum and (pair.id, pair.content_sha256) not in good
+    ]
+
+
+@allowed(Role.LEAD)
+def reopen_stratum(
+    session: Session, actor: User, project_id: int, stratum: Stratum, seen: tuple[int, int, int]
+) -> int:
+    """Send the approved rows of one stratum back to review, each by a decision of its own.
+
+    `seen` are the bad, the judged and the rows to go back, as the lead had them in view. Returns
+    how many went back.
+
+    Raises:
+        NotFound: the newest audit has no such stratum.
+        RuleBroken: none of it was judged bad, or the figures changed since they were shown.
+    """
+    result = latest(session, project_id)
+    parts = [part for part in result.parts if part.stratum == stratum] if result else []
+    if result is None or not parts:
+        raise NotFound("The newest audit has no such stratum. Look at the Audit page again.")
+    part, rows = parts[0], reopening(session, project_id, stratum)
+    if not part.bad:
+        raise RuleBroken("No row of this stratum was judged bad, so there is no reason to reopen.")
+    if (part.bad, part.judged, len(rows)) != seen:
+        raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
+    for pair in rows:
+        review.send_back(session, actor, pairs.row_of(session, pair.id), "Its stratum failed")
+    events.record(
+        session, actor, "reopen_stratum", "audit", result.audit_id, project_id=project_id,
+        origin=stratum.origin, author=stratum.author_id, era=stratum.era_id, rows=len(rows),
+        bad=part.bad, judged=part.judged,
+    )  # fmt: skip
+    return len(rows)
 
 
 def bad_rows(session: Session, audit_id: int) -> list[int]:

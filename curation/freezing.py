@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from curation import archive, canonical, duplicates, evidence, lineage, overlaps
+from curation import archive, canonical, duplicates, evidence, leakage, ledger, lineage, overlaps
 from curation.split import SHARES, Item, split
 from storage import events, pairs, projects
 from storage.access import allowed
@@ -78,6 +78,8 @@ def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> N
             f"{len(leaking)} rows repeat held-out test rows, the first are pairs {leaking[0].a} "
             f"and {leaking[0].b}. Settle them on the Duplicates page, then freeze."
         )
+    trained = [ledger.row(pair) for pair in approved if not pair.held_out]
+    ledger.check(session, project_id, trained, "freeze")
 
 
 def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict[int, int]:
@@ -88,13 +90,8 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
         for link in overlaps.current(session, project_id, state=None)
         if link.a in ids and link.b in ids
     ]
-    by_source: dict[str, int] = {}
-    for pair in approved:
-        source = pair.source.get("id")
-        if source:
-            first = by_source.setdefault(str(source), pair.id)
-            if first != pair.id:
-                edges.append(duplicates.Near(first, pair.id, 0.0))
+    for members in leakage.families([ledger.row(pair) for pair in approved]):
+        edges += [duplicates.Near(members[0], member, 1.0) for member in members]
     for family in lineage.families(session, project_id):
         first, *others = sorted(family & ids) or [0]
         edges += [duplicates.Near(first, other, 0.0) for other in others]

@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import schema_check
+from curation import ledger, schema_check
 from curation.exchange import Incoming
+from curation.leakage import How
 from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput
 from storage.tables import PairRow
-from storage.types import Origin, Project, Role, User
+from storage.types import Origin, Pair, Project, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,19 @@ class Taken:
     """Rows that an earlier import of the same file had brought."""
     invalid: int
     """New rows whose output does not fit the schema: they wait for a person to repair them."""
+    repeating: tuple["Repeat", ...] = ()
+    """New rows that repeat test rows: linked to them, and shut out of every version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A row of the file that repeats a test row."""
+
+    line: int
+    pair_id: int
+    test_id: int
+    how: How
+    similarity: float
 
 
 @allowed(Role.EXPERT, Role.LEAD)
@@ -41,7 +55,9 @@ def take(
 ) -> Taken:
     """Store rows waiting for review. Importing the same file again adds nothing.
 
-    `held_out` rows become test rows: they are reviewed like all others but never trained on.
+    `held_out` rows become test rows: they are reviewed like all others but never trained on. Rows
+    that repeat what is or ever was a test row are taken but linked to it as leaks, which no version
+    takes and nobody can waive: people see both side by side and reject one.
 
     Raises:
         BadInput: a row names an era that the project does not have.
@@ -49,7 +65,8 @@ def take(
     project = projects.get(session, project_id)
     eras = _eras(session, project, rows)
     seen = _known(session, project_id, sha256)
-    added, invalid = [], 0
+    added: list[Pair] = []
+    invalid = 0
     for row in rows:
         key = f"{sha256}:{row.line}"
         if key in seen:
@@ -61,15 +78,23 @@ def take(
             source=_source(row, name, sha256),
             source_key=key,
         )  # fmt: skip
-        added.append(stored.id)
+        added.append(pairs.pair(stored))
         invalid += bool(
             project.output_schema and schema_check.problems(row.response, project.output_schema)
         )
+    lines = {pair.id: int(pair.source["line"]) for pair in added}
+    leaks = [] if held_out else ledger.mark(session, project_id, added)
+    repeating = tuple(
+        Repeat(lines[one.train_id], one.train_id, one.test_id, one.how, one.similarity)
+        for one in leaks
+    )
     events.record(
         session, actor, "import", "file", sha256, project_id=project_id,
         added=len(added), known=len(rows) - len(added), held_out=held_out,
+        repeating=len({one.pair_id for one in repeating}),
     )  # fmt: skip
-    return Taken(tuple(added), len(rows) - len(added), invalid)
+    ids = tuple(pair.id for pair in added)
+    return Taken(ids, len(rows) - len(added), invalid, repeating)
 
 
 def _source(row: Incoming, name: str, sha256: str) -> dict[str, Any]:

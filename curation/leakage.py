@@ -1,14 +1,18 @@
 """Training rows that repeat test rows: the same words, nearly the same, or one source.
 
-Wording is compared by `curation.duplicates`; a paraphrase in other words is not found.
+Inputs are compared, not outputs: a test proves nothing about a question that the model has seen.
+Inputs are nearly the same by `curation.duplicates` (shared runs of words) or by `curation.edits` (a
+few edits apart). Not found: a paraphrase in other words, and one source that nobody declared.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
-from curation import duplicates
+from curation import duplicates, edits
+from curation.duplicates import Near
 
 
 class How(StrEnum):
@@ -18,6 +22,14 @@ class How(StrEnum):
     NORMALISED = "normalised"
     NEAR = "near"
     SOURCE = "source"
+
+
+TEMPLATE = 0.05
+"""Rows that hang together by few edits only and are more than this share of all, such as forms with
+one field filled in, are a template: only its rows that are nearer to each other are near."""
+_FEW = 10
+"""So many are never a template."""
+_STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,7 @@ class Leak:
     train_id: int
     test_id: int
     similarity: float
-    """Exact Jaccard similarity of the two inputs, 0 to 1."""
+    """Of the two inputs, 0 to 1: exact Jaccard, or by edits where that is what makes them near."""
     how: How
 
 
@@ -47,15 +59,36 @@ def leaks(
     found: dict[tuple[int, int], Leak] = {}
     for how, pairs in (
         (How.EXACT, _sharing(train, test, lambda row: row.prompt)),
-        (How.NORMALISED, _sharing(train, test, lambda row: duplicates.normalised(row.prompt))),
-        (How.NEAR, _near(train, test, threshold)),
-        (How.SOURCE, _sharing(train, test, lambda row: row.source)),
+        (How.NORMALISED, _sharing(train, test, _words)),
     ):
         for one, other in pairs:
-            if (one.id, other.id) not in found:
-                alike = duplicates.similarity(one.prompt, other.prompt)
-                found[one.id, other.id] = Leak(one.id, other.id, alike, how)
+            found.setdefault((one.id, other.id), Leak(one.id, other.id, 1.0, how))
+    for one, other, alike in _near(train, test, threshold):
+        found.setdefault((one.id, other.id), Leak(one.id, other.id, alike, How.NEAR))
+    for one, other in _sharing(train, test, lambda row: row.source):
+        if (one.id, other.id) not in found:
+            alike = duplicates.similarity(one.prompt, other.prompt)
+            found[one.id, other.id] = Leak(one.id, other.id, alike, How.SOURCE)
     return [found[ids] for ids in sorted(found)]
+
+
+def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> list[list[int]]:
+    """Ids of rows that would leak into each other, whichever side each came to stand on.
+
+    A split that keeps these together has no leaks. Rows that are alone are left out.
+    """
+    edges = []
+    for key in (_words, lambda row: row.source):
+        for value, members in _by(rows, key).items():
+            if value:
+                edges += [Near(a.id, b.id, 1.0) for a, b in pairwise(members)]
+    first = {words: members[0].id for words, members in _by(rows, _words).items()}
+    distinct = sorted(first)
+    edges += [
+        Near(first[distinct[near.a]], first[distinct[near.b]], near.similarity)
+        for near in _alike(distinct, threshold)
+    ]
+    return duplicates.groups(edges)
 
 
 def _sharing(
@@ -69,14 +102,41 @@ def _sharing(
             yield from ((row, other) for other in tested.get(value, ()))
 
 
-def _near(train: Sequence[Row], test: Sequence[Row], threshold: float) -> Iterator[tuple[Row, Row]]:
+def _near(
+    train: Sequence[Row], test: Sequence[Row], threshold: float
+) -> Iterator[tuple[Row, Row, float]]:
     """Pairs across the sides whose inputs are nearly the same."""
     sides = _by(train, _words), _by(test, _words)
+    if not sides[0] or not sides[1]:
+        return
     distinct = sorted(sides[0].keys() | sides[1].keys())
-    for near in duplicates.pairs(list(enumerate(distinct)), threshold):
+    for near in _alike(distinct, threshold):
         for a, b in ((near.a, near.b), (near.b, near.a)):
             for row in sides[0].get(distinct[a], ()):
-                yield from ((row, other) for other in sides[1].get(distinct[b], ()))
+                for other in sides[1].get(distinct[b], ()):
+                    yield row, other, near.similarity
+
+
+def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
+    """Pairs of places of nearly equal texts, each once."""
+    found = {
+        (near.a, near.b): near.similarity
+        for near in duplicates.pairs(list(enumerate(distinct)), threshold)
+    }
+    edited = [Near(one.a, one.b, one.similarity) for one in edits.pairs(distinct, threshold)]
+    for near in _without_templates(edited, threshold, max(_FEW, TEMPLATE * len(distinct))):
+        found.setdefault((near.a, near.b), near.similarity)
+    return [Near(a, b, similarity) for (a, b), similarity in found.items()]
+
+
+def _without_templates(edited: list[Near], threshold: float, most: float) -> Iterator[Near]:
+    """The pairs of small groups, and of each large one those that are near enough to make it fall
+    into small ones."""
+    while edited:
+        large = {at for group in duplicates.groups(edited) if len(group) > most for at in group}
+        yield from (near for near in edited if near.a not in large)
+        threshold += _STEP
+        edited = [near for near in edited if near.a in large and near.similarity >= threshold]
 
 
 def _words(row: Row) -> str:

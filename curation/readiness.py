@@ -1,19 +1,20 @@
-"""The readiness gate: every signal with what was measured, what is asked, and which rows to fix.
+"""The readiness gate: gather what its lines look at, ask each, and let a lead set lines aside.
 
-The thresholds are those of practitioners' guides to fine-tuning small sets. A lead may set a line
-aside by name, with a reason and an expiry date; launching copies such waivers into the adapter's
-card.
+The lines themselves are in `curation.signals`. A lead may set one aside by name, with a reason and
+an expiry date; launching copies such waivers into the adapter's card.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import audit, decision, eras, overlaps, review, scrub, versions
+from curation import audit, decision, eras, overlaps, schema_check, scrub, signals, versions
 from curation.eras import retired as retired
+from curation.signals import GOLD as GOLD
+from curation.signals import REVIEWED as REVIEWED
 from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
@@ -32,15 +33,13 @@ from storage.types import (
     Version,
 )
 
-REVIEWED, GOLD, AUDIT_SHARE, AUDIT_GOOD = 200, 50, 0.10, 0.95
-TEST_SHARE = (0.15, 0.20)
 LONGEST_WAIVER = 90
 """Days after which a waiver has to be given anew at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Set:
-    """What the signals look at, read once."""
+    """What the lines look at, read once."""
 
     project: Project
     approved: Sequence[Pair]
@@ -52,7 +51,7 @@ class _Set:
     record: decision.Record | None
     version: Version | None
     withdrawn: Sequence[int]
-    baseline: str | None
+    baseline: tuple[int, int] | None
 
 
 def report(session: Session, project_id: int, version: Version | None = None) -> list[Signal]:
@@ -60,11 +59,10 @@ def report(session: Session, project_id: int, version: Version | None = None) ->
 
     Without a version, the newest one is looked at.
     """
-    gathered = _gather(session, project_id, version)
     waived = waivers(session, project_id)
     return [
         replace(signal, waiver=waived.get(signal.key))
-        for signal in (measure(gathered) for measure in _SIGNALS)
+        for signal in _lines(_gather(session, project_id, version))
     ]
 
 
@@ -92,7 +90,7 @@ def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
     )
 
 
-def _baseline(session: Session, version: Version | None) -> str | None:
+def _baseline(session: Session, version: Version | None) -> tuple[int, int] | None:
     if version is None:
         return None
     found = session.scalar(
@@ -101,212 +99,70 @@ def _baseline(session: Session, version: Version | None) -> str | None:
         .order_by(EvaluationRow.id)
         .limit(1)
     )
+    return None if found is None else (found["base"]["correct"], found["n"])
+
+
+def _lines(s: _Set) -> tuple[Signal, ...]:
+    """The lines in the order in which a version comes about."""
+    number = s.version.number if s.version else None
+    record = s.record
+    return (
+        signals.reviewed(len(s.approved)),
+        signals.gold(sum(pair.origin is Origin.GOLD for pair in s.approved)),
+        signals.unapproved(number, s.withdrawn),
+        signals.audit(_audited(s.audit), len(s.approved)),
+        signals.test_share(number, s.version.counts if s.version else {}),
+        signals.leakage(_linked(s, LinkKind.LEAK), s.due),
+        signals.personal_data(s.coverage.open, s.coverage.message.open),
+        signals.unscanned(
+            s.coverage.unscanned, list(s.coverage.quarantined), message=_message_read(s)
+        ),
+        signals.near_duplicates(_linked(s, LinkKind.EXACT, LinkKind.NEAR), s.due),
+        signals.contradictions(_linked(s, LinkKind.CONTRADICTION), s.due),
+        signals.system_messages(_system_messages(s)),
+        signals.schema(_wrong(s), has_schema=s.project.output_schema is not None),
+        signals.retired_era([pair.id for pair in s.approved if retired(pair, s.eras)], eras.LIMITS),
+        signals.baseline(s.baseline),
+        signals.plateau(record.iterations if record else 0, decision.PLATEAU),
+        signals.facts_change(record.facts_change if record else None, decision.CHANGE[-1]),
+        signals.decision_record(record.signatures if record else ()),
+    )
+
+
+def _message_read(s: _Set) -> bool:
+    """Whether the system message was scanned whole."""
+    return s.coverage.message.scanned and s.coverage.message.quarantined is None
+
+
+def _linked(s: _Set, *kinds: LinkKind) -> list[tuple[int, int]]:
+    return [(link.a, link.b) for link in s.links if link.kind in kinds]
+
+
+def _system_messages(s: _Set) -> Iterable[str]:
+    yield s.project.system_message
+    if s.version is not None:
+        yield s.version.manifest["system_message"]
+
+
+def _audited(found: audit.Result | None) -> signals.Audited | None:
     if found is None:
         return None
-    return f"{found['base']['correct']} of {found['n']} right"
-
-
-def _reviewed(s: _Set) -> Signal:
-    n = len(s.approved)
-    return Signal(
-        "reviewed", "Reviewed pairs", n >= REVIEWED, f"{n}", f"at least {REVIEWED}",
-        "Write, import or draft more rows and review them.", page="label/review.py",
-        limits="Counts rows, not how different they are.",
+    return signals.Audited(
+        found.judged, found.good, found.left, (found.low, found.high), found.proven, found.more,
+        len(found.failed),
     )  # fmt: skip
 
 
-def _gold(s: _Set) -> Signal:
-    n = sum(pair.origin is Origin.GOLD for pair in s.approved)
-    return Signal(
-        "gold", "Gold pairs by experts", n >= GOLD, f"{n}", f"at least {GOLD}",
-        "Ask the experts to write more gold pairs.", page="label/write.py",
-    )  # fmt: skip
+def _wrong(s: _Set) -> list[int]:
+    """Approved rows whose output does not fit the schema; each different output is tried once."""
+    if s.project.output_schema is None:
+        return []
+    schema = s.project.output_schema
+    outputs = {pair.response for pair in s.approved}
+    wrong = {output for output in outputs if schema_check.problems(output, schema)}
+    return [pair.id for pair in s.approved if pair.response in wrong]
 
 
-def _unapproved(s: _Set) -> Signal:
-    n = len(s.withdrawn)
-    measured = "no version yet" if s.version is None else f"{n} of version {s.version.number}"
-    return Signal(
-        "unapproved", "Rows without a person's approval", s.version is not None and n == 0,
-        measured, "0", "Freeze a version of the rows that are approved now.",
-        tuple(s.withdrawn), "curate/versions.py",
-        "An approval says that a person pressed the key, not how carefully they read.",
-    )  # fmt: skip
-
-
-def _audit(s: _Set) -> Signal:
-    a, n = s.audit, len(s.approved)
-    enough = a is not None and a.complete and a.judged >= AUDIT_SHARE * n - 1e-9
-    good = a is not None and a.judged > 0 and a.good / a.judged >= AUDIT_GOOD
-    measured = "no audit yet"
-    fix = "Draw an audit and have someone else judge the rows."
-    if a is not None:
-        measured = (
-            f"{a.good} of {a.judged} good, {a.drawn - a.judged} to judge; "
-            f"95 % interval {a.low:.0%} to {a.high:.0%}"
-        )
-        fix = "Judge the drawn rows; draw a new audit once the bad ones are repaired."
-        if enough and good and a.more:
-            fix = f"Met. It proves {a.proven:.0%}; {a.more} more good rows would prove 95 %."
-    return Signal(
-        "audit", "Random audit", enough and good, measured,
-        f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good", fix,
-        page="curate/audit.py",
-        limits="A small sample: read the interval, not the share alone.",
-    )  # fmt: skip
-
-
-def _test_share(s: _Set) -> Signal:
-    low, high = TEST_SHARE
-    share, measured = 0.0, "no version yet"
-    if s.version is not None:
-        total, test = sum(s.version.counts.values()), s.version.counts["test"]
-        share = test / total
-        measured = f"{test} of {total} ({share:.1%}) in version {s.version.number}"
-    return Signal(
-        "test_share", "Held-out test rows", low - 0.01 <= share <= high + 0.01, measured,
-        f"{low:.0%} to {high:.0%}, give or take 1 %", "Freeze a version; it holds test rows out.",
-        page="curate/versions.py",
-    )  # fmt: skip
-
-
-def _links(
-    key: str, name: str, kinds: set[LinkKind], fix: str, limits: str
-) -> Callable[[_Set], Signal]:
-    def measure(s: _Set) -> Signal:
-        found = [link for link in s.links if link.kind in kinds]
-        measured = f"{len(found)}" if not s.due else f"{len(found)}, {s.due} rows not compared yet"
-        rows = tuple(sorted({side for link in found for side in (link.a, link.b)}))
-        return Signal(
-            key, name, not found and not s.due, measured, "0", fix, rows,
-            "curate/duplicates.py", limits,
-        )  # fmt: skip
-
-    return measure
-
-
-def _findings(s: _Set) -> Signal:
-    message = s.coverage.message.open
-    measured = f"{len(s.coverage.open)}" + (f", {message} in the system message" if message else "")
-    return Signal(
-        "personal_data", "Rows with open personal-data findings",
-        not s.coverage.open and not message,
-        measured, "0", "Decide every finding on the Scrub page.",
-        s.coverage.open, "curate/scrub.py",
-        "The scanner misses some names and most free descriptions of a person.",
-    )  # fmt: skip
-
-
-def _unscanned(s: _Set) -> Signal:
-    left, held, message = s.coverage.unscanned, s.coverage.quarantined, s.coverage.message
-    whole = message.scanned and message.quarantined is None
-    measured = f"{len(left)} unscanned, {len(held)} quarantined"
-    return Signal(
-        "unscanned", "Rows not scanned whole", not left and not held and whole,
-        measured + ("" if whole or left else ", the system message not scanned"), "0",
-        "Run the scan; shorten or reject quarantined rows.",
-        tuple(sorted({*left, *held})), "curate/scrub.py",
-    )  # fmt: skip
-
-
-def _system(s: _Set) -> Signal:
-    now = s.project.system_message
-    frozen = now if s.version is None else s.version.manifest["system_message"]
-    return Signal(
-        "system_messages", "System messages in the set", frozen == now,
-        "1" if frozen == now else "2", "1", "Freeze a version with the present system message.",
-        page="curate/versions.py",
-    )  # fmt: skip
-
-
-def _schema(s: _Set) -> Signal:
-    wrong = tuple(p.id for p in s.approved if review.problems(s.project, p.response))
-    measured = f"{len(wrong)}" if s.project.output_schema else "no schema in this project"
-    return Signal(
-        "schema", "Outputs that do not fit the schema", not wrong, measured, "0",
-        "Reopen these rows and repair or reject them.", wrong, "label/browse.py",
-        "A valid output can still be the wrong answer.",
-    )  # fmt: skip
-
-
-def _era(s: _Set) -> Signal:
-    old = tuple(pair.id for pair in s.approved if retired(pair, s.eras))
-    return Signal(
-        "retired_era", "Rows of a retired policy era", not old, f"{len(old)}", "0",
-        "Reopen these rows and write them anew under the present policy, or reject them.", old,
-        "curate/eras.py", eras.LIMITS,
-    )  # fmt: skip
-
-
-def _baseline_signal(s: _Set) -> Signal:
-    return Signal(
-        "baseline", "Prompt-only baseline on the held-out rows", s.baseline is not None,
-        s.baseline or "not measured", "measured",
-        "Measure the base model on the test rows of the newest version.",
-        page="curate/versions.py",
-    )  # fmt: skip
-
-
-def _plateau(s: _Set) -> Signal:
-    n = s.record.iterations if s.record else 0
-    return Signal(
-        "plateau", "Prompting has stopped helping", n >= decision.PLATEAU,
-        f"{n} iterations ended in the same class of error", f"{decision.PLATEAU} or more",
-        "Try better prompts first, and write down what came of it.", page="train/decide.py",
-        limits="The record's own word; Assay did not see those prompts.",
-    )  # fmt: skip
-
-
-def _facts(s: _Set) -> Signal:
-    change = s.record.facts_change if s.record else "not answered"
-    return Signal(
-        "facts_change", "How often the facts change",
-        s.record is not None and change != decision.CHANGE[-1], change, "not weekly",
-        "Use retrieval for facts that change weekly.", page="train/decide.py",
-    )  # fmt: skip
-
-
-def _signed(s: _Set) -> Signal:
-    signed = sorted(s.record.signatures) if s.record else []
-    return Signal(
-        "decision_record", "Decision record signed by both owners", len(signed) == 2,
-        " and ".join(signed) + " owner signed" if signed else "not signed",
-        "business and technical owner", "Write the record and have both owners sign it.",
-        page="train/decide.py",
-    )  # fmt: skip
-
-
-_SIGNALS: tuple[Callable[[_Set], Signal], ...] = (
-    _reviewed,
-    _gold,
-    _unapproved,
-    _audit,
-    _test_share,
-    _links(
-        "leakage", "Training rows that repeat test rows", {LinkKind.LEAK},
-        "Reject the training row of each pair.",
-        "Finds rows that share at least 80 % of their shingles, not paraphrases.",
-    ),
-    _findings,
-    _unscanned,
-    _links(
-        "near_duplicates", "Unresolved near-duplicates", {LinkKind.EXACT, LinkKind.NEAR},
-        "Keep the best of each group, or say why both are right.",
-        "Finds rows that share at least 80 % of their shingles, not paraphrases.",
-    ),
-    _links(
-        "contradictions", "Contradictions", {LinkKind.CONTRADICTION},
-        "Decide which output is right and reject the other.",
-        "Finds inputs that share at least 80 % of their shingles, not paraphrases.",
-    ),
-    _system,
-    _schema,
-    _era,
-    _baseline_signal,
-    _plateau,
-    _facts,
-    _signed,
-)  # fmt: skip
 KEYS = (
     "reviewed", "gold", "unapproved", "audit", "test_share", "leakage", "personal_data",
     "unscanned", "near_duplicates", "contradictions", "system_messages", "schema", "retired_era",
@@ -363,9 +219,9 @@ def waive(
     )  # fmt: skip
 
 
-def unmet(signals: Sequence[Signal]) -> list[Signal]:
+def unmet(lines: Sequence[Signal]) -> list[Signal]:
     """The lines that block: neither met nor waived."""
-    return [s for s in signals if not s.met and (s.waiver is None or s.key in NEVER_WAIVED)]
+    return [s for s in lines if not s.met and (s.waiver is None or s.key in NEVER_WAIVED)]
 
 
 def require(session: Session, project_id: int, version: Version) -> list[Signal]:
@@ -374,12 +230,12 @@ def require(session: Session, project_id: int, version: Version) -> list[Signal]
     Raises:
         RuleBroken: lines are neither met nor waived; the first is named.
     """
-    signals = report(session, project_id, version)
-    blocking = unmet(signals)
+    found = report(session, project_id, version)
+    blocking = unmet(found)
     if blocking:
         raise RuleBroken(
-            f"Not ready: {len(blocking)} of {len(signals)} lines block, the first is "
+            f"Not ready: {len(blocking)} of {len(found)} lines block, the first is "
             f"“{blocking[0].name}” ({blocking[0].measured}; asked: {blocking[0].asked}). "
             "See the Ready page."
         )
-    return signals
+    return found

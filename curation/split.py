@@ -1,9 +1,16 @@
-"""Share rows out between training, validation and test: seeded, stratified, groups kept whole."""
+"""Share rows out between training, validation and test: seeded, stratified, groups kept whole.
+
+Each group draws a number from a hash of the seed and its name, and a part takes the numbers under
+its share: so rows that are added move no others. Only where a stratum or the whole would then be
+further from its share than rounding and half a per cent allow, the groups next to the limit give
+way.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil, floor
 
 from storage.errors import BadInput
 from storage.types import Split
@@ -11,6 +18,8 @@ from storage.types import Split
 Shares = tuple[float, float, float]
 SHARES: Shares = (0.64, 0.16, 0.20)
 """Of training, validation and test."""
+SLACK = 0.005
+"""How far a part may be from its share, as a share of the rows, before groups are moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +39,52 @@ class Item:
 class _Group:
     """Rows that go to one part together."""
 
-    order: str
-    """A hash of seed and name: the same wherever the group stands in the input."""
+    name: str
+    draws: tuple[float, float]
+    """Two numbers of 0 to 1 by seed and name: the first for test, the second for validation."""
     ids: tuple[int, ...]
     stratum: str
     pinned: Split | None
 
 
+@dataclass(slots=True)
+class _Filling:
+    """One part while its groups are chosen: those that may be, by draw, and how many rows it has.
+
+    A stratum named `None` is the whole.
+    """
+
+    share: float
+    draw: dict[str, float]
+    free: list[_Group]
+    chosen: set[str]
+    rows: Counter[str | None]
+    held: Counter[str | None]
+
+    def room(self, stratum: str | None) -> tuple[int, int]:
+        """The least and most rows that the part should hold of a stratum."""
+        rows = self.rows[stratum]
+        slack = max(0.5 if stratum is None else 1 - 1e-9, SLACK * rows)
+        return ceil(self.share * rows - slack), floor(self.share * rows + slack)
+
+    def off(self, stratum: str | None, more: int = 0) -> float:
+        """How far the rows of a stratum would be from its share with so many more."""
+        return abs(self.held[stratum] + more - self.share * self.rows[stratum])
+
+    def move(self, group: _Group) -> None:
+        """Take a group in, or out again."""
+        size = -len(group.ids) if group.name in self.chosen else len(group.ids)
+        self.chosen ^= {group.name}
+        self.held[group.stratum] += size
+        self.held[None] += size
+
+
 def split(items: Sequence[Item], shares: Shares = SHARES, seed: int = 7) -> dict[int, Split]:
     """The part of each row, whatever the order of the input.
 
-    Within a stratum groups are taken in the order of a hash, test first, then validation, so that
-    added rows move few others. Pinned rows count towards the shares; with more pinned test rows
-    than the share asks for, the others keep the ratio of training to validation.
+    Pinned rows count towards the shares; with more pinned test rows than the share asks for, the
+    others keep the ratio of training to validation. In each stratum a part is within one row or
+    0.5 % of its share, and 0.5 % of the whole, where the groups allow it.
 
     Raises:
         BadInput: the shares are not three numbers above 0 that make 1, or an id stands twice.
@@ -52,27 +94,32 @@ def split(items: Sequence[Item], shares: Shares = SHARES, seed: int = 7) -> dict
     if len({item.id for item in items}) < len(items):
         raise BadInput("A row stands twice in the list to split: list each row once.")
     groups = _groups(items, seed)
-    parts = {group.order: group.pinned for group in groups}
-    tested = _fill(groups, parts, Split.TEST, shares[2] * len(items), shares[2])
-    rest = shares[1] / (shares[0] + shares[1])
-    _fill(groups, parts, Split.VALIDATION, rest * (len(items) - tested), shares[1])
-    return {row: parts[group.order] or Split.TRAIN for group in groups for row in group.ids}
+    parts = {group.name: group.pinned for group in groups}
+    _fill(groups, parts, Split.TEST, shares[2], 0)
+    left = [group for group in groups if parts[group.name] is not Split.TEST]
+    _fill(left, parts, Split.VALIDATION, shares[1] / (shares[0] + shares[1]), 1)
+    return {row: parts[group.name] or Split.TRAIN for group in groups for row in group.ids}
 
 
 def _groups(items: Sequence[Item], seed: int) -> list[_Group]:
     members: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         members[item.group].append(item)
-    groups = [
+    return [
         _Group(
-            order=hashlib.sha256(f"{seed}\0{name}".encode()).hexdigest(),
+            name=name,
+            draws=_draws(seed, name),
             ids=tuple(sorted(item.id for item in rows)),
             stratum=_commonest(item.stratum for item in rows),
             pinned=_pin(rows),
         )
-        for name, rows in members.items()
+        for name, rows in sorted(members.items())
     ]
-    return sorted(groups, key=lambda group: group.order)
+
+
+def _draws(seed: int, name: str) -> tuple[float, float]:
+    digest = hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8]) / 2**64, int.from_bytes(digest[8:16]) / 2**64
 
 
 def _commonest(strata: Iterable[str]) -> str:
@@ -86,47 +133,59 @@ def _pin(rows: Sequence[Item]) -> Split | None:
 
 
 def _fill(
-    groups: Sequence[_Group],
-    parts: dict[str, Split | None],
-    part: Split,
-    target: float,
-    share: float,
-) -> int:
-    """Take free groups into a part up to about `target` rows. Returns how many it then holds."""
-    held = sum(len(group.ids) for group in groups if parts[group.order] is part)
-    quotas = _quotas(groups, parts, part, share, target - held)
-    carried = 0.0
-    for stratum, quota in sorted(quotas.items()):
-        free = [g for g in groups if parts[g.order] is None and g.stratum == stratum]
-        taken = _take(free, parts, part, quota + carried)
-        held += taken
-        carried += quota - taken
-    free = [group for group in groups if parts[group.order] is None]
-    return held + _take(free, parts, part, target - held)
-
-
-def _quotas(
-    groups: Sequence[_Group],
-    parts: Mapping[str, Split | None],
-    part: Split,
-    share: float,
-    missing: float,
-) -> dict[str, float]:
-    """How many of the missing rows each stratum should give: as much as it lacks of its share."""
-    lacking: dict[str, float] = defaultdict(float)
+    groups: Sequence[_Group], parts: dict[str, Split | None], part: Split, share: float, draw: int
+) -> None:
+    """Take free groups into a part up to its share of the rows of these groups."""
+    rows: Counter[str | None] = Counter()
+    held: Counter[str | None] = Counter()
     for group in groups:
-        size = len(group.ids)
-        lacking[group.stratum] += share * size - size * (parts[group.order] is part)
-    wanting = {stratum: lack for stratum, lack in lacking.items() if lack > 0}
-    scale = max(0.0, missing) / (sum(wanting.values()) or 1.0)
-    return {stratum: lack * scale for stratum, lack in wanting.items()}
-
-
-def _take(free: Iterable[_Group], parts: dict[str, Split | None], part: Split, quota: float) -> int:
-    """Take groups in order, leaving out those that overshoot by over half a row."""
-    taken = 0
+        for stratum in (group.stratum, None):
+            rows[stratum] += len(group.ids)
+            held[stratum] += len(group.ids) * (parts[group.name] is part)
+    draws = {group.name: group.draws[draw] for group in groups}
+    free = [group for group in groups if parts[group.name] is None]
+    free.sort(key=lambda group: (draws[group.name], group.name))
+    filling = _Filling(share, draws, free, set(), rows, held)
     for group in free:
-        if taken + len(group.ids) <= quota + 0.5:
-            parts[group.order] = part
-            taken += len(group.ids)
-    return taken
+        if draws[group.name] < share:
+            filling.move(group)
+    _mend(filling)
+    parts.update(dict.fromkeys(filling.chosen, part))
+
+
+def _mend(filling: _Filling) -> None:
+    """Move the groups next to the limit until each stratum, then the whole, has its share."""
+    strata: dict[str, list[_Group]] = defaultdict(list)
+    for group in filling.free:
+        strata[group.stratum].append(group)
+    for stratum, free in sorted(strata.items()):
+        _bring(filling, stratum, free)
+    _bring(filling, None, filling.free)
+
+
+def _bring(filling: _Filling, stratum: str | None, free: Sequence[_Group]) -> None:
+    """Bring one stratum, or the whole, to its share: first by moves that leave all others right."""
+    for careful in (True, False):
+        for out in (True, False):
+            inside = [group for group in free if (group.name in filling.chosen) is out]
+            for group in reversed(inside) if out else inside:
+                least, most = filling.room(stratum)
+                now = filling.held[stratum]
+                if now <= most if out else now >= least:
+                    break
+                size = -len(group.ids) if out else len(group.ids)
+                if _may(filling, stratum, group, size, careful):
+                    filling.move(group)
+
+
+def _may(filling: _Filling, stratum: str | None, group: _Group, size: int, careful: bool) -> bool:
+    """Whether a move helps; if careful, without going too far here or in the group's stratum."""
+    if not careful:
+        return filling.off(stratum, size) < filling.off(stratum)
+    least, most = filling.room(stratum)
+    after = filling.held[stratum] + size
+    fits = after >= least if size < 0 else after <= most
+    if stratum is None:
+        least, most = filling.room(group.stratum)
+        fits = fits and least <= filling.held[group.stratum] + size <= most
+    return fits

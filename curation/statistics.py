@@ -129,6 +129,50 @@ def proven_share(good: int, n: int, confidence: float = 0.95) -> float:
     return _lower(good, n, 1 - confidence)
 
 
+def proven_of(good: int, n: int, population: int, confidence: float = 0.95) -> float:
+    """As `proven_share`, of this very population (hypergeometric, with its finite size); 0 of none.
+
+    It says nothing of rows that come later from the same hands; `proven_share` does, and is never
+    the greater.
+    """
+    _check_counts(good, n)
+    _check_counts(n, population)
+    _check_open("Confidence", confidence)
+    low, high = good, population - (n - good)
+    while low < high:
+        middle = (low + high) // 2
+        if _drawn(good, n, middle, population) > 1 - confidence:
+            high = middle
+        else:
+            low = middle + 1
+    return low / population if n else 0.0
+
+
+def _drawn(good: int, n: int, goods: int, population: int) -> float:
+    """Chance of at least so many good rows among n drawn of a population with `goods` good ones."""
+    most, least = min(n, goods), max(good, n - (population - goods))
+    whole = _ways(population, n)
+    return min(
+        1.0,
+        sum(
+            exp(_ways(goods, k) + _ways(population - goods, n - k) - whole)
+            for k in range(least, most + 1)
+        ),
+    )
+
+
+def _ways(n: int, k: int) -> float:
+    """Logarithm of the number of ways to draw k of n."""
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
+def at_least(k: int, n: int, share: float) -> float:
+    """Chance of k or more of n, each with this share (exact binomial)."""
+    _check_counts(k, n)
+    _check_open("Share", share)
+    return _chance(n, range(k, n + 1), share)
+
+
 def rows_to_prove(defects: int, share: float = 0.95, confidence: float = 0.95) -> int:
     """Rows an audit with so many defects needs to prove `share` good (exact, one-sided)."""
     if defects < 0:

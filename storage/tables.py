@@ -364,6 +364,8 @@ class AuditRow(Base):
     seed: Mapped[int]
     drawn: Mapped[list[Any]]
     population: Mapped[int]
+    strata: Mapped[list[Any] | None]
+    """Of each stratum its origin, author, era, number of rows and the rows drawn beside."""
     created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
@@ -444,11 +446,11 @@ class MemberRow(Base):
 
     __tablename__ = "version_row"
     version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), primary_key=True)
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True, index=True)
     split: Mapped[t.Split]
     prompt: Mapped[str]
     response: Mapped[str]
-    content_sha256: Mapped[str] = mapped_column(String(64))
+    content_sha256: Mapped[str] = mapped_column(String(64), index=True)
     origin: Mapped[t.Origin]
     group: Mapped[int] = mapped_column("group_id")
 

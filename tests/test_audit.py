@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import Engine
 
-from curation import audit
-from storage import pairs
+from curation import audit, readiness, sampling
+from storage import events, pairs
 from storage.engine import reading, writing
-from storage.errors import BadInput, NotFound, RuleBroken
-from storage.types import Origin, PairStatus, Project, Role, User
+from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
+from storage.types import Action, Origin, PairStatus, Project, Role, User
 from tests import curated, stories
 
 
@@ -148,3 +148,95 @@ def test_nothing_approved_or_a_share_of_nothing_is_refused(engine: Engine) -> No
             audit.draw(session, ana, desk.id, seed=1)
         with pytest.raises(BadInput, match="between 1 and 100"):
             audit.draw(session, ana, desk.id, seed=1, share=0)
+
+
+def failed(engine: Engine) -> tuple[Project, User, audit.Part]:
+    """A complete audit in which four of twelve gold rows by eva were bad; its failed stratum."""
+    desk, ana = stories.project(engine), curated.ana(engine)
+    eva = stories.person(engine, "eva", Role.EXPERT)
+    gold = stories.messages(40, start=100)
+    curated.approved(engine, desk, gold, origin=Origin.GOLD, author=eva, by=ana)
+    curated.approved(engine, desk, 20, by=ana)
+    lena = stories.person(engine, "lena")
+    with writing(engine) as session:
+        audit.draw(session, lena, desk.id, seed=3, share=0.3)
+    bad = 4
+    while True:
+        with writing(engine) as session:
+            row = audit.next_row(session, lena, desk.id)
+            if row is None:
+                break
+            wrong = row.origin is Origin.GOLD and bad > 0
+            bad -= wrong
+            audit.judge(session, lena, row.id, row.version, good=not wrong)
+    with reading(engine) as session:
+        result = audit.latest(session, desk.id)
+    assert result is not None
+    return desk, lena, result.failed[0]
+
+
+def test_a_failed_stratum_goes_back_by_decisions_but_not_what_was_judged_good(
+    engine: Engine,
+) -> None:
+    desk, lena, part = failed(engine)
+    assert (part.stratum.origin, part.rows, part.judged, part.bad) == ("gold", 40, 12, 4)
+    with writing(engine) as session:
+        rows = audit.reopening(session, desk.id, part.stratum)
+        assert audit.reopen_stratum(session, lena, desk.id, part.stratum, (4, 12, 28)) == 28
+        log = events.latest(session, desk.id, limit=1)
+    assert (log[0].verb, log[0].detail["rows"], log[0].detail["bad"]) == ("reopen_stratum", 28, 4)
+    for row in curated.now(engine, rows):
+        assert row.status is PairStatus.WAITING
+        with reading(engine) as session:
+            made = pairs.history(session, row.id)[-1]
+        assert (made.action, made.user_id, made.reason) == (
+            Action.REOPEN, lena.id, "Its stratum failed",
+        )  # fmt: skip
+    assert pairs_left(engine, desk) == 8 + 20
+
+
+def test_a_stratum_is_reopened_by_a_lead_who_saw_these_very_figures(engine: Engine) -> None:
+    desk, lena, part = failed(engine)
+    rex, stratum = stories.person(engine, "rex", Role.REVIEWER), part.stratum
+    sound = sampling.Stratum("import", None, None)
+    with writing(engine) as session:
+        with pytest.raises(NotAllowed, match="asks for the role lead"):
+            audit.reopen_stratum(session, rex, desk.id, stratum, (4, 12, 28))
+        with pytest.raises(RuleBroken, match="went on since these figures"):
+            audit.reopen_stratum(session, lena, desk.id, stratum, (3, 12, 28))
+        with pytest.raises(RuleBroken, match="No row of this stratum was judged bad"):
+            audit.reopen_stratum(session, lena, desk.id, sound, (0, 6, 14))
+        gone = sampling.Stratum("draft", None, None)
+        with pytest.raises(NotFound, match="no such stratum"):
+            audit.reopen_stratum(session, lena, desk.id, gone, (1, 1, 1))
+    assert pairs_left(engine, desk) == 56
+
+
+def test_each_stratum_has_a_row_and_those_beside_the_tenth_count_for_theirs_only(
+    engine: Engine,
+) -> None:
+    desk, ana = stories.project(engine), curated.ana(engine)
+    curated.approved(engine, desk, 30, by=ana)
+    for place, name in enumerate(("eva", "finn", "gina")):
+        author = stories.person(engine, name, Role.EXPERT)
+        rows = stories.messages(1, start=100 + place)
+        curated.approved(engine, desk, rows, origin=Origin.GOLD, author=author, by=ana)
+    lena = stories.person(engine, "lena")
+    with writing(engine) as session:
+        result = audit.draw(session, lena, desk.id, seed=3)
+    assert result.drawn == 4
+    assert result.left == result.drawn + result.beside > 4
+    assert all(part.drawn >= 1 for part in result.parts)
+    done = judge_all(engine, desk, lena)
+    assert (done.complete, done.judged) == (True, 4)
+
+
+def test_a_failed_stratum_blocks_the_gate_until_a_new_audit(engine: Engine) -> None:
+    desk, lena, part = failed(engine)
+    with writing(engine) as session:
+        audit.reopen_stratum(session, lena, desk.id, part.stratum, (4, 12, 28))
+        line = next(one for one in readiness.report(session, desk.id) if one.key == "audit")
+        assert not line.met
+        assert "groups that fail: 1" in line.measured
+        again = audit.draw(session, lena, desk.id, seed=4)
+    assert again.failed == ()

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from curation import audit, claims, conflicts, decision
-from storage import people, settings
-from storage.engine import driver, writing
+from storage import people, projects, settings
+from storage.engine import driver, reading, writing
 from storage.types import Choice, Role
 from tests import curated, stories, tuned
 from training import blind
@@ -115,16 +115,30 @@ def test_a_row_edited_after_its_approval_needs_a_new_one(
 
 
 def test_a_held_out_row_never_trains_and_stays_held_out(
-    half: tuple[Any, int, int, int],
+    half: tuple[Any, int, int, int], engine: Engine
 ) -> None:
     sql, version, _good, _waiting = half
-    held = int(_one(sql, "SELECT min(id) FROM pair WHERE held_out"))
+    desk_id = _one(sql, "SELECT project_id FROM version WHERE id = ?", version)
+    with reading(engine) as session:
+        desk = projects.get(session, desk_id)
+    fresh = stories.messages(1, start=200)
+    held = curated.approved(engine, desk, fresh, held_out=True)[0].id
     for split in ("train", "validation"):
         with pytest.raises(Refused, match="a held-out row never trains"):
             _freeze_row(sql, version, held, split)
     with pytest.raises(Refused, match="a held-out row stays held out"):
         sql.execute("UPDATE pair SET held_out = 0 WHERE id = ?", (held,))
     _freeze_row(sql, version, held, "test")
+
+
+def test_a_row_that_was_a_test_row_once_never_trains(half: tuple[Any, int, int, int]) -> None:
+    sql, version, _good, _waiting = half
+    tested = int(_one(sql, "SELECT min(pair_id) FROM version_row WHERE split = 'test'"))
+    sql.execute("DROP TRIGGER version_row_keeps_test_rows_out")
+    for split in ("train", "validation"):
+        with pytest.raises(Refused, match="a test row once never trains"):
+            _freeze_row(sql, version, tested, split)
+    _freeze_row(sql, version, tested, "test")
 
 
 def test_pairs_are_never_deleted_nor_replaced(half: tuple[Any, int, int, int]) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from curation import duplicates
+from storage.errors import RuleBroken
 from tests.training_support import SYSTEM, job, packaged, rows, started, tiny, training_job
 from training import base_models, batches, evidence, render
 from training.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
@@ -218,3 +220,12 @@ def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
     learnt = [sum(x != render.IGNORED for x in one["labels"]) for one in examples]
     mean = sum(loss * n for loss, n in zip(apart, learnt, strict=True)) / sum(learnt)
     assert torch.allclose(joined.loss, mean, atol=1e-4)
+
+
+def test_a_row_that_was_ever_tested_is_refused_by_the_worker() -> None:
+    from training import sft  # imports torch
+
+    rows = [sft.Row(1, "train", "Where is my card?", "{}"), sft.Row(2, "validation", "Hi", "{}")]
+    sft.refuse_tested(rows, [duplicates.digest("Where is my money?")])
+    with pytest.raises(RuleBroken, match="Pair 1 asks what a test row asks"):
+        sft.refuse_tested(rows, [duplicates.digest("where is MY card")])

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from curation import ledger
 from storage import events, pairs, projects
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
@@ -100,10 +101,11 @@ def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
 
 
 def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:
-    """Approved gold pairs, never held-out ones, drawn by the seed."""
+    """Approved gold pairs, never test rows or what repeats one, drawn by the seed."""
     gold = pairs.listing(
         session, project_id, status=PairStatus.APPROVED, origin=Origin.GOLD, held_out=False
     )
+    gold = ledger.untested(session, project_id, gold)
     drawn = random.Random(seed).sample(gold, min(EXAMPLES, len(gold)))  # noqa: S311 - reproducible
     return [{"prompt": pair.prompt, "response": pair.response} for pair in drawn]
 

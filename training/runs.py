@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import readiness, versions
+from curation import ledger, readiness, versions
 from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
@@ -150,6 +150,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """
     opened = versions.opened(session, job.spec["version_id"])
     version, content = opened.version, _rows(opened)
+    taught = ledger.rows(session, job.project_id, opened.part(Split.TRAIN, Split.VALIDATION))
+    ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
     resumed = job.spec.get("resumed_from")
     if resumed is not None:
@@ -160,6 +162,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "rows_path": "rows.jsonl",
         "rows_sha256": hashlib.sha256(content).hexdigest(),
         "version_sha256": version.sha256,
+        "tested_sha256": ledger.digests(session, job.project_id),
         "system_message": version.manifest["system_message"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],

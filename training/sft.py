@@ -24,6 +24,7 @@ from transformers import (
 )
 from trl.trainer.sft_config import SFTConfig
 
+from curation import duplicates
 from storage.errors import BadInput, RuleBroken
 from training import base_models, batches, checkpoints, evidence, render, vetting
 from training.evidence import Evidence
@@ -55,6 +56,7 @@ def main(directory: Path, held: Evidence) -> None:
     spec = evidence.read_json(directory / "spec.json") or {}
     settings = Lora.from_dict(spec.get("settings", {}))
     rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    refuse_tested(rows, spec.get("tested_sha256", ()))
     base = base_models.prepare(
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
@@ -168,6 +170,24 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     if not any(row.split == "train" for row in rows):
         raise BadInput("The version has no train rows. Approve more pairs and make a new version.")
     return rows
+
+
+def refuse_tested(rows: Sequence[Row], tested: Sequence[str]) -> None:
+    """Refuse a row whose input is or ever was that of a test row.
+
+    Told by digests of the inputs without case, marks and spacing; what nearly repeats a test row
+    was refused when the run was prepared, where the words are known.
+
+    Raises:
+        RuleBroken: naming the first such row.
+    """
+    known = set(tested)
+    wrong = [row.pair_id for row in rows if duplicates.digest(row.prompt) in known]
+    if wrong:
+        raise RuleBroken(
+            f"Pair {wrong[0]} asks what a test row asks or once asked; test rows never train. "
+            "Reject it and make a new version."
+        )
 
 
 def tokenized(

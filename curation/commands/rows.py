@@ -87,6 +87,9 @@ def import_file(
             session, console.actor(session, as_), inside.id, rows,
             name=file.name, sha256=table.sha256, held_out=held_out,
         )  # fmt: skip
+    for leak in taken.repeating:
+        words = f"line {leak.line}: repeats test row {leak.test_id} ({leak.how}); it never trains"
+        console.err.print(words, markup=False)
     console.show(
         taken, as_json=as_json,
         words=f"Added {len(taken.added)} rows; {taken.known} were there already; "

@@ -40,6 +40,7 @@ else:
 with st.expander("What this audit does not catch"):
     st.text(
         "• Rare faults: 20 good rows of 20 still leave room for 1 bad row in 7.\n"
+        "• Groups of few rows: one row of each is looked at, which proves next to nothing of it.\n"
         "• Faults that approver and auditor share, such as a rule both misread.\n"
         "• Going on until the figure looks good makes the bound a little too hopeful."
     )

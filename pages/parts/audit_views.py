@@ -5,7 +5,7 @@ import secrets
 import streamlit as st
 
 from curation import audit
-from pages.parts import kept, rows, shell
+from pages.parts import audit_strata, kept, rows, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
 from storage.types import Pair, Project, User
@@ -81,7 +81,7 @@ def outcome(result: audit.Result) -> None:
     bad = result.judged - result.good
     shell.stats(
         {
-            "Judged": f"{result.judged} of {result.drawn}",
+            "Judged": _judged(result),
             "Good": f"{result.good}",
             "Bad": f"{bad}",
             "Proven good": f"{result.proven * 100:.0f} %" if result.judged else "nothing yet",
@@ -89,10 +89,21 @@ def outcome(result: audit.Result) -> None:
     )
     if result.judged:
         shell.note(
-            f"Good: {shell.interval(result.good, result.judged)}. With 95 % confidence at least "
-            f"{result.proven * 100:.1f} % of the rows are good. Drawn from {result.population} "
-            f"approved rows with seed {result.seed}."
+            f"Good: {shell.interval(result.good, result.judged)}; exact (Clopper-Pearson) "
+            f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
+            f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
+            f"good, and of these {result.population} rows themselves at least "
+            f"{result.proven_here * 100:.1f} %: there are only so many (finite-population "
+            "correction). To prove 95 % the first counts, which asks for more. "
+            f"Drawn with seed {result.seed}."
         )
+
+
+def _judged(result: audit.Result) -> str:
+    words = f"{result.judged} of {result.drawn}"
+    if result.beside:
+        words += f" (and {result.beside} beside, of groups that the tenth left out)"
+    return words
 
 
 def after(user: User, project: Project, result: audit.Result, ready: int, bad: list[int]) -> None:
@@ -100,7 +111,10 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
     if bad:
         st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
         shell.link("pages/label/review.py", "Repair in Review")
-    if result.more:
+    audit_strata.show(user, project, result)
+    if result.failed:
+        shell.note("With a group that fails, more rows prove nothing: repair it, then draw anew.")
+    elif result.more:
         _more(user, project, result)
     else:
         st.success("At least 95 % of the rows are good: proven with 95 % confidence.")

@@ -225,5 +225,27 @@ def report(project: Project, read: Read) -> bool:
             f"{rows.count(done.invalid, 'output', 'outputs')} {fit} not fit the schema. They wait "
             "in review for someone to repair or reject them."
         )
+    _repeating(done)
     shell.link("pages/label/review.py", "Next: review them")
     return True
+
+
+def _repeating(done: intake.Taken) -> None:
+    """The rows of the file that repeat test rows, by line."""
+    if not done.repeating:
+        return
+    lines = len({one.line for one in done.repeating})
+    st.warning(
+        f"{rows.count(lines, 'row repeats a test row', 'rows repeat test rows')}. They were taken, "
+        "but no version takes them: look at both side by side and reject one."
+    )
+    st.dataframe(
+        [
+            {
+                "Line": str(one.line), "Pair": str(one.pair_id), "Repeats pair": str(one.test_id),
+                "How": one.how.capitalize(), "Similarity": f"{one.similarity:.2f}",
+            }
+            for one in done.repeating[:100]
+        ]
+    )  # fmt: skip
+    shell.link("pages/curate/duplicates.py", "See both side by side")

@@ -137,3 +137,54 @@ def test_more_rows_are_drawn_when_asked(engine: Engine, open_page: OpenPage) -> 
     assert result is not None
     assert (result.drawn, result.judged) == (59, 7)
     assert next_row(engine, desk, ben).prompt in all_words(page)
+
+
+def with_bad_group(engine: Engine) -> tuple[Project, User]:
+    """A complete audit of 40 gold rows by eva, of which four were bad, and 20 imported ones."""
+    desk = stories.project(engine)
+    ana, eva = curated.ana(engine), stories.person(engine, "eva", Role.EXPERT)
+    gold, imported = stories.messages(40, start=100), stories.messages(20)
+    curated.approved(engine, desk, gold, origin=Origin.GOLD, author=eva, by=ana)
+    curated.approved(engine, desk, imported, by=ana)
+    lena = stories.person(engine, "lena")
+    with writing(engine) as session:
+        audit.draw(session, lena, desk.id, seed=3, share=0.3)
+    bad = 4
+    while (row := waiting_row(engine, desk, lena)) is not None:
+        wrong = row.origin is Origin.GOLD and bad > 0
+        bad -= wrong
+        with writing(engine) as session:
+            audit.judge(session, lena, row.id, row.version, good=not wrong)
+    return desk, lena
+
+
+def waiting_row(engine: Engine, desk: Project, who: User) -> Pair | None:
+    with reading(engine) as session:
+        return audit.next_row(session, who, desk.id)
+
+
+def test_a_lead_sends_a_failed_group_back_with_the_figures_in_view(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk, lena = with_bad_group(engine)
+    page = open_page(PAGE, user=lena)
+    assert not page.exception
+    words = all_words(page)
+    assert "Gold · by eva" in words
+    assert "4 of 12 rows judged are bad" in words
+    button = next(one for one in page.button if str(one.key).startswith("reopen-gold"))
+    assert button.label == "Send 28 rows back"
+    assert not [one for one in page.button if str(one.key).startswith("reopen-import")]
+    button.click().run()
+    with reading(engine) as session:
+        counts = pairs.counts(session, desk.id)
+    assert (counts[PairStatus.WAITING], counts[PairStatus.APPROVED]) == (32, 28)
+
+
+def test_whoever_is_no_lead_is_told_who_can_send_a_group_back(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    with_bad_group(engine)
+    page = open_page(PAGE, user=stories.person(engine, "rex", Role.REVIEWER))
+    assert "A lead can send the other 28 rows" in all_words(page).replace("\\", "")
+    assert not [one for one in page.button if str(one.key).startswith("reopen")]

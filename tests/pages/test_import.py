@@ -222,3 +222,16 @@ def test_mixed_chats_and_plain_rows_in_one_file(engine: Engine, open_page: OpenP
     content = "\n".join(map(json.dumps, lines)).encode()
     go(upload(open_page(IMPORT, "ana"), content, "mixed.jsonl"))
     assert [row.prompt for row in rows(engine, desk)] == ["a?", "b?"]
+
+
+def test_rows_that_repeat_test_rows_are_named_by_line_with_the_way_to_both(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk = stories.project(engine)
+    held = [("my card is gone, HELP!", stories.CARDS)]
+    test_row = stories.waiting(engine, desk, held, held_out=True)[0]
+    page = go(upload(open_page(IMPORT, "ana"), CSV))
+    assert "1 row repeats a test row" in page.warning[0].value
+    line = page.dataframe[-1].value.iloc[0]
+    assert (line["Line"], line["Repeats pair"]) == ("2", str(test_row.id))
+    assert line["How"] == "Normalised"
