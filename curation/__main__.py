@@ -12,6 +12,7 @@ app = commands(
         "curation.commands.proof": (
             "ready", "waive", "record", "sign", "freeze", "versions", "export",
         ),
+        "curation.commands.on_files_duplicates": ("duplicates",),
     },
 )  # fmt: skip
 

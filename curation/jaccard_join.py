@@ -8,6 +8,8 @@ differ in too many bits; the rest is counted out. Equal sets are compared once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +24,9 @@ _RANK_AT = np.uint64(60)
 _COMMONEST = np.uint64(15)
 _NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
 """Stands for no shingle; as a hash it is as unlikely as any other."""
-_AT_ONCE = 1 << 19
+_AT_ONCE = 1 << 18
 """Shingles, or candidate pairs, worked on at once."""
+_TABLE_STEP = 1 << 16
 _SKETCH_BITS = 512
 _SLACK = 1e-9
 """Bounds are loosened by this much against rounding; the exact count has the last word."""
@@ -42,6 +45,11 @@ class Sets:
     """The rows that have each set, set after set, ascending within one."""
     row_starts: Counts
     """Where the rows of each set begin in `rows`; one more than there are sets."""
+
+    def having(self, place: int) -> list[int]:
+        """The rows that have the set at this place."""
+        rows: list[int] = self.rows[self.row_starts[place] : self.row_starts[place + 1]].tolist()
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +100,57 @@ def pairs(found: Sets, threshold: float) -> Iterator[Alike]:
         a, b = entries.expanded(first, last, found, threshold)
         near = _may_be_alike(sketches, found, a, b, threshold)
         # The same two may have met at several shingles.
-        code = np.unique(b[near] * len(found.sizes) + a[near])
+        code = _distinct(b[near] * len(found.sizes) + a[near])
         done += int(entries.candidates[first:last].sum())
         yield from _counted(found, code, threshold, done / total)
+
+
+class Together:
+    """Which sets hang together by the pairs told so far."""
+
+    def __init__(self, found: Sets) -> None:
+        self._found = found
+        self._first = np.arange(len(found.sizes))
+
+    def join(self, near: Alike) -> None:
+        """Take more pairs in."""
+        a, b = near.a, near.b
+        while len(a):
+            one, other = self._first[a], self._first[b]
+            apart = one != other
+            a, b = a[apart], b[apart]
+            low, high = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+            np.minimum.at(self._first, high, low)
+            while np.any((further := self._first[self._first]) != self._first):
+                self._first = further
+
+    def groups(self) -> list[list[int]]:
+        """Rows that hang together, two or more, each group and all groups in their order."""
+        order = np.argsort(self._first, kind="stable")
+        edges = np.flatnonzero(np.diff(self._first[order])) + 1
+        groups = (
+            sorted(row for place in places.tolist() for row in self._found.having(place))
+            for places in np.split(order, edges)
+        )
+        return sorted(group for group in groups if len(group) > 1)
+
+
+def row_pairs(
+    found: Sets, threshold: float, together: Together | None = None
+) -> Iterator[tuple[int, int, float]]:
+    """All pairs of rows with at least this similarity, the lower row first; copies come first.
+
+    Pairs are made as they are asked for: 10,000 copies of one row are 50 million of them.
+    """
+    for place in np.flatnonzero(np.diff(found.row_starts) > 1).tolist():
+        yield from ((a, b, 1.0) for a, b in combinations(found.having(place), 2))
+    for near in pairs(found, threshold):
+        if together is not None:
+            together.join(near)
+        places = zip(near.a.tolist(), near.b.tolist(), near.similarity.tolist(), strict=True)
+        for a, b, similarity in places:
+            for one, other in product(found.having(a), found.having(b)):
+                yield min(one, other), max(one, other), similarity
 
 
 def _taken(chunks: list[Hashes]) -> Hashes:
@@ -114,17 +170,26 @@ def _rank(flat: Hashes) -> None:
     Occurrences are counted in a table smaller than the hashes would need: a shingle may pass for
     more common than it is, never for rarer, and only one that occurs once has the rank 0.
     """
-    bits = max(10, int(1.4 * len(flat)).bit_length())
-    shift = np.uint64(64 - bits)
-    table = np.zeros(1 << bits, np.uint32)
-    for at in range(0, len(flat), _AT_ONCE):
-        np.add.at(table, flat[at : at + _AT_ONCE] >> shift, np.uint32(1))
-    for at in range(0, len(flat), _AT_ONCE):
-        part = flat[at : at + _AT_ONCE]
-        others = (table[part >> shift] - np.uint32(1)).astype(np.float32)
+    shift = np.uint64(64 - max(10, int(0.7 * len(flat)).bit_length()))
+    table = _occurrences(flat, shift)
+    for at in range(0, len(flat), _TABLE_STEP):
+        part = flat[at : at + _TABLE_STEP]
+        others = table.take((part >> shift).view(np.int64)).astype(np.float32) - np.float32(1)
         rank = np.minimum(np.frexp(others)[1].astype(np.uint64), _COMMONEST)
         part >>= _RANK_BITS
         part |= rank << _RANK_AT
+
+
+def _occurrences(flat: Hashes, shift: np.uint64) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """How many hashes have the same first bits."""
+    kinds: tuple[type[np.unsignedinteger[Any]], ...] = (np.uint16, np.uint32)
+    for kind in kinds:
+        table = np.zeros(1 << 64 - int(shift), kind)
+        for at in range(0, len(flat), _TABLE_STEP):
+            np.add.at(table, flat[at : at + _TABLE_STEP] >> shift, kind(1))
+        if int(table.sum(dtype=np.uint64)) == len(flat):
+            break  # else some count went over what the smaller table holds
+    return table
 
 
 def _blocks(widths: Counts) -> Iterator[tuple[int, int]]:
@@ -268,8 +333,14 @@ def _needed(size_a: Counts, size_b: Counts, threshold: float) -> Counts:
 def _whole_sets(probes: Counts, weights: Counts) -> Iterator[tuple[int, int]]:
     """Ranges of about `_AT_ONCE` candidates that never part the meetings of one set."""
     cuts = np.searchsorted(probes, probes[_cuts(weights)])
-    edges = np.unique(np.concatenate(([0], cuts, [len(probes)])))
+    edges = _distinct(np.concatenate(([0], cuts, [len(probes)])))
     yield from zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+
+
+def _distinct(numbers: Counts) -> Counts:
+    """Each number once, ascending; numpy's own would first import its masked arrays."""
+    ascending = np.sort(numbers)
+    return ascending[np.diff(ascending, prepend=-1) != 0]
 
 
 def _sketches(found: Sets, wanted: Counts) -> npt.NDArray[np.uint64]:
