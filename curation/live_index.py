@@ -63,8 +63,9 @@ class _Postings:
             grown[: len(self._sizes)] = self._sizes
             self._sizes = grown
         self._sizes[slots] = np.bincount(part.owners - first, minlength=len(plain))
-        self._parts.append(part)
-        self._merge()
+        if len(part.hashes):
+            self._parts.append(part)
+            self._merge()
 
     def _merge(self) -> None:
         """Join small parts, so that there are never many of them."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from curation import duplicates, leakage, review
+from curation import duplicates, leakage, live_rows, review
 from storage import events, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -232,13 +232,8 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
 
 
 def nearest(session: Session, project_id: int, prompt: str, at_least: float = 0.6) -> Link | None:
-    """The stored row whose input is most like this one, if any is alike enough."""
-    rows = [
-        (pair.id, pair.prompt)
-        for pair in pairs.listing(session, project_id)
-        if pair.status is not PairStatus.REJECTED
-    ]
-    best = duplicates.nearest(prompt, rows)
-    if best is None or best.similarity < at_least:
+    """The stored row, not rejected, whose input is most like this one, if any is alike enough."""
+    near = live_rows.alike(session, project_id, prompt, at_least)
+    if near is None:
         return None
-    return Link(0, 0, best.b, LinkKind.NEAR, best.similarity, LinkState.OPEN, None)
+    return Link(0, 0, near.b, LinkKind.NEAR, near.similarity, LinkState.OPEN, None)

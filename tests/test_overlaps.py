@@ -1,9 +1,11 @@
 """Duplicates as stories: what repeats, contradicts or leaks is found, and people settle it."""
 
+from collections import OrderedDict
+
 import pytest
 from sqlalchemy import Engine
 
-from curation import overlaps, versions
+from curation import live_rows, overlaps, review, versions
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
@@ -155,3 +157,85 @@ def test_there_is_no_link_without_a_number(engine: Engine) -> None:
     ana = curated.ana(engine)
     with writing(engine) as session, pytest.raises(NotFound, match="no link 99"):
         overlaps.both_right(session, ana, 99, "They are.")
+
+
+def nearest(engine: Engine, desk: Project, words: str = TEXT) -> int | None:
+    """The row that these words nearly repeat."""
+    with reading(engine) as session:
+        link = overlaps.nearest(session, desk.id, words)
+        return None if link is None else link.b
+
+
+def test_the_nearest_row_follows_what_is_added_edited_and_rejected(engine: Engine) -> None:
+    desk = stories.project(engine)
+    assert nearest(engine, desk) is None
+    first, second = stories.waiting(engine, desk, [(TEXT, stories.CARDS), (ALIKE, stories.CARDS)])
+    assert nearest(engine, desk) == first.id
+    with writing(engine) as session:
+        pairs.rewrite(session, pairs.row_of(session, first.id), "Other", stories.CARDS, None)
+    assert nearest(engine, desk) == second.id
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        review.reject(session, ana, pairs.row_of(session, second.id), "Duplicate")
+    assert nearest(engine, desk) is None
+
+
+def test_the_nearest_row_is_of_the_same_project(engine: Engine) -> None:
+    desk, other = stories.project(engine), stories.project(engine, name="Other desk")
+    stories.waiting(engine, other, [(TEXT, stories.CARDS)])
+    assert nearest(engine, desk) is None
+
+
+def test_another_process_and_a_restart_see_the_same_rows(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = stories.project(engine)
+    assert nearest(engine, desk) is None
+    here = dict(live_rows._kept)
+    monkeypatch.setattr(live_rows, "_kept", OrderedDict())
+    row = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
+    assert nearest(engine, desk) == row.id
+    monkeypatch.setattr(live_rows, "_kept", OrderedDict(here))
+    assert nearest(engine, desk) == row.id
+
+
+def test_a_row_that_was_rolled_back_is_not_remembered(engine: Engine) -> None:
+    desk = stories.project(engine)
+    stories.waiting(engine, desk, stories.messages(1))
+
+    def seen_but_not_kept() -> None:
+        with writing(engine) as session:
+            pairs.add(session, desk.id, TEXT, stories.CARDS, Origin.IMPORT)
+            assert overlaps.nearest(session, desk.id, TEXT)
+            raise RuleBroken("Not this one.")
+
+    with pytest.raises(RuleBroken):
+        seen_but_not_kept()
+    assert nearest(engine, desk) is None
+    row = stories.waiting(engine, desk, [(f"Well, {TEXT}", stories.CARDS)])[0]
+    with reading(engine) as session:
+        link = overlaps.nearest(session, desk.id, TEXT)
+    assert link is not None
+    assert link.b == row.id
+    assert link.similarity < 1
+
+
+def test_a_look_from_before_the_last_change_changes_nothing(engine: Engine) -> None:
+    desk = stories.project(engine)
+    first = stories.waiting(engine, desk, [(ALIKE, stories.CARDS)])[0]
+    with reading(engine) as earlier:
+        assert overlaps.nearest(earlier, desk.id, TEXT)
+        second = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
+        assert nearest(engine, desk) == second.id
+        index = next(reversed(live_rows._kept.values())).index
+        link = overlaps.nearest(earlier, desk.id, TEXT)
+        assert link is not None
+        assert link.b == first.id
+    assert next(reversed(live_rows._kept.values())).index is index
+    assert nearest(engine, desk) == second.id
+
+
+def test_few_indexes_are_kept_at_once(engine: Engine) -> None:
+    for name in "abcdef":
+        assert nearest(engine, stories.project(engine, name=name)) is None
+    assert len(live_rows._kept) == live_rows._PROJECTS
