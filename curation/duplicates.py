@@ -27,7 +27,7 @@ _LEAST = 0.5
 """Below, rows have little in common, and nearly all would have to be compared."""
 _SHORT = 8
 ALMOST = 0.9999
-"""Of rows with the same shingles that do not say the same, such as "a b c a b c" and "a b c a b"."""
+"""Of rows that have the same shingles but not the same words: "a b a b a b" and "a b a b a"."""
 _MOST_COPIES = 50
 """Of more copies, each is paired with the first fifty: 10,000 copies are not 50 million pairs."""
 _WORD = re.compile(r"\w+")

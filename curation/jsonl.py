@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from curation import strict_json
 from storage.errors import BadInput, Unavailable
@@ -60,7 +60,7 @@ def text(row: dict[str, Any], field: str, where: str) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[TextIO]:
+def whole(path: Path) -> Iterator[IO[str]]:
     """A file to write that appears under its name only once everything is in it.
 
     Raises:
@@ -73,7 +73,7 @@ def whole(path: Path) -> Iterator[TextIO]:
         ) as file:  # fmt: skip
             part = Path(file.name)
             try:
-                yield file
+                yield file.file
                 file.flush()
                 os.fsync(file.fileno())
                 part.chmod(0o666 & ~_umask())

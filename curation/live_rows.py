@@ -25,7 +25,7 @@ _MOST = 200
 _AT_ONCE = 20
 
 Mark = tuple[int, int, str]
-"""A revision by its number, its pair and its text: what a restored or rolled back database lacks."""
+"""A revision by its number, its pair and its text; a restored database has another one there."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ SPOKEN = (
     "stolen new old phone address change close open order still after before week day abroad"
 )
 WORDS = SPOKEN.split()
+MIXED = [*["a", "bb", "ccc", "银行", "卡", "Ä", "ü"], *WORDS[:5]]
 
 
 def sentences(count: int, seed: int, shortest: int = 3, longest: int = 30) -> list[str]:

@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,9 +11,8 @@ from curation.duplicates import Near
 from curation.live_index import LiveIndex
 from tests.test_duplicates import WORDS, sentences
 
-PIECES = st.sampled_from(
-    ["my", "card", "was", "eaten", "by", "the", "machine", "at", "Ä", "银行", "银", "a", "b", "c"]
-)
+SPOKEN = "my card was eaten by the machine at Ä 银行 银 a b c"
+PIECES = st.sampled_from(SPOKEN.split())
 TEXTS = st.lists(PIECES, max_size=16).map(" ".join)
 
 
@@ -46,21 +46,20 @@ def test_it_answers_as_comparing_all_does_whatever_came_before(
             assert index.alike(text, at_least) == by_hand(text, rows, at_least)
 
 
-def test_many_rows_at_once_one_by_one_and_after_a_tidying(monkeypatch: object) -> None:
+def test_many_rows_at_once_one_by_one_and_after_a_tidying(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     rows = dict(enumerate(sentences(400, seed=3), 1))
     whole, single = LiveIndex(), LiveIndex()
     whole.put(rows.items())
     for row, text in rows.items():
         single.put([(row, text)])
     dice = random.Random(1)
-    for text in dice.sample(sorted(rows.values()), 40) + [" ".join(WORDS[:9])]:
+    for text in [*dice.sample(sorted(rows.values()), 40), " ".join(WORDS[:9])]:
         assert whole.alike(text, 0.5) == single.alike(text, 0.5) == by_hand(text, rows, 0.5)
-    live_index._AT_ONCE, before = 7, live_index._AT_ONCE
-    try:
-        single.drop(range(1, 350))
-        single.put([(1, rows[1])])
-    finally:
-        live_index._AT_ONCE = before
+    monkeypatch.setattr(live_index, "_AT_ONCE", 7)
+    single.drop(range(1, 350))
+    single.put([(1, rows[1])])
     left = {row: text for row, text in rows.items() if row == 1 or row >= 350}
     assert single.alike(rows[360], 0.5) == by_hand(rows[360], left, 0.5)
     assert sum(map(len, (part.hashes for part in single._words._parts))) < 100 * 30

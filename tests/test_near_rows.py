@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,12 +24,11 @@ from storage.settings import ROOT
 
 Found = dict[tuple[int, int], float]
 Row = dict[str, Any]
-ODD = "aAzZ09_ \t\n.,'-\x00\x1c\x85éÉßİıΣσςāä̈ﬁª²½٣๓请问银行。？ｆ　👍\u200b\u2028"
+ODD = "aAzZ09_ \t\n.,'-\x00\x1c\x85éÉßİıΣσςāä̈ﬁª²½٣๓请问银行。？ｆ　👍\u200b\u2028"  # noqa: RUF001 - look-alikes are the point
+PIECES = ["a", "b", "cc", "é", "银", "d9", "ÀÁ", "x_y"]
 TEXTS = st.one_of(
     st.text(st.sampled_from(ODD), max_size=40),
-    st.lists(st.sampled_from(["a", "b", "cc", "é", "银", "d9", "ÀÁ", "x_y"]), max_size=14).map(
-        " ".join
-    ),
+    st.lists(st.sampled_from(PIECES), max_size=14).map(" ".join),
     st.text(max_size=30),
 )
 
@@ -125,7 +125,7 @@ def test_sets_with_equal_sums_are_not_taken_for_equal(monkeypatch: pytest.Monkey
 
 
 def test_a_shingle_in_more_rows_than_two_bytes_count_is_not_taken_for_rare() -> None:
-    flat = jaccard_join.np.full(2**16 + 1, 2**63, jaccard_join.np.uint64)
+    flat = np.full(2**16 + 1, 2**63, np.uint64)
     jaccard_join._rank(flat)
     assert set((flat >> jaccard_join._RANK_AT).tolist()) == {15}
 
@@ -170,7 +170,7 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return done.exit_code, done.stderr
 
 
-ROWS = [
+ROWS: list[Row] = [
     {"id": 1, "prompt": "Where is my card?", "response": "It is on its way to you."},
     {"id": "1", "prompt": "where IS my card", "response": "It is on its way to you!", "x": [1]},
     {"id": "ä", "prompt": "请问我的银行卡什么时候到", "response": "明天"},
@@ -269,7 +269,10 @@ def test_killed_in_the_middle_it_leaves_the_file_of_before(tmp_path: Path) -> No
 def test_it_starts_without_what_it_does_not_need(tmp_path: Path) -> None:
     source = written(tmp_path / "in.jsonl", ROWS)
     arguments = ["duplicates", str(source), "--out", str(tmp_path / "out.jsonl")]
-    script = f"import sys; from curation.__main__ import app; app({arguments!r}, standalone_mode=False); print(*sys.modules)"
+    script = (
+        "import sys; from curation.__main__ import app; "
+        f"app({arguments!r}, standalone_mode=False); print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
