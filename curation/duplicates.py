@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ _WORD = re.compile(r"\w+")
 
 Shingles = frozenset[str]
 T = TypeVar("T")
+Schema = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,15 @@ def best_of(group: Sequence[T], rank: Callable[[T], tuple[int, ...]]) -> T:
 
 
 def contradictions(
-    rows: Sequence[tuple[int, str, str]], threshold: float = THRESHOLD
+    rows: Sequence[tuple[int, str, str]],
+    threshold: float = THRESHOLD,
+    schema: Schema = None,
 ) -> list[Near]:
     """Pairs of rows (id, prompt, response) that ask (nearly) the same and answer differently.
 
-    Answers are the same if their JSON is, or else if they are equal once normalised.
+    Answers are the same if `canonical` makes the same of them.
     """
-    answers = {row_id: canonical(response) for row_id, _, response in rows}
+    answers = {row_id: canonical(response, schema) for row_id, _, response in rows}
     same = {ids[0]: ids for ids in _copies([(row_id, p) for row_id, p, _ in rows]).values()}
     prompts = {row_id: prompt for row_id, prompt, _ in rows}
     near = [Near(first, first, 1.0) for first in same]
@@ -157,12 +160,32 @@ def contradictions(
     return [Near(a, b, found[a, b]) for a, b in sorted(found)]
 
 
-def canonical(response: str) -> str:
-    """An answer without what does not count: the order and spacing of JSON, else case and marks."""
+def canonical(response: str, schema: Schema = None) -> str:
+    """Equal for two answers exactly if they say the same: as JSON, else once normalised.
+
+    Of JSON the order of keys, spacing, 1 and 1.0, and the order of a list whose items the schema
+    calls unique do not count.
+    """
     try:
-        return json.dumps(json.loads(response), sort_keys=True)
+        value = json.loads(response)
     except (ValueError, RecursionError):
         return normalised(response)
+    return json.dumps(one_form(value, schema), sort_keys=True)
+
+
+def one_form(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - JSON is of any type
+    """A JSON value in the form that all with the same meaning have."""
+    known = schema if isinstance(schema, Mapping) else {}
+    if isinstance(value, dict):
+        inner = known.get("properties")
+        inner = inner if isinstance(inner, Mapping) else {}
+        return {name: one_form(one, inner.get(name)) for name, one in value.items()}
+    if isinstance(value, list):
+        items = [one_form(one, known.get("items")) for one in value]
+        return sorted(items, key=json.dumps) if known.get("uniqueItems") is True else items
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _copies(rows: Sequence[tuple[int, str]]) -> dict[str, list[int]]:

@@ -21,7 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 _RANK_BITS = np.uint64(4)
 _RANK_AT = np.uint64(60)
-_COMMONEST = np.uint64(15)
+_COMMONEST = 15
 _NEVER = np.uint64(0xFFFFFFFFFFFFFFFF)
 """Stands for no shingle; as a hash it is as unlikely as any other."""
 _AT_ONCE = 1 << 18
@@ -171,13 +171,21 @@ def _rank(flat: Hashes) -> None:
     more common than it is, never for rarer, and only one that occurs once has the rank 0.
     """
     shift = np.uint64(64 - max(10, int(0.7 * len(flat)).bit_length()))
-    table = _occurrences(flat, shift)
+    ranks = _ranks(_occurrences(flat, shift))
     for at in range(0, len(flat), _TABLE_STEP):
         part = flat[at : at + _TABLE_STEP]
-        others = table.take((part >> shift).view(np.int64)).astype(np.float32) - np.float32(1)
-        rank = np.minimum(np.frexp(others)[1].astype(np.uint64), _COMMONEST)
+        rank = ranks.take((part >> shift).view(np.int64)).astype(np.uint64)
         part >>= _RANK_BITS
         part |= rank << _RANK_AT
+
+
+def _ranks(table: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
+    """0 for one, 1 for two, 2 for three and four, and so on up to 15."""
+    ranks = np.empty(len(table), np.uint8)
+    for at in range(0, len(table), _TABLE_STEP):
+        others = table[at : at + _TABLE_STEP].astype(np.float32) - np.float32(1)
+        ranks[at : at + _TABLE_STEP] = np.minimum(np.frexp(others)[1], _COMMONEST)
+    return ranks
 
 
 def _occurrences(flat: Hashes, shift: np.uint64) -> npt.NDArray[np.unsignedinteger[Any]]:
@@ -211,7 +219,7 @@ def _padded(flat: Hashes, starts: Counts, counts: Counts) -> npt.NDArray[np.uint
     columns = np.arange(int(counts.max()))
     at = starts[:, None] + columns
     np.minimum(at, len(flat) - 1, out=at)
-    block = flat[at]
+    block: npt.NDArray[np.uint64] = flat[at]
     block[columns >= counts[:, None]] = _NEVER
     return block
 
@@ -340,7 +348,8 @@ def _whole_sets(probes: Counts, weights: Counts) -> Iterator[tuple[int, int]]:
 def _distinct(numbers: Counts) -> Counts:
     """Each number once, ascending; numpy's own would first import its masked arrays."""
     ascending = np.sort(numbers)
-    return ascending[np.diff(ascending, prepend=-1) != 0]
+    distinct: Counts = ascending[np.diff(ascending, prepend=-1) != 0]
+    return distinct
 
 
 def _sketches(found: Sets, wanted: Counts) -> npt.NDArray[np.uint64]:

@@ -28,10 +28,10 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     with _opened(path) as file:
         for number, raw in enumerate(file, 1):
-            where = f"{path.name}, line {number}"
             if number == 1:
                 raw = raw.removeprefix(_BOM)
-            if raw.strip():
+            if not raw.isspace() and raw:
+                where = f"{path.name}, line {number}"
                 yield where, _object(raw, where)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ class Limits:
     """How deep a document may nest and how long a whole number may be written."""
 
     depth: int = 32
-    digits: int = 4300
+    digits: int = sys.int_info.default_max_str_digits
 
 
 DEFAULT = Limits()
@@ -38,6 +39,8 @@ def loads(text: str, limits: Limits = DEFAULT) -> Any:  # noqa: ANN401 - JSON is
         value = _decoder(limits.digits).decode(text)
     except json.JSONDecodeError as error:
         raise BadInput(_plain(text, error)) from None
+    except ValueError:  # Python's own limit, which is the same and asked without a call of ours
+        raise _too_long(limits.digits) from None
     _check_surrogates(text, value)
     return value
 
@@ -49,7 +52,7 @@ def _decoder(digits: int) -> json.JSONDecoder:
         object_pairs_hook=_object,
         parse_constant=_constant,
         parse_float=_float,
-        parse_int=lambda number: _int(number, digits),
+        parse_int=int if digits == DEFAULT.digits else lambda number: _int(number, digits),
     )
 
 
@@ -91,13 +94,17 @@ def _float(digits: str) -> float:
 
 def _int(digits: str, most: int) -> int:
     if len(digits.lstrip("-")) > most:
-        raise BadInput(f"A number in the JSON has more than {most} digits.")
+        raise _too_long(most)
     return int(digits)
+
+
+def _too_long(most: int) -> BadInput:
+    return BadInput(f"A number in the JSON has more than {most} digits.")
 
 
 def _check_surrogates(text: str, value: object) -> None:
     """Half of a surrogate pair cannot be written as UTF-8, so neither stored nor shown."""
-    if text.isascii() and not ("\\u" in text and _ESCAPED_SURROGATE.search(text)):
+    if text.isascii() and not ("\\" in text and _ESCAPED_SURROGATE.search(text)):
         return
     try:
         json.dumps(value, ensure_ascii=False).encode()

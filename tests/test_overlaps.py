@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation import live_rows, overlaps, review, versions
-from storage import pairs
+from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
 from storage.types import LinkKind, Origin, Pair, PairStatus, Project, Role
@@ -239,3 +239,76 @@ def test_few_indexes_are_kept_at_once(engine: Engine) -> None:
     for name in "abcdef":
         assert nearest(engine, stories.project(engine, name=name)) is None
     assert len(live_rows._kept) == live_rows._PROJECTS
+
+
+def merged(engine: Engine, rows: list[Pair], prompt: str, response: str = stories.CARDS) -> None:
+    """The second row merged into the first, as both were shown."""
+    one, other = rows
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        seen = {other.id: other.version}
+        overlaps.merge(session, ana, one.id, seen, prompt, response, one.version)
+
+
+def test_merged_words_are_a_new_revision_that_waits_for_review(engine: Engine) -> None:
+    desk, rows = two(engine)
+    merged(engine, rows, "Both at once")
+    one, other = curated.now(engine, rows)
+    assert (one.prompt, one.status) == ("Both at once", PairStatus.WAITING)
+    assert (other.status, other.reject_reason) == (
+        PairStatus.REJECTED, f"Merged into pair {one.id}",
+    )  # fmt: skip
+    with reading(engine) as session:
+        assert pairs.text_at(session, one.id, rows[0].version)[0] == TEXT
+        assert events.latest(session, desk.id)[0].verb == "merge"
+    assert found(engine, desk) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((TEXT, stories.CARDS), "change them, or keep that pair"),
+        ((" ", stories.CARDS), "needs an input and an output"),
+        (("Both", '{"team": "moon"}'), "does not fit the schema"),
+    ],
+)
+def test_words_that_cannot_be_merged_change_nothing(
+    engine: Engine, words: tuple[str, str], said: str
+) -> None:
+    _desk, rows = two(engine)
+    with pytest.raises((BadInput, RuleBroken), match=said):
+        merged(engine, rows, *words)
+    assert curated.now(engine, rows) == rows
+
+
+def test_a_test_row_is_never_merged(engine: Engine) -> None:
+    desk = stories.project(engine)
+    rows = curated.approved(engine, desk, [(TEXT, stories.CARDS)], held_out=True)
+    rows += curated.approved(engine, desk, [(ALIKE, stories.CARDS)])
+    for asked in (rows, rows[::-1]):
+        with pytest.raises(RuleBroken, match="held out for testing"):
+            merged(engine, asked, "Both at once")
+
+
+def test_a_row_that_changed_is_not_merged(engine: Engine) -> None:
+    _desk, rows = two(engine)
+    with writing(engine) as session:
+        pairs.rewrite(session, pairs.row_of(session, rows[1].id), "Other", stories.CARDS, None)
+    with pytest.raises(RuleBroken, match="changed since it was shown"):
+        merged(engine, rows, "Both at once")
+
+
+def test_the_order_of_what_the_schema_calls_unique_is_no_contradiction(engine: Engine) -> None:
+    tags = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"tags": tags, "steps": {"type": "array"}}}
+    desk = stories.project(engine, output_schema=schema, label_field=None)
+    curated.ana(engine)
+    stories.waiting(
+        engine, desk,
+        [(TEXT, '{"tags": ["a", "b"], "n": 1}'), (TEXT, '{"n": 1.0, "tags": ["b", "a"]}'),
+         (TEXT, '{"tags": ["a", "b"], "n": 2}')],
+    )  # fmt: skip
+    curated.compared(engine, desk)
+    links = curated.links(engine, desk, LinkKind.CONTRADICTION)
+    assert len({(link.a, link.b) for link in links}) == 2
+    assert len(curated.links(engine, desk, LinkKind.EXACT, LinkKind.NEAR)) == 1

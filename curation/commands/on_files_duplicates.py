@@ -1,9 +1,9 @@
 """`python -m curation duplicates`: near-duplicates in a file, found exactly; no database needed."""
 
-import json
 import time
 from collections.abc import Iterator
 from enum import StrEnum
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Annotated
 
@@ -92,10 +92,11 @@ def _check(source: Path, out: Path, threshold: float, groups: Path | None) -> No
 def _texts(source: Path, seen: dict[str, None], shingle: Shingle) -> Iterator[str]:
     """The words to compare of each row; its id goes into `seen`, as it is written in JSON."""
     for where, row in jsonl.objects(source):
-        key = json.dumps(jsonl.identity(row, where), ensure_ascii=False)
+        value = jsonl.identity(row, where)
+        key = str(value) if isinstance(value, int) else encode_basestring(value)
         if key in seen:
             raise BadInput(f"{where} has an id that stands further up: give each row its own.")
         seen[key] = None
-        prompt, response = (jsonl.text(row, field, where) for field in ("prompt", "response"))
+        prompt, response = jsonl.text(row, "prompt", where), jsonl.text(row, "response", where)
         text = f"{prompt}\n{response}".lower()
         yield text if shingle is Shingle.WORD3 else " ".join(text.split())
