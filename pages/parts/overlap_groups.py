@@ -131,15 +131,21 @@ def _merge(user: User, group: Group) -> None:
 
 
 def _save_merged(user: User, form: str, keep_id: int, seen: Mapping[int, int]) -> None:
-    words = kept.value(form, "prompt"), kept.value(form, "response")
-    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, *words)
+    prompt, response = kept.value(form, "prompt"), kept.value(form, "response")
+    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, prompt, response)
 
 
 def _merged(
-    session: Session, user: User, form: str, keep_id: int, seen: Mapping[int, int], *words: str
+    session: Session,
+    user: User,
+    form: str,
+    keep_id: int,
+    seen: Mapping[int, int],
+    prompt: str,
+    response: str,
 ) -> None:
     others = {pair_id: version for pair_id, version in seen.items() if pair_id != keep_id}
-    overlaps.merge(session, user, keep_id, others, *words, seen_version=seen[keep_id])
+    overlaps.merge(session, user, keep_id, others, prompt, response, seen[keep_id])
     scratch.clear(session, user, form)
 
 
