@@ -19,6 +19,8 @@ from storage.types import Origin, Pair, Project, User
 _KEY = "editor"
 _ACKS = "editor-answers"
 _LAST = 10
+_QUOTED = 200
+"""Characters of a stored input that are shown beside the one being typed."""
 
 
 def editor(user: User, project: Project) -> None:
@@ -88,9 +90,11 @@ def _hint(near: tuple[Pair, float] | None) -> str:
     if near is None:
         return ""
     pair, alike = near
+    more = "…" if len(pair.prompt) > _QUOTED else ""
+    quoted = visible.reveal(pair.prompt[:_QUOTED]) + more
     return (
-        f"This nearly repeats pair {pair.id}, shown below ({alike:.0%} of the word runs are "
-        "shared). A near-duplicate teaches little: write another case."
+        f"This nearly repeats pair {pair.id} ({alike:.0%} of the word runs are shared): “{quoted}” "
+        "A near-duplicate teaches little: write another case. The whole pair is below."
     )
 
 
