@@ -16,6 +16,7 @@ app = commands(
             "inclusion", "verify", "export",
         ),
         "curation.commands.on_files_split": ("split", "leakage"),
+        "curation.commands.on_files_duplicates": ("duplicates",),
     },
 )  # fmt: skip
 

@@ -2,37 +2,39 @@
 
 Rows are compared by the exact Jaccard similarity of their shingle sets: three words in a row, or,
 where either row has under eight words or is written without blanks, five characters in a row.
-MinHash only proposes whom to compare, with 25 bands of 5 (a bare threshold would choose bands
-that miss most pairs). Paraphrases in other words are not found.
+Every pair is found (`curation.jaccard_join`). Paraphrases in other words are not.
 """
 
 import hashlib
 import json
 import re
 import unicodedata
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, product
-from typing import TypeVar
+from itertools import product
+from typing import Any, TypeVar
 
+import numpy as np
+
+from curation import jaccard_join, shingles
 from storage.errors import BadInput
 
 THRESHOLD = 0.8
-BANDS, BAND_ROWS = 25, 5
 
 _LEAST = 0.5
-"""Below, 25 bands of 5 would propose too few pairs to speak of all."""
+"""Below, rows have little in common, and nearly all would have to be compared."""
 _SHORT = 8
+ALMOST = 0.9999
+"""Of rows that have the same shingles but not the same words: "a b a b a b" and "a b a b a"."""
 _MOST_COPIES = 50
 """Of more copies, each is paired with the first fifty: 10,000 copies are not 50 million pairs."""
-_WORDS, _CHARS = 3, 5
 _WORD = re.compile(r"\w+")
 
 Shingles = frozenset[str]
 T = TypeVar("T")
+Schema = Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +47,26 @@ class Near:
 
 
 class _Row:
-    """One text in the forms that are compared; word shingles only where it is long enough."""
+    """One text in the forms that are compared, each only made where someone asks for it."""
 
     def __init__(self, plain: str) -> None:
-        words = plain.split()
-        blanks = plain.isascii() or len(plain) < 12 * len(words)
         self.plain = plain
-        self.words = _shingles(words, _WORDS) if blanks and len(words) >= _SHORT else None
+
+    @cached_property
+    def words(self) -> Shingles | None:
+        """Runs of three words; None where the text is too short or written without blanks."""
+        return _shingles(self.plain.split(" "), shingles.WORDS) if has_words(self.plain) else None
 
     @cached_property
     def chars(self) -> Shingles:
-        """Runs of five characters, only cut where someone asks for them."""
-        return _shingles(self.plain, _CHARS)
+        """Runs of five characters."""
+        return _shingles(self.plain, shingles.CHARS)
+
+
+def has_words(plain: str) -> bool:
+    """Whether a normalised text is long enough, and written with blanks, to compare its words."""
+    words = plain.count(" ") + 1
+    return words >= _SHORT and (plain.isascii() or len(plain) < 12 * words)
 
 
 def normalised(text: str) -> str:
@@ -87,13 +97,11 @@ def pairs(rows: Sequence[tuple[int, str]], threshold: float = THRESHOLD) -> list
         raise BadInput("A row stands twice in the list to compare: list each row once.")
     copies = _copies(rows)
     found = [Near(a, b, 1.0) for ids in copies.values() for a, b in _couples(ids)]
-    kept = {ids[0]: _Row(plain) for plain, ids in copies.items() if plain}
-    for a, b in _candidates(kept):
-        alike = _alike(kept[a], kept[b])
-        if alike >= threshold:
-            for one in copies[kept[a].plain][:_MOST_COPIES]:
-                for other in copies[kept[b].plain][:_MOST_COPIES]:
-                    found.append(Near(min(one, other), max(one, other), alike))
+    kept = {ids[0]: plain for plain, ids in copies.items() if plain}
+    for a, b, alike in _joined(kept, threshold):
+        for one in copies[kept[a]][:_MOST_COPIES]:
+            for other in copies[kept[b]][:_MOST_COPIES]:
+                found.append(Near(min(one, other), max(one, other), min(alike, ALMOST)))
     return sorted(found, key=lambda near: (near.a, near.b))
 
 
@@ -131,13 +139,15 @@ def best_of(group: Sequence[T], rank: Callable[[T], tuple[int, ...]]) -> T:
 
 
 def contradictions(
-    rows: Sequence[tuple[int, str, str]], threshold: float = THRESHOLD
+    rows: Sequence[tuple[int, str, str]],
+    threshold: float = THRESHOLD,
+    schema: Schema = None,
 ) -> list[Near]:
     """Pairs of rows (id, prompt, response) that ask (nearly) the same and answer differently.
 
-    Answers are the same if their JSON is, or else if they are equal once normalised.
+    Answers are the same if `canonical` makes the same of them.
     """
-    answers = {row_id: canonical(response) for row_id, _, response in rows}
+    answers = {row_id: canonical(response, schema) for row_id, _, response in rows}
     same = {ids[0]: ids for ids in _copies([(row_id, p) for row_id, p, _ in rows]).values()}
     prompts = {row_id: prompt for row_id, prompt, _ in rows}
     near = [Near(first, first, 1.0) for first in same]
@@ -150,12 +160,32 @@ def contradictions(
     return [Near(a, b, found[a, b]) for a, b in sorted(found)]
 
 
-def canonical(response: str) -> str:
-    """An answer without what does not count: the order and spacing of JSON, else case and marks."""
+def canonical(response: str, schema: Schema = None) -> str:
+    """Equal for two answers exactly if they say the same: as JSON, else once normalised.
+
+    Of JSON the order of keys, spacing, 1 and 1.0, and the order of a list whose items the schema
+    calls unique do not count.
+    """
     try:
-        return json.dumps(json.loads(response), sort_keys=True)
+        value = json.loads(response)
     except (ValueError, RecursionError):
         return normalised(response)
+    return json.dumps(one_form(value, schema), sort_keys=True)
+
+
+def one_form(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - JSON is of any type
+    """A JSON value in the form that all with the same meaning have."""
+    known = schema if isinstance(schema, Mapping) else {}
+    if isinstance(value, dict):
+        inner = known.get("properties")
+        inner = inner if isinstance(inner, Mapping) else {}
+        return {name: one_form(one, inner.get(name)) for name, one in value.items()}
+    if isinstance(value, list):
+        items = [one_form(one, known.get("items")) for one in value]
+        return sorted(items, key=json.dumps) if known.get("uniqueItems") is True else items
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _copies(rows: Sequence[tuple[int, str]]) -> dict[str, list[int]]:
@@ -207,32 +237,42 @@ def _alike(one: _Row, other: _Row) -> float:
     if left is None or right is None:
         left, right = one.chars, other.chars
     shared = len(left & right)
-    return min(shared / (len(left) + len(right) - shared), 0.9999)
+    return min(shared / (len(left) + len(right) - shared), ALMOST)
 
 
-def _candidates(rows: Mapping[int, _Row]) -> set[tuple[int, int]]:
-    """Pairs worth an exact comparison: some band of their word or character sketches is equal."""
-    proposed = _proposed({i: row.words for i, row in rows.items() if row.words is not None})
-    short = {i: len(row.chars) for i, row in rows.items() if row.words is None}
+def _joined(rows: Mapping[int, str], threshold: float) -> Iterator[tuple[int, int, float]]:
+    """Pairs that are alike by words, then those alike by characters of which one has no words."""
+    if threshold > ALMOST:
+        return
+    worded = {row_id: plain for row_id, plain in rows.items() if has_words(plain)}
+    short = {row_id: plain for row_id, plain in rows.items() if row_id not in worded}
+    yield from _alike_in(worded, threshold, shingles.tokens)
     if short:
-        # A set over twice as large as another cannot reach the least threshold with it.
-        most = max(short.values()) / _LEAST + _CHARS
-        near = {i: row.chars for i, row in rows.items() if i in short or len(row.plain) <= 4 * most}
-        chars = _proposed({i: one for i, one in near.items() if len(one) <= most})
-        proposed |= {pair for pair in chars if not short.keys().isdisjoint(pair)}
-    return proposed
+        # A set this much larger than another cannot reach the threshold with it.
+        most = int(max(map(len, short.values())) / threshold)
+        near = short | _with_few_characters(worded, most)
+        for a, b, alike in _alike_in(near, threshold, shingles.characters):
+            if a in short or b in short:
+                yield a, b, alike
 
 
-def _proposed(sets: Mapping[int, Shingles]) -> set[tuple[int, int]]:
-    """Pairs of sets with an equal band of five of their MinHash values, smaller id first."""
-    from datasketch import MinHash
+def _alike_in(
+    texts: Mapping[int, str],
+    threshold: float,
+    cut: Callable[[Iterable[str]], shingles.Shingles],
+) -> Iterator[tuple[int, int, float]]:
+    ids = list(texts)
+    found = jaccard_join.sets(cut(texts.values()))
+    for a, b, alike in jaccard_join.row_pairs(found, threshold):
+        yield ids[a], ids[b], alike
 
-    encoded = ([s.encode("utf-8", "surrogatepass") for s in one] for one in sets.values())
-    sketches = MinHash.generator(encoded, num_perm=BANDS * BAND_ROWS, hashfunc=zlib.crc32)
-    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for row_id, sketch in zip(sets, sketches, strict=True):
-        values = sketch.hashvalues
-        for band in range(BANDS):
-            key = values[band * BAND_ROWS : (band + 1) * BAND_ROWS].tobytes()
-            buckets[band, key].append(row_id)
-    return {(min(a, b), max(a, b)) for ids in buckets.values() for a, b in combinations(ids, 2)}
+
+def _with_few_characters(texts: Mapping[int, str], most: int) -> dict[int, str]:
+    """The texts without more than so many runs of five characters in twice as many to begin with.
+
+    All with fewer in the whole text are among them.
+    """
+    found = jaccard_join.sets(shingles.characters(text[: 2 * most] for text in texts.values()))
+    few = found.rows[: found.row_starts[np.searchsorted(found.sizes, most, side="right")]]
+    ids = list(texts)
+    return {ids[row]: texts[ids[row]] for row in few.tolist()}

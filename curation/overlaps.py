@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from curation import duplicates, leakage, review
-from storage import events, pairs
+from curation import duplicates, leakage, live_rows, review
+from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import LinkRow, PairRow
@@ -70,7 +70,8 @@ def sweep(session: Session, actor: User, project_id: int) -> int:
         for link in session.scalars(select(LinkRow).where(LinkRow.project_id == project_id))
     }
     new = 0
-    for (a, b, kind), similarity in _search(alive).items():
+    schema = projects.get(session, project_id).output_schema
+    for (a, b, kind), similarity in _search(alive, schema).items():
         if (a, b, kind, hashes[a], hashes[b]) not in known:
             session.add(
                 LinkRow(
@@ -91,11 +92,14 @@ def sweep(session: Session, actor: User, project_id: int) -> int:
     return new
 
 
-def _search(alive: Sequence[Pair]) -> dict[tuple[int, int, LinkKind], float]:
+def _search(
+    alive: Sequence[Pair], schema: duplicates.Schema
+) -> dict[tuple[int, int, LinkKind], float]:
     """Links by the two rows (smaller id first) and kind; contradictions are not duplicates too."""
     found: dict[tuple[int, int, LinkKind], float] = {}
     clashing = set()
-    for near in duplicates.contradictions([(p.id, p.prompt, p.response) for p in alive]):
+    asked = [(p.id, p.prompt, p.response) for p in alive]
+    for near in duplicates.contradictions(asked, THRESHOLD, schema):
         a, b = sorted((near.a, near.b))
         clashing.add((a, b))
         found[a, b, LinkKind.CONTRADICTION] = near.similarity
@@ -194,18 +198,68 @@ def keep(
     Raises:
         RuleBroken: one of them changed since it was shown, or is held out for testing.
     """
+    _, rest = _as_shown(session, keep_id, others, seen_version)
+    for row in rest:
+        review.reject(session, actor, row, f"{reason} (pair {keep_id} kept)")
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def merge(
+    session: Session,
+    actor: User,
+    keep_id: int,
+    others: Mapping[int, int],
+    prompt: str,
+    response: str,
+    seen_version: int | None = None,
+) -> None:
+    """Give one row the words of several and reject the others; it waits for review again.
+
+    Raises:
+        BadInput: the words are those that the row has already.
+        RuleBroken: one of the rows changed since it was shown or is held out for testing, a side
+            is empty, or the output does not fit the schema.
+    """
+    kept, rest = _as_shown(session, keep_id, others, seen_version)
+    held = next((row.id for row in (kept, *rest) if row.held_out), None)
+    if held is not None:
+        raise RuleBroken(f"Pair {held} is held out for testing and stays as it is.")
+    if (prompt, response) == (kept.prompt, kept.response):
+        raise BadInput(f"These are the words of pair {keep_id}: change them, or keep that pair.")
+    if not prompt.strip() or not response.strip():
+        raise RuleBroken("The merged pair needs an input and an output. Fill in the empty one.")
+    wrong = review.problems(projects.get(session, kept.project_id), response)
+    if wrong:
+        raise RuleBroken(f"The merged output does not fit the schema: {wrong[0]}")
+    before = kept.content_sha256
+    pairs.rewrite(session, kept, prompt, response, actor)
+    review.send_back(session, actor, kept, "Merged from several rows")
+    for row in rest:
+        review.reject(session, actor, row, f"Merged into pair {keep_id}")
+    events.record(
+        session, actor, "merge", "pair", keep_id, project_id=kept.project_id,
+        others=sorted(others), before=before, after=kept.content_sha256,
+    )  # fmt: skip
+
+
+def _as_shown(
+    session: Session, keep_id: int, others: Mapping[int, int], seen_version: int | None
+) -> tuple[PairRow, list[PairRow]]:
+    """The row to keep and the others, if all are as they were on the screen."""
     kept = pairs.row_of(session, keep_id)
     if kept.status is PairStatus.REJECTED:
         raise RuleBroken(f"Pair {keep_id} was rejected meanwhile. Look at the group again.")
     if seen_version not in (None, kept.version):
         raise RuleBroken(f"Pair {keep_id} changed since it was shown. Look at it again.")
-    for pair_id, seen_version in others.items():
+    rest = []
+    for pair_id, version in others.items():
         row = pairs.row_of(session, pair_id)
-        if row.version != seen_version:
+        if row.version != version:
             raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
         if row.held_out and not kept.held_out:
             raise RuleBroken(f"Pair {pair_id} is held out for testing. Reject pair {keep_id}.")
-        review.reject(session, actor, row, f"{reason} (pair {keep_id} kept)")
+        rest.append(row)
+    return kept, rest
 
 
 @allowed(Role.EXPERT, Role.LEAD)
@@ -232,13 +286,8 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
 
 
 def nearest(session: Session, project_id: int, prompt: str, at_least: float = 0.6) -> Link | None:
-    """The stored row whose input is most like this one, if any is alike enough."""
-    rows = [
-        (pair.id, pair.prompt)
-        for pair in pairs.listing(session, project_id)
-        if pair.status is not PairStatus.REJECTED
-    ]
-    best = duplicates.nearest(prompt, rows)
-    if best is None or best.similarity < at_least:
+    """The stored row, not rejected, whose input is most like this one, if any is alike enough."""
+    near = live_rows.alike(session, project_id, prompt, at_least)
+    if near is None:
         return None
-    return Link(0, 0, best.b, LinkKind.NEAR, best.similarity, LinkState.OPEN, None)
+    return Link(0, 0, near.b, LinkKind.NEAR, near.similarity, LinkState.OPEN, None)

@@ -18,6 +18,7 @@ SPOKEN = (
     "stolen new old phone address change close open order still after before week day abroad"
 )
 WORDS = SPOKEN.split()
+MIXED = [*["a", "bb", "ccc", "银行", "卡", "Ä", "ü"], *WORDS[:5]]
 
 
 def sentences(count: int, seed: int, shortest: int = 3, longest: int = 30) -> list[str]:
@@ -37,15 +38,39 @@ def _edited(dice: random.Random, words: list[str]) -> list[str]:
 
 def test_no_pair_over_the_threshold_is_missed_and_none_under_it_reported() -> None:
     rows = list(enumerate(sentences(900, seed=1)))
-    found = {(near.a, near.b) for near in duplicates.pairs(rows)}
-    close = {
-        (a, b)
+    close = [
+        Near(a, b, duplicates.similarity(one, other))
         for (a, one), (b, other) in combinations(rows, 2)
         if abs(len(one) - len(other)) <= 60 and duplicates.similarity(one, other) >= 0.8
-    }
+    ]
     assert len(close) > 150
-    assert found <= close
-    assert len(found) / len(close) > 0.999
+    assert duplicates.pairs(rows) == close
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                ["a", "bb", "ccc", "银行", "卡", "Ä", "ü", "my", "card", "was", "eaten"]
+            ),
+            max_size=14,
+        ),
+        max_size=14,
+    ),
+    st.sampled_from([" ", ""]),
+    st.sampled_from([0.5, 0.7, 0.8, 1.0]),
+)
+def test_long_short_and_unspaced_rows_meet_as_by_hand(
+    parts: list[list[str]], joint: str, threshold: float
+) -> None:
+    texts = [" ".join(one) for one in parts] + [joint.join(one[1:]) for one in parts]
+    wanted = [
+        Near(a, b, duplicates.similarity(texts[a], texts[b]))
+        for a, b in combinations(range(len(texts)), 2)
+        if duplicates.similarity(texts[a], texts[b]) >= threshold
+    ]
+    assert duplicates.pairs(list(enumerate(texts)), threshold) == wanted
 
 
 @pytest.mark.parametrize(

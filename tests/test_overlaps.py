@@ -1,10 +1,12 @@
 """Duplicates as stories: what repeats, contradicts or leaks is found, and people settle it."""
 
+from collections import OrderedDict
+
 import pytest
 from sqlalchemy import Engine
 
-from curation import overlaps, versions
-from storage import pairs
+from curation import live_rows, overlaps, review, versions
+from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
 from storage.types import LinkKind, Origin, Pair, PairStatus, Project, Role
@@ -155,3 +157,157 @@ def test_there_is_no_link_without_a_number(engine: Engine) -> None:
     ana = curated.ana(engine)
     with writing(engine) as session, pytest.raises(NotFound, match="no link 99"):
         overlaps.both_right(session, ana, 99, "They are.")
+
+
+def nearest(engine: Engine, desk: Project, words: str = TEXT) -> int | None:
+    """The row that these words nearly repeat."""
+    with reading(engine) as session:
+        link = overlaps.nearest(session, desk.id, words)
+        return None if link is None else link.b
+
+
+def test_the_nearest_row_follows_what_is_added_edited_and_rejected(engine: Engine) -> None:
+    desk = stories.project(engine)
+    assert nearest(engine, desk) is None
+    first, second = stories.waiting(engine, desk, [(TEXT, stories.CARDS), (ALIKE, stories.CARDS)])
+    assert nearest(engine, desk) == first.id
+    with writing(engine) as session:
+        pairs.rewrite(session, pairs.row_of(session, first.id), "Other", stories.CARDS, None)
+    assert nearest(engine, desk) == second.id
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        review.reject(session, ana, pairs.row_of(session, second.id), "Duplicate")
+    assert nearest(engine, desk) is None
+
+
+def test_the_nearest_row_is_of_the_same_project(engine: Engine) -> None:
+    desk, other = stories.project(engine), stories.project(engine, name="Other desk")
+    stories.waiting(engine, other, [(TEXT, stories.CARDS)])
+    assert nearest(engine, desk) is None
+
+
+def test_another_process_and_a_restart_see_the_same_rows(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = stories.project(engine)
+    assert nearest(engine, desk) is None
+    here = dict(live_rows._kept)
+    monkeypatch.setattr(live_rows, "_kept", OrderedDict())
+    row = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
+    assert nearest(engine, desk) == row.id
+    monkeypatch.setattr(live_rows, "_kept", OrderedDict(here))
+    assert nearest(engine, desk) == row.id
+
+
+def test_a_row_that_was_rolled_back_is_not_remembered(engine: Engine) -> None:
+    desk = stories.project(engine)
+    stories.waiting(engine, desk, stories.messages(1))
+
+    def seen_but_not_kept() -> None:
+        with writing(engine) as session:
+            pairs.add(session, desk.id, TEXT, stories.CARDS, Origin.IMPORT)
+            assert overlaps.nearest(session, desk.id, TEXT)
+            raise RuleBroken("Not this one.")
+
+    with pytest.raises(RuleBroken):
+        seen_but_not_kept()
+    assert nearest(engine, desk) is None
+    row = stories.waiting(engine, desk, [(f"Well, {TEXT}", stories.CARDS)])[0]
+    with reading(engine) as session:
+        link = overlaps.nearest(session, desk.id, TEXT)
+    assert link is not None
+    assert link.b == row.id
+    assert link.similarity < 1
+
+
+def test_a_look_from_before_the_last_change_changes_nothing(engine: Engine) -> None:
+    desk = stories.project(engine)
+    first = stories.waiting(engine, desk, [(ALIKE, stories.CARDS)])[0]
+    with reading(engine) as earlier:
+        assert overlaps.nearest(earlier, desk.id, TEXT)
+        second = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
+        assert nearest(engine, desk) == second.id
+        index = next(reversed(live_rows._kept.values())).index
+        link = overlaps.nearest(earlier, desk.id, TEXT)
+        assert link is not None
+        assert link.b == first.id
+    assert next(reversed(live_rows._kept.values())).index is index
+    assert nearest(engine, desk) == second.id
+
+
+def test_few_indexes_are_kept_at_once(engine: Engine) -> None:
+    for name in "abcdef":
+        assert nearest(engine, stories.project(engine, name=name)) is None
+    assert len(live_rows._kept) == live_rows._PROJECTS
+
+
+def merged(engine: Engine, rows: list[Pair], prompt: str, response: str = stories.CARDS) -> None:
+    """The second row merged into the first, as both were shown."""
+    one, other = rows
+    ana = curated.ana(engine)
+    with writing(engine) as session:
+        seen = {other.id: other.version}
+        overlaps.merge(session, ana, one.id, seen, prompt, response, one.version)
+
+
+def test_merged_words_are_a_new_revision_that_waits_for_review(engine: Engine) -> None:
+    desk, rows = two(engine)
+    merged(engine, rows, "Both at once")
+    one, other = curated.now(engine, rows)
+    assert (one.prompt, one.status) == ("Both at once", PairStatus.WAITING)
+    assert (other.status, other.reject_reason) == (
+        PairStatus.REJECTED, f"Merged into pair {one.id}",
+    )  # fmt: skip
+    with reading(engine) as session:
+        assert pairs.text_at(session, one.id, rows[0].version)[0] == TEXT
+        assert events.latest(session, desk.id)[0].verb == "merge"
+    assert found(engine, desk) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((TEXT, stories.CARDS), "change them, or keep that pair"),
+        ((" ", stories.CARDS), "needs an input and an output"),
+        (("Both", '{"team": "moon"}'), "does not fit the schema"),
+    ],
+)
+def test_words_that_cannot_be_merged_change_nothing(
+    engine: Engine, words: tuple[str, str], said: str
+) -> None:
+    _desk, rows = two(engine)
+    with pytest.raises((BadInput, RuleBroken), match=said):
+        merged(engine, rows, *words)
+    assert curated.now(engine, rows) == rows
+
+
+def test_a_test_row_is_never_merged(engine: Engine) -> None:
+    desk = stories.project(engine)
+    rows = curated.approved(engine, desk, [(TEXT, stories.CARDS)], held_out=True)
+    rows += curated.approved(engine, desk, [(ALIKE, stories.CARDS)])
+    for asked in (rows, rows[::-1]):
+        with pytest.raises(RuleBroken, match="held out for testing"):
+            merged(engine, asked, "Both at once")
+
+
+def test_a_row_that_changed_is_not_merged(engine: Engine) -> None:
+    _desk, rows = two(engine)
+    with writing(engine) as session:
+        pairs.rewrite(session, pairs.row_of(session, rows[1].id), "Other", stories.CARDS, None)
+    with pytest.raises(RuleBroken, match="changed since it was shown"):
+        merged(engine, rows, "Both at once")
+
+
+def test_the_order_of_what_the_schema_calls_unique_is_no_contradiction(engine: Engine) -> None:
+    tags = {"type": "array", "uniqueItems": True, "items": {"type": "string"}}
+    schema = {"type": "object", "properties": {"tags": tags, "steps": {"type": "array"}}}
+    desk = stories.project(engine, output_schema=schema, label_field=None)
+    curated.ana(engine)
+    stories.waiting(
+        engine, desk,
+        [(TEXT, '{"tags": ["a", "b"], "n": 1}'), (TEXT, '{"n": 1.0, "tags": ["b", "a"]}'),
+         (TEXT, '{"tags": ["a", "b"], "n": 2}')],
+    )  # fmt: skip
+    curated.compared(engine, desk)
+    links = curated.links(engine, desk, LinkKind.CONTRADICTION)
+    assert len({(link.a, link.b) for link in links}) == 2

@@ -41,7 +41,7 @@ elif not any(found.values()):
     shell.link("pages/curate/audit.py", "Next: audit a random tenth")
 
 kinds = overlap_groups.choose(project.id, found)
-overlap_groups.show(user, kinds, found[kinds])
+overlap_groups.show(user, project, kinds, found[kinds])
 with st.expander("What this comparison does not catch"):
     st.text(
         "• The same thing said in other words: at least 80 % of the word runs must be shared.\n"

@@ -38,13 +38,15 @@ def line(user: User, form: str, field: str, label: str, *, most: int = 200) -> N
     )
 
 
-def area(user: User, form: str, field: str, label: str, default: str = "") -> None:
+def area(
+    user: User, form: str, field: str, label: str, default: str = "", *, most: int | None = 4000
+) -> None:
     """A field of several lines."""
     st.text_area(
         label,
         value=str(load(user, form).get(field, default)),
         key=key(form, field),
-        max_chars=4000,
+        max_chars=most,
         height=100,
         on_change=keep,
         args=(user, form, field),

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from curation import ops, overlaps, review, visible, writing
 from curation.ops import Scratch, Submission
+from pages.parts import rows
 from pages.parts.stream.editor import PairAck, ScratchData, pair_editor
 from pages.parts.wiring import engine, looking
 from storage import pairs, scratch
@@ -18,6 +19,8 @@ from storage.types import Origin, Pair, Project, User
 _KEY = "editor"
 _ACKS = "editor-answers"
 _LAST = 10
+_QUOTED = 200
+"""Characters of a stored input that are shown beside the one being typed."""
 
 
 def editor(user: User, project: Project) -> None:
@@ -25,14 +28,14 @@ def editor(user: User, project: Project) -> None:
     with looking() as session:
         words = scratch.load(session, user, writing.form(project.id))
         typed = _typed(words)
-        hint = _hint(session, project, typed)
+        near = _near(session, project, typed)
         topics = sorted({pair.topic for pair in _gold(session, project) if pair.topic})
     pair_editor(
         key=_KEY,
         data={
             "scratch": _scratch(typed),
             "problems": _problems(project, typed),
-            "hint": hint,
+            "hint": _hint(near),
             "acks": st.session_state.get(_ACKS, {}),
             "guidelines": project.guidelines,
             "schema": project.output_schema,
@@ -43,6 +46,8 @@ def editor(user: User, project: Project) -> None:
         on_draft_change=lambda: _keep(user, project),
         on_submit_change=lambda: _submit(user, project),
     )
+    if near is not None:
+        _repeated(near[0])
     _mine(user, project)
 
 
@@ -73,17 +78,30 @@ def _problems(project: Project, typed: Scratch | None) -> list[str]:
     return list(review.problems(project, typed.response))
 
 
-def _hint(session: Session, project: Project, typed: Scratch | None) -> str:
-    """The stored row that is most like the input being typed, in a sentence."""
+def _near(session: Session, project: Project, typed: Scratch | None) -> tuple[Pair, float] | None:
+    """The stored row whose input is most like the one being typed, and how alike they are."""
     if typed is None or len(typed.prompt.strip()) < 12:
-        return ""
+        return None
     near = overlaps.nearest(session, project.id, typed.prompt)
+    return None if near is None else (pairs.get(session, near.b), near.similarity)
+
+
+def _hint(near: tuple[Pair, float] | None) -> str:
     if near is None:
         return ""
+    pair, alike = near
+    more = "…" if len(pair.prompt) > _QUOTED else ""
+    quoted = visible.reveal(pair.prompt[:_QUOTED]) + more
     return (
-        f"Pair {near.b} asks nearly the same ({near.similarity:.0%} of the word runs are shared). "
-        "A near-duplicate teaches little: write another case."
+        f"This nearly repeats pair {pair.id} ({alike:.0%} of the word runs are shared): “{quoted}” "
+        "A near-duplicate teaches little: write another case. The whole pair is below."
     )
+
+
+def _repeated(pair: Pair) -> None:
+    with st.container(border=True):
+        rows.chips(pair)
+        rows.texts(pair)
 
 
 def _keep(user: User, project: Project) -> None:

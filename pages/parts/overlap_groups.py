@@ -1,18 +1,16 @@
 """Groups of rows that repeat, contradict or leak, side by side, with the ways to settle them."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import overlaps, strict_json
+from curation import differences, overlaps, visible
 from curation.overlaps import Group
 from pages.parts import kept, rows, shell
 from pages.parts.wiring import act
 from storage import scratch
-from storage.errors import BadInput
-from storage.types import LinkKind, Pair, Role, User
+from storage.types import LinkKind, Pair, Project, Role, User
 
 Kinds = tuple[LinkKind, ...]
 NEAR: Kinds = (LinkKind.EXACT, LinkKind.NEAR)
@@ -42,27 +40,30 @@ def choose(project_id: int, found: Mapping[Kinds, Sequence[Group]]) -> Kinds:
     return chosen or NEAR
 
 
-def show(user: User, kinds: Kinds, found: Sequence[Group]) -> None:
+def show(user: User, project: Project, kinds: Kinds, found: Sequence[Group]) -> None:
     """The groups of one kind."""
     if not found:
         shell.note("None is open in what has been compared.")
         return
     shell.note(_WHY[kinds])
     for group in found[:_MOST]:
-        _group(user, kinds, group)
+        _group(user, project, kinds, group)
     if len(found) > _MOST:
         shell.note(f"The first {_MOST} of {len(found)} are shown. Settle them to see the next.")
 
 
-def _group(user: User, kinds: Kinds, group: Group) -> None:
+def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
     with st.container(border=True):
         _heading(kinds, group)
+        if kinds == CLASH:
+            _differences(project, group)
         for start in range(0, len(group.pairs), _COLUMNS):
             shown = group.pairs[start : start + _COLUMNS]
             for column, pair in zip(st.columns(max(2, len(shown))), shown, strict=False):
                 with column:
                     _row(user, kinds, group, pair)
         if kinds != LEAK:
+            _merge(user, group)
             _both_right(user, group)
 
 
@@ -70,32 +71,26 @@ def _heading(kinds: Kinds, group: Group) -> None:
     alike = sorted({f"{link.similarity:.2f}" for link in group.links})
     span = alike[0] if len(alike) == 1 else f"{alike[0]} to {alike[-1]}"
     where = "message and answer" if kinds == NEAR else "message"
-    words = f"Similarity {span} (shared word runs of the {where}; 1.00 is the same)"
-    if kinds == CLASH:
-        words = f"{words}. {differing(group.pairs)}"
-    shell.note(words)
+    shell.note(f"Similarity {span} (shared word runs of the {where}; 1.00 is the same)")
 
 
-def differing(members: Sequence[Pair]) -> str:
-    """Which fields of the JSON outputs are not the same in all rows."""
-    outputs = [_fields(pair.response) for pair in members]
-    if any(output is None for output in outputs):
-        return "The outputs differ."
-    found = [output for output in outputs if output is not None]
-    names = list(dict.fromkeys(name for output in found for name in output))
-    apart = [name for name in names if len({output.get(name) for output in found}) > 1]
-    return f"Differs in: {', '.join(apart)}."
-
-
-def _fields(response: str) -> dict[str, str] | None:
-    """Each field of a JSON object with its value as JSON; None for any other output."""
-    try:
-        value = strict_json.loads(response)
-    except BadInput:
-        return None
-    if not isinstance(value, dict):
-        return None
-    return {name: json.dumps(one, sort_keys=True) for name, one in value.items()}
+def _differences(project: Project, group: Group) -> None:
+    """What each row answers in the fields where they differ, the label first."""
+    members = group.pairs
+    found = differences.between(
+        [pair.response for pair in members], project.output_schema, project.label_field
+    )
+    if found is None:
+        shell.note("The outputs differ as a whole: not all are JSON objects.")
+        return
+    shell.note("Differs in:")
+    for one in found:
+        name = f"{one.field} (the label)" if one.label else one.field
+        said = "; ".join(
+            f"pair {pair.id}: {'nothing' if value is None else value}"
+            for pair, value in zip(members, one.values, strict=True)
+        )
+        st.text(f"• {visible.reveal(name)}: {visible.reveal(said)}")
 
 
 def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
@@ -113,6 +108,45 @@ def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
         args=(f"Pair {pair.id} is kept.", overlaps.keep, user, pair.id, others),
         kwargs={"reason": _REASONS[kinds], "seen_version": pair.version},
     )
+
+
+def _merge(user: User, group: Group) -> None:
+    """Write one row out of several; where a test row is among them, that one stays as it is."""
+    if any(pair.held_out for pair in group.pairs):
+        return
+    best = group.pairs[0]
+    seen = {pair.id: pair.version for pair in group.pairs}
+    form = "merge-" + "-".join(f"{pair_id}.{version}" for pair_id, version in seen.items())
+    with st.expander(f"Merge into pair {best.id}"):
+        kept.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
+        kept.area(user, form, "response", "Output of the merged pair", best.response, most=None)
+        others = rows.count(len(seen) - 1, "other row is", "other rows are")
+        shell.note(f"It waits for review again with these words; the {others} rejected.")
+        st.button(
+            f"Save as pair {best.id}",
+            key=f"save-{form}",
+            on_click=_save_merged,
+            args=(user, form, best.id, seen),
+        )
+
+
+def _save_merged(user: User, form: str, keep_id: int, seen: Mapping[int, int]) -> None:
+    prompt, response = kept.value(form, "prompt"), kept.value(form, "response")
+    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, prompt, response)
+
+
+def _merged(
+    session: Session,
+    user: User,
+    form: str,
+    keep_id: int,
+    seen: Mapping[int, int],
+    prompt: str,
+    response: str,
+) -> None:
+    others = {pair_id: version for pair_id, version in seen.items() if pair_id != keep_id}
+    overlaps.merge(session, user, keep_id, others, prompt, response, seen[keep_id])
+    scratch.clear(session, user, form)
 
 
 def _both_right(user: User, group: Group) -> None:

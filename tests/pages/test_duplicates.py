@@ -57,7 +57,28 @@ def test_a_contradiction_names_the_field_that_differs(engine: Engine, open_page:
     two(engine, stories.LOANS)
     page = open_page(PAGE)
     assert page.button_group[0].value == overlap_groups.CLASH
-    assert any("Differs in: team" in one.value for one in page.markdown)
+    said = [one.value for one in page.text if one.value.startswith("• team (the label): pair ")]
+    assert len(said) == 1
+    assert "cards; pair" in said[0]
+    assert "loans" in said[0]
+
+
+def test_rows_are_merged_by_a_person_and_wait_for_review(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    _desk, shown = two(engine)
+    best, other = shown
+    page = open_page(PAGE)
+    form = f"merge-{best.id}.{best.version}-{other.id}.{other.version}"
+    page.button(key=f"save-{form}").click().run()
+    assert "These are the words of pair" in page.error[0].value
+    page.text_area(key=f"{form}-prompt").input("My card was eaten, I need a new one").run()
+    assert curated.kept_words(engine, curated.ana(engine), form)
+    page.button(key=f"save-{form}").click().run()
+    best, other = curated.now(engine, shown)
+    assert (best.status, other.status) == (PairStatus.WAITING, PairStatus.REJECTED)
+    assert best.prompt == "My card was eaten, I need a new one"
+    assert curated.kept_words(engine, curated.ana(engine), form) == {}
 
 
 def test_both_are_right_only_with_a_reason(engine: Engine, open_page: OpenPage) -> None:

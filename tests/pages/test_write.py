@@ -68,8 +68,11 @@ def test_a_near_duplicate_is_pointed_out(engine: Engine, open_page: OpenPage) ->
     (row,) = stories.waiting(engine, desk, [(MESSAGE, stories.CARDS)])
     page = open_page(WRITE, "ana")
     hint = typed(page, MESSAGE + " again")["hint"]
-    assert f"Pair {row.id} asks nearly the same" in hint
+    assert f"This nearly repeats pair {row.id} (" in hint
+    assert f"“{MESSAGE}”" in hint
+    assert MESSAGE in [shown.value for shown in page.text]
     assert typed(page, "What is the rate on a savings account for children?", "", 2)["hint"] == ""
+    assert MESSAGE not in [shown.value for shown in page.text]
 
 
 def test_a_pair_is_saved_once_and_waits_for_someone_else(

@@ -1,0 +1,102 @@
+"""`python -m curation duplicates`: near-duplicates in a file, found exactly; no database needed."""
+
+import time
+from collections.abc import Iterator
+from enum import StrEnum
+from json.encoder import encode_basestring
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curation import jsonl
+from storage.errors import AssayError, BadInput
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.callback()(lambda: None)
+
+LEAST = 0.5
+
+
+class Shingle(StrEnum):
+    """What rows are cut into to be compared."""
+
+    WORD3 = "word3"
+    CHAR5 = "char5"
+
+
+@app.command()
+def duplicates(
+    source: Annotated[Path, typer.Argument(metavar="IN.jsonl")],
+    out: Annotated[Path, typer.Option(metavar="PAIRS.jsonl", help="Where the pairs go.")],
+    threshold: Annotated[float, typer.Option(help="Report pairs from here on, 0.5 to 1.")] = 0.8,
+    shingle: Annotated[
+        Shingle, typer.Option(help="Compare runs of three words or of five characters.")
+    ] = Shingle.WORD3,
+    groups: Annotated[
+        Path | None,
+        typer.Option(metavar="GROUPS.jsonl", help="Also write rows that hang together by pairs."),
+    ] = None,
+) -> None:
+    """Find every pair of rows that share most of their words, exactly.
+
+    IN.jsonl has {"id", "prompt", "response"} on each line. PAIRS.jsonl gets {"a", "b",
+    "similarity"}: each pair once, a before b as in IN.jsonl, in no special order. GROUPS.jsonl gets
+    {"ids"} for rows that hang together by pairs.
+
+    A row is its lower-cased prompt, a line break and its response. word3 cuts it into the runs of
+    three of re.findall(r"\\w+", row), char5 into each five characters of " ".join(row.split()):
+    for short rows and for scripts without blanks. What is shorter is one run. The similarity is the
+    exact Jaccard of the two sets of runs. A row without any word (char5: an empty row) is like no
+    other. The same thing said in other words is not found.
+    """
+    try:
+        _find(source, out, threshold, shingle, groups)
+    except AssayError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _find(source: Path, out: Path, threshold: float, shingle: Shingle, groups: Path | None) -> None:
+    begun = time.perf_counter()
+    _check(source, out, threshold, groups)
+    from curation import jaccard_join, shingles  # numpy, which help and refusals can do without
+
+    cut = {Shingle.WORD3: shingles.words, Shingle.CHAR5: shingles.characters}[shingle]
+    seen: dict[str, None] = {}
+    found = jaccard_join.sets(cut(_texts(source, seen, shingle)))
+    ids = list(seen)
+    together = jaccard_join.Together(found)
+    count = 0
+    with jsonl.whole(out) as file:
+        for a, b, similarity in jaccard_join.row_pairs(found, threshold, together):
+            file.write(f'{{"a": {ids[a]}, "b": {ids[b]}, "similarity": {similarity}}}\n')
+            count += 1
+    if groups is not None:
+        with jsonl.whole(groups) as file:
+            for rows in together.groups():
+                file.write(f'{{"ids": [{", ".join(ids[row] for row in rows)}]}}\n')
+    took = time.perf_counter() - begun
+    words = f"{len(ids):,} rows, {count:,} pairs in {took:.2f} s ({len(ids) / took:,.0f} rows/s)."
+    typer.echo(words, err=True)
+
+
+def _check(source: Path, out: Path, threshold: float, groups: Path | None) -> None:
+    if not LEAST <= threshold <= 1:
+        raise BadInput(f"A threshold of {threshold} cannot be used: give {LEAST} to 1.")
+    files = [path.resolve() for path in (source, out, groups) if path is not None]
+    if len(set(files)) < len(files):
+        raise BadInput("Two of the files are the same: give each a path of its own.")
+
+
+def _texts(source: Path, seen: dict[str, None], shingle: Shingle) -> Iterator[str]:
+    """The words to compare of each row; its id goes into `seen`, as it is written in JSON."""
+    for where, row in jsonl.objects(source):
+        value = jsonl.identity(row, where)
+        key = str(value) if isinstance(value, int) else encode_basestring(value)
+        if key in seen:
+            raise BadInput(f"{where} has an id that stands further up: give each row its own.")
+        seen[key] = None
+        prompt, response = jsonl.text(row, "prompt", where), jsonl.text(row, "response", where)
+        text = f"{prompt}\n{response}".lower()
+        yield text if shingle is Shingle.WORD3 else " ".join(text.split())
