@@ -7,7 +7,7 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,18 +23,27 @@ PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
 _PRIORITY = (
     "EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "CRYPTO", "US_SSN", "US_ITIN", "UK_NHS",
     "UK_NINO", "MEDICAL_LICENSE", "IP_ADDRESS", "MAC_ADDRESS", "PHONE_NUMBER", "US_PASSPORT",
-    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "DATE_TIME", "URL", "ADDRESS", "PERSON", "LOCATION",
-    "NRP", "ORGANIZATION",
+    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "ID_NUMBER", "DATE_TIME", "URL", "STREET_ADDRESS",
+    "AGE", "TITLE", "PERSON", "LOCATION", "NRP", "ORGANIZATION",
 )  # fmt: skip
 _RANK = {name: rank for rank, name in enumerate(_PRIORITY)}
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
-NAMES = frozenset({"PERSON", "LOCATION", "ADDRESS", "NRP", "ORGANIZATION"})
+NAMES = frozenset({"PERSON", "LOCATION", "STREET_ADDRESS", "NRP", "ORGANIZATION", "TITLE"})
 _BLANK_MARKS = (
     string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"
 )
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _LEAST_DIGITS = 6
+_FEW_LETTERS = 20
+_LOUD = re.compile(r"(?<![\w.@/-])(?:(?![a-z])[^\W\d_]){5,}(?![\w@/])")
+_ABBREVIATED = re.compile(
+    r"\b(?:mr|mrs|ms|mx|dr|prof|rev|hon|jr|sr|esq|inc|ltd|corp|co|bros|st|ave|rd|blvd|ph\.d)\.$",
+    re.IGNORECASE,
+)
+_JOINS = re.compile(r"[\s,]{0,3}")
+_ZIPS = re.compile(r",?\s+(?:[A-Z]{1,3}\s+)?\d{4,6}(?:-\d{3,4})?\b")
+_HOUSE = re.compile(r"\s\d{1,4}[a-zA-Z]?(?=\s*(?:[,.;?!\n)]|$|in\b))")
 _MARKS = re.compile(r"(?:[^\w\s]|_){40}((?:[^\w\s]|_)+)")
 """Long runs of marks: they say nothing, and the model's tokenizer takes quadratic time for them."""
 
@@ -63,10 +72,14 @@ class Piece:
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
+    recased: bool = False
+    """Whether its capitals are ours: a second reading of words written all alike."""
 
     def window(self, start: int, end: int) -> "Piece":
         """A part of the piece."""
-        return Piece(self.text[start:end], self.starts[start:end], self.ends[start:end])
+        return Piece(
+            self.text[start:end], self.starts[start:end], self.ends[start:end], self.recased
+        )
 
     def original(self, span: Span) -> Span:
         """A span found in this piece, in offsets of the text it was cut from."""
@@ -80,7 +93,7 @@ def pieces(text: str, *, output: bool = False, allow: frozenset[str] = frozenset
         cut = [piece for piece in _values(text) if piece.text not in allow]
     else:
         cut = [Piece(text, range(len(text)), range(1, len(text) + 1))]
-    plain = [_readable(piece) for piece in cut]
+    plain = [_calmed(_readable(piece)) for piece in cut]
     again = [_cased(piece) for piece in plain if _uncased(piece)]
     return [window for piece in plain + again for window in _windows(piece)]
 
@@ -94,13 +107,50 @@ def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset
     taken = [match.span() for match in PLACEHOLDER.finditer(text)]
     taken += _occurrences(text, allow)
     kept: list[Span] = []
-    for span in sorted(spans, key=_precedence):
+    for span in sorted(_joined(text, _widened(text, spans)), key=_precedence):
         for part in _outside(span, taken):
             trimmed = _trimmed(text, part)
             if trimmed is not None:
                 kept.append(trimmed)
                 taken.append((trimmed.start, trimmed.end))
     return sorted(kept, key=lambda span: span.start)
+
+
+def _widened(text: str, spans: Sequence[Span]) -> Iterator[Span]:
+    """The spans, places with the postal code and names with the house number that follow them."""
+    for span in spans:
+        more = None
+        if span.type in ("LOCATION", "STREET_ADDRESS", "PERSON", "ORGANIZATION"):
+            more = _ZIPS.match(text, span.end)
+        if more is not None:
+            kind = span.type if span.type == "STREET_ADDRESS" else "LOCATION"
+            yield Span(span.start, more.end(), kind, span.score)
+        elif span.type in NAMES and (house := _HOUSE.match(text, span.end)):
+            yield Span(span.start, house.end(), "STREET_ADDRESS", span.score)
+        yield span
+
+
+def _joined(text: str, spans: Iterable[Span]) -> list[Span]:
+    """The spans, those of one kind that overlap as one, and an address with its town as one."""
+    done: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        last = next((i for i in range(len(done) - 1, -1, -1) if _one(text, done[i], span)), None)
+        if last is None:
+            done.append(span)
+        else:
+            old = done[last]
+            done[last] = Span(
+                old.start, max(old.end, span.end), old.type, max(old.score, span.score)
+            )
+    return done
+
+
+def _one(text: str, left: Span, right: Span) -> bool:
+    if left.type == right.type and right.start < left.end:
+        return True
+    town = left.type == "STREET_ADDRESS" and right.type in ("LOCATION", "STREET_ADDRESS")
+    gap = text[left.end : right.start] if left.end <= right.start <= left.end + 3 else "?"
+    return town and _JOINS.fullmatch(gap) is not None
 
 
 def vocabulary(schema: object) -> frozenset[str]:
@@ -186,6 +236,29 @@ def limits() -> list[str]:
     ]
 
 
+def unreadable(text: str) -> Quarantine | None:
+    """Why a text is in no script that the scanner reads; None where it reads it.
+
+    A few foreign words, names or emoji are no reason: more than half of at least 20 letters are.
+    """
+    letters = sum(map(str.isalpha, text))
+    if letters < _FEW_LETTERS or text.isascii():
+        return None
+    latin = sum(char.isalpha() and _is_latin(char) for char in text)
+    if latin * 2 >= letters:
+        return None
+    return Quarantine(
+        "The scanner reads English and this is mostly in another script: read the row yourself."
+    )
+
+
+def _is_latin(char: str) -> bool:
+    if char < "\u0250":
+        return True
+    plain = unicodedata.normalize("NFKC", char)
+    return all(c < "\u0250" or "\u1e00" <= c <= "\u1eff" for c in plain)
+
+
 def _is_json(text: str) -> bool:
     """Whether the text is a JSON object or list."""
     if text.lstrip()[:1] not in ("{", "["):
@@ -241,7 +314,17 @@ def _uncased(piece: Piece) -> bool:
 def _cased(piece: Piece) -> Piece:
     """The same text with each word capitalised, where that keeps its length."""
     cased = re.sub(r"[^\W\d_]+", lambda match: match[0].capitalize(), piece.text)
-    return Piece(cased, piece.starts, piece.ends) if len(cased) == len(piece.text) else piece
+    if len(cased) != len(piece.text):
+        return piece
+    return Piece(cased, piece.starts, piece.ends, recased=True)
+
+
+def _calmed(piece: Piece) -> Piece:
+    """The same text with long words in capitals as names are written, which the model knows."""
+    if piece.text.isupper() or not _LOUD.search(piece.text):
+        return piece
+    calm = _LOUD.sub(lambda match: match[0].capitalize(), piece.text)
+    return Piece(calm, piece.starts, piece.ends) if len(calm) == len(piece.text) else piece
 
 
 def _plain(char: str) -> str:
@@ -287,7 +370,7 @@ def _trimmed(text: str, span: Span) -> Span | None:
     start, end = span.start, span.end
     while start < end and text[start] in marks:
         start += 1
-    while start < end and text[end - 1] in marks:
+    while start < end and text[end - 1] in marks and not _ABBREVIATED.search(text, start, end):
         end -= 1
     if span.type in NAMES and text[start:end].lower().endswith(("'s", "\u2019s")):
         end -= 2
