@@ -36,7 +36,7 @@ _ZIP = r"\d{4,6}(?:-\d{3,4})?\b"
 _LINE = rf"{_WORDS}(?:\s*,?\s+(?-i:[A-Z]{{1,3}}|nan)\b)?(?:,?\s+{_ZIP})?"
 _TAIL = (
     rf"(?:,?\s+{_UNIT})?"
-    rf"(?:\s*[,\n]\s*(?:{_LINE}|(?-i:[A-Z]{{1,3}}|nan)\b(?:,?\s+{_ZIP})?|{_ZIP})){{0,4}}"
+    rf"(?:\s*[,\n]\s*(?:{_LINE}|(?-i:[A-Z]{{1,3}}|nan)\b(?:,?\s+{_ZIP})?|(?:\d{{1,3}}\s+)?{_ZIP})){{0,4}}"
 )
 _AFTER_UNIT = rf"(?:\s*[,\n]?\s*{_LINE}){{0,3}}"
 _ENGLISH = (
@@ -49,7 +49,7 @@ _BEFORE = (
     r"(?:rue|avenue|boulevard|bd|allée|allee|chemin|impasse|quai|cours|place|route|via|viale|"
     r"piazza|piazzale|corso|vicolo|largo|strada|contrada|calle|c/|avenida|avda|av|plaza|paseo|"
     r"camino|carrer|carretera|ronda|rua|rúa|travessa|praça|praca|alameda|ulica|ul|aleja|aleje|"
-    r"al|osiedle|os|plac|λεωφόρος|λεωφ|οδός|улица|ул|jalan|jl|karl-|am|an der|auf der|im|zur)\.?"
+    r"al|osiedle|os|plac|λεωφόρος|λεωφ|οδός|улица|ул|jalan|jl|an der|auf der)\.?"
 )
 _WITHIN = (
     r"\p{L}{2,}(?:stra(?:ß|ss)e|stra(?:ß|ss)|str\.|stasse|straat|laan|gatan|gaten|vägen|vegen|"
@@ -63,9 +63,10 @@ _NUMBERED = (
 _LOOSE = r"(?:utca|út|útja|tér|krt|körút|köz|u|sokak|caddesi|cad|sk|katu|tie|vej|vei|gate|weg|väg|" \
     r"vägen|strasse|straße|street|str)\.?"  # fmt: skip
 _STREET = (
-    rf"(?:{_NUMBER},?\s+)?(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
+    rf"(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
     rf"|(?:{_WORDS}\s)?(?-i:{_WITHIN})(?:,?\s+{_NUMBER})?"
     rf"|(?:{_WORDS}\s)?{_NUMBERED},?\s+{_NUMBER}|{_WORDS}\s{_LOOSE}\s+{_NUMBER}\.?)"
+    rf"|(?:{_NUMBER}\s+){{1,2}}{_WORDS}\s{_LOOSE}(?!\w)"
 )
 _MILITARY = (
     r"(?:\b(?:unit|psc|cmr|rr|hc)\s\d{2,5},?\s+box\s\d{2,5}"
@@ -129,9 +130,11 @@ _RULES = (
     Rule("STREET_ADDRESS", 0.6, rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'.-]+\s+){{1,4}}?{_ENGLISH}{_TAIL}", "digit"),
     Rule("STREET_ADDRESS", 0.6, rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'./-]+,?\s+){{1,6}}?{_UNIT}{_AFTER_UNIT}", "digit"),
     Rule("STREET_ADDRESS", 0.6, rf"\b{_UNIT}{_AFTER_UNIT}", "digit"),
-    Rule("STREET_ADDRESS", 0.6, r"\bp\.?\s?o\.?\s?box\s\d{1,6}\b" + _TAIL, "digit"),
-    Rule("STREET_ADDRESS", 0.6, rf"\b{_STREET}{_TAIL}"),
+    Rule("STREET_ADDRESS", 0.6, r"\b(?:\d{1,5},?\s)?p\.?\s?o\.?\s?box\s\d{1,6}\b" + _TAIL, "digit"),
+    Rule("STREET_ADDRESS", 0.6, rf"\b{_STREET}{_TAIL}", "digit"),
+    Rule("STREET_ADDRESS", 0.6, rf"\b{_STREET}{_TAIL}", "rue |avenue|avenida|boulevard|calle |piazza|via |strasse|straße|straat|gatan|vägen|ulica"),
     Rule("STREET_ADDRESS", 0.6, rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*(?:[,.;?!\n)]|$|in\b|at\b|last\b)){_TAIL}", "digit", cased=False),
+    Rule("STREET_ADDRESS", 0.5, rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*[,\n]){_TAIL}", "digit"),
     Rule("STREET_ADDRESS", 0.6, _MILITARY, "box|us"),
     Rule("STREET_ADDRESS", 0.6, rf"\bthe\s(?:corner|intersection)\sof\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s+{_NUMBER})?\.?)\sand\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s{_ENGLISH})?)", "corner|intersection"),
     Rule("STREET_ADDRESS", 0.6, rf"\b{_CAP} and (?:{_STREET}|\d{{1,5}} {_WORDS}(?:\s{_ENGLISH})?|{_WORDS}\s{_ENGLISH}|{_WORDS} {_NUMBER})", " and ", cased=False),
@@ -157,12 +160,11 @@ _RULES = (
     Rule("AGE", 0.6, r"(?<=\b(?:age[ds]?(?:\s(?:of|is|was))?:?|turn(?:s|ed|ing)?)\s)\d{1,3}\b(?!\s*(?:%|days|dollars|euros|pounds|hours))", "digit"),
     Rule("AGE", 0.5, r"(?<=\b(?:i'm|i am|he is|he's|she is|she's|they're|who is)\s)\d{1,3}(?=\s*(?:[,.;!?]|$|and\b|now\b|today\b))", "digit"),
     Rule("TITLE", 0.5, rf"(?<=^[ \t]*)(?:[\p{{L}}/&-]+,? ){{0,5}}?{_JOB}s?(?=[ \t]*$)", "\n", cased=False),
-    Rule("TITLE", 0.5, rf"(?<=\b(?:works?|worked|working|employed|hired|promoted|serves|served) (?:as|to) (?:an? |the )?|\b(?:job(?: title)?|position|occupation|profession) (?:is|was):? (?:an? |the )?|\b(?:job title|position|occupation|profession):\s?|\bi'?(?: a)?m an? )(?:[\p{{L}}-]+ ){{0,3}}?{_JOB}\b"),
+    Rule("TITLE", 0.5, rf"(?<=\b(?:works?|worked|working|employed|hired|promoted|serves|served) (?:as|to) (?:an? |the )?|\b(?:job(?: title)?|position|occupation|profession) (?:is|was):? (?:an? |the )?|\b(?:job title|position|occupation|profession):\s?|\bi'?(?: a)?m an? )(?:[\p{{L}}-]+ ){{0,3}}?{_JOB}\b", "work|emplo|hired|promot|serve|job|position|occup|profess|i'm a|i am a|im a"),
     # Companies.
     Rule("ORGANIZATION", 0.6, rf"\b{_COMPANY},? {_FORM}(?!\w)", "inc|llc|l.l|ltd|limited|corp|gmbh|ag|plc|llp|s.a|sa|srl|s.r|bv|nv|oy|ab|a/s|kg|pty", cased=False),
     Rule("ORGANIZATION", 0.6, r"\b(?:\p{L}[\p{L}&-]+ ){1,2}(?:inc|llc|ltd|corp|gmbh|plc|llp)\b\.?", "inc|llc|ltd|corp|gmbh|plc|llp", cased=False),
     Rule("ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_WORDS})?", cased=False),
-    Rule("ORGANIZATION", 0.5, rf"\b{_CAP}, {_CAP} and {_CAP}\b", " and ", cased=False),
     Rule("ORGANIZATION", 0.5, rf"(?<=\b(?:work(?:s|ed|ing)? (?:at|for)|employed (?:by|at)|employee of|employer is|employer:|company(?: is)?(?: called)?:?|(?:ceo|cfo|cto|founder|president|chairman|director) (?:of|at)|interview (?:at|with)) ){_COMPANY}(?=\s*(?:[,.;:!?\n)]|$|\p{{Ll}}))", "work|emplo|company|ceo|cfo|cto|founder|president|chairman|director|interview", cased=False),
     # Numbers.
     Rule("PHONE_NUMBER", 0.55, r"(?<![\w.+-])(?:\+|00)[1-9]\d{0,2}[ ().-]{0,2}\d(?:[ ().-]{0,2}\d){5,12}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),

@@ -1,14 +1,20 @@
 """Scan rows for personal data in batches; each row ends with findings or quarantined."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from curation import detect
 
 if TYPE_CHECKING:
-    from curation.analyzer import Scanner
+    from curation.analyzer import Config, Scanner
 
 BATCH = 32
+PART = 256
+"""Texts that a process takes at once."""
+
+_scanner: "Scanner"
 
 
 def results(
@@ -54,3 +60,33 @@ def _found(fields: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[
             for s in spans
         ]
     return {"findings": findings}
+
+
+def many(
+    texts: Sequence[str], config: "Config", processes: int = 1
+) -> Iterator[list[detect.Span] | detect.Quarantine]:
+    """Findings of each text in order, found by one process or several; see `Scanner.scan`."""
+    from curation import analyzer
+
+    parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
+    if processes < 2:  # noqa: PLR2004 - one is this process
+        scanner = analyzer.Scanner(config)
+        for part in parts:
+            yield from scanner.scan(part)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _take, (config,)) as pool:
+        for found in pool.map(_scan, parts):
+            yield from found
+
+
+def _take(config: "Config") -> None:
+    """Load the model in a process of its own, once."""
+    from curation import analyzer
+
+    global _scanner  # noqa: PLW0603 - a process of the pool has one scanner
+    _scanner = analyzer.Scanner(config)
+
+
+def _scan(texts: Sequence[str]) -> list[list[detect.Span] | detect.Quarantine]:
+    return _scanner.scan(texts)
