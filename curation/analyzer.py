@@ -1,4 +1,4 @@
-"""Find personal data in texts with Presidio, patterns and a spaCy model; only this module loads them.
+"""Find personal data in texts with Presidio and a spaCy model; only this module loads them.
 
 A text that could not be read whole is quarantined, never called clean. What the scan misses is
 listed by `curation.detect.limits`.
@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from curation import gazetteer, patterns
+from curation import gazetteer, name_rules, patterns
 from curation.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, resolved, unreadable
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from presidio_analyzer import EntityRecognizer, RecognizerResult
     from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
-    from presidio_analyzer.nlp_engine import NlpArtifacts, SpacyNlpEngine
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine
     from spacy.language import Language
     from spacy.tokens import Doc
 
@@ -57,7 +57,7 @@ _DATE = re.compile(
     r"|\b(?:january|february|april|june|july|august|september|october|november|december)\b",
     re.IGNORECASE,
 )
-_WEEKDAY = re.compile(r"^(?:this |next |last |on )?(?:mon|tues|wednes|thurs|fri|satur|sun)days?$", re.IGNORECASE)
+_WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", re.IGNORECASE)
 _DIAL_WORDS = (
     "phone", "telephone", "tel", "mobile", "cell", "call", "ring", "text", "whatsapp", "reach",
     "answer", "office", "fax", "number", "dial",
@@ -88,6 +88,8 @@ class Config:
     """Company names: also where the model puts many people and places that it does not know."""
     nationality: bool = False
     """Nationalities, religions, political groups."""
+    weekdays: bool = False
+    """Also "Friday", which says when only to those who know the week."""
     threshold: float = 0.4
     allow: tuple[str, ...] = ()
     """Literals of the output format (`detect.vocabulary`): never reported in outputs."""
@@ -155,12 +157,22 @@ class Scanner:
 
     def _spans(self, piece: Piece, doc: "Doc") -> Iterator[Span]:
         for span in _all(piece, doc):
-            if span.score >= self.config.threshold and self._wanted(span.type):
-                if _tells(span.type, piece.text[span.start : span.end]):
-                    yield span
+            words = piece.text[span.start : span.end]
+            wanted = span.score >= self.config.threshold and self._wanted(span.type)
+            if wanted and self._tells(span.type, words):
+                yield span
+
+    def _tells(self, kind: str, words: str) -> bool:
+        """Whether a finding can identify someone, in this configuration."""
+        return _tells(kind, words) or (
+            self.config.weekdays and _WEEKDAY.fullmatch(words) is not None
+        )
 
     def _wanted(self, kind: str) -> bool:
-        left_out = {"ORGANIZATION": not self.config.organization, "NRP": not self.config.nationality}
+        left_out = {
+            "ORGANIZATION": not self.config.organization,
+            "NRP": not self.config.nationality,
+        }
         return not left_out.get(kind, False)
 
 
@@ -201,7 +213,9 @@ def _tells(kind: str, words: str) -> bool:
     """Whether a finding can identify someone: no "yesterday", no "Visa"."""
     if kind == "DATE_TIME":
         return _DATE.search(words) is not None
-    return kind not in NAMES or kind == "TITLE" or not _DESK_WORDS.issuperset(words.casefold().split())
+    return (
+        kind not in NAMES or kind == "TITLE" or not _DESK_WORDS.issuperset(words.casefold().split())
+    )
 
 
 def _refusal(text: str) -> Quarantine | None:
@@ -216,23 +230,24 @@ def _all(piece: Piece, doc: "Doc") -> Iterator[Span]:
     """Everything found in one window: by the model, by Presidio, by our patterns and lists."""
     for entity in doc.ents:
         if kind := _NAMED.get(entity.label_):
-            parts = gazetteer.names(entity.text, _dictionary(), _DESK_WORDS, recased=piece.recased)
+            parts = name_rules.names(entity.text, _dictionary(), _DESK_WORDS, recased=piece.recased)
             whole = ((0, len(entity.text)),)
             for start, end in parts if kind in _SAID_AS_NAMES else whole:
                 yield Span(entity.start_char + start, entity.start_char + end, kind, _SURE)
     yield from _recognized(piece.text, doc)
     yield from patterns.found(piece.text, cased=piece.recased)
     if not piece.recased:
-        yield from gazetteer.found(piece.text, _dictionary(), desk=_DESK_WORDS)
+        yield from name_rules.found(piece.text, _dictionary(), desk=_DESK_WORDS)
 
 
 def _recognized(text: str, doc: "Doc") -> Iterator[Span]:
     """What Presidio's recognizers find; each runs only where its numbers or marks are there."""
     digits = sum(map(str.isdigit, text))
     results: list[RecognizerResult] = []
+    nothing: Any = None  # what only recognizers with a model read
     for recognizer, least, mark in _recognizers():
         if digits >= least and mark in text:
-            results += recognizer.analyze(text, recognizer.supported_entities, None)
+            results += recognizer.analyze(text, recognizer.supported_entities, nothing)
     for result in _with_context(text, doc, results) if results else ():
         yield Span(result.start, result.end, result.entity_type, result.score)
 
@@ -286,9 +301,9 @@ def _language() -> "Language":
     import spacy
 
     language = spacy.load(model(), disable=_UNUSED)
-    ner = language.get_pipe("ner")
+    ner: Any = language.get_pipe("ner")
     if not any("listener" in node.name for node in ner.model.walk()):
-        language.disable_pipes(*({"tok2vec"} & set(language.pipe_names)))
+        language.select_pipes(disable=[one for one in language.pipe_names if one == "tok2vec"])
     return language
 
 
@@ -298,7 +313,8 @@ def _dictionary() -> Callable[[str], bool]:
     language = _language()
     if "lemmatizer" not in language.component_names:
         return gazetteer.dictionary(frozenset())
-    tables = language.get_pipe("lemmatizer").lookups
+    lemmatizer: Any = language.get_pipe("lemmatizer")
+    tables = lemmatizer.lookups
     words: set[str] = set()
     for table in ("lemma_index", "lemma_exc"):
         for entries in tables.get_table(table).values() if tables.has_table(table) else ():
@@ -312,7 +328,7 @@ def _engine() -> "SpacyNlpEngine":
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
     engine = SpacyNlpEngine(models=[{"lang_code": "en", "model_name": model()}])
-    engine.nlp = {"en": _language()}
+    vars(engine)["nlp"] = {"en": _language()}
     return engine
 
 

@@ -1,9 +1,10 @@
 """Personal data that a pattern finds without a model: addresses, titles, ages, numbers, companies.
 
-Each pattern reads one window, for at most `SECONDS`. Whatever it gives up on ends the scan of
+All of them together read one window for at most `SECONDS`; what takes longer ends the scan of
 that text. Written for several countries; what is not covered stands in `curation.detect.limits`.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from regex import Pattern
 
 SECONDS = 2
-"""Seconds one pattern may take on one window."""
+"""Seconds that all patterns together may take on one window."""
 
 _STOP = (
     "a|about|after|all|also|am|an|and|any|are|as|at|be|because|been|before|but|by|can|card|cards|"
@@ -26,7 +27,7 @@ _STOP = (
     "with|would|yes|yet|you|your|gbp|usd|eur|am|pm"
 )
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*"
-_CAP = rf"(?!(?:{_STOP})\b)(?-i:\p{{Lu}}\p{{L}}{{0,3}}\.|[\p{{Lu}}][\p{{L}}\p{{M}}'’-]*+)"
+_CAP = rf"(?!(?:{_STOP})\b)(?-i:\p{{Lu}}\p{{L}}{{0,3}}\.|[\p{{Lu}}][\p{{L}}\p{{M}}'\u2019-]*+)"
 _GLUE = r"(?:de|del|della|degli|delle|dei|di|da|do|dos|das|du|des|der|den|van|von|la|le|las|los|" \
     r"el|of|the|u|na|nad|pod|av|zu|zum|am|sur|sous|en|aux?|y|e)"  # fmt: skip
 _WORDS = rf"{_CAP}(?:[ -](?:{_GLUE} ){{0,2}}{_CAP}){{0,4}}"
@@ -70,7 +71,7 @@ _STREET = (
 )
 _MILITARY = (
     r"(?:\b(?:unit|psc|cmr|rr|hc)\s\d{2,5},?\s+box\s\d{2,5}"
-    r"|\b(?:uss|usns|usnv|usav|usaf|uscgc|hms)\s\p{L}[\p{L}'’-]*)"
+    r"|\b(?:uss|usns|usnv|usav|usaf|uscgc|hms)\s\p{L}[\p{L}'\u2019-]*)"
     r"(?:\s*[,\n]?\s*(?:apo|fpo|dpo),?\s+(?:aa|ae|ap)(?:,?\s+\d{5}(?:-\d{4})?)?)?"
 )
 _JOB = (
@@ -187,17 +188,20 @@ def found(text: str, *, cased: bool = False) -> Iterator[Span]:
     """What the patterns find in one window; `cased` says that its capitals are not the writer's.
 
     Raises:
-        TimeoutError: a pattern took longer than `SECONDS`.
+        TimeoutError: the patterns took longer than `SECONDS`.
     """
+    end_by = time.monotonic() + SECONDS
     low = text.casefold()
     digits = any(map(str.isdigit, low))
     for rule, there, pattern in _compiled():
         if (cased and not rule.cased) or not there(low, digits):
             continue
-        for match in pattern.finditer(text, timeout=SECONDS):
-            start, end = match.span()
-            if start < end:
-                yield Span(start, end, rule.type, rule.score)
+        left = end_by - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        for match in pattern.finditer(text, timeout=left):
+            if match.start() < match.end():
+                yield Span(match.start(), match.end(), rule.type, rule.score)
 
 
 @cache

@@ -69,7 +69,7 @@ def many(
     from curation import analyzer
 
     parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
-    if processes < 2:  # noqa: PLR2004 - one is this process
+    if processes < 2:
         scanner = analyzer.Scanner(config)
         for part in parts:
             yield from scanner.scan(part)
@@ -84,7 +84,7 @@ def _take(config: "Config") -> None:
     """Load the model in a process of its own, once."""
     from curation import analyzer
 
-    global _scanner  # noqa: PLW0603 - a process of the pool has one scanner
+    global _scanner
     _scanner = analyzer.Scanner(config)
 
 

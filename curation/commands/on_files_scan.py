@@ -23,8 +23,8 @@ T = TypeVar("T")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 
-ENOUGH = 1_000
-"""Rows to scan from which on a second process is worth its start."""
+ENOUGH = 300_000
+"""Characters to scan from which on a second process is worth its start."""
 
 
 @app.command()
@@ -77,16 +77,18 @@ def _scan(source: Path, out: Path, processes: int, cache: Path | None) -> None:
     if texts:
         from curation.analyzer import Config
 
-        found, known = _found(texts.values(), Config(nationality=True), processes, cache)
-    count = aside = 0
+        found, known = _found(
+            texts.values(), Config(nationality=True, weekdays=True), processes, cache
+        )
     with jsonl.whole(out) as file:
         for name, text in texts.items():
-            lines = _lines(name, found[text])
-            count, aside = count + len(lines), aside + ("quarantined" in "".join(lines[:1]))
-            file.writelines(lines)
+            file.writelines(_lines(name, found[text]))
+    spans = [found[text] for text in texts.values()]
+    count = sum(len(one) for one in spans if isinstance(one, list))
+    aside = sum(not isinstance(one, list) for one in spans)
     took = time.perf_counter() - begun
     typer.echo(
-        f"{len(texts):,} rows ({known:,} known), {count - aside:,} findings, {aside:,} set aside "
+        f"{len(texts):,} rows ({known:,} known), {count:,} findings, {aside:,} set aside "
         f"in {took:.2f} s ({len(texts) / took:,.0f} rows/s).",
         err=True,
     )
@@ -115,7 +117,7 @@ def _found(
     new = [text for one, text in by_hash.items() if one not in old]
     if not new:
         return found, len(old)
-    each = scanning.many(new, config, processes or _processes(len(new)))
+    each = scanning.many(new, config, processes or _processes(new))
     found.update(zip(new, _shown(each, len(new)), strict=True))
     if cache:
         clean = {one: found[text] for one, text in by_hash.items() if one not in old}
@@ -123,8 +125,8 @@ def _found(
     return found, len(old)
 
 
-def _processes(rows: int) -> int:
-    return min(2, os.cpu_count() or 1) if rows >= ENOUGH else 1
+def _processes(texts: Sequence[str]) -> int:
+    return min(2, os.cpu_count() or 1) if sum(map(len, texts)) >= ENOUGH else 1
 
 
 def _shown(each: Iterable[T], total: int) -> Iterable[T]:
@@ -137,9 +139,9 @@ def _shown(each: Iterable[T], total: int) -> Iterable[T]:
     return track(each, "Scanning", total=total, console=Console(stderr=True))
 
 
-def _lines(name: str, found: "Sequence[Span] | Quarantine") -> list[str]:
+def _lines(name: str, found: "list[Span] | Quarantine") -> list[str]:
     """The lines of one row; `name` is its id as JSON."""
-    if isinstance(found, Sequence):
+    if isinstance(found, list):
         return [
             f'{{"id": {name}, "start": {one.start}, "end": {one.end}, '
             f'"type": "{one.type}", "score": {round(one.score, 3)}}}\n'
