@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -129,7 +129,7 @@ class Scanner:
         for start in range(0, len(jobs), _ZONE):
             self._read(jobs[start : start + _ZONE], found)
         return [
-            spans if isinstance(spans, Quarantine) else _shown(resolved(text, spans, allow))
+            spans if isinstance(spans, Quarantine) else shown(resolved(text, spans, allow))
             for text, spans in zip(texts, found, strict=True)
         ]
 
@@ -142,24 +142,26 @@ class Scanner:
             raise Unavailable(
                 "Warnings of the scanner are switched off: let them through and retry."
             )
-        with _language().memory_zone():
-            docs = _language().pipe([piece.text for _, piece in jobs], batch_size=_BATCH)
+        with language().memory_zone():
+            docs = language().pipe([piece.text for _, piece in jobs], batch_size=_BATCH)
             for (index, piece), doc in zip(jobs, docs, strict=True):
                 spans = found[index]
                 if isinstance(spans, list):
                     try:
-                        spans += [piece.original(span) for span in self._spans(piece, doc)]
+                        spans += [
+                            piece.original(s) for s in self.kept(piece.text, _all(piece, doc))
+                        ]
                     except (SkippedError, TimeoutError):
                         found[index] = Quarantine(
                             "A pattern took too long: read the row yourself or shorten it, "
                             "then scan again."
                         )
 
-    def _spans(self, piece: Piece, doc: "Doc") -> Iterator[Span]:
-        for span in _all(piece, doc):
-            words = piece.text[span.start : span.end]
+    def kept(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
+        """Of all that was found in a window, what this configuration asks for."""
+        for span in spans:
             wanted = span.score >= self.config.threshold and self._wanted(span.type)
-            if wanted and self._tells(span.type, words):
+            if wanted and self._tells(span.type, text[span.start : span.end]):
                 yield span
 
     def _tells(self, kind: str, words: str) -> bool:
@@ -204,7 +206,7 @@ def model() -> str:
     )
 
 
-def _shown(spans: Sequence[Span]) -> list[Span]:
+def shown(spans: Sequence[Span]) -> list[Span]:
     """The same spans by the names that people see: one for all numbers of papers and accounts."""
     return [Span(s.start, s.end, _SHOWN.get(s.type, s.type), s.score) for s in spans]
 
@@ -227,17 +229,23 @@ def _refusal(text: str) -> Quarantine | None:
 
 
 def _all(piece: Piece, doc: "Doc") -> Iterator[Span]:
-    """Everything found in one window: by the model, by Presidio, by our patterns and lists."""
-    for entity in doc.ents:
-        if kind := _NAMED.get(entity.label_):
-            parts = name_rules.names(entity.text, _dictionary(), _DESK_WORDS, recased=piece.recased)
-            whole = ((0, len(entity.text)),)
-            for start, end in parts if kind in _SAID_AS_NAMES else whole:
-                yield Span(entity.start_char + start, entity.start_char + end, kind, _SURE)
+    """Everything found in one window: by Presidio, the model, our patterns and lists."""
     yield from _recognized(piece.text, doc)
-    yield from patterns.found(piece.text, cased=piece.recased)
-    if not piece.recased:
-        yield from name_rules.found(piece.text, _dictionary(), desk=_DESK_WORDS)
+    yield from ours(piece.text, doc, recased=piece.recased)
+
+
+def ours(text: str, doc: "Doc", *, recased: bool = False) -> Iterator[Span]:
+    """What the model names in a window, and what our patterns and lists find."""
+    for entity in doc.ents:
+        kind = _NAMED.get(entity.label_)
+        parts: Iterable[tuple[int, int]] = [(0, len(entity.text))] if kind else ()
+        if kind in _SAID_AS_NAMES:
+            parts = name_rules.names(entity.text, _dictionary(), _DESK_WORDS, recased=recased)
+        for start, end in parts:
+            yield Span(entity.start_char + start, entity.start_char + end, str(kind), _SURE)
+    yield from patterns.found(text, cased=recased)
+    if not recased:
+        yield from name_rules.found(text, _dictionary(), desk=_DESK_WORDS)
 
 
 def _recognized(text: str, doc: "Doc") -> Iterator[Span]:
@@ -245,7 +253,7 @@ def _recognized(text: str, doc: "Doc") -> Iterator[Span]:
     digits = sum(map(str.isdigit, text))
     results: list[RecognizerResult] = []
     nothing: Any = None  # what only recognizers with a model read
-    for recognizer, least, mark in _recognizers():
+    for recognizer, least, mark in recognizers():
         if digits >= least and mark in text:
             results += recognizer.analyze(text, recognizer.supported_entities, nothing)
     for result in _with_context(text, doc, results) if results else ():
@@ -262,8 +270,8 @@ def _with_context(
         entities=[], tokens=doc, tokens_indices=[token.idx for token in doc],
         lemmas=[_stem(token.lower_) for token in doc], nlp_engine=_engine(), language="en",
     )  # fmt: skip
-    everyone = [recognizer for recognizer, _, _ in _recognizers()]
-    raised: list[RecognizerResult] = _enhancer().enhance_using_context(
+    everyone = [recognizer for recognizer, _, _ in recognizers()]
+    raised: list[RecognizerResult] = enhancer().enhance_using_context(
         text, results, artifacts, everyone
     )
     return raised
@@ -296,7 +304,7 @@ def _listen() -> None:
 
 
 @cache
-def _language() -> "Language":
+def language() -> "Language":
     """The spaCy model with the parts that find names, and no other."""
     import spacy
 
@@ -310,7 +318,7 @@ def _language() -> "Language":
 @cache
 def _dictionary() -> Callable[[str], bool]:
     """The words that the model's lemmatizer knows (from WordNet)."""
-    language = _language()
+    language = language()
     if "lemmatizer" not in language.component_names:
         return gazetteer.dictionary(frozenset())
     lemmatizer: Any = language.get_pipe("lemmatizer")
@@ -328,19 +336,19 @@ def _engine() -> "SpacyNlpEngine":
     from presidio_analyzer.nlp_engine import SpacyNlpEngine
 
     engine = SpacyNlpEngine(models=[{"lang_code": "en", "model_name": model()}])
-    vars(engine)["nlp"] = {"en": _language()}
+    vars(engine)["nlp"] = {"en": language()}
     return engine
 
 
 @cache
-def _enhancer() -> "LemmaContextAwareEnhancer":
+def enhancer() -> "LemmaContextAwareEnhancer":
     from presidio_analyzer.context_aware_enhancers import LemmaContextAwareEnhancer
 
     return LemmaContextAwareEnhancer(context_matching_mode="whole_word", context_suffix_count=2)
 
 
 @cache
-def _recognizers() -> "tuple[tuple[EntityRecognizer, int, str], ...]":
+def recognizers() -> "tuple[tuple[EntityRecognizer, int, str], ...]":
     """Presidio's recognizers, each with the fewest digits and the mark of all that it finds."""
     from presidio_analyzer import predefined_recognizers as known
 

@@ -3,6 +3,8 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from curation import detect
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from curation.analyzer import Config, Scanner
 
 BATCH = 32
-PART = 256
+PART = 64
 """Texts that a process takes at once."""
 
 _scanner: "Scanner"
@@ -62,22 +64,27 @@ def _found(fields: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[
     return {"findings": findings}
 
 
-def many(
-    texts: Sequence[str], config: "Config", processes: int = 1
-) -> Iterator[list[detect.Span] | detect.Quarantine]:
-    """Findings of each text in order, found by one process or several; see `Scanner.scan`."""
-    from curation import analyzer
+@contextmanager
+def scanners(
+    config: "Config", processes: int = 1
+) -> Iterator[Callable[[Sequence[str]], Iterator[list[detect.Span] | detect.Quarantine]]]:
+    """A function that gives what is found in each text, in order: one process or several.
 
-    parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
-    if processes < 2:
+    See `curation.analyzer.Scanner.scan`. The processes load the model with the first texts.
+    """
+    if processes == 1:
+        from curation import analyzer
+
         scanner = analyzer.Scanner(config)
-        for part in parts:
-            yield from scanner.scan(part)
+        yield lambda texts: chain.from_iterable(map(scanner.scan, _parts(texts)))
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _take, (config,)) as pool:
-        for found in pool.map(_scan, parts):
-            yield from found
+        yield lambda texts: chain.from_iterable(pool.map(_scan, _parts(texts)))
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + PART] for start in range(0, len(texts), PART))
 
 
 def _take(config: "Config") -> None:

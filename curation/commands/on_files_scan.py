@@ -117,8 +117,8 @@ def _found(
     new = [text for one, text in by_hash.items() if one not in old]
     if not new:
         return found, len(old)
-    each = scanning.many(new, config, processes or _processes(new))
-    found.update(zip(new, _shown(each, len(new)), strict=True))
+    with scanning.scanners(config, processes or _processes(new)) as each:
+        found.update(zip(new, _shown(each(new), len(new)), strict=True))
     if cache:
         clean = {one: found[text] for one, text in by_hash.items() if one not in old}
         scan_cache.remember(cache, {o: f for o, f in clean.items() if isinstance(f, list)})
