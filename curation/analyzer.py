@@ -148,9 +148,8 @@ class Scanner:
                 spans = found[index]
                 if isinstance(spans, list):
                     try:
-                        spans += [
-                            piece.original(s) for s in self.kept(piece.text, _all(piece, doc))
-                        ]
+                        read = self.kept(piece.text, _all(piece, doc))
+                        spans += [piece.original(span) for span in read]
                     except (SkippedError, TimeoutError):
                         found[index] = Quarantine(
                             "A pattern took too long: read the row yourself or shorten it, "
@@ -308,20 +307,20 @@ def language() -> "Language":
     """The spaCy model with the parts that find names, and no other."""
     import spacy
 
-    language = spacy.load(model(), disable=_UNUSED)
-    ner: Any = language.get_pipe("ner")
+    pipeline = spacy.load(model(), disable=_UNUSED)
+    ner: Any = pipeline.get_pipe("ner")
     if not any("listener" in node.name for node in ner.model.walk()):
-        language.select_pipes(disable=[one for one in language.pipe_names if one == "tok2vec"])
-    return language
+        pipeline.select_pipes(disable=[one for one in pipeline.pipe_names if one == "tok2vec"])
+    return pipeline
 
 
 @cache
 def _dictionary() -> Callable[[str], bool]:
     """The words that the model's lemmatizer knows (from WordNet)."""
-    language = language()
-    if "lemmatizer" not in language.component_names:
+    pipeline = language()
+    if "lemmatizer" not in pipeline.component_names:
         return gazetteer.dictionary(frozenset())
-    lemmatizer: Any = language.get_pipe("lemmatizer")
+    lemmatizer: Any = pipeline.get_pipe("lemmatizer")
     tables = lemmatizer.lookups
     words: set[str] = set()
     for table in ("lemma_index", "lemma_exc"):

@@ -9,7 +9,6 @@ import string
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from storage.errors import RuleBroken
 
@@ -36,6 +35,7 @@ _BLANK_MARKS = (
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _LEAST_DIGITS = 6
 _FEW_LETTERS = 20
+_MANY_DIGITS = 4_000
 _LOUD = re.compile(r"(?<![\w.@/-])(?:(?![a-z])[^\W\d_]){5,}(?![\w@/])")
 _ABBREVIATED = re.compile(
     r"\b(?:mr|mrs|ms|mx|dr|prof|rev|hon|jr|sr|esq|inc|ltd|corp|co|bros|st|ave|rd|blvd|ph\.d)\.$",
@@ -104,15 +104,16 @@ def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset
     The more certain kind wins, then the longer span; what a loser covers beyond the winner stays
     a finding. Placeholders and `allow`ed literals are left alone.
     """
-    taken = [match.span() for match in PLACEHOLDER.finditer(text)]
-    taken += _occurrences(text, allow)
+    taken = bytearray(len(text))
+    for start, end in [*_occurrences(text, allow), *(m.span() for m in PLACEHOLDER.finditer(text))]:
+        taken[start:end] = b"\1" * (end - start)
     kept: list[Span] = []
     for span in sorted(_joined(text, _widened(text, spans)), key=_precedence):
-        for part in _outside(span, taken):
+        for part in list(_outside(span, taken)):
             trimmed = _trimmed(text, part)
             if trimmed is not None:
                 kept.append(trimmed)
-                taken.append((trimmed.start, trimmed.end))
+                taken[trimmed.start : trimmed.end] = b"\1" * (trimmed.end - trimmed.start)
     return sorted(kept, key=lambda span: span.start)
 
 
@@ -130,18 +131,21 @@ def _widened(text: str, spans: Sequence[Span]) -> Iterator[Span]:
         yield span
 
 
-def _joined(text: str, spans: Iterable[Span]) -> list[Span]:
+def _joined(text: str, spans: Iterable[Span]) -> Iterable[Span]:
     """The spans, those of one kind that overlap as one, and an address with its town as one."""
     done: list[Span] = []
+    last: dict[str, int] = {}
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
-        last = next((i for i in range(len(done) - 1, -1, -1) if _one(text, done[i], span)), None)
-        if last is None:
-            done.append(span)
+        for kind in dict.fromkeys((span.type, "STREET_ADDRESS")):
+            at = last.get(kind)
+            if at is not None and _one(text, done[at], span):
+                old = done[at]
+                end, score = max(old.end, span.end), max(old.score, span.score)
+                done[at] = Span(old.start, end, kind, score)
+                break
         else:
-            old = done[last]
-            done[last] = Span(
-                old.start, max(old.end, span.end), old.type, max(old.score, span.score)
-            )
+            last[span.type] = len(done)
+            done.append(span)
     return done
 
 
@@ -149,8 +153,8 @@ def _one(text: str, left: Span, right: Span) -> bool:
     if left.type == right.type and right.start < left.end:
         return True
     town = left.type == "STREET_ADDRESS" and right.type in ("LOCATION", "STREET_ADDRESS")
-    gap = text[left.end : right.start] if left.end <= right.start <= left.end + 3 else "?"
-    return town and _JOINS.fullmatch(gap) is not None
+    near = left.end <= right.start <= left.end + 3
+    return town and near and _JOINS.fullmatch(text, left.end, right.start) is not None
 
 
 def vocabulary(schema: object) -> frozenset[str]:
@@ -223,24 +227,35 @@ def placeholders(text: str, spans: Sequence[Span]) -> str:
 def limits() -> list[str]:
     """What the scan does not catch, in sentences for the page and the card."""
     return [
-        "It reads English. Names in other languages, in lower case or misspelled are often missed.",
+        "It reads English. Of names in lower case or misspelled, and of names that are everyday "
+        "words, many are missed; given names are known best where they are usual in the US.",
         "It misses personal data that only context gives away: a job, a rare event, a description.",
-        "Relative dates, weekdays, times, ages and years that stand alone are not reported.",
-        "Nationalities, religions and political groups are not reported.",
-        "Card numbers and IBANs are reported only where their check digits are right.",
+        "Dates that say only how long ago, times of day and decades are not reported.",
+        "Nationalities, religions, political groups and weekdays are not reported in a project.",
+        "Card numbers and IBANs with wrong check digits are found only in groups of four or after "
+        "the word card or IBAN.",
         "Account and document numbers need a word such as account or passport close before them.",
-        "Street addresses are found by English street words; other addresses only in part.",
+        "Street addresses are found by street words of some European languages, by house numbers "
+        "and by units; addresses written otherwise only in part.",
+        "Companies are found by endings such as Ltd, by words such as 'works at' and by the model.",
         "Spelled-out numbers, look-alike letters and text inside pictures are not read.",
         "Words that the output schema fixes are never reported in outputs, even if one is a name.",
-        "A row that could not be read whole is set aside as not scanned, never as clean.",
+        "A row that could not be read whole, or is mostly in another script, is set aside as not "
+        "scanned, never as clean. Other languages in Latin letters are read as if English.",
     ]
 
 
 def unreadable(text: str) -> Quarantine | None:
-    """Why a text is in no script that the scanner reads; None where it reads it.
+    """Why the scanner cannot read a text; None where it can.
 
-    A few foreign words, names or emoji are no reason: more than half of at least 20 letters are.
+    A few foreign words, names or emoji are no reason; that most letters are not Latin is one.
+    So are thousands of digits in a window, each of which could begin a number.
     """
+    if sum(map(str.isdigit, text)) > _MANY_DIGITS and any(
+        sum(map(str.isdigit, text[start : start + WINDOW])) > _MANY_DIGITS
+        for start in range(0, len(text), WINDOW)
+    ):
+        return Quarantine("So many digits cannot be read in time: shorten it, then scan again.")
     letters = sum(map(str.isalpha, text))
     if letters < _FEW_LETTERS or text.isascii():
         return None
@@ -355,13 +370,14 @@ def _occurrences(text: str, literals: frozenset[str]) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(rf"(?<!\w)(?:{anyone})(?!\w)", text)]
 
 
-def _outside(span: Span, taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """The parts of a span that nothing has taken."""
-    cuts = sorted(t for t in taken if t[0] < span.end and span.start < t[1])
-    edges = [(span.start, span.start), *cuts, (span.end, span.end)]
-    for (_, left), (right, _) in pairwise(edges):
-        if left < right:
-            yield Span(left, right, span.type, span.score)
+def _outside(span: Span, taken: bytearray) -> Iterator[Span]:
+    """The parts of a span that nothing has taken; `taken` has a 1 for each character that is."""
+    left = taken.find(0, span.start, span.end)
+    while left >= 0:
+        right = taken.find(1, left, span.end)
+        right = span.end if right < 0 else right
+        yield Span(left, right, span.type, span.score)
+        left = taken.find(0, right, span.end)
 
 
 def _trimmed(text: str, span: Span) -> Span | None:
