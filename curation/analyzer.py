@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -137,12 +139,7 @@ class Scanner:
         self, jobs: Sequence[tuple[int, Piece]], found: list[list[Span] | Quarantine]
     ) -> None:
         """Scan some windows; spaCy forgets the words it met when the block ends."""
-        _listen()
-        if not _LOG.isEnabledFor(logging.WARNING):
-            raise Unavailable(
-                "Warnings of the scanner are switched off: let them through and retry."
-            )
-        with language().memory_zone():
+        with _listening(), language().memory_zone():
             docs = language().pipe([piece.text for _, piece in jobs], batch_size=_BATCH)
             for (index, piece), doc in zip(jobs, docs, strict=True):
                 spans = found[index]
@@ -285,21 +282,37 @@ def _stem(word: str) -> str:
 
 
 class _Alarm(logging.Handler):
-    """Turns a warning of Presidio into the end of the scan of that text, in the same thread."""
+    """Turns a warning of Presidio during our scan into the end of the scan of that text."""
+
+    scanning = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        raise SkippedError(record.msg)
+        if getattr(self.scanning, "now", False):
+            raise SkippedError(record.msg)
 
 
 @cache
-def _listen() -> None:
-    """Limits Presidio's patterns, whatever was imported first, and hears when it skips one."""
+def _limit() -> None:
+    """Limits Presidio's patterns, whatever was imported first, and listens to its warnings."""
     from presidio_analyzer import pattern_recognizer
     from presidio_analyzer.predefined_recognizers.generic import iban_recognizer
 
     for module in (pattern_recognizer, iban_recognizer):
         vars(module)["REGEX_TIMEOUT_SECONDS"] = SECONDS
     _LOG.addHandler(_Alarm(logging.WARNING))
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Within, a pattern that Presidio skips raises SkippedError, in this thread."""
+    _limit()
+    if not _LOG.isEnabledFor(logging.WARNING):
+        raise Unavailable("Warnings of the scanner are switched off: let them through and retry.")
+    _Alarm.scanning.now = True
+    try:
+        yield
+    finally:
+        _Alarm.scanning.now = False
 
 
 @cache
