@@ -262,15 +262,18 @@ def _with_context(
     """The results, those with a word such as "passport" close by with a higher score."""
     from presidio_analyzer.nlp_engine import NlpArtifacts
 
+    everyone = [recognizer for recognizer, _, _ in recognizers()]
+    words = {one.id for one in everyone if one.context}
+    named = [one.recognition_metadata["recognizer_identifier"] in words for one in results]
+    if not any(named):
+        return results
     artifacts = NlpArtifacts(
         entities=[], tokens=doc, tokens_indices=[token.idx for token in doc],
         lemmas=[_stem(token.lower_) for token in doc], nlp_engine=_engine(), language="en",
     )  # fmt: skip
-    everyone = [recognizer for recognizer, _, _ in recognizers()]
-    raised: list[RecognizerResult] = enhancer().enhance_using_context(
-        text, results, artifacts, everyone
-    )
-    return raised
+    near = [one for one, it in zip(results, named, strict=True) if it]
+    raised = enhancer().enhance_using_context(text, near, artifacts, everyone)
+    return [*raised, *(one for one, it in zip(results, named, strict=True) if not it)]
 
 
 def _stem(word: str) -> str:

@@ -31,13 +31,13 @@ _CAP = rf"(?!(?:{_STOP})\b)(?-i:\p{{Lu}}\p{{L}}{{0,3}}\.|[\p{{Lu}}][\p{{L}}\p{{M
 _GLUE = r"(?:de|del|della|degli|delle|dei|di|da|do|dos|das|du|des|der|den|van|von|la|le|las|los|" \
     r"el|of|the|u|na|nad|pod|av|zu|zum|am|sur|sous|en|aux?|y|e)"  # fmt: skip
 _WORDS = rf"{_CAP}(?:[ -](?:{_GLUE} ){{0,2}}{_CAP}){{0,4}}"
-_NUMBER = r"\d{1,5}(?-i:[a-zA-Z])?(?:[-/]\d{1,4}(?-i:[a-z])?)?\b"
+_NUMBER = r"\d{1,4}(?-i:[a-zA-Z])?(?:[-/]\d{1,4}(?-i:[a-z])?)?\b"
 _UNIT = r"(?:apt|apartment|suite|flat|unit|ste|room|floor|fl|block|bldg)\b\.?\s*#?\d{1,5}[a-z]?\b"
 _ZIP = r"\d{4,6}(?:-\d{3,4})?\b"
 _LINE = rf"{_WORDS}(?:\s*,?\s+(?-i:[A-Z]{{1,3}}|nan)\b)?(?:,?\s+{_ZIP})?"
 _TAIL = (
     rf"(?:,?\s+{_UNIT})?"
-    rf"(?:\s*[,\n]\s*(?:{_LINE}|(?-i:[A-Z]{{1,3}}|nan)\b(?:,?\s+{_ZIP})?|(?:\d{{1,3}}\s+)?{_ZIP})){{0,4}}"
+    rf"(?:\s*[,\n]\s*(?:(?:{_ZIP}\s+)?{_LINE}|(?-i:[A-Z]{{1,3}}|nan)\b(?:,?\s+{_ZIP})?|(?:\d{{1,3}}\s+)?{_ZIP})){{0,4}}"
 )
 _AFTER_UNIT = rf"(?:\s*[,\n]?\s*{_LINE}){{0,3}}"
 _ENGLISH = (
@@ -64,10 +64,10 @@ _NUMBERED = (
 _LOOSE = r"(?:utca|út|útja|tér|krt|körút|köz|u|sokak|caddesi|cad|sk|katu|tie|vej|vei|gate|weg|väg|" \
     r"vägen|strasse|straße|street|str)\.?"  # fmt: skip
 _STREET = (
-    rf"(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
+    rf"(?:(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
     rf"|(?:{_WORDS}\s)?(?-i:{_WITHIN})(?:,?\s+{_NUMBER})?"
     rf"|(?:{_WORDS}\s)?{_NUMBERED},?\s+{_NUMBER}|{_WORDS}\s{_LOOSE}\s+{_NUMBER}\.?)"
-    rf"|(?:{_NUMBER}\s+){{1,2}}{_WORDS}\s{_LOOSE}(?!\w)"
+    rf"|(?:{_NUMBER}\s+){{1,2}}{_WORDS}\s{_LOOSE}(?!\w))"
 )
 _MILITARY = (
     r"(?:\b(?:unit|psc|cmr|rr|hc)\s\d{2,5},?\s+box\s\d{2,5}"
@@ -166,7 +166,7 @@ _RULES = (
     Rule("ORGANIZATION", 0.6, rf"\b{_COMPANY},? {_FORM}(?!\w)", "inc|llc|l.l|ltd|limited|corp|gmbh|ag|plc|llp|s.a|sa|srl|s.r|bv|nv|oy|ab|a/s|kg|pty", cased=False),
     Rule("ORGANIZATION", 0.6, r"\b(?:\p{L}[\p{L}&-]+ ){1,2}(?:inc|llc|ltd|corp|gmbh|plc|llp)\b\.?", "inc|llc|ltd|corp|gmbh|plc|llp", cased=False),
     Rule("ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_WORDS})?", cased=False),
-    Rule("ORGANIZATION", 0.5, rf"(?<=\b(?:work(?:s|ed|ing)? (?:at|for)|employed (?:by|at)|employee of|employer is|employer:|company(?: is)?(?: called)?:?|(?:ceo|cfo|cto|founder|president|chairman|director) (?:of|at)|interview (?:at|with)) ){_COMPANY}(?=\s*(?:[,.;:!?\n)]|$|\p{{Ll}}))", "work|emplo|company|ceo|cfo|cto|founder|president|chairman|director|interview", cased=False),
+    Rule("ORGANIZATION", 0.5, rf"(?<=\b(?:work(?:s|ed|ing)? (?:at|for)|employed (?:by|at)|employee of|employer is|employer:|company(?: is)?(?: called)?:?|(?:ceo|cfo|cto|founder|president|chairman|director) (?:of|at)|interview (?:at|with)) ){_COMPANY}(?=\s*(?:[,.;:!?\n)]|$)|\s(?-i:\p{{Ll}}|I\b))", "work|emplo|company|ceo|cfo|cto|founder|president|chairman|director|interview", cased=False),
     # Numbers.
     Rule("PHONE_NUMBER", 0.55, r"(?<![\w.+-])(?:\+|00)[1-9]\d{0,2}[ ().-]{0,2}\d(?:[ ().-]{0,2}\d){5,12}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),
     Rule("PHONE_NUMBER", 0.5, r"(?<![\w.+-])(?:\+?\d{1,3}[-. ])?(?:\(\d{2,5}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{3,4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),
