@@ -11,6 +11,7 @@ app = commands(
         "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit"),
         "curation.commands.eras": ("eras", "affected"),
         "curation.commands.health": ("health",),
+        "curation.commands.on_files_scan": ("scan",),
         "curation.commands.proof": (
             "ready", "waive", "record", "sign", "freeze", "versions", "diff", "tag", "card",
             "inclusion", "verify", "export",
