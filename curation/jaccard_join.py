@@ -37,7 +37,8 @@ class Sets:
     """The distinct sets of some rows, the smallest first; rows without a shingle are left out."""
 
     keys: Hashes
-    """Shingles of each set in ascending order: four bits of rank, rare ones low, then the hash."""
+    """Shingles of each set in ascending order: four bits of rank, rare ones low, then the hash.
+    Behind the last set is room for the largest."""
     starts: Counts
     """Where each set begins in `keys`."""
     sizes: Counts
@@ -65,8 +66,10 @@ class Alike:
 
 def sets(shingles: Shingles) -> Sets:
     """Distinct sets in a common order. Takes the hashes out of `shingles` to save memory."""
-    flat = _taken(shingles.chunks)
-    _rank(flat)
+    # Rows are read in blocks as wide as the widest, so that the last ones read past their end.
+    spare = int(shingles.counts.max(initial=0))
+    flat = _taken(shingles.chunks, spare)
+    _rank(flat[: len(flat) - spare])
     ends = np.cumsum(shingles.counts)
     rows = np.argsort(shingles.counts, kind="stable")
     rows = rows[np.searchsorted(shingles.counts[rows], 1) :]
@@ -80,11 +83,12 @@ def sets(shingles: Shingles) -> Sets:
         fresh = block != _NEVER
         fresh[:, 1:] &= block[:, 1:] != block[:, :-1]
         sizes[first:last] = fresh.sum(axis=1)
-        sums[first:last] = (block * block * fresh).sum(axis=1)
         distinct = block[fresh]
+        size = sizes[first:last]
+        sums[first:last] = np.add.reduceat(distinct * distinct, np.cumsum(size) - size)
         keys[filled : filled + len(distinct)] = distinct
         filled += len(distinct)
-    return _collapsed(keys[:filled], sizes, sums, rows)
+    return _collapsed(keys[: filled + spare], sizes, sums, rows)
 
 
 def pairs(found: Sets, threshold: float) -> Iterator[Alike]:
@@ -153,10 +157,10 @@ def row_pairs(
                 yield min(one, other), max(one, other), similarity
 
 
-def _taken(chunks: list[Hashes]) -> Hashes:
-    """All hashes in one array, each chunk given up as soon as it is copied."""
-    flat = np.empty(sum(map(len, chunks)), np.uint64)
-    filled = len(flat)
+def _taken(chunks: list[Hashes], spare: int) -> Hashes:
+    """All hashes in one array with room behind them, each chunk given up once it is copied."""
+    filled = sum(map(len, chunks))
+    flat = np.empty(filled + spare, np.uint64)
     while chunks:
         chunk = chunks.pop()
         filled -= len(chunk)
@@ -216,11 +220,10 @@ def _blocks(widths: Counts) -> Iterator[tuple[int, int]]:
 
 def _padded(flat: Hashes, starts: Counts, counts: Counts) -> npt.NDArray[np.uint64]:
     """Rows of `flat` under each other, filled up with `_NEVER`."""
-    columns = np.arange(int(counts.max()))
-    at = starts[:, None] + columns
-    np.minimum(at, len(flat) - 1, out=at)
-    block: npt.NDArray[np.uint64] = flat[at]
-    block[columns >= counts[:, None]] = _NEVER
+    width = int(counts.max())
+    windows = np.ndarray((len(flat) - width + 1, width), np.uint64, flat, strides=(8, 8))
+    block: npt.NDArray[np.uint64] = windows[starts]
+    block[np.arange(width) >= counts[:, None]] = _NEVER
     return block
 
 
