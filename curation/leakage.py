@@ -124,19 +124,33 @@ def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
         for near in duplicates.pairs(list(enumerate(distinct)), threshold)
     }
     edited = [Near(one.a, one.b, one.similarity) for one in edits.pairs(distinct, threshold)]
-    for near in _without_templates(edited, threshold, max(_FEW, TEMPLATE * len(distinct))):
+    for near in _without_templates(edited, distinct, threshold):
         found.setdefault((near.a, near.b), near.similarity)
     return [Near(a, b, similarity) for (a, b), similarity in found.items()]
 
 
-def _without_templates(edited: list[Near], threshold: float, most: float) -> Iterator[Near]:
+def _without_templates(
+    edited: Sequence[Near], distinct: Sequence[str], threshold: float
+) -> Iterator[Near]:
     """The pairs of small groups, and of each large one those that are near enough to make it fall
     into small ones."""
-    while edited:
-        large = {at for group in duplicates.groups(edited) if len(group) > most for at in group}
-        yield from (near for near in edited if near.a not in large)
+    most = max(_FEW, TEMPLATE * len(distinct))
+    large = _in_large(edited, most)
+    yield from (near for near in edited if near.a not in large)
+    left = [
+        Near(near.a, near.b, edits.closest(distinct[near.a], distinct[near.b], threshold) or 0.0)
+        for near in edited
+        if near.a in large
+    ]
+    while left:
         threshold += _STEP
-        edited = [near for near in edited if near.a in large and near.similarity >= threshold]
+        left = [near for near in left if near.a in large and near.similarity >= threshold]
+        large = _in_large(left, most)
+        yield from (near for near in left if near.a not in large)
+
+
+def _in_large(edited: Sequence[Near], most: float) -> set[int]:
+    return {at for group in duplicates.groups(edited) if len(group) > most for at in group}
 
 
 def _words(row: Row) -> str:

@@ -84,7 +84,8 @@ def leakage(
 
     how: "exact"; "normalised", the same but for case, marks and spacing; "near", of three-word runs
     (of characters in short rows) the share that both have is the threshold or more, or so few edits
-    lead from one to the other (similarity: the greater of both); "source", one --source.
+    lead from one to the other (similarity: of the words that stay, else of the characters);
+    "source", one --source.
 
     Not found: the same said in other words. Where more than 5 % of all rows hang together by edits,
     such as forms with one field filled in, only those are near that are nearer than the rest.
