@@ -198,6 +198,11 @@ def test_memory_and_disk_have_statuses_of_their_own() -> None:
 
     assert _cause(torch.OutOfMemoryError("CUDA out of memory"))[0] == OUT_OF_MEMORY
     assert _cause(OSError(28, "No space left on device"))[0] == DISK_FULL
+    cut = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+    assert _cause(cut, 20) == (
+        DISK_FULL,
+        "The disk is full. Free some space and go on from step 20.",
+    )
     assert _cause(ValueError("x"))[0] == 1
 
 

@@ -28,6 +28,8 @@ _MODULES = {
 }
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos ")
+"""What torch says when a file that it writes is cut; the system's own error is lost."""
 
 
 def work(directory: Path) -> int:
@@ -136,7 +138,7 @@ def _is_full(error: BaseException) -> bool:
     """Whether the disk was full; safetensors and torch tell it in words only."""
     known = isinstance(error, OSError) and error.errno in _FULL
     told = type(error).__name__ == "SafetensorError" and "No space left" in str(error)
-    return known or told or "PytorchStreamWriter failed writing" in str(error)
+    return known or told or any(words in str(error) for words in _TORCH_FULL)
 
 
 def _ended(held: Evidence, status: int, message: str) -> int:
