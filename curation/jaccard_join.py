@@ -6,7 +6,7 @@ smaller set: PPJoin, Xiao et al. 2008). What shares one is dropped where 512-bit
 differ in too many bits; the rest is counted out. Equal sets are compared once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -106,7 +106,7 @@ def pairs(found: Sets, threshold: float) -> Iterator[Alike]:
         # The same two may have met at several shingles.
         code = _distinct(b[near] * len(found.sizes) + a[near])
         done += int(entries.candidates[first:last].sum())
-        yield from _counted(found, code, threshold, done / total)
+        yield from counted(found, code, threshold, done / total)
 
 
 class Together:
@@ -140,15 +140,19 @@ class Together:
 
 
 def row_pairs(
-    found: Sets, threshold: float, together: Together | None = None
+    found: Sets,
+    threshold: float,
+    together: Together | None = None,
+    search: Callable[[Sets, float], Iterator[Alike]] = pairs,
 ) -> Iterator[tuple[int, int, float]]:
     """All pairs of rows with at least this similarity, the lower row first; copies come first.
 
-    Pairs are made as they are asked for: 10,000 copies of one row are 50 million of them.
+    Pairs are made as they are asked for: 10,000 copies of one row are 50 million of them. `search`
+    finds the pairs of distinct sets.
     """
     for place in np.flatnonzero(np.diff(found.row_starts) > 1).tolist():
         yield from ((a, b, 1.0) for a, b in combinations(found.having(place), 2))
-    for near in pairs(found, threshold):
+    for near in search(found, threshold):
         if together is not None:
             together.join(near)
         places = zip(near.a.tolist(), near.b.tolist(), near.similarity.tolist(), strict=True)
@@ -384,7 +388,7 @@ def _may_be_alike(
     return maybe
 
 
-def _counted(found: Sets, code: Counts, threshold: float, done: float) -> Iterator[Alike]:
+def counted(found: Sets, code: Counts, threshold: float, done: float) -> Iterator[Alike]:
     """Those of the coded pairs that are alike enough, by counting what they share."""
     b, a = np.divmod(code, max(1, len(found.sizes)))
     weights = found.sizes[a] + found.sizes[b]

@@ -29,7 +29,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 ONLY_IN = {
     "presidio_analyzer": "curation/analyzer.py",
     "presidio_anonymizer": "curation/analyzer.py",
-    "datasketch": "curation/duplicates.py",
+    "datasketch": "curation/minhash.py",
 }
 SLOW = {"torch", "transformers", "peft", "trl", "presidio_analyzer", "spacy", "datasketch"}
 PAGES = sorted(path for path in (ROOT / "pages").glob("*/*.py") if path.parent.name != "parts")

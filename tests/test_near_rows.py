@@ -239,6 +239,7 @@ def test_paths_and_thresholds_that_cannot_be_are_refused(tmp_path: Path) -> None
         (source, "--out", tmp_path): "cannot be written",
         (tmp_path / "none", "--out", tmp_path / "o"): "cannot be read",
         (source, "--out", tmp_path / "o", "--threshold", "0.49"): "cannot be used: give 0.5 to 1",
+        (source, "--out", tmp_path / "o", "--method", "minhash", "--threshold", "0.7"): "0.8 to 1",
         (source, "--out", tmp_path / "o", "--threshold", "nan"): "cannot be used: give 0.5 to 1",
     }
     for arguments, said in refused.items():
@@ -246,6 +247,19 @@ def test_paths_and_thresholds_that_cannot_be_are_refused(tmp_path: Path) -> None
         assert (code, said in words) == (1, True), words
     assert source.read_bytes() == before
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_minhash_finds_the_same_pairs_by_another_way(tmp_path: Path) -> None:
+    texts = edited(seed=5, count=1_200, words=4_000, longest=40)
+    rows = [{"id": n, "prompt": text, "response": ""} for n, text in enumerate(texts)]
+    source, found = written(tmp_path / "in.jsonl", rows), {}
+    for method in ("exact", "minhash"):
+        out = tmp_path / f"{method}.jsonl"
+        assert run(source, "--out", out, "--method", method)[0] == 0
+        found[method] = set(out.read_text().splitlines())
+    assert len(found["exact"]) > 400
+    assert found["minhash"] <= found["exact"]
+    assert len(found["minhash"]) >= 0.999 * len(found["exact"])
 
 
 def test_killed_in_the_middle_it_leaves_the_file_of_before(tmp_path: Path) -> None:

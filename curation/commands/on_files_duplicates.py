@@ -15,14 +15,23 @@ from storage.errors import AssayError, BadInput
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.callback()(lambda: None)
 
-LEAST = 0.5
-
 
 class Shingle(StrEnum):
     """What rows are cut into to be compared."""
 
     WORD3 = "word3"
     CHAR5 = "char5"
+
+
+class Method(StrEnum):
+    """How pairs are looked for."""
+
+    EXACT = "exact"
+    MINHASH = "minhash"
+
+
+LEAST = {Method.EXACT: 0.5, Method.MINHASH: 0.8}
+"""The lowest threshold of each."""
 
 
 @app.command()
@@ -33,6 +42,10 @@ def duplicates(
     shingle: Annotated[
         Shingle, typer.Option(help="Compare runs of three words or of five characters.")
     ] = Shingle.WORD3,
+    method: Annotated[
+        Method,
+        typer.Option(help="exact misses no pair; minhash is the usual way, slower, from 0.8 on."),
+    ] = Method.EXACT,
     groups: Annotated[
         Path | None,
         typer.Option(metavar="GROUPS.jsonl", help="Also write rows that hang together by pairs."),
@@ -51,17 +64,29 @@ def duplicates(
     other. The same thing said in other words is not found.
     """
     try:
-        _find(source, out, threshold, shingle, groups)
+        _find(source, out, threshold, shingle, method, groups)
     except AssayError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
 
 
-def _find(source: Path, out: Path, threshold: float, shingle: Shingle, groups: Path | None) -> None:
+def _find(
+    source: Path,
+    out: Path,
+    threshold: float,
+    shingle: Shingle,
+    method: Method,
+    groups: Path | None,
+) -> None:
     begun = time.perf_counter()
-    _check(source, out, threshold, groups)
+    _check(source, out, threshold, method, groups)
     from curation import jaccard_join, shingles  # numpy, which help and refusals can do without
 
+    search = jaccard_join.pairs
+    if method is Method.MINHASH:
+        from curation import minhash
+
+        search = minhash.pairs
     cut = {Shingle.WORD3: shingles.words, Shingle.CHAR5: shingles.characters}[shingle]
     seen: dict[str, None] = {}
     found = jaccard_join.sets(cut(_texts(source, seen, shingle)))
@@ -69,7 +94,7 @@ def _find(source: Path, out: Path, threshold: float, shingle: Shingle, groups: P
     together = jaccard_join.Together(found)
     count = 0
     with jsonl.whole(out) as file:
-        for a, b, similarity in jaccard_join.row_pairs(found, threshold, together):
+        for a, b, similarity in jaccard_join.row_pairs(found, threshold, together, search):
             file.write(f'{{"a": {ids[a]}, "b": {ids[b]}, "similarity": {similarity}}}\n')
             count += 1
     if groups is not None:
@@ -81,9 +106,10 @@ def _find(source: Path, out: Path, threshold: float, shingle: Shingle, groups: P
     typer.echo(words, err=True)
 
 
-def _check(source: Path, out: Path, threshold: float, groups: Path | None) -> None:
-    if not LEAST <= threshold <= 1:
-        raise BadInput(f"A threshold of {threshold} cannot be used: give {LEAST} to 1.")
+def _check(source: Path, out: Path, threshold: float, method: Method, groups: Path | None) -> None:
+    least = LEAST[method]
+    if not least <= threshold <= 1:
+        raise BadInput(f"A threshold of {threshold} cannot be used: give {least} to 1.")
     files = [path.resolve() for path in (source, out, groups) if path is not None]
     if len(set(files)) < len(files):
         raise BadInput("Two of the files are the same: give each a path of its own.")
