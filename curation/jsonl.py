@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from curation import strict_json
 from storage.errors import BadInput, Unavailable
@@ -28,10 +28,10 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     with _opened(path) as file:
         for number, raw in enumerate(file, 1):
-            where = f"{path.name}, line {number}"
             if number == 1:
                 raw = raw.removeprefix(_BOM)
-            if raw.strip():
+            if not raw.isspace() and raw:
+                where = f"{path.name}, line {number}"
                 yield where, _object(raw, where)
 
 
@@ -60,7 +60,7 @@ def text(row: dict[str, Any], field: str, where: str) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[TextIO]:
+def whole(path: Path) -> Iterator[IO[str]]:
     """A file to write that appears under its name only once everything is in it.
 
     Raises:
@@ -73,7 +73,7 @@ def whole(path: Path) -> Iterator[TextIO]:
         ) as file:  # fmt: skip
             part = Path(file.name)
             try:
-                yield file
+                yield file.file
                 file.flush()
                 os.fsync(file.fileno())
                 part.chmod(0o666 & ~_umask())

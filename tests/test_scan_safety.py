@@ -9,6 +9,7 @@ from presidio_analyzer import pattern_recognizer
 from curation import analyzer, patterns
 from curation.analyzer import Config, Scanner
 from curation.detect import LONGEST, Quarantine
+from storage.errors import Unavailable
 
 ROWS = 1_000
 FLOORS = {
@@ -177,7 +178,7 @@ def test_a_few_foreign_words_and_smileys_are_no_reason(scanner: Scanner) -> None
 
 def test_a_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_SCANNER_MODEL", "en_not_there")
-    with pytest.raises(analyzer.Unavailable, match="en_not_there"):
+    with pytest.raises(Unavailable, match="en_not_there"):
         analyzer.model()
 
 
