@@ -302,10 +302,9 @@ def main() -> None:
     texts = [row["full_text"] for row in rows]
     print(f"model {analyzer.model()}")
     if given.only in (None, "quality"):
-        found = scanned(texts, WIDE)
-        quality(rows, found)
-        print("\nrecall by type: spans of which no letter or digit is left, both halves")
-        measured = recall(rows, found)
+        quality(rows, scanned(texts, WIDE))
+        print("\nrecall by type, a project's default: spans of which no letter or digit is left")
+        measured = recall(rows, scanned(texts, Config()))
         if given.write:
             given.write.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     if given.only in (None, "alarms"):
