@@ -165,9 +165,10 @@ class Scanner:
                 yield piece.original(span)
 
 
-def identity() -> list[object]:
+@cache
+def identity() -> tuple[object, ...]:
     """Rules, model and library: together with the settings they name a scan."""
-    return [RULES, MODEL, version(MODEL), version("presidio-analyzer")]
+    return RULES, MODEL, version(MODEL), version("presidio-analyzer")
 
 
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
