@@ -190,7 +190,7 @@ def decide(
         session, actor, f"finding_{state}", "finding", finding_id, project_id=row.project_id,
         pair=row.id, type=found.type,
     )  # fmt: skip
-    return _settle(session, actor, row)
+    return _settle(session, actor, row, findings.current(session, row.project_id, row.id))
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -212,7 +212,7 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
     same = list(_same(session, first, found))
     done, held, refused = 0, [], []
     rows = 0
-    for row, mine in same:
+    for row, mine, every in same:
         if _held(session, actor, row):
             held.append(row.id)
             continue
@@ -221,7 +221,7 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
                 for one in mine:
                     _say(session, actor, row, one, state)
                 session.flush()
-                _settle(session, actor, row)
+                _settle(session, actor, row, every)
         except RuleBroken:
             refused.append(row.id)
             continue
@@ -236,18 +236,18 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
 
 def _same(
     session: Session, first: PairRow, found: FindingRow
-) -> Iterator[tuple[PairRow, list[FindingRow]]]:
-    """Rows with open findings of the same words and type, in the order of their numbers."""
+) -> Iterator[tuple[PairRow, list[FindingRow], list[FindingRow]]]:
+    """Rows with open findings of the same words and type: those, and every finding of the row."""
     asked = _words(first, found)
     by_pair: dict[int, list[FindingRow]] = {}
     for one in findings.current(session, first.project_id):
-        if one.type == found.type and one.state is FindingState.OPEN:
-            by_pair.setdefault(one.pair_id, []).append(one)
-    for pair_id, candidates in by_pair.items():
-        row = pairs.row_of(session, pair_id)
-        mine = [one for one in candidates if _words(row, one) == asked]
+        by_pair.setdefault(one.pair_id, []).append(one)
+    for pair_id, every in by_pair.items():
+        alike = [o for o in every if o.type == found.type and o.state is FindingState.OPEN]
+        row = pairs.row_of(session, pair_id) if alike else first
+        mine = [one for one in alike if _words(row, one) == asked]
         if mine and row.status is not PairStatus.REJECTED:
-            yield row, mine
+            yield row, mine, every
 
 
 def _words(row: PairRow, found: FindingRow) -> str:
@@ -293,9 +293,8 @@ def _say(
         one.state, one.decided_by, one.decided_at = state, actor.id, datetime.now(UTC)
 
 
-def _settle(session: Session, actor: User, row: PairRow) -> bool:
-    """Put the stand-ins in once nothing of the row is open."""
-    found = findings.current(session, row.project_id, row.id)
+def _settle(session: Session, actor: User, row: PairRow, found: Sequence[FindingRow]) -> bool:
+    """Put the stand-ins in once none of a row's findings is open."""
     if any(one.state is FindingState.OPEN for one in found):
         return False
     accepted = [one for one in found if one.state is FindingState.ACCEPTED]

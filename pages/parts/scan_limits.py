@@ -14,7 +14,7 @@ def show(project: Project) -> None:
         settings = scan_settings.current(session, project.id)
     with st.expander("How much this scan finds, and what it does not catch"):
         _measured(settings.config.sha256)
-        shell.note("What it does not catch")
+        shell.note("What it does not catch, with the default settings")
         st.text("\n".join(f"• {limit}" for limit in detect.limits()))
         shell.note(
             "The names of imported files are not scanned. In a topic or a number of a row, names "
