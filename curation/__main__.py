@@ -9,6 +9,7 @@ app = commands(
             "sample", "guidelines", "write", "import", "pairs", "review",
         ),
         "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit"),
+        "curation.commands.on_files_scan": ("scan",),
         "curation.commands.proof": (
             "ready", "waive", "record", "sign", "freeze", "versions", "export",
         ),

@@ -7,9 +7,8 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from storage.errors import RuleBroken
 
@@ -23,18 +22,28 @@ PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
 _PRIORITY = (
     "EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "CRYPTO", "US_SSN", "US_ITIN", "UK_NHS",
     "UK_NINO", "MEDICAL_LICENSE", "IP_ADDRESS", "MAC_ADDRESS", "PHONE_NUMBER", "US_PASSPORT",
-    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "DATE_TIME", "URL", "ADDRESS", "PERSON", "LOCATION",
-    "NRP", "ORGANIZATION",
+    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "ID_NUMBER", "DATE_TIME", "URL", "STREET_ADDRESS",
+    "AGE", "TITLE", "PERSON", "LOCATION", "NRP", "ORGANIZATION",
 )  # fmt: skip
 _RANK = {name: rank for rank, name in enumerate(_PRIORITY)}
 _LITERAL = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*')
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|.", re.DOTALL)
-NAMES = frozenset({"PERSON", "LOCATION", "ADDRESS", "NRP", "ORGANIZATION"})
+NAMES = frozenset({"PERSON", "LOCATION", "STREET_ADDRESS", "NRP", "ORGANIZATION", "TITLE"})
 _BLANK_MARKS = (
     string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"
 )
 _INVISIBLE = frozenset("\u034f\u115f\u1160\u3164\uffa0") | {chr(c) for c in range(0xFE00, 0xFE10)}
 _LEAST_DIGITS = 6
+_FEW_LETTERS = 20
+_MANY_DIGITS = 4_000
+_LOUD = re.compile(r"(?<![\w.@/-])(?:(?![a-z])[^\W\d_]){5,}(?![\w@/])")
+_ABBREVIATED = re.compile(
+    r"\b(?:mr|mrs|ms|mx|dr|prof|rev|hon|jr|sr|esq|inc|ltd|corp|co|bros|st|ave|rd|blvd|ph\.d)\.$",
+    re.IGNORECASE,
+)
+_JOINS = re.compile(r"[\s,]{0,3}")
+_ZIPS = re.compile(r",?\s+(?:[A-Z]{1,3}\s+)?\d{4,6}(?:-\d{3,4})?\b")
+_HOUSE = re.compile(r"\s\d{1,4}[a-zA-Z]?(?=\s*(?:[,.;?!\n)]|$|in\b))")
 _MARKS = re.compile(r"(?:[^\w\s]|_){40}((?:[^\w\s]|_)+)")
 """Long runs of marks: they say nothing, and the model's tokenizer takes quadratic time for them."""
 
@@ -67,10 +76,14 @@ class Piece:
     text: str
     starts: Sequence[int]
     ends: Sequence[int]
+    recased: bool = False
+    """Whether its capitals are ours: a second reading of words written all alike."""
 
     def window(self, start: int, end: int) -> "Piece":
         """A part of the piece."""
-        return Piece(self.text[start:end], self.starts[start:end], self.ends[start:end])
+        return Piece(
+            self.text[start:end], self.starts[start:end], self.ends[start:end], self.recased
+        )
 
     def original(self, span: Span) -> Span:
         """A span found in this piece, in offsets of the text it was cut from."""
@@ -84,7 +97,7 @@ def pieces(text: str, *, output: bool = False, allow: frozenset[str] = frozenset
         cut = [piece for piece in _values(text) if piece.text not in allow]
     else:
         cut = [Piece(text, range(len(text)), range(1, len(text) + 1))]
-    plain = [_readable(piece) for piece in cut]
+    plain = [_calmed(_readable(piece)) for piece in cut]
     again = [_cased(piece) for piece in plain if _uncased(piece)]
     return [window for piece in plain + again for window in _windows(piece)]
 
@@ -95,16 +108,57 @@ def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset
     The more certain kind wins, then the longer span; what a loser covers beyond the winner stays
     a finding. Placeholders and `allow`ed literals are left alone.
     """
-    taken = [match.span() for match in PLACEHOLDER.finditer(text)]
-    taken += _occurrences(text, allow)
+    taken = bytearray(len(text))
+    for start, end in [*_occurrences(text, allow), *(m.span() for m in PLACEHOLDER.finditer(text))]:
+        taken[start:end] = b"\1" * (end - start)
     kept: list[Span] = []
-    for span in sorted(spans, key=_precedence):
-        for part in _outside(span, taken):
+    for span in sorted(_joined(text, _widened(text, spans)), key=_precedence):
+        for part in list(_outside(span, taken)):
             trimmed = _trimmed(text, part)
             if trimmed is not None:
                 kept.append(trimmed)
-                taken.append((trimmed.start, trimmed.end))
+                taken[trimmed.start : trimmed.end] = b"\1" * (trimmed.end - trimmed.start)
     return sorted(kept, key=lambda span: span.start)
+
+
+def _widened(text: str, spans: Sequence[Span]) -> Iterator[Span]:
+    """The spans, places with the postal code and names with the house number that follow them."""
+    for span in spans:
+        more = None
+        if span.type in ("LOCATION", "STREET_ADDRESS", "PERSON", "ORGANIZATION"):
+            more = _ZIPS.match(text, span.end)
+        if more is not None:
+            kind = span.type if span.type == "STREET_ADDRESS" else "LOCATION"
+            yield Span(span.start, more.end(), kind, span.score)
+        elif span.type in NAMES and (house := _HOUSE.match(text, span.end)):
+            yield Span(span.start, house.end(), "STREET_ADDRESS", span.score)
+        yield span
+
+
+def _joined(text: str, spans: Iterable[Span]) -> Iterable[Span]:
+    """The spans, those of one kind that overlap as one, and an address with its town as one."""
+    done: list[Span] = []
+    last: dict[str, int] = {}
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        for kind in dict.fromkeys((span.type, "STREET_ADDRESS")):
+            at = last.get(kind)
+            if at is not None and _one(text, done[at], span):
+                old = done[at]
+                end, score = max(old.end, span.end), max(old.score, span.score)
+                done[at] = Span(old.start, end, kind, score)
+                break
+        else:
+            last[span.type] = len(done)
+            done.append(span)
+    return done
+
+
+def _one(text: str, left: Span, right: Span) -> bool:
+    if left.type == right.type and right.start < left.end:
+        return True
+    town = left.type == "STREET_ADDRESS" and right.type in ("LOCATION", "STREET_ADDRESS")
+    near = left.end <= right.start <= left.end + 3
+    return town and near and _JOINS.fullmatch(text, left.end, right.start) is not None
 
 
 def vocabulary(schema: object) -> frozenset[str]:
@@ -187,17 +241,51 @@ def placeholders(text: str, spans: Sequence[Span]) -> str:
 def limits() -> list[str]:
     """What the scan does not catch, in sentences for the page and the card."""
     return [
-        "It reads English. Names in other languages, in lower case or misspelled are often missed.",
+        "It reads English. Of names in lower case or misspelled, and of names that are everyday "
+        "words, many are missed; given names are known best where they are usual in the US.",
         "It misses personal data that only context gives away: a job, a rare event, a description.",
-        "Relative dates, weekdays, times, ages and years that stand alone are not reported.",
-        "Nationalities, religions and political groups are not reported.",
-        "Card numbers and IBANs are reported only where their check digits are right.",
+        "Dates that say only how long ago, times of day and decades are not reported.",
+        "Nationalities, religions, political groups and weekdays are not reported in a project.",
+        "Card numbers and IBANs with wrong check digits are found only in groups of four or after "
+        "the word card or IBAN.",
         "Account and document numbers need a word such as account or passport close before them.",
-        "Street addresses are found by English street words; other addresses only in part.",
+        "Street addresses are found by street words of some European languages, by house numbers "
+        "and by units; addresses written otherwise only in part.",
+        "Companies are found by endings such as Ltd, by words such as 'works at' and by the model.",
         "Spelled-out numbers, look-alike letters and text inside pictures are not read.",
         "Words that the output schema fixes are never reported in outputs, even if one is a name.",
-        "A row that could not be read whole is set aside as not scanned, never as clean.",
+        "A row that could not be read whole, or is mostly in another script, is set aside as not "
+        "scanned, never as clean. Other languages in Latin letters are read as if English.",
     ]
+
+
+def unreadable(text: str) -> Quarantine | None:
+    """Why the scanner cannot read a text; None where it can.
+
+    A few foreign words, names or emoji are no reason; that most letters are not Latin is one.
+    So are thousands of digits in a window, each of which could begin a number.
+    """
+    if sum(map(str.isdigit, text)) > _MANY_DIGITS and any(
+        sum(map(str.isdigit, text[start : start + WINDOW])) > _MANY_DIGITS
+        for start in range(0, len(text), WINDOW)
+    ):
+        return Quarantine("So many digits cannot be read in time: shorten it, then scan again.")
+    letters = sum(map(str.isalpha, text))
+    if letters < _FEW_LETTERS or text.isascii():
+        return None
+    latin = sum(char.isalpha() and _is_latin(char) for char in text)
+    if latin * 2 >= letters:
+        return None
+    return Quarantine(
+        "The scanner reads English and this is mostly in another script: read the row yourself."
+    )
+
+
+def _is_latin(char: str) -> bool:
+    if char < "\u0250":
+        return True
+    plain = unicodedata.normalize("NFKC", char)
+    return all(c < "\u0250" or "\u1e00" <= c <= "\u1eff" for c in plain)
 
 
 def _is_json(text: str) -> bool:
@@ -255,7 +343,17 @@ def _uncased(piece: Piece) -> bool:
 def _cased(piece: Piece) -> Piece:
     """The same text with each word capitalised, where that keeps its length."""
     cased = re.sub(r"[^\W\d_]+", lambda match: match[0].capitalize(), piece.text)
-    return Piece(cased, piece.starts, piece.ends) if len(cased) == len(piece.text) else piece
+    if len(cased) != len(piece.text):
+        return piece
+    return Piece(cased, piece.starts, piece.ends, recased=True)
+
+
+def _calmed(piece: Piece) -> Piece:
+    """The same text with long words in capitals as names are written, which the model knows."""
+    if piece.text.isupper() or not _LOUD.search(piece.text):
+        return piece
+    calm = _LOUD.sub(lambda match: match[0].capitalize(), piece.text)
+    return Piece(calm, piece.starts, piece.ends) if len(calm) == len(piece.text) else piece
 
 
 def _plain(char: str) -> str:
@@ -286,13 +384,14 @@ def _occurrences(text: str, literals: frozenset[str]) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(rf"(?<!\w)(?:{anyone})(?!\w)", text)]
 
 
-def _outside(span: Span, taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """The parts of a span that nothing has taken."""
-    cuts = sorted(t for t in taken if t[0] < span.end and span.start < t[1])
-    edges = [(span.start, span.start), *cuts, (span.end, span.end)]
-    for (_, left), (right, _) in pairwise(edges):
-        if left < right:
-            yield Span(left, right, span.type, span.score)
+def _outside(span: Span, taken: bytearray) -> Iterator[Span]:
+    """The parts of a span that nothing has taken; `taken` has a 1 for each character that is."""
+    left = taken.find(0, span.start, span.end)
+    while left >= 0:
+        right = taken.find(1, left, span.end)
+        right = span.end if right < 0 else right
+        yield Span(left, right, span.type, span.score)
+        left = taken.find(0, right, span.end)
 
 
 def _trimmed(text: str, span: Span) -> Span | None:
@@ -301,7 +400,7 @@ def _trimmed(text: str, span: Span) -> Span | None:
     start, end = span.start, span.end
     while start < end and text[start] in marks:
         start += 1
-    while start < end and text[end - 1] in marks:
+    while start < end and text[end - 1] in marks and not _ABBREVIATED.search(text, start, end):
         end -= 1
     if span.type in NAMES and text[start:end].lower().endswith(("'s", "\u2019s")):
         end -= 2

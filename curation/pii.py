@@ -59,6 +59,8 @@ class Config:
     """Company names: also where the model puts many people and places that it does not know."""
     nationality: bool = False
     """Nationalities, religions, political groups."""
+    weekdays: bool = False
+    """Also "Friday", which says when only to those who know the week."""
     threshold: float = 0.4
     allow: tuple[str, ...] = ()
     """Literals of the output format (`detect.vocabulary`): never reported in outputs."""

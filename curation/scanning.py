@@ -1,6 +1,10 @@
 """Scan rows for personal data in batches; each row ends with findings or quarantined."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from curation import detect
@@ -13,6 +17,10 @@ BATCH = 32
 _PROSE = frozenset({"prompt", "response", "system_message"})
 _SURE = 0.95
 """The score of a project's own lists."""
+PART = 64
+"""Texts that a process takes at once."""
+
+_scanner: "Scanner"
 
 
 def results(
@@ -86,3 +94,38 @@ def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dic
             for s in spans
         ]  # fmt: skip
     return {"findings": findings}
+
+
+@contextmanager
+def scanners(
+    config: "Config", processes: int = 1
+) -> Iterator[Callable[[Sequence[str]], Iterator[list[detect.Span] | detect.Quarantine]]]:
+    """A function that gives what is found in each text, in order: one process or several.
+
+    See `curation.analyzer.Scanner.scan`. The processes load the model with the first texts.
+    """
+    if processes == 1:
+        from curation import analyzer
+
+        scanner = analyzer.Scanner(config)
+        yield lambda texts: chain.from_iterable(map(scanner.scan, _parts(texts)))
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _take, (config,)) as pool:
+        yield lambda texts: chain.from_iterable(pool.map(_scan, _parts(texts)))
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (texts[start : start + PART] for start in range(0, len(texts), PART))
+
+
+def _take(config: "Config") -> None:
+    """Load the model in a process of its own, once."""
+    from curation import analyzer
+
+    global _scanner
+    _scanner = analyzer.Scanner(config)
+
+
+def _scan(texts: Sequence[str]) -> list[list[detect.Span] | detect.Quarantine]:
+    return _scanner.scan(texts)

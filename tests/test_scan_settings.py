@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from curation import certificate, messages, readiness, scan_settings, scanning, scrub
+from curation import messages, readiness, scan_settings, scanning, scrub
 from curation.pii import Config, Replacement
 from storage import events, pairs, projects, settings
 from storage.engine import driver, reading, writing
@@ -196,32 +196,6 @@ def test_a_real_scan_reads_every_field(engine: Engine) -> None:
         ("source", "id", "EMAIL_ADDRESS"),
     }
     assert seen(engine, desk).message.scanned
-
-
-def test_a_certificate_says_what_was_scanned_and_decided(engine: Engine) -> None:
-    desk, ana = stories.project(engine), curated.ana(engine)
-    rows = curated.approved(engine, desk, [(HELLO, stories.CARDS), ("Hello", stories.CARDS)])
-    both = [("prompt", "Ana Roth", "PERSON"), ("prompt", "Acme", "ORGANIZATION")]
-    curated.scanned(engine, desk, {rows[0].id: both})
-    with writing(engine) as session:
-        name, firm = scrub.marked(session, desk.id)[0].findings
-        scrub.decide(session, ana, firm.id, FindingState.DISMISSED)
-        scrub.decide(session, ana, name.id, FindingState.ACCEPTED)
-        told = certificate.certificate(session, desk.id, [row.id for row in rows])
-        config = scan_settings.current(session, desk.id).config
-        assert certificate.certificate(session, desk.id, [rows[1].id])["accepted"] == {}
-    assert told == {
-        "settings": 0,
-        "config_sha256": config.sha256,
-        "replacement": "row",
-        "rows": 2,
-        "unscanned": 0,
-        "quarantined": 0,
-        "open": 0,
-        "system_message": {"scanned": True, "open": 0},
-        "accepted": {"PERSON": 1},
-        "dismissed": {"ORGANIZATION": 1},
-    }
 
 
 def test_the_database_keeps_settings_and_stand_ins_as_they_were(engine: Engine) -> None:

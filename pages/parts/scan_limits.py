@@ -30,7 +30,7 @@ def _measured(config_sha256: str) -> None:
         return
     same = told.config_sha256 == config_sha256
     shell.note(
-        f"Found of what was there, on {told.measured_on}, with {told.model}"
+        f"Found whole, of what was there: {told.measured_on}, with {told.model}"
         + (":" if same else ", default settings; this project's own may find more or less:")
     )
     st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in told.types))

@@ -1,0 +1,150 @@
+"""`python -m curation scan`: personal data in the rows of a file; no database needed."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from curation import jsonl
+from storage import settings
+from storage.errors import AssayError, BadInput
+
+if TYPE_CHECKING:
+    from curation.detect import Quarantine, Span
+    from curation.pii import Config
+
+T = TypeVar("T")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.callback()(lambda: None)
+
+ENOUGH = 300_000
+"""Characters to scan from which on a second process is worth its start."""
+
+
+@app.command()
+def scan(
+    source: Annotated[Path, typer.Argument(metavar="IN.jsonl")],
+    out: Annotated[Path, typer.Option(metavar="FINDINGS.jsonl", help="Where the findings go.")],
+    processes: Annotated[
+        int, typer.Option(min=0, help="Processes; 0 takes two where there are cores and rows.")
+    ] = 0,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Remembers scans; scan_cache.db in the data folder."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Neither use nor fill the cache.")] = False,
+) -> None:
+    """Find personal data in texts.
+
+    IN.jsonl has {"id", "text"} on each line. FINDINGS.jsonl gets {"id", "start", "end", "type",
+    "score"} for each finding, in the order of the rows: characters of the text, end exclusive. A
+    row that could not be read whole is one line {"id", "quarantined": reason}: it is not clean. A
+    row without a line is one in which nothing was found.
+
+    Types: PERSON, TITLE, AGE, NRP (nationality, religion, politics), LOCATION, STREET_ADDRESS,
+    ORGANIZATION, DATE_TIME, EMAIL_ADDRESS, PHONE_NUMBER, URL, IP_ADDRESS, CREDIT_CARD, IBAN_CODE,
+    US_SSN, ID_NUMBER. Dates that only say how long ago, such as "yesterday", are none.
+
+    A rescan of rows that did not change costs next to nothing: the cache knows them by a hash of
+    text and configuration. It holds hashes, places and types, never a text.
+
+    It reads English. What it does not find: `curation.detect.limits` and docs/personal_data.md.
+    """
+    try:
+        _scan(source, out, processes, None if fresh else cache or _usual())
+    except AssayError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
+def _usual() -> Path:
+    return settings.current().data / "scan_cache.db"
+
+
+def _scan(source: Path, out: Path, processes: int, cache: Path | None) -> None:
+    begun = time.perf_counter()
+    if source.resolve() == out.resolve():
+        raise BadInput("Two of the files are the same: give each a path of its own.")
+    texts = _texts(source)
+    found: dict[str, list[Span] | Quarantine] = {}
+    known = 0
+    if texts:
+        from curation.pii import Config
+
+        found, known = _found(
+            texts.values(), Config(nationality=True, weekdays=True), processes, cache
+        )
+    with jsonl.whole(out) as file:
+        for name, text in texts.items():
+            file.writelines(_lines(name, found[text]))
+    spans = [found[text] for text in texts.values()]
+    count = sum(len(one) for one in spans if isinstance(one, list))
+    aside = sum(not isinstance(one, list) for one in spans)
+    took = time.perf_counter() - begun
+    typer.echo(
+        f"{len(texts):,} rows ({known:,} known), {count:,} findings, {aside:,} set aside "
+        f"in {took:.2f} s ({len(texts) / took:,.0f} rows/s).",
+        err=True,
+    )
+
+
+def _texts(source: Path) -> dict[str, str]:
+    """The text of each row by its id as JSON."""
+    texts: dict[str, str] = {}
+    for where, row in jsonl.objects(source):
+        key = json.dumps(jsonl.identity(row, where), ensure_ascii=False)
+        if key in texts:
+            raise BadInput(f"{where} has an id that stands further up: give each row its own.")
+        texts[key] = jsonl.text(row, "text", where)
+    return texts
+
+
+def _found(
+    texts: Iterable[str], config: "Config", processes: int, cache: Path | None
+) -> "tuple[dict[str, list[Span] | Quarantine], int]":
+    """What was found in each text, scanned once however often it stands there; how many knew it."""
+    from curation import scan_cache, scanning
+
+    by_hash = {scan_cache.key(config.sha256, text): text for text in texts}
+    old = scan_cache.known(cache, list(by_hash)) if cache else {}
+    found: dict[str, list[Span] | Quarantine] = {by_hash[one]: spans for one, spans in old.items()}
+    new = [text for one, text in by_hash.items() if one not in old]
+    if not new:
+        return found, len(old)
+    with scanning.scanners(config, processes or _processes(new)) as each:
+        found.update(zip(new, _shown(each(new), len(new)), strict=True))
+    if cache:
+        clean = {one: found[text] for one, text in by_hash.items() if one not in old}
+        scan_cache.remember(cache, {o: f for o, f in clean.items() if isinstance(f, list)})
+    return found, len(old)
+
+
+def _processes(texts: Sequence[str]) -> int:
+    return min(2, os.cpu_count() or 1) if sum(map(len, texts)) >= ENOUGH else 1
+
+
+def _shown(each: Iterable[T], total: int) -> Iterable[T]:
+    """The same, with a progress bar on a terminal."""
+    if not sys.stderr.isatty():
+        return each
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(each, "Scanning", total=total, console=Console(stderr=True))
+
+
+def _lines(name: str, found: "list[Span] | Quarantine") -> list[str]:
+    """The lines of one row; `name` is its id as JSON."""
+    if isinstance(found, list):
+        return [
+            f'{{"id": {name}, "start": {one.start}, "end": {one.end}, '
+            f'"type": "{one.type}", "score": {round(one.score, 3)}}}\n'
+            for one in found
+        ]
+    return [f'{{"id": {name}, "quarantined": {json.dumps(found.reason)}}}\n']

@@ -1,0 +1,58 @@
+"""Word lists of the scan: given names, places, everyday words, and the model's dictionary.
+
+The lists lie in `curation/word_lists`, with a README that says where each comes from.
+"""
+
+import re
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+
+_ALSO_WORDS = "Chad|Georgia|Guinea|Jersey|Jordan|Mali|Niger|Oman|Togo|Turkey|Maine|Washington"
+"""Places that are also words or names: only with a capital, or after "in", "to" or "from"."""
+_SUFFIXES = (
+    "'s", "\u2019s", "s'", "es", "s", "ed", "d", "ing", "ly", "er", "ers", "r", "n't", "al", "able",
+)  # fmt: skip
+
+
+@cache
+def words(name: str) -> frozenset[str]:
+    """One list, in lower case."""
+    file = Path(__file__).with_name("word_lists") / f"{name}.txt"
+    return frozenset(file.read_text(encoding="utf-8").casefold().splitlines())
+
+
+def first_names() -> frozenset[str]:
+    """Given names."""
+    return words("first_names")
+
+
+@cache
+def places() -> re.Pattern[str]:
+    """Countries and states, in any case where they are nothing else."""
+    longest_first = sorted(words("places"), key=lambda name: (-len(name), name))
+    low = _ALSO_WORDS.casefold()
+    return re.compile(
+        rf"(?<!\w)(?:(?i:{'|'.join(map(re.escape, longest_first))})|{_ALSO_WORDS})(?!\w)"
+        rf"|(?:(?<=\bin )|(?<=\bto )|(?<=\bfrom ))(?:{low})(?!\w)"
+    )
+
+
+def dictionary(entries: frozenset[str]) -> Callable[[str], bool]:
+    """Whether a word or the word it is made from is in a dictionary."""
+
+    @lru_cache(maxsize=20_000)
+    def known(word: str) -> bool:
+        if word in entries or word in words("function_words"):
+            return True
+        if "-" in word:
+            return all(part in entries or len(part) < 3 for part in word.split("-"))
+        stems = {word[: -len(end)] for end in _SUFFIXES if word.endswith(end)}
+        stems |= {stem + "e" for stem in stems} | {
+            stem[:-1] for stem in stems if stem[-1:] == stem[-2:-1]
+        }
+        if word.endswith(("ies", "ied")):
+            stems.add(word[:-3] + "y")
+        return any(len(stem) > 2 and stem in entries for stem in stems)
+
+    return known
