@@ -157,7 +157,12 @@ class Scanner:
 
 def identity() -> list[object]:
     """Rules, model and library: together with the settings they name a scan."""
-    return [RULES, model(), version(model()), version("presidio-analyzer")]
+    return [RULES, *_versions(model())]
+
+
+@cache
+def _versions(name: str) -> tuple[str, ...]:
+    return name, version(name), version("presidio-analyzer")
 
 
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:

@@ -115,27 +115,26 @@ def unscanned(session: Session, project_id: int, config_sha256: str | None = Non
     return [pairs.pair(row) for row in session.scalars(query)]
 
 
-def newest(session: Session, project_id: int) -> Select[tuple[int]]:
-    """The scan that counts for each present text: with the present settings, else the newest."""
+def newest(session: Session, project_id: int, pair_id: int | None = None) -> Select[tuple[int]]:
+    """The scan that counts for each present text (of one pair, or of all).
+
+    That is the one with the present settings, else the newest.
+    """
     wanted = scan_settings.current(session, project_id).config.sha256
+    mine = PairRow.project_id == project_id
+    if pair_id is not None:
+        mine = and_(mine, PairRow.id == pair_id)
+    order = [case((ScanRow.config_sha256 == wanted, 0), else_=1), ScanRow.id.desc()]
     ranked = (
         select(
             ScanRow.id,
-            func.row_number()
-            .over(
-                partition_by=ScanRow.pair_id,
-                order_by=[
-                    case((ScanRow.config_sha256 == wanted, 0), else_=1),
-                    ScanRow.id.desc(),
-                ],
-            )
-            .label("place"),
+            func.row_number().over(partition_by=ScanRow.pair_id, order_by=order).label("place"),
         )
         .join(
             PairRow,
             and_(PairRow.id == ScanRow.pair_id, PairRow.content_sha256 == ScanRow.content_sha256),
         )
-        .where(PairRow.project_id == project_id)
+        .where(mine)
         .subquery()
     )
     return select(ranked.c.id).where(ranked.c.place == 1)
@@ -145,7 +144,10 @@ def current(session: Session, project_id: int, pair_id: int | None = None) -> li
     """The findings in the present texts (of one pair, or of all) that are not yet settled."""
     query = (
         select(FindingRow)
-        .where(FindingRow.scan_id.in_(newest(session, project_id)), FindingRow.settled.is_not(True))
+        .where(
+            FindingRow.scan_id.in_(newest(session, project_id, pair_id)),
+            FindingRow.settled.is_not(True),
+        )
         .order_by(FindingRow.pair_id, FindingRow.field, FindingRow.key, FindingRow.start)
     )
     if pair_id is not None:
@@ -169,10 +171,16 @@ def marked(
     }
     if not wanted:
         return []
+    having = select(FindingRow.pair_id).where(FindingRow.scan_id.in_(newest(session, project_id)))
+    query = (
+        select(PairRow)
+        .where(PairRow.status != PairStatus.REJECTED, PairRow.id.in_(having))
+        .order_by(PairRow.id)
+    )
     return [
-        Marked(pair, tuple(by_pair[pair.id]))
-        for pair in pairs.listing(session, project_id)
-        if pair.id in wanted and pair.status is not PairStatus.REJECTED
+        Marked(pairs.pair(row), tuple(by_pair[row.id]))
+        for row in session.scalars(query)
+        if row.id in wanted
     ]
 
 

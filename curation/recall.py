@@ -12,7 +12,7 @@ FILE = Path(__file__).with_name("recall.json")
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Spans of one type that were there (`n`) and that the scan touched (`found`)."""
+    """Spans of one type that were there (`n`), and those found whole (`found`)."""
 
     type: str
     found: int

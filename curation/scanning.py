@@ -71,13 +71,15 @@ def _told(
     """What counts in a topic or a number of a row: there the model takes any word for a name."""
     if isinstance(spans, detect.Quarantine):
         return spans
-    return [
-        span
-        for span in spans
-        if span.type not in detect.NAMES
-        or span.score >= _SURE
-        or not (text[span.start : span.end].islower() or any(map(str.isdigit, text)))
-    ]
+    return [span for span in spans if _counts(text, span)]
+
+
+def _counts(text: str, span: detect.Span) -> bool:
+    words = text[span.start : span.end]
+    if span.type == "DATE_TIME":
+        return not words.isdigit()  # the 2006 of AB-2006 is no year
+    plain = words.islower() or any(map(str.isdigit, text))
+    return span.type not in detect.NAMES or span.score >= _SURE or not plain
 
 
 def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[str, Any]:

@@ -7,24 +7,29 @@ finding was decided. What the scanner does not catch is listed by `curation.dete
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import detect, findings, messages, pii, scan_settings
+from curation import detect, findings, messages, pii, redaction
 from curation.findings import Coverage, Marked, Preview, coverage, marked, preview, unscanned
-from curation.stand_ins import TEXTS, StandIns
 from storage import events, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import ClaimRow, FindingRow, PairRow, ScanRow
-from storage.types import Action, FindingState, PairStatus, Role, User
+from storage.types import FindingState, PairStatus, Role, User
 
 __all__ = [
     "Coverage", "Marked", "Preview", "Spread", "coverage", "decide", "everywhere", "marked",
     "preview", "store", "to_scan", "unscanned",
 ]  # fmt: skip
+
+
+_CHUNK = 500
+"""Rows of a scan that are taken in with one look at what is known about them."""
+_SCAN = (ScanRow.pair_id, ScanRow.content_sha256, ScanRow.config_sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,39 +67,54 @@ def store(
     Returns how many rows counted; the system message (row 0) is none.
     """
     kept = 0
-    for line in lines:
-        if int(line["pair_id"]) == 0:
-            messages.store(session, project_id, line)
-            continue
-        row = session.get(PairRow, int(line["pair_id"]))
-        if row is None or row.project_id != project_id:
-            continue
-        if row.content_sha256 == line["content_sha256"] and not _scanned(session, row, line):
-            _keep(session, row, line)
-            kept += 1
+    waiting = iter(lines)
+    while chunk := list(islice(waiting, _CHUNK)):
+        for line in chunk:
+            if int(line["pair_id"]) == 0:
+                messages.store(session, project_id, line)
+        kept += _keep(session, project_id, [one for one in chunk if int(one["pair_id"])])
     events.record(session, actor, "scan", "project", project_id, project_id=project_id, rows=kept)
     return kept
 
 
-def _scanned(session: Session, row: PairRow, line: Mapping[str, Any]) -> bool:
-    query = select(ScanRow.id).where(
-        ScanRow.pair_id == row.id,
-        ScanRow.content_sha256 == row.content_sha256,
-        ScanRow.config_sha256 == line["config_sha256"],
-    )
-    return session.scalar(query) is not None
-
-
-def _keep(session: Session, row: PairRow, line: Mapping[str, Any]) -> None:
-    harmless, invented = _dismissed(session, row)
-    scan = ScanRow(
-        pair_id=row.id,
-        content_sha256=row.content_sha256,
-        config_sha256=line["config_sha256"],
-        quarantined=line.get("quarantined"),
-    )
-    session.add(scan)
+def _keep(session: Session, project_id: int, lines: Sequence[Mapping[str, Any]]) -> int:
+    """Store the lines about texts that still stand and have no such scan; how many there were."""
+    ids = [int(line["pair_id"]) for line in lines]
+    known = {
+        (row.id, row.content_sha256): row
+        for row in session.scalars(
+            select(PairRow).where(PairRow.project_id == project_id, PairRow.id.in_(ids))
+        )
+    }
+    done = {tuple(scan) for scan in session.execute(select(*_SCAN).where(ScanRow.pair_id.in_(ids)))}
+    fresh: list[tuple[PairRow, ScanRow, Mapping[str, Any]]] = []
+    for line in lines:
+        key = (int(line["pair_id"]), str(line["content_sha256"]))
+        if key in known and (*key, line["config_sha256"]) not in done:
+            done.add((*key, line["config_sha256"]))
+            scan = ScanRow(
+                pair_id=key[0], content_sha256=key[1], config_sha256=line["config_sha256"],
+                quarantined=line.get("quarantined"),
+            )  # fmt: skip
+            fresh.append((known[key], scan, line))
+    session.add_all(scan for _, scan, _ in fresh)
     session.flush()
+    said = _said(session, ids)
+    for row, scan, line in fresh:
+        session.add_all(_findings(session, row, scan, line, said.get(row.id, [])))
+    session.flush()
+    return len(fresh)
+
+
+def _findings(
+    session: Session,
+    row: PairRow,
+    scan: ScanRow,
+    line: Mapping[str, Any],
+    said: Sequence[tuple[FindingRow, str]],
+) -> Iterator[FindingRow]:
+    """The findings of a line; those about words already settled in this row ask nobody again."""
+    harmless, invented = _settled(session, row, said)
     texts = findings.texts(row)
     for found in line.get("findings", ()):
         one = FindingRow(
@@ -107,24 +127,30 @@ def _keep(session: Session, row: PairRow, line: Mapping[str, Any]) -> None:
         if ours or words in harmless:
             one.state, one.decided_by = FindingState.DISMISSED, harmless.get(words)
             one.settled = ours or None
-        session.add(one)
-    session.flush()
+        yield one
 
 
-def _dismissed(session: Session, row: PairRow) -> tuple[dict[str, int | None], set[str]]:
-    """Words of this pair that someone called harmless, by whom, and those that we invented.
-
-    A rescan does not ask about them again.
-    """
+def _said(session: Session, ids: Sequence[int]) -> dict[int, list[tuple[FindingRow, str]]]:
+    """Findings called harmless before, by pair, each with the hash of the text it was in."""
     query = (
         select(FindingRow, ScanRow.content_sha256)
         .join(ScanRow, ScanRow.id == FindingRow.scan_id)
-        .where(FindingRow.pair_id == row.id, FindingRow.state == FindingState.DISMISSED)
+        .where(FindingRow.pair_id.in_(ids), FindingRow.state == FindingState.DISMISSED)
     )
+    said: dict[int, list[tuple[FindingRow, str]]] = {}
+    for found, sha256 in session.execute(query):
+        said.setdefault(found.pair_id, []).append((found, sha256))
+    return said
+
+
+def _settled(
+    session: Session, row: PairRow, said: Sequence[tuple[FindingRow, str]]
+) -> tuple[dict[str, int | None], set[str]]:
+    """Words of this pair that someone called harmless, by whom, and those that we invented."""
     harmless: dict[str, int | None] = {}
     invented: set[str] = set()
-    now = findings.texts(row)
-    for found, sha256 in session.execute(query):
+    now = findings.texts(row) if said else {}
+    for found, sha256 in said:
         texts = now | pairs.texts_by_hash(session, row.id, sha256)
         words = texts.get(findings.place(found), "")[found.start : found.end]
         if found.settled:
@@ -164,7 +190,7 @@ def decide(
         session, actor, f"finding_{state}", "finding", finding_id, project_id=row.project_id,
         pair=row.id, type=found.type,
     )  # fmt: skip
-    return _settle(session, actor, row)
+    return _settle(session, actor, row, findings.current(session, row.project_id, row.id))
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -186,7 +212,7 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
     same = list(_same(session, first, found))
     done, held, refused = 0, [], []
     rows = 0
-    for row, mine in same:
+    for row, mine, every in same:
         if _held(session, actor, row):
             held.append(row.id)
             continue
@@ -195,7 +221,7 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
                 for one in mine:
                     _say(session, actor, row, one, state)
                 session.flush()
-                _settle(session, actor, row)
+                _settle(session, actor, row, every)
         except RuleBroken:
             refused.append(row.id)
             continue
@@ -210,18 +236,18 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
 
 def _same(
     session: Session, first: PairRow, found: FindingRow
-) -> Iterator[tuple[PairRow, list[FindingRow]]]:
-    """Rows with open findings of the same words and type, in the order of their numbers."""
+) -> Iterator[tuple[PairRow, list[FindingRow], list[FindingRow]]]:
+    """Rows with open findings of the same words and type: those, and every finding of the row."""
     asked = _words(first, found)
     by_pair: dict[int, list[FindingRow]] = {}
     for one in findings.current(session, first.project_id):
-        if one.type == found.type and one.state is FindingState.OPEN:
-            by_pair.setdefault(one.pair_id, []).append(one)
-    for pair_id, candidates in by_pair.items():
-        row = pairs.row_of(session, pair_id)
-        mine = [one for one in candidates if _words(row, one) == asked]
+        by_pair.setdefault(one.pair_id, []).append(one)
+    for pair_id, every in by_pair.items():
+        alike = [o for o in every if o.type == found.type and o.state is FindingState.OPEN]
+        row = pairs.row_of(session, pair_id) if alike else first
+        mine = [one for one in alike if _words(row, one) == asked]
         if mine and row.status is not PairStatus.REJECTED:
-            yield row, mine
+            yield row, mine, every
 
 
 def _words(row: PairRow, found: FindingRow) -> str:
@@ -267,98 +293,12 @@ def _say(
         one.state, one.decided_by, one.decided_at = state, actor.id, datetime.now(UTC)
 
 
-def _settle(session: Session, actor: User, row: PairRow) -> bool:
-    """Put the stand-ins in once nothing of the row is open."""
-    found = findings.current(session, row.project_id, row.id)
+def _settle(session: Session, actor: User, row: PairRow, found: Sequence[FindingRow]) -> bool:
+    """Put the stand-ins in once none of a row's findings is open."""
     if any(one.state is FindingState.OPEN for one in found):
         return False
     accepted = [one for one in found if one.state is FindingState.ACCEPTED]
     if not accepted:
         return False
-    _replace(session, actor, row, accepted)
+    redaction.put(session, actor, row, accepted)
     return True
-
-
-def _replace(session: Session, actor: User, row: PairRow, accepted: Sequence[FindingRow]) -> None:
-    settings = scan_settings.current(session, row.project_id)
-    stand_ins = StandIns(session, row.project_id, settings.replacement)
-    texts, spans = findings.texts(row), findings.spans(map(findings.finding, accepted))
-    named = detect.labels(texts, spans, stand_ins.given)
-    done = detect.replace(texts, spans, stand_ins.given)
-    stand_ins.keep()
-    _redact(session, actor, row, accepted, done)
-    if all(done[field] == texts[field] for field in TEXTS):
-        return
-    scan = session.get_one(ScanRow, accepted[0].scan_id)
-    _rewrite(session, actor, row, done, scan.config_sha256)
-    made = {label for field in TEXTS for label in named[field] if stand_ins.invented(label)}
-    _remember(session, actor, row, scan.config_sha256, made)
-
-
-def _redact(
-    session: Session,
-    actor: User,
-    row: PairRow,
-    accepted: Sequence[FindingRow],
-    done: Mapping[str, str],
-) -> None:
-    """Take words out of what came along with a row; nothing keeps what they were."""
-    outside = [one for one in accepted if one.field not in TEXTS]
-    if not outside:
-        return
-    row.topic = done.get("topic", row.topic)
-    row.source = {key: done.get(f"source:{key}", value) for key, value in row.source.items()}
-    for one in outside:
-        one.settled = True
-    session.flush()
-    events.record(
-        session, actor, "redact", "pair", row.id, project_id=row.project_id, values=len(outside)
-    )
-
-
-def _rewrite(
-    session: Session, actor: User, row: PairRow, texts: Mapping[str, str], config_sha256: str
-) -> None:
-    before, seen = row.content_sha256, row.version
-    pairs.rewrite(session, row, texts["prompt"], texts["response"], actor)
-    # The old text was scanned whole and every finding decided: the new one is it with stand-ins.
-    session.add(
-        ScanRow(pair_id=row.id, content_sha256=row.content_sha256, config_sha256=config_sha256)
-    )
-    made = pairs.decide(
-        session, actor, row, Action.SCRUB, op=f"scrub-{row.id}-{row.version}",
-        before_sha256=before, seen_version=seen,
-    )  # fmt: skip
-    if row.status is PairStatus.APPROVED:
-        row.approval_id = made.id
-    session.flush()
-    events.record(
-        session, actor, "scrub", "pair", row.id, project_id=row.project_id, decision=made.id,
-        before=before, after=row.content_sha256,
-    )  # fmt: skip
-
-
-def _remember(
-    session: Session, actor: User, row: PairRow, config_sha256: str, made: set[str]
-) -> None:
-    """Note where invented words stand now, so that no later scan asks about them."""
-    scan_id = session.scalar(
-        select(ScanRow.id).where(
-            ScanRow.pair_id == row.id,
-            ScanRow.content_sha256 == row.content_sha256,
-            ScanRow.config_sha256 == config_sha256,
-        )
-    )
-    for field in TEXTS:
-        text = findings.texts(row)[field]
-        for words in sorted(made):
-            start = text.find(words)
-            if start >= 0:
-                session.add(
-                    FindingRow(
-                        scan_id=scan_id, pair_id=row.id, field=field, start=start,
-                        end=start + len(words), type=findings.INVENTED, score=1.0,
-                        state=FindingState.DISMISSED, decided_by=actor.id, settled=True,
-                    )
-                )  # fmt: skip
-    session.flush()

@@ -34,6 +34,7 @@ _SWITCHES = {
     "organization": "Companies and other organisations",
     "nationality": "Nationalities, religions, political groups",
     "addresses": "Street addresses",
+    "weekdays": "Days of the week",
     "births": "Dates and years after words such as “born”",
 }
 _REPLACEMENTS = {

@@ -14,7 +14,7 @@ def show(project: Project) -> None:
         settings = scan_settings.current(session, project.id)
     with st.expander("How much this scan finds, and what it does not catch"):
         _measured(settings.config.sha256)
-        shell.note("What it does not catch")
+        shell.note("What it does not catch, with the default settings")
         st.text("\n".join(f"• {limit}" for limit in detect.limits()))
         shell.note(
             "The names of imported files are not scanned. In a topic or a number of a row, names "
@@ -30,7 +30,7 @@ def _measured(config_sha256: str) -> None:
         return
     same = told.config_sha256 == config_sha256
     shell.note(
-        f"Found of what was there, on {told.measured_on}, with {told.model}"
+        f"Found whole, of what was there: {told.measured_on}, with {told.model}"
         + (":" if same else ", default settings; this project's own may find more or less:")
     )
     st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in told.types))
