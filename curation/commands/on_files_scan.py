@@ -54,7 +54,8 @@ def scan(
     A rescan of rows that did not change costs next to nothing: the cache knows them by a hash of
     text and configuration. It holds hashes, places and types, never a text.
 
-    It reads English. What it does not find: `curation.detect.limits` and docs/personal-data-scan.md.
+    It reads English. What it does not find: `curation.detect.limits`,
+    docs/personal-data-scan.md.
     """
     try:
         _scan(source, out, processes, None if fresh else cache or _usual())
