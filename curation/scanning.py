@@ -1,6 +1,7 @@
 """Scan rows for personal data in batches; each row ends with findings or quarantined."""
 
 import multiprocessing
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def _told(
 def _counts(text: str, span: detect.Span) -> bool:
     words = text[span.start : span.end]
     if span.type == "DATE_TIME":
-        return not words.isdigit()  # the 2006 of AB-2006 is no year
+        return len(re.findall(r"\d+", words)) > 1  # AB-2006 is no year
     plain = words.islower() or any(map(str.isdigit, text))
     return span.type not in detect.NAMES or span.score >= _SURE or not plain
 

@@ -17,7 +17,7 @@ from storage.settings import current
 from storage.types import Era, Project, Role, User
 from tests import stories
 
-GUARDS = importlib.import_module("storage.migrations.versions.0007_eras")
+GUARDS = importlib.import_module("storage.migrations.versions.0005_eras")
 JAN, MAR, JUN = date(2024, 1, 1), date(2024, 3, 1), date(2024, 6, 1)
 
 

@@ -48,6 +48,7 @@ def install(tmp_path: Path) -> Iterator[tuple[Live, Engine]]:
     shutil.copytree(packaged().path.parent, data / "models")
     stories.person(engine, "Lea")
     stories.person(engine, "Max")
+    stories.person(engine, "Eva")
     with running(data) as live:
         yield live, engine
     engine.dispose()
@@ -251,7 +252,7 @@ def audit_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
     lea.press("Good: fit to learn from")
     lea.sees("1 of")
     with writing(engine) as session:  # nobody judges what they approved or wrote themselves
-        for name in ("Lea", "Max"):
+        for name in ("Lea", "Max", "Eva"):
             actor = _user(session, name)
             while (row := audit.next_row(session, actor, 1)) is not None:
                 audit.judge(session, actor, row.id, row.version, good=True)
