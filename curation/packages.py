@@ -49,6 +49,7 @@ class _Plan:
     parts: Parts
     card: dict[str, Any]
     left_out: str
+    text_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Outline:
     name: str
     rows: int
     left_out: str
+    text_bytes: int
     tested_later: int
     """Training and validation rows in it that a later version tests on."""
 
@@ -72,7 +74,7 @@ def outline(
     plan = _plan(session, opened, layout, splits)
     later = set(archive.held_out_since(session, opened.version.id))
     out = {row.pair_id for rows in plan.parts.values() for row in rows}
-    return Outline(_name(plan), _count(plan), plan.left_out, len(later & out))
+    return Outline(_name(plan), _count(plan), plan.left_out, plan.text_bytes, len(later & out))
 
 
 def build(
@@ -128,7 +130,7 @@ def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequenc
         raise BadInput("Choose at least one split to export.")
     wanted = [split for split in Split if split in splits]
     frozen = opened.part(*wanted)
-    size = sum(len(row.prompt.encode(errors="replace")) + len(row.response) for row in frozen)
+    size = sum(len(f"{row.prompt}{row.response}".encode(errors="replace")) for row in frozen)
     if size > MOST_BYTES:
         raise RuleBroken(
             f"These splits hold {size / 1e6:,.0f} MB of text and one export may hold "
@@ -140,7 +142,7 @@ def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequenc
     _check_text(rows)
     if not rows:
         raise RuleBroken(left_out or "These splits hold no rows. Choose others.")
-    plan = _Plan(opened, layout, parts, cards.of(session, opened), left_out)
+    plan = _Plan(opened, layout, parts, cards.of(session, opened), left_out, size)
     LAYOUTS[layout].check(parts, _system(plan))
     return plan
 

@@ -33,6 +33,7 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version
 from tests import curated, stories
+from tests.test_exchange_exports import PAYLOADS, STARTS
 
 TEXTS = [name for name in LAYOUTS if name in verify_version.READERS]
 NASTY = [
@@ -269,12 +270,16 @@ def test_a_version_without_corrections_says_why_there_is_no_preference_pair(
 
 
 def test_no_cell_of_a_workbook_is_a_formula() -> None:
-    rows = [Out(i, "gold", text, "=1+1") for i, text in enumerate(["=1+1", "-x", "'=", "1"], 1)]
+    texts = [text for text in PAYLOADS if "\r" not in text]
+    rows = [Out(i, "gold", text, text) for i, text in enumerate(texts, 1)]
+    LAYOUTS["xlsx"].check({Split.TRAIN: rows}, "=system")
     written = LAYOUTS["xlsx"].write({Split.TRAIN: rows}, "=system")
     book = openpyxl.load_workbook(io.BytesIO(written.files["data/train.xlsx"]))
-    kinds = {cell.data_type for row in book.active.iter_rows() for cell in row if cell.value}
-    assert kinds <= {"s", "inlineStr"}
-    assert list(written.escapes.values()) == [11]
+    filled = [cell for row in book.active.iter_rows() for cell in row if cell.value]
+    assert {cell.data_type for cell in filled} <= {"s", "inlineStr"}
+    assert not any(str(cell.value)[:1] in STARTS for cell in filled)
+    marks = [row[-1].value for row in book.active.iter_rows(min_row=2)]
+    assert sum(written.escapes.values()) == sum(len(json.loads(mark)) for mark in marks)
 
 
 @pytest.mark.parametrize("text", ["a\rb", "\x01", "_x000D_", "x" * 32_768])

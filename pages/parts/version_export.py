@@ -15,6 +15,9 @@ from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
 from storage.types import Split, Version
 
+_MOST_BYTES = 100_000_000
+"""Text in one download: it is made in the server's memory."""
+
 
 def show(found: versions.Opened) -> None:
     """The choice and the download."""
@@ -52,6 +55,12 @@ def _download(found: versions.Opened, layout: str, splits: Sequence[Split]) -> N
         return
     if outline.left_out:
         shell.note(outline.left_out)
+    if outline.text_bytes > _MOST_BYTES:
+        st.info(
+            f"{outline.text_bytes / 1e6:,.0f} MB of text is too much for one download. Choose one "
+            "split, or use the command: python -m curation export FOLDER"
+        )
+        return
     if outline.tested_later:
         st.warning(
             f"{rows.count(outline.tested_later, 'row', 'rows')} of these are test rows in a later "

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from curation import claims, review, versions
 from curation.layouts import LAYOUTS
+from pages.parts import version_export
 from pages.parts.plain import plain
 from storage import pairs, people
 from storage.engine import reading, writing
@@ -115,6 +116,17 @@ def test_training_and_validation_rows_go_out_unless_test_rows_are_asked_for(
     assert "Test rows are in this export" in page.warning[0].value
     page.checkbox(key=f"export-test-{version.id}").uncheck().run()
     assert "Choose at least one split" in page.error[0].value
+
+
+def test_what_is_too_much_for_one_download_is_left_to_the_command(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = compared(engine)
+    curated.frozen(engine, desk)
+    monkeypatch.setattr(version_export, "_MOST_BYTES", 100)
+    page = open_page(PAGE)
+    assert "python -m curation export" in page.info[0].value
+    assert not any(b.proto.label.startswith("Download") for b in page.get("download_button"))
 
 
 def test_each_format_says_what_it_cannot_hold(engine: Engine, open_page: OpenPage) -> None:
