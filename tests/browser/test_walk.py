@@ -41,7 +41,7 @@ def pictures() -> Path | None:
 
 @pytest.fixture
 def install(tmp_path: Path) -> Iterator[tuple[Live, Engine]]:
-    """An empty install with three people; the converted base model is copied in to save a minute."""
+    """An empty install with three people; the converted base model is copied in, for time."""
     data = tmp_path / "data"
     engine = open_engine(data / "assay.db")
     migrate.upgrade(engine)
