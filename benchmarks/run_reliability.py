@@ -162,6 +162,10 @@ def _state(engine: Engine, job: Job) -> JobState:
         return jobs.get(session, job.id).state
 
 
+LEAVING = 5.0
+"""Seconds that a process of a cancelled run may take to end, its result already written."""
+
+
 def _carriers(job: Job) -> int:
     """Living processes with the job's token."""
     found = 0
@@ -181,9 +185,15 @@ def _cancel(engine: Engine, story: tuned.Frozen, job: Job) -> bool:
     state = _state(engine, job)
     if state is not JobState.CANCELLED:
         print(f"     (the run was {state} when the cancel came)")
-    done = state is JobState.CANCELLED
     left = [_directory(job) / name for name in ("checkpoints", "checkpoints.json", "adapter")]
-    return done and not _carriers(job) and not any(path.exists() for path in left)
+    kept = [path.name for path in left if path.exists()]
+    end = time.monotonic() + LEAVING
+    while _carriers(job) and time.monotonic() < end:
+        time.sleep(0.1)
+    staying = _carriers(job)
+    if kept or staying:
+        print(f"     (left behind: {kept}, {staying} processes)")
+    return state is JobState.CANCELLED and not kept and not staying
 
 
 def cancels(engine: Engine, story: tuned.Frozen, base: Path, count: int) -> list[Line]:
@@ -196,7 +206,7 @@ def cancels(engine: Engine, story: tuned.Frozen, base: Path, count: int) -> list
         began = time.monotonic()
         good += _cancel(engine, story, job)
         slowest = max(slowest, time.monotonic() - began)
-    words = f"0 processes, no checkpoint, no adapter left; slowest {slowest:.1f} s"
+    words = f"no process after {LEAVING:.0f} s, no checkpoint, no adapter; slowest {slowest:.1f} s"
     return [Line("cancel", good, count, words)]
 
 
