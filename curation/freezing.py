@@ -90,11 +90,10 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
         for link in overlaps.current(session, project_id, state=None)
         if link.a in ids and link.b in ids
     ]
-    for members in leakage.families([ledger.row(pair) for pair in approved]):
-        edges += [duplicates.Near(members[0], member, 1.0) for member in members]
-    for family in lineage.families(session, project_id):
-        first, *others = sorted(family & ids) or [0]
-        edges += [duplicates.Near(first, other, 0.0) for other in others]
+    related = leakage.families([ledger.row(pair) for pair in approved])
+    related += [sorted(family & ids) for family in lineage.families(session, project_id)]
+    for members in related:
+        edges += [duplicates.Near(members[0], other, 1.0) for other in members[1:]]
     groups = {pair.id: pair.id for pair in approved}
     for members in duplicates.groups(edges):
         groups.update(dict.fromkeys(members, min(members)))

@@ -1,11 +1,14 @@
 """A command line whose parts are imported only when used, so that a small command starts fast."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
+
+from storage.errors import AssayError
 
 
 def commands(words: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
@@ -30,3 +33,20 @@ def commands(words: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
     )  # fmt: skip
     app.callback()(lambda: None)
     return app
+
+
+def part() -> typer.Typer:
+    """The `app` of a module whose commands start fast."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    return app
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn a refusal into one sentence on stderr and exit status 1."""
+    try:
+        yield
+    except AssayError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

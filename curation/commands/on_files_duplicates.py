@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from curation import jsonl
-from storage.errors import AssayError, BadInput
+from storage import lazily
+from storage.errors import BadInput
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-app.callback()(lambda: None)
+app = lazily.part()
 
 
 class Shingle(StrEnum):
@@ -63,11 +63,8 @@ def duplicates(
     exact Jaccard of the two sets of runs. A row without any word (char5: an empty row) is like no
     other. The same thing said in other words is not found.
     """
-    try:
+    with lazily.refusing():
         _find(source, out, threshold, shingle, method, groups)
-    except AssayError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 def _find(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from curation import jsonl
-from storage import settings
-from storage.errors import AssayError, BadInput
+from storage import lazily, settings
+from storage.errors import BadInput
 
 if TYPE_CHECKING:
     from curation.detect import Quarantine, Span
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-app.callback()(lambda: None)
+app = lazily.part()
 
 ENOUGH = 300_000
 """Characters to scan from which on a second process is worth its start."""
@@ -56,11 +55,8 @@ def scan(
 
     It reads English. What it does not find: see docs/personal-data-scan.md.
     """
-    try:
+    with lazily.refusing():
         _scan(source, out, processes, None if fresh else cache or _usual())
-    except AssayError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 def _usual() -> Path:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curation import file_rows, jsonl
-from storage.errors import AssayError, BadInput, Unavailable
+from storage import lazily
+from storage.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from curation.leakage import Leak
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-app.callback()(lambda: None)
+app = lazily.part()
 
 PARTS = ("train", "validation", "test")
 
@@ -58,7 +58,7 @@ def split(
     The order of IN.jsonl does not matter. With rows added, few others move (none with --keep).
     DIR/split.json says what was asked, what came out in each stratum, and what could not be met.
     """
-    with _refusing():
+    with lazily.refusing():
         _split(source, out, _shares(shares), seed, stratify, group, text, threshold, keep)
 
 
@@ -90,22 +90,10 @@ def leakage(
     Not found: the same said in other words. Where more than 5 % of all rows hang together by edits,
     such as forms with one field filled in, only those are near that are nearer than the rest.
     """
-    with _refusing():
+    with lazily.refusing():
         found = _leakage(train, test, out, threshold, source, text)
     if fail and found:
         raise typer.Exit(1)
-
-
-class _refusing:  # noqa: N801 - reads as a word of the sentence
-    """A refusal becomes one sentence and exit status 1."""
-
-    def __enter__(self) -> None:
-        self.begun = time.perf_counter()
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, AssayError):
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
 
 
 def _shares(words: str) -> tuple[float, float, float]:
