@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from storage.errors import BadInput
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""All linear layers of a block, by the names that Llama, Qwen, Mistral, Gemma and their kin use."""
 _RANGES: dict[str, tuple[float, float, str]] = {
     "r": (1, 256, "The rank r"),
     "alpha": (1, 1024, "Alpha"),
@@ -144,7 +145,59 @@ class Lora(Local):
         _check_targets(self.targets)
 
 
-METHODS: dict[Method, type[Tuning]] = {Method.LORA: Lora}
+@dataclass(frozen=True, slots=True)
+class Qlora(Lora):
+    """A LoRA adapter on a base model whose weights are held in 4 bits, NF4 (Dettmers et al. 2023).
+
+    A quarter of the memory for the weights; each step is slower, as they are unpacked on the way.
+    """
+
+    METHOD: ClassVar[Method] = Method.QLORA
+
+    double_quantisation: bool = True
+    """Quantise the scales of the 4-bit weights too; saves some 0.4 bits a weight."""
+
+    def __post_init__(self) -> None:
+        Lora.__post_init__(self)
+        _check_switch("Double quantisation", self.double_quantisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Full(Local):
+    """All weights of the base model; the result is a whole model of the base's size."""
+
+    METHOD: ClassVar[Method] = Method.FULL
+
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.0
+    """Share of each weight that is taken off, a step and a unit of learning rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference(Local):
+    """An adapter taught further by pairs of a better and a worse answer (DPO, Rafailov et al.
+    2023).
+    """
+
+    METHOD: ClassVar[Method] = Method.PREFERENCE
+
+    learning_rate: float = 5e-5
+    beta: float = 0.1
+    """How firmly it is held to the answers of the adapter it goes on from; higher is firmer."""
+    adapter_id: int = 0
+    """The adapter it goes on from; 0 names none, and such a run is refused when it is launched."""
+
+    def __post_init__(self) -> None:
+        Local.__post_init__(self)
+        _check_number("The adapter", self.adapter_id, 0, 2**31 - 1, whole=True)
+
+
+METHODS: dict[Method, type[Tuning]] = {
+    Method.LORA: Lora,
+    Method.QLORA: Qlora,
+    Method.FULL: Full,
+    Method.PREFERENCE: Preference,
+}
 """The methods that can be launched, with their settings."""
 
 

@@ -28,6 +28,9 @@ _MODULES = {
 }
 _METHODS = {
     "lora": "training.sft",
+    "qlora": "training.sft",
+    "full": "training.sft",
+    "preference": "training.preference",
 }
 """The module that does the work of a run, by its method."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
