@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
@@ -79,6 +80,15 @@ def follow(trainer: Exact, watch: Watch, settings: Local, train: int) -> None:
     trainer.add_callback(watch)
     steps_a_pass = math.ceil(train / settings.batch_size)
     trainer.add_callback(Saves(settings.checkpoint_steps, steps_a_pass, watch))
+
+
+def as_float32(model: nn.Module) -> None:
+    """Train an adapter on a 4-bit base in float32, as any other: trl gives it bfloat16, in which
+    steps as small as the last of a run are lost.
+    """
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,10 @@ def read_rows(path: Path, sha256: str | None = None) -> list[Held]:
     return rows
 
 
-def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> PreTrainedModel:
-    """Put an adapter on a loaded model.
+def with_adapter(
+    model: PreTrainedModel, folder: Path, sha256: str | None, *, trained: bool = False
+) -> PreTrainedModel:
+    """Put an adapter on a loaded model, to be asked or to be trained further.
 
     Raises:
         BadInput: the folder is missing or holds more than an adapter that Assay saved.
@@ -106,7 +108,7 @@ def with_adapter(model: PreTrainedModel, folder: Path, sha256: str | None) -> Pr
         raise BadInput(f"The adapter folder {folder.name} holds files that Assay did not write.")
     check_recorded(folder, sha256)
     tuned = PeftModel.from_pretrained(
-        model, str(folder), use_safetensors=True, local_files_only=True
+        model, str(folder), is_trainable=trained, use_safetensors=True, local_files_only=True
     )
     return cast(
         "PreTrainedModel", tuned
@@ -157,7 +159,7 @@ def _all_arms(
     figures: dict[str, Any] = {}
     total = (2 if spec.get("adapter_path") else 1) * len(rows)
     held.say("Loading the model.")
-    for number, (name, (model, tokenizer)) in enumerate(_arms(base, spec)):
+    for name, (model, tokenizer) in _arms(base, spec):  # enumerate would hold on to the base
         limit = int(spec.get("max_new_tokens") or answer_limit(tokenizer, rows))
         held.say(f"Answering with the {name} model.")
         texts = generate.answers(
@@ -167,7 +169,7 @@ def _all_arms(
             [row.prompt for row in rows],
             limit,
             _BATCH,
-            _Progress(held, number * len(rows), total),
+            _Progress(held, len(lines), total),
             held.cancel_requested,
         )
         del model

@@ -89,7 +89,7 @@ def request(
         "version_id": version_id,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
-        "precision": adapter.card["result"].get("precision"),
+        "precision": adapter.card.get("result", {}).get("precision"),
         "whole_model": lineage.whole(adapter.card),
     }
     return version.project_id, spec

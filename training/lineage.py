@@ -14,7 +14,7 @@ from training.settings import Method
 
 def whole(card: Mapping[str, Any]) -> bool:
     """Whether what a card describes is a whole model, and no adapter for one."""
-    return bool(card["settings"].get("method") == Method.FULL)
+    return bool(card.get("settings", {}).get("method") == Method.FULL)
 
 
 def chain(session: Session, adapter: AdapterRow) -> Iterator[AdapterRow]:
@@ -75,5 +75,5 @@ def started_from(adapter: AdapterRow) -> dict[str, Any]:
         "job": adapter.job_id,
         "sha256": adapter.sha256,
         "version_id": adapter.version_id,
-        "precision": adapter.card["result"].get("precision"),
+        "precision": adapter.card.get("result", {}).get("precision"),
     }

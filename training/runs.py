@@ -15,9 +15,9 @@ from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
-from storage.types import Job, JobKind, JobState, Split, User, VersionRow
-from training import base_models, checkpoints, evidence
-from training.settings import Lora, Tuning
+from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
+from training import base_models, checkpoints, evidence, lineage, preferred
+from training.settings import Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
 
@@ -35,24 +35,38 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a run that the gate lets through.
 
     Raises:
-        RuleBroken: a readiness line blocks.
+        RuleBroken: a readiness line blocks, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
+    before = _going_on(session, version, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         "version_id": version.id,
         "version_number": version.number,
         "version_sha256": version.sha256,
-        "base": wish.base.to_dict(),
+        "base": before.card["base"] if before else wish.base.to_dict(),
         "settings": wish.settings.to_dict(),
+        "started_from": lineage.started_from(before) if before else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
             for s in signals
         ],
     }  # fmt: skip
+
+
+def _going_on(session: Session, version: Version, chosen: Tuning) -> AdapterRow | None:
+    """The adapter that preference tuning goes on from, which has the base model with it; None for
+    every other method.
+    """
+    if not isinstance(chosen, Preference):
+        return None
+    opened = versions.opened(session, version.id)
+    preferred.require(session, version, opened.part(Split.TRAIN))
+    return lineage.going_on(session, version, chosen.adapter_id)
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
@@ -82,7 +96,9 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
     project_id, spec = request(session, wish)
     now = {
-        "rows_sha256": hashlib.sha256(_rows(versions.opened(session, wish.version_id))).hexdigest(),
+        "rows_sha256": hashlib.sha256(
+            _rows(session, versions.opened(session, wish.version_id), job.spec)
+        ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
     }
@@ -114,9 +130,14 @@ def _why_not(job: Job) -> str | None:
     return None
 
 
-def _rows(opened: versions.Opened) -> bytes:
-    """The training and validation rows of a version, as a worker reads them."""
-    return rows_jsonl(opened.part(Split.TRAIN, Split.VALIDATION))
+def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+    """The training and validation rows of a version, or the preference pairs in them, as a worker
+    reads them.
+    """
+    taught = opened.part(Split.TRAIN, Split.VALIDATION)
+    if spec["settings"].get("method") == Method.PREFERENCE:
+        return preferred.lines(session, taught)
+    return rows_jsonl(taught)
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
@@ -150,7 +171,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     that goes on gets its checkpoint and the progress lines up to there.
     """
     opened = versions.opened(session, job.spec["version_id"])
-    version, content = opened.version, _rows(opened)
+    version, content = opened.version, _rows(session, opened, job.spec)
     taught = ledger.rows(session, job.project_id, opened.part(Split.TRAIN, Split.VALIDATION))
     ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
@@ -169,6 +190,18 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        **_adapter(job.spec.get("started_from"), settings),
+    }
+
+
+def _adapter(before: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
+    """What a worker must know of the adapter that a run goes on from."""
+    if before is None:
+        return {}
+    return {
+        "started_from": dict(before),
+        "adapter_path": str(settings.jobs / before["job"] / "adapter"),
+        "precision": before["precision"],
     }
 
 
@@ -222,5 +255,6 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         "gate": job.spec["gate"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],
+        "started_from": job.spec.get("started_from"),
         "result": {key: value for key, value in result.items() if key != "message"},
     }

@@ -41,6 +41,8 @@ class Row:
     split: str
     prompt: str
     response: str
+    rejected: str = ""
+    """In preference pairs: the worse answer."""
 
 
 def main(directory: Path, held: Evidence) -> None:
@@ -92,9 +94,8 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
     fields = ("pair_id", "split", "prompt", "response")
-    rows = [
-        Row(*(json.loads(line)[name] for name in fields)) for line in content.splitlines() if line
-    ]
+    found = [json.loads(line) for line in content.splitlines() if line]
+    rows = [Row(*(one[name] for name in fields), one.get("rejected", "")) for one in found]
     wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
     if wrong:
         raise RuleBroken(
@@ -185,7 +186,7 @@ def build_trainer(
         ),
     )
     if isinstance(settings, Qlora):
-        _as_float32(model)
+        course.as_float32(model)
     course.follow(trainer, watch, settings, len(train))
     return trainer
 
@@ -204,12 +205,3 @@ def _adapter(settings: Local) -> LoraConfig | None:
         use_rslora=settings.rslora,
         use_dora=settings.dora,
     )
-
-
-def _as_float32(model: PreTrainedModel) -> None:
-    """Train a QLoRA adapter in float32, as any other: trl gives it bfloat16, in which steps as
-    small as the last of a run are lost.
-    """
-    for weight in model.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
