@@ -13,7 +13,7 @@ from training.experiments import Entry, Experiment, Kind
 from training.learning_curve import Curve, Measured
 
 _KINDS = {Kind.SWEEP: "sweep", Kind.CURVE: "learning curve"}
-_WIDTHS = (3, 2, 1, 3, 2)
+_WIDTHS = (3, 2, 1, 5, 2)
 _MORE = 100
 _POINTS = 40
 

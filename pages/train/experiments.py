@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts import experiment_plan, experiment_result, job_panel, run_compare, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
-from storage.types import JobKind
+from storage.types import JobKind, JobState
 from training import experiments, jobs
 
 user = require_user()
@@ -14,6 +14,8 @@ project = shell.require_project(user)
 with looking() as session:
     runs = jobs.listing(session, project.id, JobKind.TRAIN)
     known = {one.id: one for one in experiments.listing(session, project.id)}
+    asked = jobs.listing(session, project.id, JobKind.EVALUATE)
+    measuring = [job for job in asked if job.state is JobState.RUNNING]
 if not runs:
     shell.empty(
         "Nothing was trained yet. An experiment starts from a run: its version and settings.",
@@ -37,5 +39,6 @@ with results:
             format_func=lambda i: experiment_result.title(known[i]),
             key=f"experiment-{project.id}-{len(known)}",
         )
-        job_panel.show(project.id, JobKind.EVALUATE)
+        for job in measuring:
+            job_panel.one(job)
         experiment_result.show(known[chosen])
