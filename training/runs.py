@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ class Wish:
     name: str
     base: base_models.Base = field(default_factory=lambda: base_models.Base("packaged"))
     settings: Tuning = field(default_factory=Lora)
+    share: float = 1.0
+    """Share of the train rows it learns from; less than all only to see what rows are worth."""
 
 
 def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
@@ -41,7 +45,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
-    before = _going_on(session, version, wish.settings)
+    before = _going_on(session, version, wish)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         "version_id": version.id,
@@ -50,6 +54,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         "base": before.card["base"] if before else wish.base.to_dict(),
         "settings": wish.settings.to_dict(),
         "started_from": lineage.started_from(before) if before else None,
+        "share": wish.share,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
@@ -58,15 +63,15 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     }  # fmt: skip
 
 
-def _going_on(session: Session, version: Version, chosen: Tuning) -> AdapterRow | None:
+def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
     """The adapter that preference tuning goes on from, which has the base model with it; None for
     every other method.
     """
-    if not isinstance(chosen, Preference):
+    if not isinstance(wish.settings, Preference):
         return None
-    opened = versions.opened(session, version.id)
-    preferred.require(session, version, opened.part(Split.TRAIN))
-    return lineage.going_on(session, version, chosen.adapter_id)
+    taught = _taught(versions.opened(session, version.id), {"share": wish.share})
+    preferred.require(session, version, taught)
+    return lineage.going_on(session, version, wish.settings.adapter_id)
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
@@ -93,8 +98,10 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         base_models.Base.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
-    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
+    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
     project_id, spec = request(session, wish)
+    if "experiment" in job.spec:
+        spec["experiment"] = job.spec["experiment"]
     now = {
         "rows_sha256": hashlib.sha256(
             _rows(session, versions.opened(session, wish.version_id), job.spec)
@@ -130,11 +137,34 @@ def _why_not(job: Job) -> str | None:
     return None
 
 
-def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
-    """The training and validation rows of a version, or the preference pairs in them, as a worker
-    reads them.
+def _share(spec: Mapping[str, Any]) -> float:
+    """The share of the train rows that a run learns from; all where its spec is older than that."""
+    return float(spec.get("share", 1.0))
+
+
+def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
+    """The rows that a run trains on, then those that it watches."""
+    train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
+    return train + opened.part(Split.VALIDATION)
+
+
+def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:
+    """A random part of the rows in their order, with groups whole; a smaller share is part of a
+    larger one.
     """
-    taught = opened.part(Split.TRAIN, Split.VALIDATION)
+    if share >= 1:
+        return list(rows)
+    sizes = Counter(row.group for row in rows)
+    drawn = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    reached = accumulate(sizes[group] for group in drawn)
+    wanted = share * len(rows)
+    kept = {group for group, n in zip(drawn, reached, strict=True) if n - sizes[group] / 2 < wanted}
+    return [row for row in rows if row.group in kept]
+
+
+def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+    """What a run is taught, as a worker reads it: rows, or the preference pairs in them."""
+    taught = _taught(opened, spec)
     if spec["settings"].get("method") == Method.PREFERENCE:
         return preferred.lines(session, taught)
     return rows_jsonl(taught)
@@ -172,7 +202,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """
     opened = versions.opened(session, job.spec["version_id"])
     version, content = opened.version, _rows(session, opened, job.spec)
-    taught = ledger.rows(session, job.project_id, opened.part(Split.TRAIN, Split.VALIDATION))
+    taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
     resumed = job.spec.get("resumed_from")
@@ -256,5 +286,7 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         "base": job.spec["base"],
         "settings": job.spec["settings"],
         "started_from": job.spec.get("started_from"),
+        "share": _share(job.spec),
+        "experiment": job.spec.get("experiment"),
         "result": {key: value for key, value in result.items() if key != "message"},
     }
