@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import shell
 from storage.types import Origin
+from training.settings import Method
 
 _ORIGINS = {
     Origin.GOLD: "written by experts",
@@ -14,6 +15,13 @@ _ORIGINS = {
     Origin.DRAFT: "drafted by a model",
     Origin.PRODUCTION: "from production",
 }
+_METHODS = {
+    Method.LORA: "LoRA adapter",
+    Method.QLORA: "QLoRA adapter, on the base model held in 4 bits",
+    Method.FULL: "Full tuning: a full model, all weights trained; it needs no base model beside it",
+    Method.PREFERENCE: "Preference tuning of an adapter (DPO)",
+}
+_KINDS = {"rslora": "rsLoRA", "dora": "DoRA"}
 _MEASURES = {"correct": "exactly right", "valid": "fits the schema"}
 
 
@@ -62,8 +70,7 @@ def _training(card: dict[str, Any]) -> list[str]:
     lines = [
         f"Launched by {card['launched_by']}",
         f"Base model: {result.get('base', {}).get('name', card['base']['where'])}",
-        f"LoRA rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
-        f"layers {', '.join(chosen['targets'])}",
+        *_method(chosen, card.get("started_from")),
         f"{result.get('steps')} steps, learning rate {chosen['learning_rate']:g}, "
         f"seed {chosen['seed']}",
     ]
@@ -73,6 +80,22 @@ def _training(card: dict[str, Any]) -> list[str]:
     if result.get("validation_loss") is not None:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
     return [*lines, f"Adapter sha256 {card['sha256']}"]
+
+
+def _method(chosen: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
+    """How it was tuned, whatever the method; older cards name none and are of LoRA."""
+    method = chosen.get("method", Method.LORA)
+    lines = [_METHODS.get(method, str(method))]
+    if "r" in chosen:
+        kinds = [name for name in ("rslora", "dora") if chosen.get(name)]
+        lines.append(
+            f"Rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
+            f"layers {', '.join(chosen['targets'])}"
+            + "".join(f", {_KINDS[name]}" for name in kinds)
+        )
+    if before is not None:
+        lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
+    return lines
 
 
 def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
