@@ -16,7 +16,7 @@ from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, VersionRow
-from training import base_models, checkpoints, evidence
+from training import base_models, checkpoints, evidence, probes
 from training.settings import Lora, Tuning
 from training.settings import read as read_settings
 
@@ -40,6 +40,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
+    told = probes.estimate(session, version, wish.base, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         "version_id": version.id,
@@ -47,6 +48,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         "version_sha256": version.sha256,
         "base": wish.base.to_dict(),
         "settings": wish.settings.to_dict(),
+        "estimate": told.to_dict() if told is not None else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
@@ -88,6 +90,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     }
     checkpoints.check(found, checkpoints.verify(found)["run"], now)
     before = job.spec.get("resumed_from")
+    spec["estimate"] = None  # it was for the whole run
     spec["resumed_from"] = {
         "job": job.id,
         "step": found.step,

@@ -79,6 +79,14 @@ def main(directory: Path, held: Evidence) -> None:
     watch = Watch(held, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     trainer.keep(directory, watch, run)
+    if spec.get("kind") == "probe":
+        from training import probing  # which begins with this module
+
+        tuned = cast("PeftModel", trainer.model)
+        probing.measure(
+            held, trainer, watch, lambda place: save_adapter(tuned, tokenizer, base.name, place)
+        )
+        return
     before = _went_on(directory, spec, run, watch, held)
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
     try:
