@@ -184,7 +184,7 @@ def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
     Raises:
         RuleBroken: a probe is going on, or the method trains elsewhere.
     """
-    project_id, spec = probes.request(session, wish.version_id, wish.base, wish.settings)
+    project_id, spec = runs.request_probe(session, wish)
     return queue(session, actor, project_id, JobKind.PROBE, spec)
 
 

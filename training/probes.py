@@ -14,8 +14,6 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import versions
-from storage.errors import RuleBroken
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, User, Version
 from training import checkpoints, estimates, evidence, machine
@@ -38,28 +36,6 @@ def key(version: Version, base: Base, settings: Tuning) -> str:
     place = [one.name for one in machine.accelerators()]
     whole = [version.sha256, base.to_dict(), chosen, checkpoints.libraries(), place]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-def request(
-    session: Session, version_id: int, base: Base, settings: Tuning
-) -> tuple[int, dict[str, Any]]:
-    """The project and the spec of a probe.
-
-    Raises:
-        RuleBroken: the method trains elsewhere, so there is nothing to try here.
-        Unavailable: the version's rows are not the ones that were frozen.
-    """
-    version = versions.verify(session, version_id)
-    if not isinstance(settings, Local):
-        raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
-    return version.project_id, {
-        "version_id": version.id,
-        "version_number": version.number,
-        "version_sha256": version.sha256,
-        "base": base.to_dict(),
-        "settings": settings.to_dict(),
-        "key": key(version, base, settings),
-    }
 
 
 def newest(session: Session, version: Version, base: Base, settings: Tuning) -> Job | None:

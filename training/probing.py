@@ -8,7 +8,7 @@ over the lengths of a pass, until there are enough or the time is up. Nothing is
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -25,10 +25,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from training import base_models, evidence, fetching, machine, probes, render
+from training import base_models, evidence, fetching, machine, probes, render, saving, sft
+from training.course import Course
 from training.evidence import Evidence
 from training.settings import read
-from training.trainer import Trainer
+from training.trainer import Exact, Saves
 from training.watch import Watch
 from training.worker import method_module
 
@@ -64,14 +65,14 @@ def main(directory: Path, held: Evidence) -> None:
 
 def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     """Every row rendered as the run will, and of that what a person wants to see."""
-    from training import sft
-
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
     rows = sft.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     rendered = [
-        (row, *render.pair_ids(tokenizer, spec["system_message"], row.prompt, row.response))
+        (row, *render.pair_ids(tokenizer, spec["system_message"], row.prompt, answer))
         for row in rows
+        for answer in (row.response, row.rejected)
+        if answer
     ]
     lengths = [len(ids) for _, ids, _ in rendered]
     limit = int(read(spec["settings"]).to_dict()["max_length"])
@@ -191,63 +192,63 @@ class Clock(TrainerCallback):
         return [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
 
 
-def measure(held: Evidence, trainer: Trainer, watch: Watch, save: Callable[[Path], object]) -> None:
-    """Take the steps and leave the figures that `estimates.of` reads.
-
-    `save` writes what was learnt into a folder, which is thrown away.
-    """
-    before = probes.seen(held.directory) or {}
-    ready = machine.lived() - float(before.get("seconds", 0.0))
+def measure(run: Course, trainer: Exact, watch: Watch) -> None:
+    """Take the steps and leave the figures that `estimates.of` reads."""
+    seen = probes.seen(run.directory) or {}
+    ready = machine.lived() - float(seen.get("seconds", 0.0))
     rows = {"train": _size(trainer.train_dataset), "validation": _size(trainer.eval_dataset)}
-    chosen, tokens, mean = _choose(trainer)
-    train = cast("Any", trainer.train_dataset)
-    trainer.train_dataset = train.select([i for batch in chosen for i in batch])
-    cast("Any", trainer)._get_train_sampler = lambda *_: SequentialSampler(
-        cast("Any", trainer.train_dataset)
-    )
-    trainer.args.max_steps = len(chosen)
-    if rows["validation"] > _VALIDATION:
-        held_out = cast("Any", trainer.eval_dataset)
-        trainer.eval_dataset = held_out.select(spread(rows["validation"], _VALIDATION))
+    tokens, mean = _only(trainer, *_choose(trainer, run.settings.batch_size))
+    share = rows["validation"] / max(1, _size(trainer.eval_dataset))
     clock = Clock()
+    trainer.remove_callback(Saves)
     trainer.add_callback(clock)
-    held.say(f"Trying {len(chosen)} steps at most.")
+    run.held.say(f"Trying {len(tokens) - 1} steps at most.")
     loading = machine.peak_mb() or 0.0
     machine.forget_peak()
     began = time.monotonic()
     trainer.train()
     if watch.cancelled:
-        held.finish("cancelled", "Cancelled. Nothing was kept.")
+        run.held.finish("cancelled", "Cancelled. Nothing was kept.")
         return
-    peak = machine.peak_mb()
+    peak = machine.peak_mb() or 0.0
     steps = clock.seconds()
-    rate = sum(steps) / sum(tokens[1 : len(steps) + 1])
-    warming = max(0.0, clock.ends[0] - clock.first - rate * tokens[0])
-    share = rows["validation"] / max(1, _size(trainer.eval_dataset))
-    parts = _parts(trainer, float(before.get("program_mb", 0.0)), peak)
-    highest = max(peak or 0.0, loading)
-    held.finish(
-        "finished",
-        f"{len(steps)} steps measured: {statistics.median(steps):.2g} s a step.",
-        {
-            "ready_seconds": ready + clock.first - began + warming,
-            "step_seconds": steps,
-            "step_tokens": tokens[1 : len(steps) + 1],
-            "median_seconds": statistics.median(steps),
-            "tokens_a_batch": mean,
-            "evaluation_seconds": clock.evaluation * share,
-            "saving_seconds": _timed(save, held.directory),
-            "memory_mb": parts,
-            "peak_memory_mb": highest,
-            "rows": rows,
-        },
-    )
+    tried = tokens[1 : len(steps) + 1]
+    warming = max(0.0, clock.ends[0] - clock.first - sum(steps) / sum(tried) * tokens[0])
+    figures = {
+        "ready_seconds": ready + clock.first - began + warming,
+        "step_seconds": steps,
+        "step_tokens": tried,
+        "median_seconds": statistics.median(steps),
+        "tokens_a_batch": mean,
+        "evaluation_seconds": clock.evaluation * share,
+        "saving_seconds": _saving(run, trainer),
+        "memory_mb": _parts(trainer, float(seen.get("program_mb", 0.0)), peak),
+        "peak_memory_mb": max(peak, loading),
+        "rows": rows,
+    }
+    words = f"{len(steps)} steps measured: {figures['median_seconds']:.2g} s a step."
+    run.held.finish("finished", words, figures)
 
 
-def _choose(trainer: Trainer) -> tuple[list[list[int]], list[int], float]:
+def _only(
+    trainer: Exact, chosen: Sequence[Sequence[int]], tokens: list[int], mean: float
+) -> tuple[list[int], float]:
+    """Let the trainer take the chosen batches in their order, and a part of the validation rows;
+    returns what it is told of their tokens.
+    """
+    train, held_out = cast("Any", trainer.train_dataset), cast("Any", trainer.eval_dataset)
+    trainer.train_dataset = train.select([i for batch in chosen for i in batch])
+    in_order = SequentialSampler(cast("Any", trainer.train_dataset))
+    cast("Any", trainer)._get_train_sampler = lambda *_: in_order
+    trainer.args.max_steps = len(chosen)
+    if _size(held_out) > _VALIDATION:
+        trainer.eval_dataset = held_out.select(spread(len(held_out), _VALIDATION))
+    return tokens, mean
+
+
+def _choose(trainer: Exact, size: int) -> tuple[list[list[int]], list[int], float]:
     """The batches to try, the tokens that each computes, and the mean tokens of all in a pass."""
     order = list(cast("Any", trainer)._get_train_sampler())
-    size = trainer.args.train_batch_size
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     counted = [batches[i] for i in spread(len(batches), min(_COUNTED, len(batches)))]
     costs = [_tokens(trainer, batch) for batch in counted]
@@ -262,14 +263,14 @@ def _choose(trainer: Trainer) -> tuple[list[list[int]], list[int], float]:
     return [batch for _, batch in taken], [cost for cost, _ in taken], statistics.fmean(costs)
 
 
-def _tokens(trainer: Trainer, batch: Sequence[int]) -> int:
+def _tokens(trainer: Exact, batch: Sequence[int]) -> int:
     """Tokens that a batch computes, its padding included and what its rows share once."""
     rows = cast("Any", trainer.train_dataset)
     made = cast("Any", trainer.data_collator)([rows[i] for i in batch])
     return sum(value.numel() for name, value in made.items() if name.endswith("input_ids"))
 
 
-def _parts(trainer: Trainer, program: float, peak: float | None) -> dict[str, float]:
+def _parts(trainer: Exact, program: float, peak: float) -> dict[str, float]:
     """The peak of the steps by part, in MB; what no part explains is activations.
 
     `program` is what the process had before the base model was loaded, and nothing on a GPU, whose
@@ -284,7 +285,7 @@ def _parts(trainer: Trainer, program: float, peak: float | None) -> dict[str, fl
         "adapter": learnt + gradients,
         "optimizer": _mb([v for one in states for v in one.values() if torch.is_tensor(v)]),
     }
-    return parts | {"activations": max(0.0, (peak or 0.0) - sum(parts.values()))}
+    return parts | {"activations": max(0.0, peak - sum(parts.values()))}
 
 
 def _mb(tensors: Sequence[torch.Tensor]) -> float:
@@ -305,8 +306,10 @@ def _finished() -> None:
         torch.cuda.synchronize()
 
 
-def _timed(save: Callable[[Path], object], directory: Path) -> float:
+def _saving(run: Course, trainer: Exact) -> float:
+    """Seconds to write what was learnt, into a folder that is thrown away."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=".thrown-away-", dir=directory) as folder:
-        save(Path(folder) / "adapter")
+    with tempfile.TemporaryDirectory(prefix=".thrown-away-", dir=run.directory) as folder:
+        tuned = cast("saving.Tuned", trainer.model)
+        saving.save(tuned, run.tokenizer, run.base.name, Path(folder) / "adapter")
         return time.monotonic() - began

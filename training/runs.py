@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
-from storage.types import Job, JobKind, JobState, Split, User, VersionRow
-from training import base_models, checkpoints, evidence, probes
-from training.settings import Lora, Tuning
+from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
+from training import base_models, checkpoints, evidence, lineage, preferred, probes
+from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
 
@@ -39,7 +39,8 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a run that the gate lets through.
 
     Raises:
-        RuleBroken: a readiness line blocks.
+        RuleBroken: a readiness line blocks, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
     version = versions.verify(session, wish.version_id)
@@ -47,19 +48,57 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     told = probes.estimate(session, version, wish.base, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
-        "version_id": version.id,
-        "version_number": version.number,
-        "version_sha256": version.sha256,
-        "base": wish.base.to_dict(),
-        "settings": wish.settings.to_dict(),
-        "estimate": told.to_dict() if told is not None else None,
-        "share": wish.share,
+        **_chosen(session, version, wish),
+        "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
             for s in signals
         ],
     }  # fmt: skip
+
+
+def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of a probe; the gate is not asked, since nothing is kept.
+
+    Raises:
+        RuleBroken: the method trains elsewhere, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    version = versions.verify(session, wish.version_id)
+    if not isinstance(wish.settings, Local):
+        raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
+    whole = replace(wish, share=1.0)
+    return version.project_id, {
+        **_chosen(session, version, whole),
+        "key": probes.key(version, wish.base, wish.settings),
+    }
+
+
+def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
+    """What decides how a run trains."""
+    before = _going_on(session, version, wish)
+    return {
+        "version_id": version.id,
+        "version_number": version.number,
+        "version_sha256": version.sha256,
+        "base": before.card["base"] if before else wish.base.to_dict(),
+        "settings": wish.settings.to_dict(),
+        "started_from": lineage.started_from(before) if before else None,
+        "share": wish.share,
+    }
+
+
+def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
+    """The adapter that preference tuning goes on from, which has the base model with it; None for
+    every other method.
+    """
+    if not isinstance(wish.settings, Preference):
+        return None
+    taught = _taught(versions.opened(session, version.id), {"share": wish.share})
+    preferred.require(session, version, taught)
+    return lineage.going_on(session, version, wish.settings.adapter_id)
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
@@ -92,7 +131,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         spec["experiment"] = job.spec["experiment"]
     now = {
         "rows_sha256": hashlib.sha256(
-            _rows(versions.opened(session, wish.version_id), job.spec)
+            _rows(session, versions.opened(session, wish.version_id), job.spec)
         ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
@@ -151,9 +190,12 @@ def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionR
     return [row for row in rows if row.group in kept]
 
 
-def _rows(opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
-    """What a run is taught, as a worker reads it."""
-    return rows_jsonl(_taught(opened, spec))
+def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+    """What a run is taught, as a worker reads it: rows, or the preference pairs in them."""
+    taught = _taught(opened, spec)
+    if spec["settings"].get("method") == Method.PREFERENCE:
+        return preferred.lines(session, taught)
+    return rows_jsonl(taught)
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
@@ -187,7 +229,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     that goes on gets its checkpoint and the progress lines up to there.
     """
     opened = versions.opened(session, job.spec["version_id"])
-    version, content = opened.version, _rows(opened, job.spec)
+    version, content = opened.version, _rows(session, opened, job.spec)
     taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
@@ -206,6 +248,18 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        **_adapter(job.spec.get("started_from"), settings),
+    }
+
+
+def _adapter(before: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
+    """What a worker must know of the adapter that a run goes on from."""
+    if before is None:
+        return {}
+    return {
+        "started_from": dict(before),
+        "adapter_path": str(settings.jobs / before["job"] / "adapter"),
+        "precision": before["precision"],
     }
 
 
@@ -259,6 +313,7 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         "gate": job.spec["gate"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],
+        "started_from": job.spec.get("started_from"),
         "share": _share(job.spec),
         "experiment": job.spec.get("experiment"),
         "result": {key: value for key, value in result.items() if key != "message"},
