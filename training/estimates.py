@@ -25,6 +25,8 @@ PARTS = {
 """The parts of memory, in words, as they are stacked."""
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77, 1.76)
 """Student's t for a two-sided 90 % interval, by degrees of freedom from 1 on."""
+LEAST_STEPS = 4
+"""A probe measures at least so many."""
 _CHECKPOINT = 4
 """A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation import ledger, versions
@@ -85,11 +85,10 @@ def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
     """
     here = here or places.current()
     version = versions.get(session, wish.version_id)
-    folder = _folder(wish.base, here.data)
-    problem = _vetted(folder)
+    place = folder(wish.base, here.data)
+    problem = _vetted(place)
     probe = probes.newest(session, version, wish.base, wish.settings)
     seen = (probes.seen(here.jobs / probe.id) if probe is not None else None) or {}
-    going = [JobState.RUNNING, JobState.QUEUED]
     return Facts(
         base=wish.base,
         settings=wish.settings,
@@ -97,18 +96,18 @@ def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
         validation=version.counts["validation"],
         leak=_leak(session, wish),
         base_problem=problem,
-        base_here=folder is not None,
-        model=memory.model(folder) if folder is not None and not problem else None,
+        base_here=place is not None,
+        model=memory.model(place) if place is not None and not problem else None,
         lengths=tuple(seen["lengths"]) if "lengths" in seen else None,
         too_long=tuple(pair for pair, _ in seen.get("too_long_rows", ())),
         free_mb=_free_mb(here.data),
         accelerators=[one.name for one in machine.accelerators()],
-        waiting=len(session.scalars(select(JobRow.id).where(JobRow.state.in_(going))).all()),
+        waiting=waiting(session),
         libraries=_differing(),
     )
 
 
-def _folder(base: Base, data: Path) -> Path | None:
+def folder(base: Base, data: Path) -> Path | None:
     """Where the base model lies; None where it must be converted or fetched first."""
     if base.kind == "hub":
         return None
@@ -116,13 +115,20 @@ def _folder(base: Base, data: Path) -> Path | None:
     return path if base.kind == "folder" or (path / "config.json").exists() else None
 
 
-def _vetted(folder: Path | None) -> str:
-    if folder is None:
+def waiting(session: Session) -> int:
+    """Jobs of this machine that run or wait now: a run waits for all of them."""
+    going = [JobState.RUNNING, JobState.QUEUED]
+    query = select(func.count()).select_from(JobRow).where(JobRow.state.in_(going))
+    return int(session.scalar(query) or 0)
+
+
+def _vetted(place: Path | None) -> str:
+    if place is None:
         return ""
-    if not folder.is_dir():
+    if not place.is_dir():
         return "There is no folder of that name on this server."
     try:
-        vetting.vet(folder)
+        vetting.vet(place)
     except BadInput as error:
         return str(error)
     return ""

@@ -27,14 +27,15 @@ from transformers import (
 
 from training import base_models, evidence, fetching, machine, probes, render, saving, sft
 from training.course import Course
+from training.estimates import LEAST_STEPS
 from training.evidence import Evidence
 from training.settings import read
 from training.trainer import Exact, Saves
 from training.watch import Watch
 from training.worker import method_module
 
-LEAST, MOST = 4, 12
-"""Measured steps, after one to warm up."""
+MOST = 12
+"""Measured steps at most, after one to warm up."""
 ENOUGH_SECONDS = 20.0
 """After so long the probe ends, once it has the least steps."""
 _COUNTED = 300
@@ -161,7 +162,7 @@ class Clock(TrainerCallback):
         _finished()
         self.ends.append(time.monotonic())
         steps = len(self.ends) - 1
-        if steps >= LEAST and self.ends[-1] - self.ends[0] > ENOUGH_SECONDS:
+        if steps >= LEAST_STEPS and self.ends[-1] - self.ends[0] > ENOUGH_SECONDS:
             control.should_training_stop = True
 
     def on_epoch_end(
