@@ -171,9 +171,11 @@ def _share(spec: Mapping[str, Any]) -> float:
 
 
 def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
-    """The rows that a run trains on, then those that it watches."""
+    """The rows that a run trains on and those that it watches, in the version's order."""
     train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
-    return train + opened.part(Split.VALIDATION)
+    kept = {row.pair_id for row in train}
+    both = opened.part(Split.TRAIN, Split.VALIDATION)
+    return [row for row in both if row.split is Split.VALIDATION or row.pair_id in kept]
 
 
 def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from datasets import Dataset
 from peft import LoraConfig
@@ -93,9 +93,7 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
-    fields = ("pair_id", "split", "prompt", "response")
-    found = [json.loads(line) for line in content.splitlines() if line]
-    rows = [Row(*(one[name] for name in fields), one.get("rejected", "")) for one in found]
+    rows = [_row(json.loads(line)) for line in content.splitlines() if line]
     wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
     if wrong:
         raise RuleBroken(
@@ -104,6 +102,12 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     if not any(row.split == "train" for row in rows):
         raise BadInput("The version has no train rows. Approve more pairs and make a new version.")
     return rows
+
+
+def _row(line: dict[str, Any]) -> Row:
+    return Row(
+        line["pair_id"], line["split"], line["prompt"], line["response"], line.get("rejected", "")
+    )
 
 
 def refuse_tested(rows: Sequence[Row], tested: Sequence[str]) -> None:
