@@ -66,13 +66,11 @@ def _line(line: dict[str, Any]) -> str:
 
 
 def _training(card: dict[str, Any]) -> list[str]:
-    result, chosen = card["result"], card["settings"]
+    result = card["result"]
     lines = [
         f"Launched by {card['launched_by']}",
         f"Base model: {result.get('base', {}).get('name', card['base']['where'])}",
-        *_method(chosen, card.get("started_from")),
-        f"{result.get('steps')} steps, learning rate {chosen['learning_rate']:g}, "
-        f"seed {chosen['seed']}",
+        *_method(card),
     ]
     before = result.get("resumed_from")
     if before is not None:
@@ -82,20 +80,22 @@ def _training(card: dict[str, Any]) -> list[str]:
     return [*lines, f"Adapter sha256 {card['sha256']}"]
 
 
-def _method(chosen: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
-    """How it was tuned, whatever the method; older cards name none and are of LoRA."""
+def _method(card: dict[str, Any]) -> list[str]:
+    """How the weights were changed, and by how many steps; older cards name no method: LoRA."""
+    chosen, result, before = card["settings"], card["result"], card.get("started_from")
     method = chosen.get("method", Method.LORA)
     lines = [_METHODS.get(method, str(method))]
     if "r" in chosen:
-        kinds = [name for name in ("rslora", "dora") if chosen.get(name)]
+        kinds = [words for name, words in _KINDS.items() if chosen.get(name)]
+        layers = ", ".join([*chosen["targets"], *kinds])
         lines.append(
             f"Rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
-            f"layers {', '.join(chosen['targets'])}"
-            + "".join(f", {_KINDS[name]}" for name in kinds)
+            f"layers {layers}"
         )
     if before is not None:
         lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
-    return lines
+    rate = f"learning rate {chosen['learning_rate']:g}"
+    return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
 
 
 def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
