@@ -176,7 +176,8 @@ class Calls:
             if status not in again:
                 break
             if attempt + 1 < self._tries:
-                pause(max(wait, self._pause * 2**attempt), self._should_stop)
+                longer = max(wait, self._pause * 2**attempt)
+                pause(min(_LONGEST_WAIT, longer), self._should_stop)
         self._check(status, content)
         return self._object(path, content)
 
@@ -249,12 +250,12 @@ class Calls:
 
 
 def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
-    """Wait, 30 seconds at most, unless the work is no longer wanted.
+    """Wait, unless the work is no longer wanted.
 
     Raises:
         Cancelled: it is not.
     """
-    end = time.monotonic() + min(seconds, _LONGEST_WAIT)
+    end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if should_stop():
             raise Cancelled

@@ -31,6 +31,7 @@ _METHODS = {
     "qlora": "training.sft",
     "full": "training.sft",
     "preference": "training.preference",
+    "provider": "training.provider",
 }
 """The module that does the work of a run, by its method."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
