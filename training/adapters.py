@@ -15,7 +15,7 @@ from storage.errors import NotFound, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, TrialCloseRow, TrialRow
 from storage.types import Adapter
-from training import base_models, blind
+from training import base_models, blind, terms
 
 
 def _adapter(row: AdapterRow) -> Adapter:
@@ -137,6 +137,7 @@ def markdown(card: dict[str, Any]) -> str:
         f"- approvals by person: `{_code(json.dumps(version['approvals'], ensure_ascii=False))}`",
         f"- settings: `{json.dumps(card['settings'])}`",
         f"- steps {result.get('steps')}, seed {card['settings'].get('seed')}",
+        *_remote(card),
         *_resumed(result.get("resumed_from")),
         "",
         "## Gate when launched",
@@ -165,6 +166,18 @@ def markdown(card: dict[str, Any]) -> str:
 
 def _code(text: str) -> str:
     return text.replace("`", "'")
+
+
+def _remote(card: dict[str, Any]) -> Iterator[str]:
+    """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
+    if card.get("kind") != terms.KIND:
+        return
+    given, result = card["consent"], card["result"]
+    yield f"- model at endpoint `{_code(given['endpoint'])}`: `{_code(result['fine_tuned_model'])}`"
+    yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
+    yield f"- `{_code(str(given['given_by']))}` agreed that {given['rows']} rows leave the house"
+    if result.get("cost"):
+        yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
 
 
 def _resumed(before: dict[str, Any] | None) -> Iterator[str]:
@@ -199,6 +212,10 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         Unavailable: they are gone, or changed.
     """
     path = settings.data / adapter.path
+    if adapter.card.get("kind") == terms.KIND:
+        raise Unavailable(
+            f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
+        )
     if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
         raise Unavailable(
             f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
@@ -207,17 +224,19 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
 
 
 def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
-    """A zip of the PEFT folder with the card in JSON and Markdown; the hash is verified first.
+    """A zip of the PEFT folder with the card in JSON and Markdown; the hash is verified first. Of a
+    model that an endpoint keeps it holds the card only.
 
     Raises:
         Unavailable: the files are gone, or not the ones that the run recorded.
     """
     adapter = get(session, adapter_id)
-    path = intact(adapter, settings)
+    kept_away = adapter.card.get("kind") == terms.KIND
+    files = [] if kept_away else sorted(intact(adapter, settings).iterdir())
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(path.iterdir()):
+        for file in files:
             archive.write(file, file.name)
         archive.writestr("card.json", json.dumps(whole, ensure_ascii=False, indent=2))
         archive.writestr("card.md", markdown(whole))

@@ -241,7 +241,7 @@ class Calls:
 
     def malformed(self, path: str) -> NoAnswer:
         """The sentence for an answer of another shape than the published one."""
-        shape = "/" + "/".join(part for part in path.split("/") if not any(map(str.isdigit, part)))
+        shape = "/".join(part for part in path.split("/") if not any(map(str.isdigit, part)))
         return NoAnswer(
             f"Endpoint {self._endpoint.name} did not answer in the form of {shape}. Check its "
             "address in the server's configuration.",

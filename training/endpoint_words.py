@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from training.calls import NoAnswer
 from training.finetuning import RemoteJob, code_of
-from training.rows import Row
+from training.rows import Held, Row
 
 _QUOTED = re.compile(r"[\"'`\u2018\u201c\u00ab].*?[\"'`\u2019\u201d\u00bb]", re.DOTALL)
 _WINDOW = 12
 """Characters in common with a row from which on an endpoint's words are taken for a quotation."""
 
 
-def told_plainly(words: str, rows: Sequence[Row]) -> str:
+def told_plainly(words: str, rows: Sequence[Row] | Sequence[Held]) -> str:
     """An endpoint's words without what it quotes; empty where they still repeat 12 characters of a
     row. What this does not catch: a shorter piece of a row that stands without quotation marks.
     """
@@ -23,7 +23,7 @@ def told_plainly(words: str, rows: Sequence[Row]) -> str:
     return "" if len(low) >= _WINDOW and repeated else said
 
 
-def refusal(error: NoAnswer, rows: Sequence[Row]) -> str:
+def refusal(error: NoAnswer, rows: Sequence[Row] | Sequence[Held]) -> str:
     """The sentence of a refusal, with the endpoint's reason where it can be told."""
     words = told_plainly(str(error.said.get("message") or ""), rows)
     reason = " ".join(part for part in (words, _coded(code_of(dict(error.said)))) if part)
@@ -34,7 +34,7 @@ def _coded(code: str) -> str:
     return f"({code})" if code else ""
 
 
-def failure(endpoint: str, job: RemoteJob, rows: Sequence[Row]) -> str:
+def failure(endpoint: str, job: RemoteJob, rows: Sequence[Row] | Sequence[Held]) -> str:
     """Why a job that ended left no model."""
     name = f"job {job.id} at endpoint {endpoint}"
     if job.status == "cancelled":

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from training.calls import AGAIN, Calls, NoAnswer, pause
 
-_ID = re.compile(r"[\w.:@/-]{1,256}")
+_ID = re.compile(r"[\w:-]{1,128}")
+_MODEL = re.compile(r"[\w.:@/-]{1,256}")
 _WORD = re.compile(r"[a-z_]{1,40}")
 _TRIES = 4
 _MISSING = frozenset({404, 405, 501})
@@ -171,7 +172,7 @@ class FineTuning:
         return RemoteJob(
             self._id(_JOBS, said),
             status,
-            model if isinstance(model, str) and _ID.fullmatch(model) else None,
+            model if isinstance(model, str) and _MODEL.fullmatch(model) else None,
             tokens if isinstance(tokens, int) else None,
             code_of(wrong),
             str(wrong.get("message") or ""),

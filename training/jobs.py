@@ -33,7 +33,7 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import drafts, evaluations, evidence, runs, scanning
+from training import drafts, evaluations, evidence, remote, runs, scanning
 
 log = logging.getLogger(__name__)
 
@@ -165,10 +165,20 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, or this very run already waits or trains.
+        RuleBroken: a readiness line blocks, this very run already waits or trains, or rows would
+            leave the house without consent.
     """
     project_id, spec = runs.request(session, wish)
-    return queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
+    made = queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
+        events.record(
+            session, actor, "consent", "job", made.id, project_id=project_id, **agreed,
+            price=spec["price"]["amount"], currency=spec["price"]["currency"],
+        )  # fmt: skip
+    return made
 
 
 @allowed(Role.LEAD)
@@ -212,6 +222,8 @@ def stop(session: Session, actor: User, job_id: str, settings: Settings) -> None
         raise RuleBroken(f"This job is already {one.state}.")
     if one.kind is not JobKind.TRAIN or one.state is not JobState.RUNNING:
         raise RuleBroken("Only a run that has begun has something to save. Cancel this job.")
+    if runs.is_remote(one):
+        raise RuleBroken("An endpoint's run ends with a model or with none. Cancel this run.")
     evidence.request_stop(folder(settings, job_id))
     events.record(session, actor, "stop", "job", job_id, project_id=one.project_id)
 
@@ -284,9 +296,11 @@ def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
     if result is not None:
         _end(engine, settings, one, result)
     elif evidence.cancel_requested(directory):
-        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled."})
+        message = f"Cancelled.{remote.left(directory)}"
+        _end(engine, settings, one, {"state": "cancelled", "message": message})
     elif (directory / "launch.json").exists():
         message = "The process ended without a result: it was killed, or the machine restarted."
+        message += remote.left(directory)
         _end(engine, settings, one, {"state": "lost", "message": message})
     elif _age(directory / "spec.json") > START_SECONDS:
         message = "The process never started. See train.log in the job's folder."

@@ -6,7 +6,6 @@ from typing import Any, Generic, TypeVar
 from training.base_models import Base
 from training.settings import METHODS, SMALL_BASE, Lora, Method, Tuning
 
-
 T = TypeVar("T", bound=Tuning)
 
 

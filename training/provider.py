@@ -155,6 +155,7 @@ def _asking(run: _Run) -> Iterator[FineTuning]:
 def _begun(run: _Run, api: FineTuning, system: str) -> RemoteJob:
     """The job at the endpoint: the one that is there, or a new one."""
     known, held = run.known, run.held
+    _heed(held)
     if known.job is not None:
         held.say(f"Taking up job {known.job} at endpoint {known.endpoint} again.")
         return api.job(known.job)
@@ -170,11 +171,18 @@ def _begun(run: _Run, api: FineTuning, system: str) -> RemoteJob:
             known.name(Split.VALIDATION), files[Split.VALIDATION]
         )
         run.save()
+    _heed(held)
     job = api.create(body(run.settings, known))
     known.job, known.status = job.id, job.status
     run.save()
     held.say(f"Endpoint {known.endpoint} has the run as job {job.id}.")
     return job
+
+
+def _heed(held: Evidence) -> None:
+    """Begin nothing that would be paid for once it is no longer wanted."""
+    if held.cancel_requested():
+        raise Cancelled
 
 
 def chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
@@ -254,6 +262,18 @@ def _measured(run: _Run, api: FineTuning, job_id: str) -> bool:
     if found:
         run.save()
     return bool(found)
+
+
+def _given_up(run: _Run, error: NoAnswer) -> str:
+    """Why the run ends without an answer, and what is left there; where the endpoint refused it
+    before it began, nothing is.
+    """
+    told = endpoint_words.refusal(error, run.rows)
+    if run.known.job is not None or error.status not in _FINAL:
+        return f"{told}{remote.left(run.directory)}"
+    run.known.status = "failed"
+    run.save()
+    return f"{told} {_deleted(run)['files_told']}"
 
 
 def _cancelled(run: _Run) -> tuple[str, dict[str, Any]]:

@@ -57,6 +57,11 @@ class Remote:
         """Whether the endpoint may still be at it."""
         return self.status not in ENDED
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something to take up again: a job that may still give a model."""
+        return self.status not in ("failed", "cancelled")
+
 
 def read(directory: Path) -> Remote | None:
     """The record in a run directory; None where the run never came to its endpoint."""
@@ -88,7 +93,7 @@ def left(directory: Path) -> str:
     nothing does.
     """
     known = read(directory)
-    if known is None or not known.open:
+    if known is None or not known.open or known.training_file is None:
         return ""
     what = f"its job {known.job}" if known.job else f"a job with files named assay-{known.key[:8]}"
     return (

@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy.orm import Session
+
+from curation import versions
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split, Version, VersionRow
 from training import endpoints, fetching
@@ -119,11 +122,7 @@ def _count(chats: list[list[str]], file: Path) -> tuple[int, str]:
 
 
 def agreed(
-    version: Version,
-    rows: Iterable[VersionRow],
-    settings: Tuning,
-    given: Consent | None,
-    data: Path,
+    session: Session, version: Version, settings: Tuning, given: Consent | None, data: Path
 ) -> dict[str, Any]:
     """What the spec of a run says of its endpoint, consent and price; empty for runs at home.
 
@@ -140,6 +139,7 @@ def agreed(
             f"This run sends {asked.rows} rows of version {version.number} to endpoint "
             f"{asked.endpoint}, outside the house. Agree to just that, or choose another method."
         )
+    rows = versions.rows(session, version.id)
     estimate = price(rows, version.manifest["system_message"], settings.epochs, offer, data)
     return {
         "base": {

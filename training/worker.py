@@ -83,6 +83,8 @@ def _module(spec: Mapping[str, Any]) -> str | None:
     """The module whose `main` does the work; None where there is none."""
     if spec.get("kind") == "train":
         return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
+    if spec.get("kind") == "evaluate" and "endpoint" in spec:
+        return "training.evaluate_remote"
     return _MODULES.get(str(spec.get("kind")))
 
 
