@@ -10,6 +10,7 @@ app = commands(
             "draft", "runs", "cancel", "stop", "resume", "work",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
+        "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),
         "training.commands.adapters": ("adapters", "card", "package"),
     },
 )  # fmt: skip

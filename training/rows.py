@@ -20,6 +20,8 @@ class Row:
     split: str
     prompt: str
     response: str
+    rejected: str = ""
+    """In preference pairs: the worse answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Held:
     pair_id: int
     prompt: str
     response: str
+    rejected: str = ""
+    """In preference pairs: the worse answer."""
 
 
 def read_rows(path: Path, sha256: str) -> list[Row]:
@@ -42,9 +46,8 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
     fields = ("pair_id", "split", "prompt", "response")
-    rows = [
-        Row(*(json.loads(line)[name] for name in fields)) for line in content.splitlines() if line
-    ]
+    found = [json.loads(line) for line in content.splitlines() if line]
+    rows = [Row(*(one[name] for name in fields), one.get("rejected", "")) for one in found]
     wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
     if wrong:
         raise RuleBroken(
