@@ -372,16 +372,23 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 
 
 def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job unless one runs: memory has one owner at a time."""
+    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
+    endpoint needs none, so other work goes on beside it; other runs wait for it.
+    """
     with reading(engine) as session:
-        running = session.scalar(select(JobRow.id).where(JobRow.state == JobState.RUNNING).limit(1))
-        row = session.scalar(
-            select(JobRow)
-            .where(JobRow.state == JobState.QUEUED)
-            .order_by(JobRow.created_at)
-            .limit(1)
-        )
-        waiting = None if row is None or running is not None else job(row)
+        query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        open_jobs = [job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+    running = [one for one in open_jobs if one.state is JobState.RUNNING]
+    if not all(runs.is_remote(one) for one in running):
+        return
+    waiting = next(
+        (
+            one
+            for one in open_jobs
+            if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
+        ),
+        None,
+    )
     if waiting is None:
         return
     try:

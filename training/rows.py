@@ -31,8 +31,6 @@ class Held:
     pair_id: int
     prompt: str
     response: str
-    rejected: str = ""
-    """In preference pairs: the worse answer."""
 
 
 def read_rows(path: Path, sha256: str) -> list[Row]:
@@ -45,9 +43,11 @@ def read_rows(path: Path, sha256: str) -> list[Row]:
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
         raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
-    fields = ("pair_id", "split", "prompt", "response")
     found = [json.loads(line) for line in content.splitlines() if line]
-    rows = [Row(*(one[name] for name in fields), one.get("rejected", "")) for one in found]
+    rows = [
+        Row(one["pair_id"], one["split"], one["prompt"], one["response"], one.get("rejected", ""))
+        for one in found
+    ]
     wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
     if wrong:
         raise RuleBroken(

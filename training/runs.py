@@ -145,7 +145,8 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
 
 def is_remote(job: Job) -> bool:
     """Whether a run is an endpoint's, not this machine's."""
-    return bool(job.spec.get("settings", {}).get("method") == Method.PROVIDER)
+    method = job.spec.get("settings", {}).get("method")
+    return job.kind is JobKind.TRAIN and method == Method.PROVIDER
 
 
 def _offered_remote(directory: Path) -> checkpoints.Checkpoint | None:
