@@ -205,6 +205,11 @@ def _scores(rates: dict[str, Any]) -> str:
     return "- " + "; ".join(parts)
 
 
+def at_endpoint(adapter: Adapter) -> bool:
+    """Whether an endpoint keeps the weights, so that only the card can be handed on."""
+    return adapter.card.get("kind") == terms.KIND
+
+
 def intact(adapter: Adapter, settings: Settings) -> Path:
     """The folder of an adapter whose files are the ones that its run recorded.
 
@@ -212,7 +217,7 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         Unavailable: they are gone, or changed.
     """
     path = settings.data / adapter.path
-    if adapter.card.get("kind") == terms.KIND:
+    if at_endpoint(adapter):
         raise Unavailable(
             f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
         )
@@ -231,8 +236,7 @@ def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
         Unavailable: the files are gone, or not the ones that the run recorded.
     """
     adapter = get(session, adapter_id)
-    kept_away = adapter.card.get("kind") == terms.KIND
-    files = [] if kept_away else sorted(intact(adapter, settings).iterdir())
+    files = [] if at_endpoint(adapter) else sorted(intact(adapter, settings).iterdir())
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
