@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ class Wish:
     name: str
     base: base_models.Base = field(default_factory=lambda: base_models.Base("packaged"))
     settings: Tuning = field(default_factory=Lora)
+    share: float = 1.0
+    """Share of the train rows it learns from; less than all only to see what rows are worth."""
 
 
 def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
@@ -47,6 +51,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         "version_sha256": version.sha256,
         "base": wish.base.to_dict(),
         "settings": wish.settings.to_dict(),
+        "share": wish.share,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
@@ -79,10 +84,14 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         base_models.Base.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
-    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
+    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
     project_id, spec = request(session, wish)
+    if "experiment" in job.spec:
+        spec["experiment"] = job.spec["experiment"]
     now = {
-        "rows_sha256": hashlib.sha256(_rows(versions.opened(session, wish.version_id))).hexdigest(),
+        "rows_sha256": hashlib.sha256(
+            _rows(versions.opened(session, wish.version_id), job.spec)
+        ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
     }
@@ -114,9 +123,34 @@ def _why_not(job: Job) -> str | None:
     return None
 
 
-def _rows(opened: versions.Opened) -> bytes:
-    """The training and validation rows of a version, as a worker reads them."""
-    return rows_jsonl(opened.part(Split.TRAIN, Split.VALIDATION))
+def _share(spec: Mapping[str, Any]) -> float:
+    """The share of the train rows that a run learns from; all where its spec is older than that."""
+    return float(spec.get("share", 1.0))
+
+
+def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
+    """The rows that a run trains on, then those that it watches."""
+    train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
+    return train + opened.part(Split.VALIDATION)
+
+
+def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:
+    """A random part of the rows in their order, with groups whole; a smaller share is part of a
+    larger one.
+    """
+    if share >= 1:
+        return list(rows)
+    sizes = Counter(row.group for row in rows)
+    drawn = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    reached = accumulate(sizes[group] for group in drawn)
+    wanted = share * len(rows)
+    kept = {group for group, n in zip(drawn, reached, strict=True) if n - sizes[group] / 2 < wanted}
+    return [row for row in rows if row.group in kept]
+
+
+def _rows(opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+    """What a run is taught, as a worker reads it."""
+    return rows_jsonl(_taught(opened, spec))
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
@@ -150,8 +184,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     that goes on gets its checkpoint and the progress lines up to there.
     """
     opened = versions.opened(session, job.spec["version_id"])
-    version, content = opened.version, _rows(opened)
-    taught = ledger.rows(session, job.project_id, opened.part(Split.TRAIN, Split.VALIDATION))
+    version, content = opened.version, _rows(opened, job.spec)
+    taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
     resumed = job.spec.get("resumed_from")
@@ -222,5 +256,7 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         "gate": job.spec["gate"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],
+        "share": _share(job.spec),
+        "experiment": job.spec.get("experiment"),
         "result": {key: value for key, value in result.items() if key != "message"},
     }
