@@ -33,7 +33,7 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import drafts, evaluations, evidence, remote, runs, scanning
+from training import adapters, checks, drafts, evaluations, evidence, remote, runs, scanning
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
 
 
@@ -190,6 +191,13 @@ def evaluate(
     """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
     project_id, spec = evaluations.request(session, version_id, base, adapter_id)
     return queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.LEAD)
+def check(session: Session, actor: User, adapter_id: int) -> Job:
+    """Ask base and tuned model the general tasks and red-team prompts of the promotion gate."""
+    project_id, spec = checks.request(adapters.get(session, adapter_id))
+    return queue(session, actor, project_id, JobKind.CHECK, spec)
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

@@ -25,6 +25,7 @@ _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
+    "check": "training.check",
 }
 _METHODS = {
     "lora": "training.sft",
