@@ -58,14 +58,11 @@ def _line(line: dict[str, Any]) -> str:
 
 
 def _training(card: dict[str, Any]) -> list[str]:
-    result, chosen = card["result"], card["settings"]
+    result = card["result"]
     lines = [
         f"Launched by {card['launched_by']}",
         f"Base model: {result.get('base', {}).get('name', card['base']['where'])}",
-        f"LoRA rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
-        f"layers {', '.join(chosen['targets'])}",
-        f"{result.get('steps')} steps, learning rate {chosen['learning_rate']:g}, "
-        f"seed {chosen['seed']}",
+        *_method(card),
     ]
     before = result.get("resumed_from")
     if before is not None:
@@ -73,6 +70,37 @@ def _training(card: dict[str, Any]) -> list[str]:
     if result.get("validation_loss") is not None:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
     return [*lines, f"Adapter sha256 {card['sha256']}"]
+
+
+def _method(card: dict[str, Any]) -> list[str]:
+    """How the weights were changed, and by how many steps."""
+    chosen, result = card["settings"], card["result"]
+    if card.get("kind") == "provider":
+        return _endpoint(card)
+    lines = []
+    if "r" in chosen:
+        lines.append(
+            f"LoRA rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
+            f"layers {', '.join(chosen['targets'])}"
+        )
+    rate = f"learning rate {chosen['learning_rate']:g}"
+    return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
+
+
+def _endpoint(card: dict[str, Any]) -> list[str]:
+    given, result = card["consent"], card["result"]
+    lines = [
+        f"Kept by endpoint {given['endpoint']} as {result['fine_tuned_model']}",
+        f"{given['given_by']} agreed that {given['rows']} rows leave the house",
+        result["files_told"],
+        f"{result['steps']} steps, {card['settings']['epochs']} passes",
+    ]
+    if result["cost"] is not None:
+        cost, told = result["cost"], card["price"]
+        lines.append(
+            f"Cost {cost['amount']:,.2f} {cost['currency']} (estimated {told['amount']:,.2f})"
+        )
+    return lines
 
 
 def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:

@@ -1,15 +1,18 @@
 """Launch a run: from options, or from a recipe that the Launch page saved."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy.orm import Session
 
+from curation import versions
 from storage import console
 from storage.errors import BadInput
-from training import jobs, recipe, runs
+from training import jobs, recipe, runs, terms
 from training.following import Number, version_numbered, wait
+from training.settings import Provider
 
 app = console.app("Launch runs.")
 
@@ -42,6 +45,10 @@ def launch(
     learning_rate: float | None = None,
     max_steps: int | None = None,
     seed: int | None = None,
+    send_rows: Annotated[
+        int | None,
+        typer.Option(help="For a provider: how many rows you agree to send to its endpoint."),
+    ] = None,
     wait_: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the run, or queue it and return.")
     ] = True,
@@ -58,6 +65,7 @@ def launch(
             wish = _from_file(session, inside, recipe_file)
         else:
             wish = asked(session, inside, name, version, base, method, sets, given)
+        wish = _agreeing(session, wish, send_rows)
         job = jobs.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
     console.show(done, as_json=as_json, words=done.message or f"Run {done.id} is {done.state}.")
@@ -77,6 +85,14 @@ def asked(
     chosen = recipe.read_base(base)
     settings = recipe.chosen(method, chosen, recipe.read_sets(method, sets or []) | (given or {}))
     return runs.Wish(version_numbered(session, project_id, version).id, name, chosen, settings)
+
+
+def _agreeing(session: Session, wish: runs.Wish, rows: int | None) -> runs.Wish:
+    """The wish with the consent that so many rows leave the house; the verb says how many do."""
+    if rows is None or not isinstance(wish.settings, Provider):
+        return wish
+    sha256 = versions.get(session, wish.version_id).sha256
+    return replace(wish, consent=terms.Consent(wish.settings.endpoint, rows, sha256))
 
 
 def _refuse_both(given: bool, base: str, method: str) -> None:
