@@ -85,6 +85,8 @@ def _method(card: dict[str, Any]) -> list[str]:
     if card.get("kind") == "provider":
         return _endpoint(card)
     chosen, result, before = card["settings"], card["result"], card.get("started_from")
+    if card.get("kind") == "provider":
+        return _endpoint(card)
     method = chosen.get("method", Method.LORA)
     lines = [_METHODS.get(method, str(method))]
     if "r" in chosen:
