@@ -82,8 +82,6 @@ def _training(card: dict[str, Any]) -> list[str]:
 
 def _method(card: dict[str, Any]) -> list[str]:
     """How the weights were changed, and by how many steps; older cards name no method: LoRA."""
-    if card.get("kind") == "provider":
-        return _endpoint(card)
     chosen, result, before = card["settings"], card["result"], card.get("started_from")
     if card.get("kind") == "provider":
         return _endpoint(card)
