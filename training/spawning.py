@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.types import JobKind
+from training.settings import Method
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _SECONDS = 5.0
@@ -36,8 +37,9 @@ def processes(kind: JobKind, spec: Mapping[str, Any], there: int) -> int:
     """How many processes share a job: the most that divide a run's batch evenly, so that a step
     learns from as many rows as with one; 1 for what is no run on this machine.
     """
-    batch_size = spec.get("settings", {}).get("batch_size")
-    if kind is not JobKind.TRAIN or not batch_size:
+    chosen = spec.get("settings", {})
+    batch_size = chosen.get("batch_size")
+    if kind is not JobKind.TRAIN or not batch_size or chosen.get("method") == Method.PROVIDER:
         return 1
     return max(n for n in range(1, max(there, 1) + 1) if batch_size % n == 0)
 

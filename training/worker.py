@@ -26,12 +26,14 @@ _MODULES = {
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
     "probe": "training.probing",
+    "check": "training.check",
 }
 _METHODS = {
     "lora": "training.sft",
     "qlora": "training.sft",
     "full": "training.sft",
     "preference": "training.preference",
+    "provider": "training.provider",
 }
 """The module that does the work of a run, by its method."""
 _LESS = {
@@ -90,6 +92,8 @@ def _module(spec: Mapping[str, Any]) -> str | None:
     """The module whose `main` does the work; None where there is none."""
     if spec.get("kind") == "train":
         return method_module(spec)
+    if spec.get("kind") == "evaluate" and "endpoint" in spec:
+        return "training.evaluate_remote"
     return _MODULES.get(str(spec.get("kind")))
 
 

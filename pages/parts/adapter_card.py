@@ -83,6 +83,8 @@ def _training(card: dict[str, Any]) -> list[str]:
 def _method(card: dict[str, Any]) -> list[str]:
     """How the weights were changed, and by how many steps; older cards name no method: LoRA."""
     chosen, result, before = card["settings"], card["result"], card.get("started_from")
+    if card.get("kind") == "provider":
+        return _endpoint(card)
     method = chosen.get("method", Method.LORA)
     lines = [_METHODS.get(method, str(method))]
     if "r" in chosen:
@@ -96,6 +98,22 @@ def _method(card: dict[str, Any]) -> list[str]:
         lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
     rate = f"learning rate {chosen['learning_rate']:g}"
     return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
+
+
+def _endpoint(card: dict[str, Any]) -> list[str]:
+    given, result = card["consent"], card["result"]
+    lines = [
+        f"Kept by endpoint {given['endpoint']} as {result['fine_tuned_model']}",
+        f"{given['given_by']} agreed that {given['rows']} rows leave the house",
+        result["files_told"],
+        f"{result['steps']} steps, {card['settings']['epochs']} passes",
+    ]
+    if result["cost"] is not None:
+        cost, told = result["cost"], card["price"]
+        lines.append(
+            f"Cost {cost['amount']:,.2f} {cost['currency']} (estimated {told['amount']:,.2f})"
+        )
+    return lines
 
 
 def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
