@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from safetensors.torch import load_file
@@ -156,6 +156,42 @@ def test_preference_tuning_begins_at_the_reference_and_moves_away(
     assert result["started_from"]["id"] == 1
     assert result["precision"] == "usual"
     assert _furthest(first, directory) > 0
+
+
+def test_the_loss_of_preferences_is_that_of_trl(small: Path, first: Path, tmp_path: Path) -> None:
+    """Loss and gradient, on answers of different lengths, of an adapter that has moved away from
+    its reference.
+    """
+    import torch
+    from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
+
+    from training import base_models, evaluate, preference, sft
+    from training.settings import Preference
+    from training.watch import Watch
+
+    model, tokenizer = base_models.load(small)
+    tuned = evaluate.with_adapter(model, first / "adapter", None, trained=True)
+    lines = [sft.Row(i, "train", f"Ask {'x' * i}", "yes " * i, "no") for i in range(1, 5)]
+    train = preference.tokenized(lines, "train", tokenizer, "Be brief.", 256)
+    none = preference.tokenized(lines, "validation", tokenizer, "Be brief.", 256)
+    watch = Watch(evidence.Evidence(tmp_path), 0, 4, 4)
+    trainer = preference.build_trainer(
+        tmp_path, tuned, tokenizer, train, none, Preference(batch_size=4), watch
+    )
+    policy: Any = trainer.model
+    trained = [value for value in policy.parameters() if value.requires_grad]
+    with torch.no_grad():
+        for value in trained:
+            value.add_(0.02 * torch.ones_like(value))
+    pairs = list(train)
+    ours = trainer.compute_loss(policy, preference.Pairs(tokenizer.pad_token_id)(pairs))
+    trl_batch = DataCollatorForPreference(pad_token_id=tokenizer.pad_token_id)(pairs)
+    theirs = cast("Any", DPOTrainer).compute_loss(trainer, policy, trl_batch)
+    assert abs(float(ours) - 0.6931) > 1e-3
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    mine = torch.autograd.grad(ours, trained)
+    for one, other in zip(mine, torch.autograd.grad(theirs, trained), strict=True):
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-6)
 
 
 def test_a_4_bit_base_reckons_joined_rows_as_if_apart(small: Path) -> None:
