@@ -21,6 +21,9 @@ from training.adapter_cards import sealed as sealed
 
 _NUMBERED = re.compile(r"(?:adapter@)?(\d{1,9})")
 
+LARGEST = 256_000_000
+"""Bytes of weights in one zip, which is made in memory."""
+
 
 def _adapter(row: AdapterRow, number: int) -> Adapter:
     return Adapter(
