@@ -109,7 +109,7 @@ FIELDS = {
         "Joined rows compute what all begin with once; the result is the same.",
     ),
 }
-_ELSEWHERE = frozenset({"bias", "adapter_id", "endpoint", "model", "suffix"})
+ELSEWHERE = frozenset({"bias", "adapter_id", "endpoint", "model", "suffix"})
 """Settings with one value only, or chosen in a form of their own."""
 
 
@@ -160,7 +160,7 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     hints = get_type_hints(type(start))
     given = start.to_dict()
-    names = [field.name for field in fields(start) if field.name not in _ELSEWHERE]
+    names = [field.name for field in fields(start) if field.name not in ELSEWHERE]
     switches = [name for name in names if hints[name] is bool]
     numbers = [name for name in names if _is_number(hints[name])]
     chosen: dict[str, Any] = {"method": start.METHOD.value}
@@ -175,7 +175,7 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
         chosen[name] = st.toggle(
             field.label, value=given[name], key=key(name, scope), help=field.help
         )
-    return chosen | {name: given[name] for name in _ELSEWHERE & given.keys()}
+    return chosen | {name: given[name] for name in ELSEWHERE & given.keys()}
 
 
 def _field(name: str) -> Field:
