@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -44,6 +43,7 @@ from training import (
     remote,
     runs,
     scanning,
+    spawning,
 )
 
 log = logging.getLogger(__name__)
@@ -448,13 +448,18 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
 
 
 def _spawn(directory: Path, one: Job) -> None:
-    """Start the worker detached: its own session, a file as output, a small environment."""
+    """Start the worker detached: its own session, a file as output, a small environment; a run
+    gets a process for each accelerator.
+    """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
+    there = spawning.accelerators()
+    count = spawning.processes(one.kind, one.spec, len(there))
+    keep |= spawning.visible(count, there)
     with (directory / "train.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "training", "work", str(directory)],
+            spawning.command(directory, count),
             cwd=ROOT,
             env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
             stdin=subprocess.DEVNULL,

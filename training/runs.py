@@ -113,9 +113,10 @@ def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | No
     """
     if not isinstance(wish.settings, Preference):
         return None
+    adapter = lineage.going_on(session, version, wish.settings.adapter_id)
     taught = _taught(versions.opened(session, version.id), {"share": wish.share})
     preferred.require(session, version, taught)
-    return lineage.going_on(session, version, wish.settings.adapter_id)
+    return adapter
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:

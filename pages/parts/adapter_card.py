@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import shell
 from storage.types import Origin
+from training.settings import Method
 
 _ORIGINS = {
     Origin.GOLD: "written by experts",
@@ -14,6 +15,13 @@ _ORIGINS = {
     Origin.DRAFT: "drafted by a model",
     Origin.PRODUCTION: "from production",
 }
+_METHODS = {
+    Method.LORA: "LoRA adapter",
+    Method.QLORA: "QLoRA adapter, on the base model held in 4 bits",
+    Method.FULL: "Full tuning: a full model, all weights trained; it needs no base model beside it",
+    Method.PREFERENCE: "Preference tuning of an adapter (DPO)",
+}
+_KINDS = {"rslora": "rsLoRA", "dora": "DoRA"}
 _MEASURES = {"correct": "exactly right", "valid": "fits the schema"}
 
 
@@ -73,16 +81,21 @@ def _training(card: dict[str, Any]) -> list[str]:
 
 
 def _method(card: dict[str, Any]) -> list[str]:
-    """How the weights were changed, and by how many steps."""
-    chosen, result = card["settings"], card["result"]
+    """How the weights were changed, and by how many steps; older cards name no method: LoRA."""
+    chosen, result, before = card["settings"], card["result"], card.get("started_from")
     if card.get("kind") == "provider":
         return _endpoint(card)
-    lines = []
+    method = chosen.get("method", Method.LORA)
+    lines = [_METHODS.get(method, str(method))]
     if "r" in chosen:
+        kinds = [words for name, words in _KINDS.items() if chosen.get(name)]
+        layers = ", ".join([*chosen["targets"], *kinds])
         lines.append(
-            f"LoRA rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
-            f"layers {', '.join(chosen['targets'])}"
+            f"Rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
+            f"layers {layers}"
         )
+    if before is not None:
+        lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
     rate = f"learning rate {chosen['learning_rate']:g}"
     return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
 
