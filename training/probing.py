@@ -25,7 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from training import base_models, evidence, fetching, machine, probes, render, rows, saving
+from training import course, evidence, fetching, machine, probes, ranks, render, rows, saving
 from training.course import Course
 from training.estimates import LEAST_STEPS
 from training.evidence import Evidence
@@ -52,15 +52,14 @@ def main(directory: Path, held: Evidence) -> None:
         AssayError: what would refuse the run refuses the probe.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    base = base_models.prepare(
-        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
-    )
-    began = time.monotonic()
-    held.say("Looking at the rows as the model sees them.")
-    seen = see(directory, base.path, spec)
-    seen |= {"seconds": time.monotonic() - began}
+    base = course.base(spec, held)
     method = import_module(str(method_module(spec)))
-    evidence.write_json(directory / probes.SEEN, seen | {"program_mb": _ram_mb()})
+    if ranks.first():
+        began = time.monotonic()
+        held.say("Looking at the rows as the model sees them.")
+        seen = see(directory, base.path, spec)
+        seen |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
+        evidence.write_json(directory / probes.SEEN, seen)
     method.main(directory, held)  # which calls `measure`
 
 
@@ -161,8 +160,8 @@ class Clock(TrainerCallback):
         del args, state, kwargs
         _finished()
         self.ends.append(time.monotonic())
-        steps = len(self.ends) - 1
-        if steps >= LEAST_STEPS and self.ends[-1] - self.ends[0] > ENOUGH_SECONDS:
+        late = self.ends[-1] - self.ends[0] > ENOUGH_SECONDS
+        if ranks.agreed(int(late)) and len(self.ends) > LEAST_STEPS:
             control.should_training_stop = True
 
     def on_epoch_end(
@@ -210,6 +209,8 @@ def measure(run: Course, trainer: Exact, watch: Watch) -> None:
     trainer.train()
     if watch.cancelled:
         run.held.finish("cancelled", "Cancelled. Nothing was kept.")
+        return
+    if not ranks.first():
         return
     peak = machine.peak_mb() or 0.0
     steps = clock.seconds()

@@ -15,7 +15,7 @@ from pages.parts.theme import COMPONENT_CSS
 from storage.types import Job
 from training import probes
 
-_BINS = 8
+_BINS = 6
 
 _JS = """
 export default function ({data, parentElement}) {

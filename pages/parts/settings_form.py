@@ -164,9 +164,10 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     switches = [name for name in names if hints[name] is bool]
     numbers = [name for name in names if _is_number(hints[name])]
     chosen: dict[str, Any] = {"method": start.METHOD.value}
-    columns = st.columns(3)
-    for i, name in enumerate(numbers):
-        chosen[name] = _number(columns[i % 3], name, hints[name], given[name], scope)
+    for i in range(0, len(numbers), 3):
+        places = st.columns(3, vertical_alignment="bottom")
+        for place, name in zip(places, numbers[i : i + 3], strict=False):
+            chosen[name] = _number(place, name, hints[name], given[name], scope)
     for name in names:
         if name not in switches and name not in numbers:
             chosen[name] = _other(name, hints[name], given[name], scope)
