@@ -1,6 +1,6 @@
 """How near the Launch page's estimates come: probe, then run, then compare, on the sample project.
 
-    python -m benchmarks.estimates [--rounds 2] [--steps 24]
+    python -m benchmarks.estimates [--rounds 2] [--steps 24] [--batches 2 8]
 
 Each round tries two settings of the packaged model (rows in twos and in eights): a probe, right
 after it the run of so many steps with one validation pass, as from the page. Printed are estimate,
@@ -69,7 +69,8 @@ def main() -> None:
     """Print a line a run, then how many were within the tolerance."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--steps", type=int, default=24, help="of two rows; fewer of more")
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8])
     given = parser.parse_args()
     models = os.environ.get("ASSAY_TEST_MODELS")
     with tempfile.TemporaryDirectory(prefix="assay-estimates-") as folder:
@@ -87,7 +88,7 @@ def main() -> None:
               f"{'estimate MB':>12} {'peak MB':>8} {'off':>7}")  # fmt: skip
         found: list[Against] = []
         for i in range(given.rounds):
-            for batch in (2, 8):
+            for batch in given.batches:
                 settings = Lora.from_dict(
                     SMALL_BASE.to_dict()
                     | {"batch_size": batch, "seed": i, "max_steps": given.steps * 2 // batch}

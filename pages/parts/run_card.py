@@ -80,7 +80,7 @@ def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: 
     ]
     if isinstance(base, Base) and isinstance(settings, Local):
         lines.append(f"Base model: {base.where}")
-    if isinstance(settings, Provider):
+    if isinstance(settings, Provider) and settings.model:
         lines.append(f"Tunes {settings.model} at endpoint {settings.endpoint}")
     if isinstance(settings, Tuning):
         lines += _chosen(settings, counts["train"])
