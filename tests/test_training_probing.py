@@ -87,6 +87,33 @@ def test_other_methods_are_measured_alike(small: Path, tmp_path: Path, method: s
     assert estimates.of(result, _local(given)).steps == 9
 
 
+def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> None:
+    first = training_job(tmp_path / "first", small, rows(8), epochs=1)
+    assert work(first) == 0
+    made = evidence.read_result(first)
+    assert made is not None
+    lines = [{**row, "rejected": '{"team": "none"}'} for row in rows(8)]
+    settings = {"method": "preference", "batch_size": 2, "adapter_id": 1}
+    training_job(tmp_path / "probe", small, lines)
+    spec = json.loads((tmp_path / "probe" / "spec.json").read_text())
+    started_from = {"id": 1, "sha256": made["adapter_sha256"], "precision": made["precision"]}
+    changed = spec | {
+        "kind": "probe", "settings": settings, "started_from": started_from,
+        "adapter_path": str(first / "adapter"), "precision": made["precision"],
+    }  # fmt: skip
+    (tmp_path / "probe" / "spec.json").write_text(json.dumps(changed))
+    work(tmp_path / "probe")
+    result = evidence.read_result(tmp_path / "probe")
+    assert result is not None
+    assert result["state"] == "finished", result["message"]
+    assert min(result["step_tokens"]) > 0
+    assert estimates.of(result, _local(settings)).steps == 12
+    seen = probes.seen(tmp_path / "probe")
+    assert seen is not None
+    assert len(seen["lengths"]) == 16
+    assert {one["answer"] for one in seen["examples"]} == {"better", "worse"}
+
+
 def test_what_the_model_sees_is_what_is_trained(small: Path, tmp_path: Path) -> None:
     lines = rows(6) + rows(2, "validation", first=100)
     training_job(tmp_path / "probe", small, lines)

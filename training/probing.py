@@ -68,32 +68,36 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
     found = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
-    rendered = [
-        (row, *render.pair_ids(tokenizer, spec["system_message"], row.prompt, answer))
-        for row in found
-        for answer in (row.response, row.rejected)
-        if answer
-    ]
-    lengths = [len(ids) for _, ids, _ in rendered]
+    system = spec["system_message"]
+    rendered: list[tuple[rows.Row, str, list[int], list[int]]] = []
+    for row in found:
+        answers = {"": row.response}
+        if row.rejected:
+            answers = {"better": row.response, "worse": row.rejected}
+        for which, answer in answers.items():
+            ids, labels = render.pair_ids(tokenizer, system, row.prompt, answer)
+            rendered.append((row, which, ids, labels))
+    lengths = [len(ids) for _, _, ids, _ in rendered]
     limit = int(read(spec["settings"]).to_dict()["max_length"])
-    long = [[row.pair_id, len(ids)] for row, ids, _ in rendered if len(ids) > limit]
-    train = sorted((one for one in rendered if one[0].split == "train"), key=lambda r: len(r[1]))
+    long = [[row.pair_id, len(ids)] for row, _, ids, _ in rendered if len(ids) > limit]
+    train = sorted((one for one in rendered if one[0].split == "train"), key=lambda r: len(r[2]))
     shown = [train[i] for i in spread(len(train), min(_SHOWN, len(train)))]
     return {
         "lengths": lengths,
         "limit": limit,
         "too_long": len(long),
         "too_long_rows": sorted(long, key=lambda one: -one[1])[:_LISTED],
-        "shared": render.common_length([ids for _, ids, _ in rendered]),
+        "shared": render.common_length([ids for _, _, ids, _ in rendered]),
         "mean": statistics.fmean(lengths),
-        "learnt": sum(x != render.IGNORED for _, _, labels in rendered for x in labels),
+        "learnt": sum(x != render.IGNORED for *_, labels in rendered for x in labels),
         "examples": [
             {
                 "pair_id": row.pair_id,
+                "answer": which,
                 "tokens": len(ids),
                 "stretches": stretches(tokenizer, ids, labels),
             }
-            for row, ids, labels in shown
+            for row, which, ids, labels in shown
         ],
     }
 
