@@ -28,6 +28,7 @@ from training import (
     provider_record,
     remote,
     terms,
+    trackers,
 )
 from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
@@ -307,6 +308,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        "name": job.spec.get("name", ""),
+        "trackers": trackers.chosen() if job.kind is JobKind.TRAIN else [],
         **({"endpoint": job.spec["endpoint"]} if is_remote(job) else {}),
         **_adapter(job.spec.get("started_from"), settings),
     }
