@@ -44,6 +44,7 @@ from training import (
     runs,
     scanning,
     spawning,
+    trackers,
 )
 
 log = logging.getLogger(__name__)
@@ -355,8 +356,11 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     What is cancelled is removed before that, so that a crash in between is made good by the next
     look; the rest after it, as the adapter may yet be refused.
     """
+    directory = folder(settings, one.id)
+    found = trackers.links(directory)
+    result = {**result, "trackers": found} if found else result
     if result.get("state") == JobState.CANCELLED:
-        runs.tidy(one, folder(settings, one.id), JobState.CANCELLED, result)
+        runs.tidy(one, directory, JobState.CANCELLED, result)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
@@ -367,7 +371,8 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
         result = {"state": "failed", "message": message}
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    runs.tidy(one, folder(settings, one.id), JobState(result["state"]), result)
+    runs.tidy(one, directory, JobState(result["state"]), result)
+    trackers.end_elsewhere(directory, result["state"])
 
 
 def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
@@ -452,6 +457,8 @@ def _spawn(directory: Path, one: Job) -> None:
     gets a process for each accelerator.
     """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    if one.kind is JobKind.TRAIN:
+        keep |= trackers.environment(trackers.chosen())
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
     there = spawning.accelerators()
