@@ -86,6 +86,10 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         Unavailable: they are gone, or changed.
     """
     path = settings.data / adapter.path
+    if standing.kind(adapter) == standing.PROVIDER:
+        raise Unavailable(
+            f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
+        )
     if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
         raise Unavailable(
             f"The files of adapter {adapter.name} are missing or changed. Restore a backup."

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import AssayError, BadInput
-from training import checkpoints, evidence
+from training import checkpoints, evidence, ranks
 from training.evidence import Cancelled, Evidence
 
 OUT_OF_MEMORY = 86
@@ -29,6 +29,10 @@ _MODULES = {
 }
 _METHODS = {
     "lora": "training.sft",
+    "qlora": "training.sft",
+    "full": "training.sft",
+    "preference": "training.preference",
+    "provider": "training.provider",
 }
 """The module that does the work of a run, by its method."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
@@ -44,7 +48,7 @@ def work(directory: Path) -> int:
     """
     _calm()
     try:
-        with Evidence(directory) as held:
+        with ranks.held(directory) as held:
             return _guarded(directory, held)
     except AssayError as error:  # another worker holds the lock: the result is its to write
         sys.stderr.write(f"{error}\n")
@@ -80,6 +84,8 @@ def _module(spec: Mapping[str, Any]) -> str | None:
     """The module whose `main` does the work; None where there is none."""
     if spec.get("kind") == "train":
         return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
+    if spec.get("kind") == "evaluate" and "endpoint" in spec:
+        return "training.evaluate_remote"
     return _MODULES.get(str(spec.get("kind")))
 
 

@@ -13,7 +13,8 @@ from storage.errors import BadInput
 from storage.types import Version
 from training import base_models, runs, vetting
 from training.base_models import Base, Offer
-from training.settings import SMALL_BASE, TARGETS, Lora, presets
+from training.presets import presets
+from training.settings import SMALL_BASE, TARGETS, Lora
 
 _TYPED = {
     "folder": "Another folder on this server",
