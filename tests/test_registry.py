@@ -327,7 +327,15 @@ def test_a_model_at_its_provider_needs_no_files_here(engine: Engine) -> None:
         raw.execute("DROP TRIGGER adapter_no_update")
         raw.commit()
     with writing(engine) as session:
-        card = {**one.card, "kind": "provider"}
+        consent = {"endpoint": "house", "rows": 16, "given_by": "lena"}
+        told = {"fine_tuned_model": "ft:1", "remote_job": "job-1", "files_told": "Files removed."}
+        card = {
+            **one.card,
+            "kind": "provider",
+            "base": {"kind": "provider", "where": "house/small"},
+            "consent": consent,
+            "result": {**one.card["result"], **told},
+        }
         session.execute(update(AdapterRow).where(AdapterRow.id == one.id).values(card=card))
     (HERE().data / one.path / "adapter_model.safetensors").unlink()
     lines = _gate(engine, one)

@@ -14,6 +14,20 @@ _ORIGINS = {
     Origin.DRAFT: "drafted by a model",
     Origin.PRODUCTION: "from production",
 }
+_SETTINGS = {
+    "r": "rank",
+    "alpha": "alpha",
+    "dropout": "dropout",
+    "targets": "layers",
+    "beta": "beta",
+    "model": "model",
+    "epochs": "epochs",
+    "steps": "steps",
+    "learning_rate": "learning rate",
+    "batch_size": "batch size",
+    "seed": "seed",
+}
+"""Settings shown on the card, whichever of them a method has."""
 _MEASURES = {"correct": "exactly right", "valid": "fits the schema"}
 
 
@@ -26,6 +40,7 @@ def show(card: dict[str, Any], sealed: int) -> None:
     with right:
         _part("How it was trained", _training(card))
         _part("Measured on held-out rows", _measured(card["evaluations"], sealed))
+        _part("Checked before promotion", _checks(card["checks"]))
         _part("Judged blind by people", _judged(card["trials"]))
         _part("Limits", list(card["limits"]))
     with st.expander("The whole card"):
@@ -59,20 +74,42 @@ def _line(line: dict[str, Any]) -> str:
 
 def _training(card: dict[str, Any]) -> list[str]:
     result, chosen = card["result"], card["settings"]
+    name = result.get("base", {}).get("name") or card["base"].get("where", "unknown")
+    told = {**chosen, "steps": result.get("steps")}
+    settings = [f"{words} {_value(told[key])}" for key, words in _SETTINGS.items() if told.get(key)]
     lines = [
         f"Launched by {card['launched_by']}",
-        f"Base model: {result.get('base', {}).get('name', card['base']['where'])}",
-        f"LoRA rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
-        f"layers {', '.join(chosen['targets'])}",
-        f"{result.get('steps')} steps, learning rate {chosen['learning_rate']:g}, "
-        f"seed {chosen['seed']}",
+        f"Base model: {name}, licence {card['base_licence']}",
+        f"Method: {chosen.get('method', 'lora')}",
+        ", ".join(settings),
     ]
     before = result.get("resumed_from")
     if before is not None:
         lines.append(f"Resumed from step {before['step']} of run {before['job'][:8]}")
     if result.get("validation_loss") is not None:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
+    libraries = card["environment"]["libraries"]
+    if libraries:
+        lines.append(", ".join(f"{one} {number}" for one, number in libraries.items()))
     return [*lines, f"Adapter sha256 {card['sha256']}"]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _checks(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return ["Not checked yet, or kept back while a blind trial is open."]
+    general, hostile = found["general"], found["red_team"]
+    return [
+        f"General tasks, base: {shell.interval(general['base'], general['n'])}",
+        f"General tasks, tuned: {shell.interval(general['tuned'], general['n'])}",
+        f"{general['lost']} lost, {general['gained']} gained, p = {general['p_value']:.4f}",
+        f"Red-team prompts withstood: {shell.interval(hostile['tuned'], hostile['n'])}",
+    ]
 
 
 def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
