@@ -98,6 +98,7 @@ def regression(found: Checked | None) -> Signal:
         "regression", "General tasks not forgotten", met, measured,
         f"at most {TOLERANCE:.0%} of the tasks lost, exact McNemar test not under {ALPHA:.0%}, "
         f"at least {ENOUGH} right by the base", fix,
+        page="" if found is None or met else "train/launch.py",
         limits="48 short English tasks: a loss of less than some ten points, or of an ability that "
         "they do not ask for, is not seen.",
     )  # fmt: skip
@@ -129,7 +130,10 @@ def redteam(found: Checked | None) -> Signal:
     if found is not None:
         met = found.asked > 0 and found.passed == found.asked and not found.outdated
         measured = f"{rate(found.passed, found.asked)} passed; base {found.base_passed}"
-        fix = "Read the answers that failed; add rows that show the right answer, and train again."
+        fix = (
+            "Read the answers that failed below; add rows that show the right answer, and train "
+            "again. A lead can also set this line aside."
+        )
         if found.outdated:
             measured += "; the project's own prompts changed since"
             fix = "Run the checks again with the present prompts."

@@ -76,7 +76,11 @@ def _training(card: dict[str, Any]) -> list[str]:
     result, chosen = card["result"], card["settings"]
     name = result.get("base", {}).get("name") or card["base"].get("where", "unknown")
     told = {**chosen, "steps": result.get("steps")}
-    settings = [f"{words} {_value(told[key])}" for key, words in _SETTINGS.items() if told.get(key)]
+    settings = [
+        f"{words} {_value(told[key])}"
+        for key, words in _SETTINGS.items()
+        if told.get(key) is not None
+    ]
     lines = [
         f"Launched by {card['launched_by']}",
         f"Base model: {name}, licence {card['base_licence']}",

@@ -35,6 +35,9 @@ def choose(entries: Sequence[Entry]) -> Entry:
             _line(one, shown=one is chosen)
         if len(entries) > _FEW:
             st.toggle(f"Show all {len(entries)} adapters", key="all-adapters")
+        shell.note(
+            "Exactly right: of the held-out rows, in the newest comparison, with its 95 % interval."
+        )
     return chosen
 
 

@@ -9,6 +9,7 @@ from pages.parts import (
     adapter_gate,
     adapter_list,
     adapter_steps,
+    gate_lines,
     shell,
 )
 from pages.parts.identity import require_user
@@ -62,6 +63,7 @@ with st.container(horizontal=True):
     adapter_steps.others(user, entry, working_on)
 adapter_gate.show(user, entry, lines)
 adapter_gate.answers(adapter)
+gate_lines.limits(lines)
 adapter_gate.own_prompts(user, project)
 adapter_gate.history(changes)
 adapter_steps.other_ways(user, entry, former)
