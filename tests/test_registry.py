@@ -16,7 +16,7 @@ from storage.errors import AssayError, BadInput, NotFound, RuleBroken
 from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Role, Signal, Split, Stage
 from tests import curated, promoted, stories, tuned
-from training import adapters, base_models, blind, gate, registry, stages
+from training import adapters, base_models, blind, gate, jobs, registry, stages
 
 HERE = settings.current
 
@@ -354,6 +354,9 @@ def test_a_model_at_its_provider_needs_no_files_here(engine: Engine) -> None:
     lines = _gate(engine, one)
     assert lines["files"].met
     assert lines["base"].met
+    assert lines["redteam"].measured == "not asked: an endpoint keeps the model"
+    with writing(engine) as session, pytest.raises(RuleBroken, match="lives at its provider"):
+        jobs.check(session, story.lead, one.id)
     promoted.in_production(engine, story, one)
     with reading(engine) as session:
         assert adapters.package(session, one.id, HERE())

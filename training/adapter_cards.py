@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from curation import statistics
 from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
 from storage.types import Adapter, Stage, StageChange
-from training import blind, checks, stages, standing, terms
+from training import blind, checks, stages, standing
 
 FORMAT = "assay-adapter-card/1"
 """Rises when a key goes or changes its meaning; new keys may come at any time."""
@@ -175,7 +175,7 @@ def _retired(card: dict[str, Any]) -> Iterator[str]:
 
 def _remote(card: dict[str, Any]) -> Iterator[str]:
     """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
-    if card["kind"] != terms.KIND:
+    if "consent" not in card:
         return
     given, result = card["consent"], card["result"]
     yield f"- model at endpoint `{_code(given['endpoint'])}`: `{_code(result['fine_tuned_model'])}`"

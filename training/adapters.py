@@ -79,6 +79,11 @@ def card(session: Session, adapter_id: int) -> dict[str, Any]:
     return adapter_cards.build(session, get(session, adapter_id))
 
 
+def at_endpoint(adapter: Adapter) -> bool:
+    """Whether an endpoint keeps the weights, so that only the card can be handed on."""
+    return standing.kind(adapter) == standing.PROVIDER
+
+
 def intact(adapter: Adapter, settings: Settings) -> Path:
     """The folder of an adapter whose files are the ones that its run recorded.
 
@@ -86,7 +91,7 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         Unavailable: they are gone, or changed.
     """
     path = settings.data / adapter.path
-    if standing.kind(adapter) == standing.PROVIDER:
+    if at_endpoint(adapter):
         raise Unavailable(
             f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
         )
@@ -105,8 +110,7 @@ def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
         Unavailable: the files are gone, or not the ones that the run recorded.
     """
     adapter = get(session, adapter_id)
-    here = standing.kind(adapter) != standing.PROVIDER
-    files = sorted(intact(adapter, settings).iterdir()) if here else []
+    files = [] if at_endpoint(adapter) else sorted(intact(adapter, settings).iterdir())
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -59,6 +59,7 @@ def arguments(directory: Path, settings: Local, train: int, validation: int) -> 
         "use_cpu": not cuda,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": cuda,
+        "ddp_find_unused_parameters": False,  # every trained weight is used in every step
         "logging_steps": 1,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # else a NaN loss is logged as 0.0
@@ -106,7 +107,8 @@ class Course:
     def see_through(
         self, trainer: Exact, watch: Watch, tokens: int, more: Mapping[str, Any]
     ) -> None:
-        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`.
+        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`; of a probe,
+        only measure.
 
         `tokens` count towards the loss in one pass; `more` goes into the record as it is.
 
@@ -115,6 +117,11 @@ class Course:
             RuleBroken: what the run goes on from does not fit it.
             Unavailable: the checkpoint is gone or damaged.
         """
+        if self.spec.get("kind") == "probe":
+            from training import probing  # which builds on this module
+
+            probing.measure(self, trainer, watch)
+            return
         run = self._identity()
         trainer.keep(self.directory, watch, run)
         before = self._went_on(run, watch)

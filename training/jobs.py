@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -33,7 +32,19 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import adapters, checks, drafts, evaluations, evidence, remote, runs, scanning
+from training import (
+    adapters,
+    checks,
+    drafts,
+    evaluations,
+    evidence,
+    preflight,
+    probes,
+    remote,
+    runs,
+    scanning,
+    spawning,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +71,7 @@ _KINDS = {
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
     JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
+    JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
 }
 
 
@@ -168,10 +180,11 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, this very run already waits or trains, or rows would
-            leave the house without consent.
+        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), this very run
+            already waits or trains, or rows would leave the house without consent.
     """
     project_id, spec = runs.request(session, wish)
+    preflight.require(session, wish)
     if "consent" in spec:
         spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
     made = queue(session, actor, project_id, JobKind.TRAIN, spec)
@@ -182,6 +195,18 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
             price=spec["price"]["amount"], currency=spec["price"]["currency"],
         )  # fmt: skip
     return made
+
+
+@allowed(Role.LEAD)
+def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Try a few steps of a run and throw them away, to know what it will take; the gate is not
+    asked.
+
+    Raises:
+        RuleBroken: a probe is going on, or the method trains elsewhere.
+    """
+    project_id, spec = runs.request_probe(session, wish)
+    return queue(session, actor, project_id, JobKind.PROBE, spec)
 
 
 @allowed(Role.LEAD)
@@ -423,13 +448,18 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
 
 
 def _spawn(directory: Path, one: Job) -> None:
-    """Start the worker detached: its own session, a file as output, a small environment."""
+    """Start the worker detached: its own session, a file as output, a small environment; a run
+    gets a process for each accelerator.
+    """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
+    there = spawning.accelerators()
+    count = spawning.processes(one.kind, one.spec, len(there))
+    keep |= spawning.visible(count, there)
     with (directory / "train.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "training", "work", str(directory)],
+            spawning.command(directory, count),
             cwd=ROOT,
             env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
             stdin=subprocess.DEVNULL,

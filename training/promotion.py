@@ -199,6 +199,14 @@ def kept_back(line: Signal) -> Signal:
     )  # fmt: skip
 
 
+def elsewhere(line: Signal) -> Signal:
+    """A line of the checks for a model that an endpoint keeps: nothing here can ask it."""
+    return replace(
+        line, met=False, measured="not asked: an endpoint keeps the model",
+        fix="Set this line aside and say how the model was checked there.",
+    )  # fmt: skip
+
+
 def rate(k: int, n: int) -> str:
     """A share with its 95 % Wilson interval."""
     if n == 0:

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from training import (
     evidence,
     lineage,
     preferred,
+    probes,
     provider_record,
     remote,
     terms,
 )
-from training.settings import Lora, Method, Preference, Tuning
+from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
 
@@ -60,16 +61,11 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
         raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
-    before = _going_on(session, version, wish)
+    told = probes.estimate(session, version, wish.base, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
-        "version_id": version.id,
-        "version_number": version.number,
-        "version_sha256": version.sha256,
-        "base": before.card["base"] if before else wish.base.to_dict(),
-        "settings": wish.settings.to_dict(),
-        "started_from": lineage.started_from(before) if before else None,
-        "share": wish.share,
+        **_chosen(session, version, wish),
+        "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
@@ -77,6 +73,38 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         ],
         **outside,
     }  # fmt: skip
+
+
+def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of a probe; the gate is not asked, since nothing is kept.
+
+    Raises:
+        RuleBroken: the method trains elsewhere, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    version = versions.verify(session, wish.version_id)
+    if not isinstance(wish.settings, Local):
+        raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
+    whole = replace(wish, share=1.0)
+    return version.project_id, {
+        **_chosen(session, version, whole),
+        "key": probes.key(version, wish.base, wish.settings),
+    }
+
+
+def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
+    """What decides how a run trains."""
+    before = _going_on(session, version, wish)
+    return {
+        "version_id": version.id,
+        "version_number": version.number,
+        "version_sha256": version.sha256,
+        "base": before.card["base"] if before else wish.base.to_dict(),
+        "settings": wish.settings.to_dict(),
+        "started_from": lineage.started_from(before) if before else None,
+        "share": wish.share,
+    }
 
 
 def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
@@ -133,6 +161,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     }
     checkpoints.check(found, checkpoints.verify(found)["run"], now)
     before = job.spec.get("resumed_from")
+    spec["estimate"] = None  # it was for the whole run
     spec["resumed_from"] = {
         "job": job.id,
         "step": found.step,
@@ -195,9 +224,11 @@ def _share(spec: Mapping[str, Any]) -> float:
 
 
 def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
-    """The rows that a run trains on, then those that it watches."""
+    """The rows that a run trains on and those that it watches, in the version's order."""
     train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
-    return train + opened.part(Split.VALIDATION)
+    kept = {row.pair_id for row in train}
+    both = opened.part(Split.TRAIN, Split.VALIDATION)
+    return [row for row in both if row.split is Split.VALIDATION or row.pair_id in kept]
 
 
 def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:

@@ -8,7 +8,7 @@ from pages.parts import compare_start, job_panel, kept, shell
 from pages.parts.wiring import act, looking
 from storage import settings
 from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
-from training import gate, jobs, promotion, registry
+from training import adapters, gate, jobs, promotion, registry
 from training.registry import Entry
 
 _COMPARE = "Compare on held-out rows"
@@ -73,7 +73,7 @@ def others(user: User, entry: Entry, working_on: str) -> None:
     """The buttons for work that is not the next step."""
     if working_on != "compare":
         compare_start.button(user, entry.adapter.version_id, entry.adapter, _COMPARE, first=False)
-    if working_on != "check":
+    if working_on != "check" and not adapters.at_endpoint(entry.adapter):
         check_button(user, entry.adapter, first=False)
 
 

@@ -11,7 +11,18 @@ from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
 from training import jobs
+from training.settings import Method
 
+_METHODS = {
+    Method.LORA: "LoRA",
+    Method.QLORA: "QLoRA",
+    Method.FULL: "full tuning",
+    Method.PREFERENCE: "preference tuning (DPO)",
+}
+_BATCHES = {
+    "joined": "joined: what all rows begin with is computed once",
+    "padded": "padded: each row on its own",
+}
 _LOG = 8000
 """Characters of the log's end that are shown."""
 
@@ -112,12 +123,33 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Seed": job.spec["settings"]["seed"],
         "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
         "Steps": result.get("steps"),
+        **_how(job, result),
         **_resumed(job.spec.get("resumed_from")),
         "Training loss": _fall(result),
         "Lowest validation loss": _short(result.get("validation_loss")),
         "Adapter sha256": result.get("adapter_sha256"),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
+
+
+_PRECISION = {
+    "float32": "32 bits",
+    "nf4": "4 bits (NF4)",
+    "nf4_double": "4 bits (NF4, scales quantised too)",
+}
+
+
+def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """Method, how the base was held, how rows were put together, what the run started from."""
+    before = job.spec.get("started_from")
+    processes = result.get("hardware", {}).get("processes", 1)
+    return {
+        "Method": _METHODS.get(job.spec["settings"].get("method", Method.LORA)),
+        "Base model held in": _PRECISION.get(result.get("precision", "")),
+        "Batches": _BATCHES.get(result.get("batches", "")),
+        "Processes": processes if processes > 1 else None,
+        "Goes on from": before["name"] if before else None,
+    }
 
 
 def _resumed(before: dict[str, Any] | None) -> dict[str, str]:

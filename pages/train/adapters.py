@@ -53,7 +53,7 @@ with st.container(horizontal=True):
         )
     else:
         st.download_button(
-            "Download (zip)",
+            "Download the card (zip)" if adapters.at_endpoint(adapter) else "Download (zip)",
             partial(_package, adapter.id),
             file_name=f"adapter-{adapter.sha256[:16]}.zip",
             mime="application/zip",
