@@ -70,8 +70,8 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
-    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
     JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
 
 

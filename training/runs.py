@@ -58,10 +58,10 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
+    told = probes.estimate(session, version, wish.base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
         raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
-    told = probes.estimate(session, version, wish.base, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         **_chosen(session, version, wish),
@@ -113,9 +113,10 @@ def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | No
     """
     if not isinstance(wish.settings, Preference):
         return None
+    adapter = lineage.going_on(session, version, wish.settings.adapter_id)
     taught = _taught(versions.opened(session, version.id), {"share": wish.share})
     preferred.require(session, version, taught)
-    return lineage.going_on(session, version, wish.settings.adapter_id)
+    return adapter
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:

@@ -25,8 +25,8 @@ _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
-    "check": "training.check",
     "probe": "training.probing",
+    "check": "training.check",
 }
 _METHODS = {
     "lora": "training.sft",

@@ -5,12 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import identity, progress, shell
+from pages.parts import identity, memory_bar, progress, shell
 from pages.parts.plain import plain
 from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
-from training import jobs
+from training import estimates, jobs
 from training.settings import Method
 
 _METHODS = {
@@ -107,6 +107,7 @@ def record(job: Job) -> None:
         st.warning(plain(words))
     with st.container(border=True):
         st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
+        _against(job)
     with st.expander("Settings, libraries and the whole record"):
         whole = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
         st.code(json.dumps(whole, indent=2, ensure_ascii=False), language="json")
@@ -150,6 +151,25 @@ def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
         "Processes": processes if processes > 1 else None,
         "Goes on from": before["name"] if before else None,
     }
+
+
+def _against(job: Job) -> None:
+    """What was estimated beside what happened."""
+    found = estimates.against(job)
+    if found is None:
+        return
+    seconds, took = progress.duration(found.seconds), progress.duration(found.took)
+    lines = [f"Time: {took}; estimated {seconds} ({found.off:+.0%})"]
+    if found.peak_mb is not None and found.memory_off is not None:
+        lines.append(
+            f"Memory at its highest: {memory_bar.amount(found.peak_mb)}; estimated "
+            f"{memory_bar.amount(found.memory_mb)} ({found.memory_off:+.0%})"
+        )
+    st.text("\n".join(lines))
+    if found.steps < found.planned:
+        shell.note(
+            f"It ended at step {found.steps} of {found.planned}; the estimate is for these steps."
+        )
 
 
 def _resumed(before: dict[str, Any] | None) -> dict[str, str]:
