@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def _answers(
     """
     found: dict[str, str | None] = dict.fromkeys(task["id"] for task in tasks)
     for system in dict.fromkeys(task["system"] for task in tasks):
+        render.prompt_ids(tokenizer, system, "")  # a bad system message ends the check
         asked = {}
         for task in tasks:
             if task["system"] == system:
@@ -100,14 +102,18 @@ def _answers(
                     asked[task["id"]] = render.prompt_ids(tokenizer, system, task["prompt"])
                 except BadInput:
                     continue  # its answer stays None
+        tell = partial(_tell, held, before, len(Arm) * len(tasks))
         told = generate.complete(
             model, tokenizer, list(asked.values()), limit, batch_size=_BATCH,
-            should_stop=held.cancel_requested,
+            on_progress=tell, should_stop=held.cancel_requested,
         )  # fmt: skip
         found |= {key: one.text for key, one in zip(asked, told, strict=True)}
-        done = sum(text is not None for text in found.values())
-        held.progress(before + done, len(Arm) * len(tasks))
+        before += len(asked)
     return list(found.values())
+
+
+def _tell(held: Evidence, before: int, total: int, done: int) -> None:
+    held.progress(before + done, total)
 
 
 def _line(task: Task, arm: str, text: str | None, schema: answer_rules.Schema | None) -> Task:
