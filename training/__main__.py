@@ -10,6 +10,7 @@ app = commands(
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.adapters": ("adapters", "card", "package"),
+        "training.commands.exits": ("export",),
     },
 )  # fmt: skip
 

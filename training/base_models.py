@@ -19,6 +19,7 @@ __all__ = [
     "Base",
     "ModelFolder",
     "Offer",
+    "at_hand",
     "folder_sha256",
     "listing",
     "load",
@@ -26,7 +27,8 @@ __all__ = [
     "vet",
 ]
 
-_TEMPLATE_SECONDS = 5.0
+TEMPLATE_SECONDS = 5.0
+"""A chat template may take so long to render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,18 @@ def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: Non
     )
 
 
+def at_hand(base: Base, data_dir: Path) -> Path | None:
+    """The folder of a base model that is on this machine already; nothing is fetched or made."""
+    if base.kind == "packaged":
+        path: Path | None = data_dir / "models" / PACKAGED
+    elif base.kind == "hub":
+        path = fetching.downloaded(base.where, base.revision, data_dir / "models")
+    else:
+        path = Path(base.where)
+    ready = path is not None and path.is_absolute() and (path / "config.json").is_file()
+    return path if ready else None
+
+
 def load(path: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load a vetted model in float32 (on an accelerator that has it: bfloat16), and its
     tokenizer.
@@ -141,7 +155,7 @@ def load(path: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with render.time_limit(_TEMPLATE_SECONDS):
+    with render.time_limit(TEMPLATE_SECONDS):
         render.prompt_ids(tokenizer, "system", "user")
     cuda = torch.cuda.is_available()
     model = AutoModelForCausalLM.from_pretrained(

@@ -33,7 +33,7 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import drafts, evaluations, evidence, runs, scanning
+from training import drafts, evaluations, evidence, exports, runs, scanning
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
 }
 
 
@@ -178,6 +179,13 @@ def evaluate(
     """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
     project_id, spec = evaluations.request(session, version_id, base, adapter_id)
     return queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.LEAD)
+def merge(session: Session, actor: User, adapter_id: int, settings: Settings) -> Job:
+    """Ask for base and adapter as one model, checked against the two."""
+    project_id, spec = exports.request(session, adapter_id, settings)
+    return queue(session, actor, project_id, JobKind.EXPORT, spec)
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

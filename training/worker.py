@@ -25,6 +25,7 @@ _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
+    "export": "training.exits.merging",
 }
 _METHODS = {
     "lora": "training.sft",

@@ -1,0 +1,116 @@
+"""What every exit is written from: an adapter with its base, its settings and its system message.
+
+Read from the adapter's card and folders without torch; nothing is loaded.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curation import versions
+from storage import projects
+from storage.errors import BadInput
+from storage.settings import Settings
+from storage.types import Adapter
+from training import adapters, base_models, evidence
+from training.base_models import Base
+
+TOP = {"lora": "adapter", "full": "model"}
+"""The folder of an export that holds the trained weights, by the kind of adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An adapter as the exits see it."""
+
+    adapter: Adapter
+    served: str
+    """The name it is served under: assay/<project>/adapter@<id>."""
+    kind: str
+    """"lora", "full" (a whole model) or "provider"."""
+    imported: bool
+    """Whether it was trained elsewhere, so that nothing is known of its settings and rows."""
+    settings: Mapping[str, Any]
+    base: Base
+    base_name: str
+    base_folder: Path | None
+    """The base model's folder on this machine; None where it is not there."""
+    config: Mapping[str, Any]
+    """The base model's config.json; empty where that is not there."""
+    template: str
+    """The chat template, as it was when the adapter was trained."""
+    system: str
+    """The system message of its version."""
+
+    @property
+    def method(self) -> str:
+        """How it was tuned: a word of `settings.Method`."""
+        return str(self.settings.get("method", "lora"))
+
+    @property
+    def base_word(self) -> str:
+        """How a configuration names the base model: its hub id, or the folder `base`."""
+        return self.base.where if self.base.kind == "hub" else "base"
+
+    @property
+    def top(self) -> str:
+        """The folder of an export that holds the trained weights."""
+        return TOP.get(self.kind, "adapter")
+
+
+def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
+    """The recipe of one adapter.
+
+    Raises:
+        Unavailable: the adapter's files are missing or changed.
+    """
+    card = adapter.card
+    kind = str(card.get("kind", "lora"))
+    template = "" if kind == "provider" else _template(adapters.intact(adapter, settings))
+    made_on = card.get("result", {}).get("base", {})
+    base = Base.from_dict(card["base"]) if kind != "provider" else Base("hub", "provider")
+    if base.kind == "hub" and made_on.get("revision"):
+        base = Base("hub", base.where, made_on["revision"])
+    found = base_models.at_hand(base, settings.data)
+    version = versions.get(session, adapter.version_id)
+    project = projects.get(session, adapter.project_id)
+    return Recipe(
+        adapter=adapter,
+        served=served_name(project.name, adapter),
+        kind=kind,
+        imported=card.get("origin") == "imported",
+        settings=card.get("settings") or {},
+        base=base,
+        base_name=str(made_on.get("name", base.where)),
+        base_folder=found,
+        config=(evidence.read_json(found / "config.json") or {}) if found else {},
+        template=template,
+        system=str(version.manifest["system_message"]),
+    )
+
+
+def served_name(project: str, adapter: Adapter) -> str:
+    """The name under which an adapter is served: plain letters, whatever the project is called."""
+    plain = re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-")[:60]
+    return f"assay/{plain or f'project-{adapter.project_id}'}/adapter@{adapter.id}"
+
+
+def numbered(word: str) -> int:
+    """The id in `adapter@3` or `3`.
+
+    Raises:
+        BadInput: the word names no adapter.
+    """
+    found = re.fullmatch(r"(?:adapter@)?([0-9]{1,18})", word)
+    if found is None:
+        raise BadInput(f"{word!r} names no adapter. Write it as adapter@3.")
+    return int(found[1])
+
+
+def _template(folder: Path) -> str:
+    path = folder / "chat_template.jinja"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
