@@ -11,6 +11,9 @@ app = commands(
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.adapters": ("adapters", "card", "package"),
         "training.commands.exits": ("export",),
+        "training.commands.registry": (
+            "check", "gate", "set-aside", "promote", "retire", "rollback", "red-team",
+        ),
     },
 )  # fmt: skip
 

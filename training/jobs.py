@@ -33,7 +33,7 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import drafts, evaluations, evidence, exports, runs, scanning
+from training import adapters, checks, drafts, evaluations, evidence, exports, runs, scanning
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ _KINDS = {
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
     JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
 
 
@@ -186,6 +187,13 @@ def merge(session: Session, actor: User, adapter_id: int, settings: Settings) ->
     """Ask for base and adapter as one model, checked against the two."""
     project_id, spec = exports.request(session, adapter_id, settings)
     return queue(session, actor, project_id, JobKind.EXPORT, spec)
+
+
+@allowed(Role.LEAD)
+def check(session: Session, actor: User, adapter_id: int) -> Job:
+    """Ask base and tuned model the general tasks and red-team prompts of the promotion gate."""
+    project_id, spec = checks.request(adapters.get(session, adapter_id))
+    return queue(session, actor, project_id, JobKind.CHECK, spec)
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

@@ -26,6 +26,7 @@ _MODULES = {
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
     "export": "training.exits.merging",
+    "check": "training.check",
 }
 _METHODS = {
     "lora": "training.sft",
