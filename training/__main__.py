@@ -9,6 +9,7 @@ app = commands(
             "draft", "launch", "runs", "cancel", "stop", "resume", "work",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
+        "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),
         "training.commands.adapters": ("adapters", "card", "package"),
         "training.commands.exits": ("export",),
         "training.commands.registry": (

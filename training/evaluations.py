@@ -14,8 +14,8 @@ from storage import events
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
-from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
-from training import evidence, runs
+from storage.types import Arm, Evaluation, Job, Output, Split, User
+from training import evidence, lineage, runs
 
 
 def _evaluation(row: EvaluationRow) -> Evaluation:
@@ -84,27 +84,15 @@ def request(
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
-    _refuse_trained_on(session, version, adapter)
+    lineage.refuse_trained_on(session, version, adapter)
     spec = {
         "version_id": version_id,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+        "precision": adapter.card.get("result", {}).get("precision"),
+        "whole_model": lineage.whole(adapter.card),
     }
     return version.project_id, spec
-
-
-def _refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -> None:
-    """A newer version may hold out rows that an older one trained on."""
-    if adapter.version_id == version.id:
-        return
-    held = {row.pair_id for row in versions.rows(session, version.id, Split.TEST)}
-    seen = versions.rows(session, adapter.version_id)
-    trained = [row for row in seen if row.split is not Split.TEST and row.pair_id in held]
-    if trained:
-        raise RuleBroken(
-            f"Adapter {adapter.name} was trained on {len(trained)} of these test rows, so its "
-            "answers would prove nothing. Compare it on the version it was trained on."
-        )
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
@@ -121,6 +109,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "base": job.spec["base"],
         "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
         "adapter_sha256": adapter["sha256"] if adapter else None,
+        "precision": job.spec.get("precision"),
+        "whole_model": job.spec.get("whole_model", False),
         "version_sha256": version.sha256,
         "data_dir": str(settings.data),
         "scan": pii.to_json(scan_settings.current(session, job.project_id).config),

@@ -31,7 +31,7 @@ from storage.access import allowed
 from storage.engine import reading, writing
 from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
-from storage.tables import JobRow
+from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, Role, User
 from training import adapters, checks, drafts, evaluations, evidence, exports, runs, scanning
 
@@ -62,6 +62,13 @@ _KINDS = {
     JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
     JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
+
+
+_SAME = {
+    JobKind.TRAIN: ("version_id", "base", "settings", "share", "resumed_from"),
+    JobKind.EVALUATE: ("version_id", "base", "adapter"),
+}
+"""What makes two jobs of a kind the same work; of any other kind, any two are."""
 
 
 def job(row: JobRow) -> Job:
@@ -114,22 +121,22 @@ def ahead(session: Session, waiting: Job) -> list[Job]:
 def queue(
     session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
 ) -> Job:
-    """Queue a job, for verbs that have checked their own rules and roles. Runs wait for one
-    another; other work of one kind is asked for once.
+    """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
+    for one another; other work of one kind is asked for once.
 
     Raises:
         RuleBroken: the same work is going on in this project, or waits to.
     """
+    same = _SAME.get(kind, ())
     for going in listing(session, project_id, kind):
-        if going.state.final:
+        if going.state.final or any(going.spec.get(key) != spec.get(key) for key in same):
             continue
-        if kind is not JobKind.TRAIN:
-            raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
-        if _asked(going.spec) == _asked(spec):
+        if kind is JobKind.TRAIN:
             raise RuleBroken(
                 "This run, with the same rows, base model and settings, is already waiting or "
                 "running. Change a setting, or wait for it."
             )
+        raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
     row = JobRow(
         id=str(uuid.uuid4()),
         project_id=project_id,
@@ -142,11 +149,6 @@ def queue(
     session.flush()
     events.record(session, actor, "queue", "job", row.id, project_id=project_id, kind=kind.value)
     return job(row)
-
-
-def _asked(spec: Mapping[str, Any]) -> list[Any]:
-    """What makes two runs the same, whatever their names."""
-    return [spec.get(key) for key in ("version_id", "base", "settings", "resumed_from")]
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -345,6 +347,8 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     state = JobState(result["state"])
     if state is JobState.FINISHED:
         _KINDS[one.kind].ingest(session, actor, one, folder(settings, one.id), result)
+        if one.kind is JobKind.TRAIN and "experiment" in one.spec:
+            _measure(session, actor, one)
     row.state, row.message = state, result.get("message")
     row.result, row.ended_at = dict(result), datetime.now(UTC)
     session.flush()
@@ -352,6 +356,21 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
         session, actor, f"job_{state}", "job", one.id, project_id=one.project_id,
         kind=one.kind.value,
     )  # fmt: skip
+
+
+def _measure(session: Session, actor: User, run: Job) -> None:
+    """Ask for the held-out answers of an experiment's run: without them it tells nothing.
+
+    The run is done all the same where they cannot be had; a lead can ask again on Compare.
+    """
+    made = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
+    try:
+        project_id, spec = evaluations.request(
+            session, run.spec["version_id"], run.spec["base"], made
+        )
+        queue(session, actor, project_id, JobKind.EVALUATE, spec)
+    except AssayError as refusal:
+        log.warning("Run %s was not measured: %s", run.id[:8], refusal)
 
 
 def _start_next(engine: Engine, settings: Settings) -> None:

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
-from storage.types import Job, JobKind, JobState, Split, User, VersionRow
-from training import base_models, checkpoints, evidence
-from training.settings import Lora, Tuning
+from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
+from training import base_models, checkpoints, evidence, lineage, preferred
+from training.settings import Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
 
@@ -29,30 +31,47 @@ class Wish:
     name: str
     base: base_models.Base = field(default_factory=lambda: base_models.Base("packaged"))
     settings: Tuning = field(default_factory=Lora)
+    share: float = 1.0
+    """Share of the train rows it learns from; less than all only to see what rows are worth."""
 
 
 def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a run that the gate lets through.
 
     Raises:
-        RuleBroken: a readiness line blocks.
+        RuleBroken: a readiness line blocks, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
+    before = _going_on(session, version, wish)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         "version_id": version.id,
         "version_number": version.number,
         "version_sha256": version.sha256,
-        "base": wish.base.to_dict(),
+        "base": before.card["base"] if before else wish.base.to_dict(),
         "settings": wish.settings.to_dict(),
+        "started_from": lineage.started_from(before) if before else None,
+        "share": wish.share,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
              "waiver": s.waiver}
             for s in signals
         ],
     }  # fmt: skip
+
+
+def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
+    """The adapter that preference tuning goes on from, which has the base model with it; None for
+    every other method.
+    """
+    if not isinstance(wish.settings, Preference):
+        return None
+    taught = _taught(versions.opened(session, version.id), {"share": wish.share})
+    preferred.require(session, version, taught)
+    return lineage.going_on(session, version, wish.settings.adapter_id)
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
@@ -79,10 +98,14 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         base_models.Base.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
-    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
+    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
     project_id, spec = request(session, wish)
+    if "experiment" in job.spec:
+        spec["experiment"] = job.spec["experiment"]
     now = {
-        "rows_sha256": hashlib.sha256(_rows(versions.opened(session, wish.version_id))).hexdigest(),
+        "rows_sha256": hashlib.sha256(
+            _rows(session, versions.opened(session, wish.version_id), job.spec)
+        ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
     }
@@ -114,9 +137,39 @@ def _why_not(job: Job) -> str | None:
     return None
 
 
-def _rows(opened: versions.Opened) -> bytes:
-    """The training and validation rows of a version, as a worker reads them."""
-    return rows_jsonl(opened.part(Split.TRAIN, Split.VALIDATION))
+def _share(spec: Mapping[str, Any]) -> float:
+    """The share of the train rows that a run learns from; all where its spec is older than that."""
+    return float(spec.get("share", 1.0))
+
+
+def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
+    """The rows that a run trains on and those that it watches, in the version's order."""
+    train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
+    kept = {row.pair_id for row in train}
+    both = opened.part(Split.TRAIN, Split.VALIDATION)
+    return [row for row in both if row.split is Split.VALIDATION or row.pair_id in kept]
+
+
+def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:
+    """A random part of the rows in their order, with groups whole; a smaller share is part of a
+    larger one.
+    """
+    if share >= 1:
+        return list(rows)
+    sizes = Counter(row.group for row in rows)
+    drawn = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    reached = accumulate(sizes[group] for group in drawn)
+    wanted = share * len(rows)
+    kept = {group for group, n in zip(drawn, reached, strict=True) if n - sizes[group] / 2 < wanted}
+    return [row for row in rows if row.group in kept]
+
+
+def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+    """What a run is taught, as a worker reads it: rows, or the preference pairs in them."""
+    taught = _taught(opened, spec)
+    if spec["settings"].get("method") == Method.PREFERENCE:
+        return preferred.lines(session, taught)
+    return rows_jsonl(taught)
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
@@ -150,8 +203,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     that goes on gets its checkpoint and the progress lines up to there.
     """
     opened = versions.opened(session, job.spec["version_id"])
-    version, content = opened.version, _rows(opened)
-    taught = ledger.rows(session, job.project_id, opened.part(Split.TRAIN, Split.VALIDATION))
+    version, content = opened.version, _rows(session, opened, job.spec)
+    taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
     evidence.write_bytes(directory / "rows.jsonl", content)
     resumed = job.spec.get("resumed_from")
@@ -169,6 +222,18 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        **_adapter(job.spec.get("started_from"), settings),
+    }
+
+
+def _adapter(before: Mapping[str, Any] | None, settings: Settings) -> dict[str, Any]:
+    """What a worker must know of the adapter that a run goes on from."""
+    if before is None:
+        return {}
+    return {
+        "started_from": dict(before),
+        "adapter_path": str(settings.jobs / before["job"] / "adapter"),
+        "precision": before["precision"],
     }
 
 
@@ -222,5 +287,8 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         "gate": job.spec["gate"],
         "base": job.spec["base"],
         "settings": job.spec["settings"],
+        "started_from": job.spec.get("started_from"),
+        "share": _share(job.spec),
+        "experiment": job.spec.get("experiment"),
         "result": {key: value for key, value in result.items() if key != "message"},
     }

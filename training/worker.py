@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import AssayError, BadInput
-from training import checkpoints, evidence
+from training import checkpoints, evidence, ranks
 from training.evidence import Cancelled, Evidence
 
 OUT_OF_MEMORY = 86
@@ -48,7 +48,7 @@ def work(directory: Path) -> int:
     """
     _calm()
     try:
-        with Evidence(directory) as held:
+        with ranks.held(directory) as held:
             return _guarded(directory, held)
     except AssayError as error:  # another worker holds the lock: the result is its to write
         sys.stderr.write(f"{error}\n")
