@@ -42,7 +42,7 @@ def saved(base: Path, folder: Path, chosen: Lora = CHOSEN) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a worker has them off as well
         patch.setenv("HF_HUB_OFFLINE", "1")  # as in a worker; peft would look for the base there
-        return saving.save_adapter(get_peft_model(model, config), tokenizer, base.name, folder)
+        return saving.save(get_peft_model(model, config), tokenizer, base.name, folder)
 
 
 def launched(engine: Engine, story: tuned.Frozen, base: Path, chosen: Tuning) -> Any:  # noqa: ANN401

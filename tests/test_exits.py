@@ -222,13 +222,17 @@ def test_unknown_names_and_changed_files_are_refused(
         (here.data / adapter.path / "adapter_model.safetensors").write_bytes(b"other")
         with pytest.raises(Unavailable, match="missing or changed"):
             exports.build(session, adapter.id, here, ["peft"])
-    for word in ("adapter@", "../3", "adapter@3; rm", "٣"):
-        with pytest.raises(BadInput, match="names no adapter"):
-            recipes.numbered(word)
 
 
 def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
-    command = ["export", f"adapter@{adapter.id}", "--to", str(tmp_path / "out"), "--exit", "ollama"]
+    command = [
+        "export",
+        f"adapter@{adapter.number}",
+        "--to",
+        str(tmp_path / "out"),
+        "--exit",
+        "ollama",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "training", *command], cwd=ROOT, capture_output=True, text=True,
         check=False,
@@ -243,8 +247,8 @@ def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
 
 
 def test_served_names_are_plain_words(engine: Engine, adapter: Adapter) -> None:
-    assert recipes.served_name("Desk", adapter) == f"assay/desk/adapter@{adapter.id}"
-    assert recipes.served_name("../../ö;`x`", adapter) == f"assay/x/adapter@{adapter.id}"
+    assert recipes.served_name("Desk", adapter) == f"assay/desk/adapter@{adapter.number}"
+    assert recipes.served_name("../../ö;`x`", adapter) == f"assay/x/adapter@{adapter.number}"
     assert recipes.served_name("日本", adapter).startswith("assay/project-")
     with reading(engine) as session:
         assert adapters.get(session, adapter.id).name

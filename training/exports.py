@@ -88,7 +88,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     return {
         "name": found.served,
         "base": found.base.to_dict(),
-        "base_sha256": adapter.card.get("result", {}).get("base", {}).get("sha256"),
+        "base_sha256": found.base_sha256,
+        "precision": found.precision,
         "adapter_path": str(path),
         "adapter_sha256": adapter.sha256,
         "system_message": found.system,
@@ -214,7 +215,7 @@ def _manifest(
             "served": recipe.served,
             "adapter_sha256": recipe.adapter.sha256,
             "base": recipe.base.to_dict(),
-            "base_sha256": recipe.adapter.card.get("result", {}).get("base", {}).get("sha256"),
+            "base_sha256": recipe.base_sha256,
             "exits": list(chosen),
             "files": dict(sorted(hashes.items())),
         },

@@ -1,13 +1,20 @@
 """Hand an adapter on to other programs, serve it, take one in."""
 
+import os
+import shutil
+import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from storage import console, settings
-from training import adapters, exports, jobs
-from training.exits.recipe import numbered
+from storage.errors import BadInput, RuleBroken, Unavailable
+from training import adapters, exports, jobs, standing
+from training.exits import recipe as recipes
+from training.exits import vllm
+from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED
 from training.following import wait
 
@@ -28,9 +35,12 @@ def export(
     as_: Annotated[
         str, typer.Option("--as", help="Who merges, where that is still to do.", metavar="NAME")
     ] = "",
+    project: console.In = "",
 ) -> None:
     """Write an adapter for other programs; merges it first where that is asked for."""
-    chosen, here = numbered(adapter), settings.current()
+    here = settings.current()
+    with console.looking() as session:
+        chosen = adapters.named(session, console.project(session, project).id, adapter).id
     names = exit_ or [name for name in EXITS if name != MERGED]
     if MERGED in names:
         _merge(chosen, as_)
@@ -50,3 +60,70 @@ def _merge(chosen: int, as_: str) -> None:
             return
         job = jobs.merge(session, console.actor(session, as_), chosen, here)
     console.show(None, as_json=False, words=wait(job).message or "Merged.")
+
+
+@app.command()
+@console.plain
+def serve(
+    adapter: Which,
+    port: int = 8000,
+    server: Annotated[
+        str, typer.Option(help="transformers, vllm, or auto: vllm where it is installed.")
+    ] = "auto",
+    project: console.In = "",
+) -> None:
+    """Serve an adapter on this computer over the OpenAI protocol, until it is stopped."""
+    if server not in ("auto", "transformers", "vllm"):
+        raise BadInput(f"There is no server {server!r}. Choose transformers, vllm or auto.")
+    here = settings.current()
+    with console.looking() as session:
+        found = adapters.named(session, console.project(session, project).id, adapter)
+        if standing.kind(found) == standing.PROVIDER:
+            raise RuleBroken(f"{adapter} stays with its provider. Ask it there.")
+        recipe = recipes.of(session, found, here)
+        merged = exports.merged(session, found, here)
+    _refuse_taken(port)
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    console.show(None, as_json=False, words=f"{recipe.served} on http://127.0.0.1:{port}/v1")
+    if server == "vllm" or (server == "auto" and shutil.which("vllm")):
+        _become_vllm(recipe, merged, here, port)
+    _with_transformers(recipe, here, port)
+
+
+def _refuse_taken(port: int) -> None:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise Unavailable(f"Port {port} is in use. Choose another with --port.") from error
+
+
+def _become_vllm(recipe: Recipe, merged: Path | None, here: settings.Settings, port: int) -> None:
+    """Replace this process by vLLM; a merged model first, else base and adapter."""
+    found = shutil.which("vllm")
+    if found is None:
+        raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
+    folder = adapters.intact(recipe.adapter, here)
+    if recipe.kind == standing.FULL or merged is not None:
+        command = vllm.whole(recipe, str(merged or folder), port)
+    elif recipe.base_folder is None or recipe.settings.get("dora"):
+        raise Unavailable("vLLM needs this adapter merged. Run: export adapter@N --exit merged")
+    else:
+        command = vllm.with_adapter(recipe, str(recipe.base_folder), str(folder), port)
+    os.execv(found, command)  # noqa: S606 - a fixed list of arguments, never a shell
+
+
+def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> None:
+    try:
+        from training import serving
+    except ImportError as error:
+        raise Unavailable(
+            f"Serving needs the package {error.name}. Run: pip install -c constraints.txt "
+            "fastapi openai"
+        ) from error
+    served = serving.Served(
+        recipe.served, recipe.system, recipe.kind, recipe.base, recipe.base_sha256,
+        recipe.precision, adapters.intact(recipe.adapter, here), recipe.adapter.sha256,
+    )  # fmt: skip
+    serving.run(served, here.data, port)

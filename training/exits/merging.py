@@ -25,6 +25,7 @@ from transformers import (
 from storage.errors import BadInput, RuleBroken
 from training import base_models, evaluate, evidence, fetching, generate, render, vetting
 from training.evidence import Evidence
+from training.precision import Precision
 
 _FLOAT32, _HALF = 1e-4, 5e-2
 """How far a score may be off, as a share of the largest: rounding in 32 bits, and in 16."""
@@ -76,7 +77,7 @@ def main(directory: Path, held: Evidence) -> None:
             f"{found['largest_difference']:.1e} of the largest, {found['same_answers']} of "
             f"{found['prompts']} answers are equal). Serve base and adapter instead."
         )
-    held.finish("finished", _words(found), {
+    held.finish("finished", _words(found, spec.get("precision")), {
         "exit": "merged",
         "check": found,
         "adapter_sha256": spec.get("adapter_sha256"),
@@ -167,9 +168,11 @@ def _compared(before: _Said, folder: Path, ids: Sequence[list[int]], dtype: str)
     }
 
 
-def _words(found: dict[str, Any]) -> str:
+def _words(found: dict[str, Any], precision: str | None) -> str:
+    coarse = precision in (Precision.NF4, Precision.NF4_DOUBLE)
     return (
         f"Merged in {found['dtype']}. On {found['prompts']} prompts the scores differ from base "
         f"and adapter by at most {found['largest_difference']:.1e} of the largest, and "
-        f"{found['same_answers']} of {found['prompts']} greedy answers are equal token for token."
+        f"{found['same_answers']} of {found['prompts']} greedy answers are equal."
+        + (" It was trained on a base in 4 bits, and may answer otherwise on this one." * coarse)
     )

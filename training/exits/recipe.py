@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 
 from curation import versions
 from storage import projects
-from storage.errors import BadInput
 from storage.settings import Settings
 from storage.types import Adapter
-from training import adapters, base_models, evidence
+from training import adapters, base_models, evidence, lineage, standing
 from training.base_models import Base
 
 TOP = {"lora": "adapter", "full": "model"}
@@ -29,7 +28,7 @@ class Recipe:
 
     adapter: Adapter
     served: str
-    """The name it is served under: assay/<project>/adapter@<id>."""
+    """The name it is served under: assay/<project>/adapter@<number>."""
     kind: str
     """"lora", "full" (a whole model) or "provider"."""
     imported: bool
@@ -52,6 +51,18 @@ class Recipe:
         return str(self.settings.get("method", "lora"))
 
     @property
+    def precision(self) -> str | None:
+        """How the base model's weights were held when it was trained: a word of `Precision`."""
+        word: str | None = self.adapter.card.get("result", {}).get("precision")
+        return word
+
+    @property
+    def base_sha256(self) -> str | None:
+        """Over the files of the base model that it was trained on."""
+        sha256: str | None = self.adapter.card.get("result", {}).get("base", {}).get("sha256")
+        return sha256
+
+    @property
     def base_word(self) -> str:
         """How a configuration names the base model: its hub id, or the folder `base`."""
         return self.base.where if self.base.kind == "hub" else "base"
@@ -69,10 +80,10 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
         Unavailable: the adapter's files are missing or changed.
     """
     card = adapter.card
-    kind = str(card.get("kind", "lora"))
-    template = "" if kind == "provider" else _template(adapters.intact(adapter, settings))
+    kind = standing.FULL if lineage.whole(card) else standing.kind(adapter)
+    template = "" if kind == standing.PROVIDER else _template(adapters.intact(adapter, settings))
     made_on = card.get("result", {}).get("base", {})
-    base = Base.from_dict(card["base"]) if kind != "provider" else Base("hub", "provider")
+    base = Base.from_dict(card["base"]) if kind != standing.PROVIDER else Base("hub", "provider")
     if base.kind == "hub" and made_on.get("revision"):
         base = Base("hub", base.where, made_on["revision"])
     found = base_models.at_hand(base, settings.data)
@@ -96,19 +107,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
 def served_name(project: str, adapter: Adapter) -> str:
     """The name under which an adapter is served: plain letters, whatever the project is called."""
     plain = re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-")[:60]
-    return f"assay/{plain or f'project-{adapter.project_id}'}/adapter@{adapter.id}"
-
-
-def numbered(word: str) -> int:
-    """The id in `adapter@3` or `3`.
-
-    Raises:
-        BadInput: the word names no adapter.
-    """
-    found = re.fullmatch(r"(?:adapter@)?([0-9]{1,18})", word)
-    if found is None:
-        raise BadInput(f"{word!r} names no adapter. Write it as adapter@3.")
-    return int(found[1])
+    return f"assay/{plain or f'project-{adapter.project_id}'}/adapter@{adapter.number}"
 
 
 def _template(folder: Path) -> str:
