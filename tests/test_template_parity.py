@@ -199,7 +199,9 @@ def test_every_exit_makes_the_tokens_of_training(
     for prompt in PROMPTS:
         chat = render.messages(SYSTEM, prompt)
         expected = render.prompt_ids(tokenizer, SYSTEM, prompt)
-        applied = handed_on.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)
+        applied: Any = handed_on.apply_chat_template(
+            chat, add_generation_prompt=True, return_dict=True
+        )
         assert list(applied["input_ids"]) == expected
         assert script.prompt_ids(handed_on, chat) == expected
         answered = render.messages(SYSTEM, prompt, '{"team": "cards"}')
@@ -250,7 +252,7 @@ def test_a_merged_model_carries_the_template(
     base_models.vet(final)
     saved = AutoTokenizer.from_pretrained(final)
     for prompt in PROMPTS:
-        applied = saved.apply_chat_template(
+        applied: Any = saved.apply_chat_template(
             render.messages(SYSTEM, prompt), add_generation_prompt=True, return_dict=True
         )
         assert list(applied["input_ids"]) == render.prompt_ids(tokenizer, SYSTEM, prompt)

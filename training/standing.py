@@ -10,7 +10,7 @@ from storage import projects
 from storage.settings import Settings
 from storage.tables import PairRow
 from storage.types import Adapter, Split
-from training import base_models, fetching, unchanged
+from training import base_models, fetching, lineage, unchanged
 from training.base_models import Base
 
 PROVIDER, FULL = "provider", "full"
@@ -63,6 +63,8 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     """The rows it learnt from that are of a retired era, by their tag now or by their words then;
     and how many it learnt from in all.
     """
+    if lineage.imported(adapter.card):
+        return [], 0
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]
     counts = versions.get(session, adapter.version_id).counts
     total = counts[Split.TRAIN] + counts[Split.VALIDATION]

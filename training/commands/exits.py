@@ -11,7 +11,8 @@ import typer
 
 from storage import console, settings
 from storage.errors import BadInput, RuleBroken, Unavailable
-from training import adapters, exports, jobs, standing
+from training import adapters, exports, imports, jobs, standing
+from training.base_models import Base
 from training.exits import recipe as recipes
 from training.exits import vllm
 from training.exits.recipe import Recipe
@@ -127,3 +128,32 @@ def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> No
         recipe.precision, adapters.intact(recipe.adapter, here), recipe.adapter.sha256,
     )  # fmt: skip
     serving.run(served, here.data, port)
+
+
+@app.command("import-adapter")
+@console.plain
+def import_adapter(
+    source: Annotated[Path, typer.Argument(help="A PEFT folder, or a zip of one.")],
+    as_: console.As,
+    name: str = "",
+    base: Annotated[str, typer.Option(help="packaged, a folder, or a hub id with @commit.")] = (
+        "packaged"
+    ),
+    project: console.In = "",
+) -> None:
+    """Take in an adapter that was trained elsewhere; what could do harm is refused unopened."""
+    here = settings.current()
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        actor = console.actor(session, as_)
+        made = imports.take(session, actor, inside, source.absolute(), name, _base(base), here)
+    console.show(None, as_json=False, words=f"adapter@{made.number} is {made.name}.")
+
+
+def _base(text: str) -> Base:
+    if text == "packaged":
+        return Base("packaged")
+    if Path(text).is_dir():
+        return Base("folder", str(Path(text).resolve()))
+    where, _, revision = text.partition("@")
+    return Base("hub", where, revision or None)

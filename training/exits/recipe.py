@@ -93,7 +93,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
         adapter=adapter,
         served=served_name(project.name, adapter),
         kind=kind,
-        imported=card.get("origin") == "imported",
+        imported=lineage.imported(card),
         settings=card.get("settings") or {},
         base=base,
         base_name=str(made_on.get("name", base.where)),
