@@ -5,8 +5,9 @@ from storage.lazily import commands
 app = commands(
     "Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.",
     {
+        "training.commands.launching": ("launch",),
         "training.commands.runs": (
-            "draft", "launch", "runs", "cancel", "stop", "resume", "work",
+            "draft", "runs", "cancel", "stop", "resume", "work",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),

@@ -106,7 +106,8 @@ class Course:
     def see_through(
         self, trainer: Exact, watch: Watch, tokens: int, more: Mapping[str, Any]
     ) -> None:
-        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`.
+        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`; of a probe,
+        only measure.
 
         `tokens` count towards the loss in one pass; `more` goes into the record as it is.
 
@@ -115,6 +116,11 @@ class Course:
             RuleBroken: what the run goes on from does not fit it.
             Unavailable: the checkpoint is gone or damaged.
         """
+        if self.spec.get("kind") == "probe":
+            from training import probing  # which builds on this module
+
+            probing.measure(self, trainer, watch)
+            return
         run = self._identity()
         trainer.keep(self.directory, watch, run)
         before = self._went_on(run, watch)

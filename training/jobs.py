@@ -33,7 +33,18 @@ from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import adapters, checks, drafts, evaluations, evidence, exports, runs, scanning
+from training import (
+    adapters,
+    checks,
+    drafts,
+    evaluations,
+    evidence,
+    exports,
+    preflight,
+    probes,
+    runs,
+    scanning,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +72,7 @@ _KINDS = {
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
     JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
     JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
+    JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
 }
 
 
@@ -169,10 +181,24 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, or this very run already waits or trains.
+        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), or this very run
+            already waits or trains.
     """
     project_id, spec = runs.request(session, wish)
+    preflight.require(session, wish)
     return queue(session, actor, project_id, JobKind.TRAIN, spec)
+
+
+@allowed(Role.LEAD)
+def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Try a few steps of a run and throw them away, to know what it will take; the gate is not
+    asked.
+
+    Raises:
+        RuleBroken: a probe is going on, or the method trains elsewhere.
+    """
+    project_id, spec = runs.request_probe(session, wish)
+    return queue(session, actor, project_id, JobKind.PROBE, spec)
 
 
 @allowed(Role.LEAD)

@@ -5,7 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
-from training import base_models, checkpoints, evidence, lineage, preferred
-from training.settings import Lora, Method, Preference, Tuning
+from training import base_models, checkpoints, evidence, lineage, preferred, probes
+from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
 
@@ -45,9 +45,41 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
-    before = _going_on(session, version, wish)
+    told = probes.estimate(session, version, wish.base, wish.settings)
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
+        **_chosen(session, version, wish),
+        "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
+        "gate": [
+            {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
+             "waiver": s.waiver}
+            for s in signals
+        ],
+    }  # fmt: skip
+
+
+def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of a probe; the gate is not asked, since nothing is kept.
+
+    Raises:
+        RuleBroken: the method trains elsewhere, or there is nothing to learn preferences from.
+        NotFound: preference tuning names no adapter of the project.
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    version = versions.verify(session, wish.version_id)
+    if not isinstance(wish.settings, Local):
+        raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
+    whole = replace(wish, share=1.0)
+    return version.project_id, {
+        **_chosen(session, version, whole),
+        "key": probes.key(version, wish.base, wish.settings),
+    }
+
+
+def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
+    """What decides how a run trains."""
+    before = _going_on(session, version, wish)
+    return {
         "version_id": version.id,
         "version_number": version.number,
         "version_sha256": version.sha256,
@@ -55,12 +87,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         "settings": wish.settings.to_dict(),
         "started_from": lineage.started_from(before) if before else None,
         "share": wish.share,
-        "gate": [
-            {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
-             "waiver": s.waiver}
-            for s in signals
-        ],
-    }  # fmt: skip
+    }
 
 
 def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
@@ -111,6 +138,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     }
     checkpoints.check(found, checkpoints.verify(found)["run"], now)
     before = job.spec.get("resumed_from")
+    spec["estimate"] = None  # it was for the whole run
     spec["resumed_from"] = {
         "job": job.id,
         "step": found.step,

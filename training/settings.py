@@ -1,7 +1,7 @@
 """The settings of a run, one class per method, with the usual defaults and sensible limits."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from math import ceil
 from typing import Any, ClassVar, Self
@@ -232,15 +232,6 @@ def _check_targets(targets: object) -> None:
         raise BadInput(f"The LoRA targets must be one or more of {', '.join(TARGETS)}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Settings under a name that a person can choose by."""
-
-    name: str
-    words: str
-    settings: Lora
-
-
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)
 """For the packaged 135M model and a few hundred rows, chosen by the validation loss.
 
@@ -248,20 +239,3 @@ On the sample's 214 train rows, 3 epochs, rate 2e-3: batches of 8, 4 and 2 end a
 of 0.137, 0.084 and 0.063, for 522, 604 and 784 CPU seconds. Small batches cost little more, as the
 system message is computed once a batch, and a small model needs the steps.
 """
-
-
-def presets(usual: Lora) -> tuple[Preset, Preset, Preset]:
-    """A quick, a standard and a careful way to train, around the usual settings of a base model."""
-    return (
-        Preset(
-            "Quick look",
-            "One pass over the rows: does anything move at all?",
-            replace(usual, epochs=1),
-        ),
-        Preset("Standard", "Three passes with the usual settings. Start here.", usual),
-        Preset(
-            "Careful",
-            "Learns half as fast, and stops as soon as the validation loss rises.",
-            replace(usual, learning_rate=usual.learning_rate / 2, warmup=0.1, patience=1),
-        ),
-    )

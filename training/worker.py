@@ -27,6 +27,7 @@ _MODULES = {
     "evaluate": "training.evaluate",
     "export": "training.exits.merging",
     "check": "training.check",
+    "probe": "training.probing",
 }
 _METHODS = {
     "lora": "training.sft",
@@ -83,8 +84,13 @@ def _run(directory: Path, held: Evidence) -> None:
 def _module(spec: Mapping[str, Any]) -> str | None:
     """The module whose `main` does the work; None where there is none."""
     if spec.get("kind") == "train":
-        return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
+        return method_module(spec)
     return _MODULES.get(str(spec.get("kind")))
+
+
+def method_module(spec: Mapping[str, Any]) -> str | None:
+    """The module that trains by the method of a spec's settings; None where there is none."""
+    return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
 
 
 def _offline(spec: dict[str, object]) -> None:
