@@ -115,8 +115,12 @@ def ingest(
     )  # fmt: skip
 
 
-def merges(session: Session, adapter: Adapter) -> list[JobRow]:
-    """The jobs that merged an adapter, or try to, newest first."""
+def tried(session: Session, adapter: Adapter) -> list[str]:
+    """The ids of the jobs that merged an adapter, or try to, newest first."""
+    return [row.id for row in _merges(session, adapter)]
+
+
+def _merges(session: Session, adapter: Adapter) -> list[JobRow]:
     query = (
         select(JobRow)
         .where(JobRow.project_id == adapter.project_id, JobRow.kind == JobKind.EXPORT)
@@ -131,7 +135,7 @@ def merges(session: Session, adapter: Adapter) -> list[JobRow]:
 
 def merged(session: Session, adapter: Adapter, settings: Settings) -> Path | None:
     """The folder of the merged model, where there is one whose files are those recorded."""
-    for row in merges(session, adapter):
+    for row in _merges(session, adapter):
         folder = settings.jobs / row.id / "merged"
         if row.state is JobState.FINISHED and row.result is not None and folder.is_dir():
             same = row.spec["adapter"]["sha256"] == adapter.sha256

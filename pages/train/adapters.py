@@ -4,7 +4,7 @@ from functools import partial
 
 import streamlit as st
 
-from pages.parts import adapter_card, compare_start, job_panel, shell
+from pages.parts import adapter_card, adapter_import, compare_start, exits, job_panel, shell
 from pages.parts.identity import require_user
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
@@ -26,6 +26,7 @@ with looking() as session:
     known = {adapter.id: adapter for adapter in adapters.listing(session, project.id)}
 if not known:
     shell.empty("There is no adapter yet.", "pages/train/launch.py", "Launch a run")
+    adapter_import.show(user, project)
     st.stop()
 
 chosen = st.selectbox(
@@ -52,4 +53,6 @@ with st.container(horizontal=True):
         )
     compare_start.button(user, adapter.version_id, adapter, "Compare on held-out rows")
 adapter_card.show(card, sealed)
+exits.show(user, adapter)
+adapter_import.show(user, project)
 shell.link("pages/prove/compare.py", "See the answers side by side")
