@@ -5,7 +5,7 @@ from storage.lazily import commands
 app = commands(
     "Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.",
     {
-        "training.commands.launching": ("launch",),
+        "training.commands.launching": ("launch", "preflight", "probe"),
         "training.commands.runs": (
             "draft", "runs", "cancel", "stop", "resume", "work",
         ),

@@ -140,6 +140,7 @@ def markdown(card: dict[str, Any]) -> str:
         f"- settings: `{json.dumps(card['settings'])}`",
         f"- libraries: `{_code(json.dumps(card['environment']['libraries']))}`",
         f"- hardware: `{_code(json.dumps(card['environment']['hardware']))}`",
+        *_remote(card),
         *_resumed(result.get("resumed_from")),
         *_part("Gate when launched", (_gate_line(line) for line in card["gate"])),
         *_part("Measured on held-out rows", (_scores(one) for one in card["evaluations"])),
@@ -188,6 +189,18 @@ def _retired(card: dict[str, Any]) -> Iterator[str]:
         why = f"by `{_code(last['by'])}`: `{_code(last['reason'])}`"
         yield f"**RETIRED** on {last['at'][:10]} {why}"
         yield ""
+
+
+def _remote(card: dict[str, Any]) -> Iterator[str]:
+    """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
+    if "consent" not in card:
+        return
+    given, result = card["consent"], card["result"]
+    yield f"- model at endpoint `{_code(given['endpoint'])}`: `{_code(result['fine_tuned_model'])}`"
+    yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
+    yield f"- `{_code(str(given['given_by']))}` agreed that {given['rows']} rows leave the house"
+    if result.get("cost"):
+        yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
 
 
 def _resumed(before: dict[str, Any] | None) -> Iterator[str]:

@@ -79,6 +79,11 @@ def card(session: Session, adapter_id: int) -> dict[str, Any]:
     return adapter_cards.build(session, get(session, adapter_id))
 
 
+def at_endpoint(adapter: Adapter) -> bool:
+    """Whether an endpoint keeps the weights, so that only the card can be handed on."""
+    return standing.kind(adapter) == standing.PROVIDER
+
+
 def intact(adapter: Adapter, settings: Settings) -> Path:
     """The folder of an adapter whose files are the ones that its run recorded.
 
@@ -86,6 +91,10 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         Unavailable: they are gone, or changed.
     """
     path = settings.data / adapter.path
+    if at_endpoint(adapter):
+        raise Unavailable(
+            f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
+        )
     if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
         raise Unavailable(
             f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
@@ -101,8 +110,7 @@ def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
         Unavailable: the files are gone, or not the ones that the run recorded.
     """
     adapter = get(session, adapter_id)
-    here = standing.kind(adapter) != standing.PROVIDER
-    files = sorted(intact(adapter, settings).iterdir()) if here else []
+    files = [] if at_endpoint(adapter) else sorted(intact(adapter, settings).iterdir())
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:

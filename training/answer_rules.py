@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from curation import phrases, schema_check, strict_json
+from curation.score import canonical
 from storage.errors import BadInput
 
 Rule = Mapping[str, Any]
@@ -105,9 +106,10 @@ def _most_words(asked: int, text: str, _schema: Schema | None) -> str:
 
 def _json(asked: object, text: str, _schema: Schema | None) -> str:
     try:
-        return "" if strict_json.loads(text.strip()) == asked else "is another JSON value"
+        same = canonical(strict_json.loads(text.strip())) == canonical(asked)
     except BadInput:
         return "is no JSON"
+    return "" if same else "is another JSON value"
 
 
 def _fits(asked: bool, text: str, schema: Schema | None) -> str:

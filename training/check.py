@@ -51,7 +51,8 @@ def main(directory: Path, held: Evidence) -> None:
     for arm in Arm:
         held.say(f"Answering with the {arm} model.")
         with generate.arm(model, tuned=arm is Arm.TUNED):
-            texts = _answers(model, tokenizer, tasks, held, len(lines))
+            limit = int(spec.get("max_new_tokens") or _TOKENS)
+            texts = _answers(model, tokenizer, tasks, limit, held, len(lines))
         lines += [
             _line(task, arm, text, spec.get("output_schema"))
             for task, text in zip(tasks, texts, strict=True)
@@ -84,6 +85,7 @@ def _answers(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Sequence[Task],
+    limit: int,
     held: Evidence,
     before: int,
 ) -> list[str | None]:
@@ -101,7 +103,7 @@ def _answers(
                 except BadInput:
                     continue  # its answer stays None
         told = generate.complete(
-            model, tokenizer, list(asked.values()), _TOKENS, batch_size=_BATCH,
+            model, tokenizer, list(asked.values()), limit, batch_size=_BATCH,
             should_stop=held.cancel_requested,
         )  # fmt: skip
         found |= {key: one.text for key, one in zip(asked, told, strict=True)}

@@ -59,6 +59,7 @@ def arguments(directory: Path, settings: Local, train: int, validation: int) -> 
         "use_cpu": not cuda,
         "bf16": cuda and torch.cuda.is_bf16_supported(),
         "dataloader_pin_memory": cuda,
+        "ddp_find_unused_parameters": False,  # every trained weight is used in every step
         "logging_steps": 1,
         "logging_first_step": True,
         "logging_nan_inf_filter": False,  # else a NaN loss is logged as 0.0

@@ -20,11 +20,14 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curation.schema_check import check_schema
-from curation.score import Score, score, tally
+from curation.score import score, tally
 from storage.errors import BadInput, RuleBroken
 from training import base_models, evidence, generate, output_scan, vetting
 from training.evidence import Evidence
 from training.precision import Precision
+from training.rows import Held as Held
+from training.rows import answer_line
+from training.rows import read_held as read_held
 
 _ADAPTER_FILES = frozenset(
     {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"}
@@ -35,15 +38,6 @@ _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One held-out row."""
-
-    pair_id: int
-    prompt: str
-    response: str
-
-
 def main(directory: Path, held: Evidence) -> None:
     """Answer and score as `spec.json` says; leave `outputs.jsonl` and `result.json`.
 
@@ -52,7 +46,7 @@ def main(directory: Path, held: Evidence) -> None:
     """
     started = time.monotonic()
     spec = evidence.read_json(directory / "spec.json") or {}
-    rows = read_rows(directory / spec["rows"], spec.get("rows_sha256"))
+    rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])  # refuse a bad schema before the long part
     base = base_models.prepare(
@@ -72,25 +66,6 @@ def main(directory: Path, held: Evidence) -> None:
         "seconds": round(time.monotonic() - started, 1),
     }
     held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
-
-
-def read_rows(path: Path, sha256: str | None = None) -> list[Held]:
-    """The held-out rows, one JSON object a line.
-
-    Raises:
-        RuleBroken: the file is not the one the job was started with.
-        BadInput: there are none.
-    """
-    content = path.read_bytes()
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise RuleBroken("The held-out rows changed since the job was started. Start it again.")
-    names = ("pair_id", "prompt", "response")
-    rows = [
-        Held(*(json.loads(line)[name] for name in names)) for line in content.splitlines() if line
-    ]
-    if not rows:
-        raise BadInput("The version has no test rows to evaluate on. Make a new version.")
-    return rows
 
 
 def with_adapter(
@@ -180,7 +155,7 @@ def _all_arms(
         figures |= {"max_new_tokens": limit} | tally(found, name)
         figures[f"{name}_unended"] = sum(not one.ended for one in texts)
         each = zip(rows, texts, found, strict=True)
-        lines += [_line(row.pair_id, name, one.text, got) for row, one, got in each]
+        lines += [answer_line(row.pair_id, name, one.text, got) for row, one, got in each]
     return lines, figures
 
 
@@ -203,14 +178,3 @@ def answer_limit(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Held]) -> in
     """
     longest = max(len(tokenizer.encode(row.response, add_special_tokens=False)) for row in rows)
     return min(_MOST_TOKENS, max(_LEAST_TOKENS, 2 * longest))
-
-
-def _line(pair_id: int, arm: str, text: str, got: Score) -> dict[str, Any]:
-    return {
-        "pair_id": pair_id,
-        "arm": arm,
-        "text": text,
-        "valid": got.valid,
-        "correct": got.correct,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-    }

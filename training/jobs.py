@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -42,8 +41,10 @@ from training import (
     exports,
     preflight,
     probes,
+    remote,
     runs,
     scanning,
+    spawning,
 )
 
 log = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ _KINDS = {
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
     JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
-    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
     JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
 
 
@@ -181,12 +182,21 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), or this very run
-            already waits or trains.
+        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), this very run
+            already waits or trains, or rows would leave the house without consent.
     """
     project_id, spec = runs.request(session, wish)
     preflight.require(session, wish)
-    return queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
+    made = queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
+        events.record(
+            session, actor, "consent", "job", made.id, project_id=project_id, **agreed,
+            price=spec["price"]["amount"], currency=spec["price"]["currency"],
+        )  # fmt: skip
+    return made
 
 
 @allowed(Role.LEAD)
@@ -256,6 +266,8 @@ def stop(session: Session, actor: User, job_id: str, settings: Settings) -> None
         raise RuleBroken(f"This job is already {one.state}.")
     if one.kind is not JobKind.TRAIN or one.state is not JobState.RUNNING:
         raise RuleBroken("Only a run that has begun has something to save. Cancel this job.")
+    if runs.is_remote(one):
+        raise RuleBroken("An endpoint's run ends with a model or with none. Cancel this run.")
     evidence.request_stop(folder(settings, job_id))
     events.record(session, actor, "stop", "job", job_id, project_id=one.project_id)
 
@@ -328,9 +340,11 @@ def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
     if result is not None:
         _end(engine, settings, one, result)
     elif evidence.cancel_requested(directory):
-        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled."})
+        message = f"Cancelled.{remote.left(directory)}"
+        _end(engine, settings, one, {"state": "cancelled", "message": message})
     elif (directory / "launch.json").exists():
         message = "The process ended without a result: it was killed, or the machine restarted."
+        message += remote.left(directory)
         _end(engine, settings, one, {"state": "lost", "message": message})
     elif _age(directory / "spec.json") > START_SECONDS:
         message = "The process never started. See train.log in the job's folder."
@@ -400,16 +414,23 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 
 
 def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job unless one runs: memory has one owner at a time."""
+    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
+    endpoint needs none, so other work goes on beside it; other runs wait for it.
+    """
     with reading(engine) as session:
-        running = session.scalar(select(JobRow.id).where(JobRow.state == JobState.RUNNING).limit(1))
-        row = session.scalar(
-            select(JobRow)
-            .where(JobRow.state == JobState.QUEUED)
-            .order_by(JobRow.created_at)
-            .limit(1)
-        )
-        waiting = None if row is None or running is not None else job(row)
+        query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        open_jobs = [job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+    running = [one for one in open_jobs if one.state is JobState.RUNNING]
+    if not all(runs.is_remote(one) for one in running):
+        return
+    waiting = next(
+        (
+            one
+            for one in open_jobs
+            if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
+        ),
+        None,
+    )
     if waiting is None:
         return
     try:
@@ -436,13 +457,18 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
 
 
 def _spawn(directory: Path, one: Job) -> None:
-    """Start the worker detached: its own session, a file as output, a small environment."""
+    """Start the worker detached: its own session, a file as output, a small environment; a run
+    gets a process for each accelerator.
+    """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
+    there = spawning.accelerators()
+    count = spawning.processes(one.kind, one.spec, len(there))
+    keep |= spawning.visible(count, there)
     with (directory / "train.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "training", "work", str(directory)],
+            spawning.command(directory, count),
             cwd=ROOT,
             env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
             stdin=subprocess.DEVNULL,

@@ -25,7 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from training import base_models, evidence, fetching, machine, probes, render, saving, sft
+from training import base_models, evidence, fetching, machine, probes, render, rows, saving
 from training.course import Course
 from training.estimates import LEAST_STEPS
 from training.evidence import Evidence
@@ -68,10 +68,10 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     """Every row rendered as the run will, and of that what a person wants to see."""
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    rows = sft.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    found = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     rendered = [
         (row, *render.pair_ids(tokenizer, spec["system_message"], row.prompt, answer))
-        for row in rows
+        for row in found
         for answer in (row.response, row.rejected)
         if answer
     ]

@@ -15,10 +15,20 @@ from sqlalchemy.orm import Session
 from curation import ledger, readiness, versions
 from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
-from storage.settings import Settings
+from storage.settings import Settings, current
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
-from training import base_models, checkpoints, evidence, lineage, preferred, probes
+from training import (
+    base_models,
+    checkpoints,
+    evidence,
+    lineage,
+    preferred,
+    probes,
+    provider_record,
+    remote,
+    terms,
+)
 from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 
@@ -33,19 +43,25 @@ class Wish:
     settings: Tuning = field(default_factory=Lora)
     share: float = 1.0
     """Share of the train rows it learns from; less than all only to see what rows are worth."""
+    consent: terms.Consent | None = None
+    """For a run at an endpoint: that its rows may leave the house."""
 
 
 def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a run that the gate lets through.
 
     Raises:
-        RuleBroken: a readiness line blocks, or there is nothing to learn preferences from.
+        RuleBroken: a readiness line blocks, there is nothing to learn preferences from, or rows
+            would leave the house without consent.
         NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
     told = probes.estimate(session, version, wish.base, wish.settings)
+    outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
+    if outside and wish.share != 1.0:
+        raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         **_chosen(session, version, wish),
@@ -55,6 +71,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
              "waiver": s.waiver}
             for s in signals
         ],
+        **outside,
     }  # fmt: skip
 
 
@@ -96,14 +113,19 @@ def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | No
     """
     if not isinstance(wish.settings, Preference):
         return None
+    adapter = lineage.going_on(session, version, wish.settings.adapter_id)
     taught = _taught(versions.opened(session, version.id), {"share": wish.share})
     preferred.require(session, version, taught)
-    return lineage.going_on(session, version, wish.settings.adapter_id)
+    return adapter
 
 
 def resumable(job: Job, directory: Path) -> checkpoints.Checkpoint | None:
-    """The checkpoint that a run could go on from, by a quick look; None where it could not."""
-    return None if _why_not(job) else checkpoints.offered(directory)
+    """The checkpoint that a run could go on from, by a quick look; None where it could not. For a
+    run at an endpoint: what is known of it there.
+    """
+    if _why_not(job):
+        return None
+    return _offered_remote(directory) if is_remote(job) else checkpoints.offered(directory)
 
 
 def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, dict[str, Any]]:
@@ -117,6 +139,8 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     why = _why_not(job)
     if why:
         raise RuleBroken(why)
+    if is_remote(job):
+        return _taken_up(session, job, directory)
     found, refused = checkpoints.newest(directory)
     if found is None:
         told = f" {refused[0].why}" if refused else ""
@@ -146,6 +170,36 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         "refused": [{"step": one.step, "why": one.why} for one in refused],
         "before": before,
     }
+    return project_id, spec
+
+
+def is_remote(job: Job) -> bool:
+    """Whether a run is an endpoint's, not this machine's."""
+    method = job.spec.get("settings", {}).get("method")
+    return job.kind is JobKind.TRAIN and method == Method.PROVIDER
+
+
+def _offered_remote(directory: Path) -> checkpoints.Checkpoint | None:
+    known = remote.read(directory)
+    if known is None or not known.resumable:
+        return None
+    return checkpoints.Checkpoint(known.step, remote.sha256(directory), 0, directory)
+
+
+def _taken_up(session: Session, job: Job, directory: Path) -> tuple[int, dict[str, Any]]:
+    """The same for a run at an endpoint, which goes on there whatever became of its process here;
+    the consent it was begun with still holds, as the rows are the same.
+    """
+    found = _offered_remote(directory)
+    if found is None:
+        raise RuleBroken("Nothing of this run goes on at its endpoint. Launch a new run.")
+    given = terms.Consent.from_dict(job.spec["consent"])
+    chosen = read_settings(job.spec["settings"])
+    wish = Wish(job.spec["version_id"], job.spec["name"], settings=chosen, consent=given)
+    project_id, spec = request(session, wish)
+    before = job.spec.get("resumed_from")
+    spec["resumed_from"] = {"job": job.id, "step": found.step, "sha256": found.sha256,
+                            "refused": [], "before": before}  # fmt: skip
     return project_id, spec
 
 
@@ -238,7 +292,10 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     resumed = job.spec.get("resumed_from")
     if resumed is not None:
         source = directory.with_name(resumed["job"])
-        checkpoints.adopt(source, resumed["step"], resumed["sha256"], directory)
+        if is_remote(job):
+            remote.adopt(source, resumed["sha256"], directory)
+        else:
+            checkpoints.adopt(source, resumed["step"], resumed["sha256"], directory)
         evidence.copy_events(source, directory, resumed["step"])
     return {
         "rows_path": "rows.jsonl",
@@ -250,6 +307,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        **({"endpoint": job.spec["endpoint"]} if is_remote(job) else {}),
         **_adapter(job.spec.get("started_from"), settings),
     }
 
@@ -273,7 +331,7 @@ def ingest(
     Raises:
         Unavailable: its files are not the ones the run recorded.
     """
-    sha256 = base_models.folder_sha256(directory / "adapter")
+    sha256 = _sha256(job, directory, result)
     if sha256 != result["adapter_sha256"]:
         raise Unavailable("The saved adapter differs from what the run recorded. Launch again.")
     row = AdapterRow(
@@ -292,6 +350,22 @@ def ingest(
     )  # fmt: skip
 
 
+def _sha256(job: Job, directory: Path, result: Mapping[str, Any]) -> str:
+    """What a run made, by its files, or by its names where an endpoint keeps the files."""
+    if not is_remote(job):
+        return base_models.folder_sha256(directory / "adapter")
+    endpoint = job.spec["settings"]["endpoint"]
+    return provider_record.identity(endpoint, result["remote_job"], result["fine_tuned_model"])
+
+
+def _kind(job: Job) -> str:
+    """What was made: "lora" for an adapter, "full" for a whole model, "provider" for one that an
+    endpoint keeps.
+    """
+    method = job.spec["settings"].get("method", Method.LORA)
+    return str(method) if method in (Method.FULL, Method.PROVIDER) else "lora"
+
+
 def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
     """The lineage that is known when a run ends; evaluations and votes are added when read."""
     version = versions.get(session, job.spec["version_id"])
@@ -302,6 +376,8 @@ def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, An
         name = names.get(user_id, "someone")
         approvals[name] = approvals.get(name, 0) + 1
     return {
+        "kind": _kind(job),
+        **{key: job.spec[key] for key in ("consent", "price") if key in job.spec},
         "run": job.id,
         "launched_by": names.get(job.requested_by, "someone"),
         "version": {

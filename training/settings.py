@@ -1,5 +1,6 @@
 """The settings of a run, one class per method, with the usual defaults and sensible limits."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -27,6 +28,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 }
 _WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience",
           "checkpoint_steps")  # fmt: skip
+_SUFFIX = re.compile(r"[A-Za-z0-9-]{0,40}")
 
 
 class Method(StrEnum):
@@ -192,11 +194,47 @@ class Preference(Local):
         _check_number("The adapter", self.adapter_id, 0, 2**31 - 1, whole=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Provider(Tuning):
+    """A model tuned by an endpoint of the server's configuration, which keeps its weights.
+
+    What is left empty (None) the endpoint chooses by itself. The seed is passed on; the published
+    interface promises that the same one usually, not always, gives the same model.
+    """
+
+    METHOD: ClassVar[Method] = Method.PROVIDER
+
+    endpoint: str = ""
+    """Its name in the configuration; a run without one is refused when it is launched."""
+    model: str = ""
+    """The model to tune, by the endpoint's name for it."""
+    suffix: str = ""
+    """Goes into the name of the tuned model."""
+    batch_size: int | None = None
+    """Rows a step."""
+    learning_rate_multiplier: float | None = None
+    """Scales the learning rate that the endpoint would use."""
+
+    def __post_init__(self) -> None:
+        _check_number("The number of epochs", self.epochs, 1, 50, whole=True)
+        _check_number("The seed", self.seed, 0, 2**31 - 1, whole=True)
+        if self.batch_size is not None:
+            _check_number("The batch size", self.batch_size, 1, 256, whole=True)
+        if self.learning_rate_multiplier is not None:
+            rate = self.learning_rate_multiplier
+            _check_number("The learning rate multiplier", rate, 0.001, 100, whole=False)
+        if not all(isinstance(one, str) for one in (self.endpoint, self.model, self.suffix)):
+            raise BadInput("Endpoint, model and suffix are texts.")
+        if not _SUFFIX.fullmatch(self.suffix):
+            raise BadInput("The suffix has up to 40 letters, digits and hyphens.")
+
+
 METHODS: dict[Method, type[Tuning]] = {
     Method.LORA: Lora,
     Method.QLORA: Qlora,
     Method.FULL: Full,
     Method.PREFERENCE: Preference,
+    Method.PROVIDER: Provider,
 }
 """The methods that can be launched, with their settings."""
 

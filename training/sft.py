@@ -7,12 +7,9 @@ kept are those of the lowest validation loss, a run that goes on from a checkpoi
 never stopped (`trainer`). What it does not: keep anything of a cancelled one.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from datasets import Dataset
 from peft import LoraConfig
@@ -22,27 +19,17 @@ from transformers import (
 )
 from trl.trainer.sft_config import SFTConfig
 
-from curation import duplicates
-from storage.errors import BadInput, RuleBroken
+from storage.errors import BadInput
 from training import base_models, batches, course, evidence, precision, render
 from training.evidence import Evidence
+from training.rows import Row as Row
+from training.rows import read_rows as read_rows
+from training.rows import refuse_tested as refuse_tested
 from training.settings import Local, Lora, Qlora, read
 from training.trainer import Trainer
 from training.watch import Watch
 
 _EXAMPLES_NAMED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the frozen version."""
-
-    pair_id: int
-    split: str
-    prompt: str
-    response: str
-    rejected: str = ""
-    """In preference pairs: the worse answer."""
 
 
 def main(directory: Path, held: Evidence) -> None:
@@ -81,51 +68,6 @@ def _batches(trainer: Trainer) -> str:
 def learnt_tokens(rows: Dataset) -> int:
     """Tokens that count towards the loss in one pass over the rows."""
     return sum(label != render.IGNORED for labels in rows["labels"] for label in labels)
-
-
-def read_rows(path: Path, sha256: str) -> list[Row]:
-    """The rows of the frozen version, one JSON object a line.
-
-    Raises:
-        RuleBroken: the file is not the one the run was launched with, or holds a test row.
-        BadInput: there are no train rows.
-    """
-    content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
-    rows = [_row(json.loads(line)) for line in content.splitlines() if line]
-    wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
-    if wrong:
-        raise RuleBroken(
-            f"Pair {wrong[0]} is a test row; test rows never train. Make the version again."
-        )
-    if not any(row.split == "train" for row in rows):
-        raise BadInput("The version has no train rows. Approve more pairs and make a new version.")
-    return rows
-
-
-def _row(line: dict[str, Any]) -> Row:
-    return Row(
-        line["pair_id"], line["split"], line["prompt"], line["response"], line.get("rejected", "")
-    )
-
-
-def refuse_tested(rows: Sequence[Row], tested: Sequence[str]) -> None:
-    """Refuse a row whose input is or ever was that of a test row.
-
-    Told by digests of the inputs without case, marks and spacing; what nearly repeats a test row
-    was refused when the run was prepared, where the words are known.
-
-    Raises:
-        RuleBroken: naming the first such row.
-    """
-    known = set(tested)
-    wrong = [row.pair_id for row in rows if duplicates.digest(row.prompt) in known]
-    if wrong:
-        raise RuleBroken(
-            f"Pair {wrong[0]} asks what a test row asks or once asked; test rows never train. "
-            "Reject it and make a new version."
-        )
 
 
 def tokenized(

@@ -26,16 +26,22 @@ _MODULES = {
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
     "export": "training.exits.merging",
-    "check": "training.check",
     "probe": "training.probing",
+    "check": "training.check",
 }
 _METHODS = {
     "lora": "training.sft",
     "qlora": "training.sft",
     "full": "training.sft",
     "preference": "training.preference",
+    "provider": "training.provider",
 }
 """The module that does the work of a run, by its method."""
+_LESS = {
+    "lora": "choose QLoRA, which holds the base model in a quarter of the memory",
+    "full": "choose LoRA, which needs a quarter of the memory or less",
+}
+"""The method that asks for less memory, where there is one."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos ")
@@ -66,7 +72,9 @@ def _guarded(directory: Path, held: Evidence) -> int:
     except Exception as error:
         _log(directory, error)
         kept = checkpoints.offered(directory)
-        return _ended(held, *_cause(error, kept.step if kept else None))
+        spec = evidence.read_json(directory / "spec.json") or {}
+        status, told = _cause(error, kept.step if kept else None, spec.get("settings") or {})
+        return _ended(held, status, told)
     return 0
 
 
@@ -85,6 +93,8 @@ def _module(spec: Mapping[str, Any]) -> str | None:
     """The module whose `main` does the work; None where there is none."""
     if spec.get("kind") == "train":
         return method_module(spec)
+    if spec.get("kind") == "evaluate" and "endpoint" in spec:
+        return "training.evaluate_remote"
     return _MODULES.get(str(spec.get("kind")))
 
 
@@ -130,17 +140,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _cause(error: Exception, kept: int | None = None) -> tuple[int, str]:
+def _cause(
+    error: Exception, kept: int | None = None, chosen: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
     """Exit status and sentence for an error that is not a refusal; `kept` is the step of the last
-    checkpoint.
+    checkpoint, `chosen` the run's settings.
     """
     causes = list(_chain(error))
     again = "launch again" if kept is None else f"go on from step {kept}"
     if any(_is_memory(cause) for cause in causes):
         other = "" if kept is None else f" Or close what else needs memory and {again}."
         return OUT_OF_MEMORY, (
-            "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, "
-            f"and launch again.{other}"
+            f"The memory was not enough. {_less_memory(chosen or {})}, and launch again.{other}"
         )
     if any(_is_full(cause) for cause in causes):
         return DISK_FULL, f"The disk is full. Free some space and {again}."
@@ -148,6 +159,18 @@ def _cause(error: Exception, kept: int | None = None) -> tuple[int, str]:
         f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); "
         "train.log in its folder says where."
     )
+
+
+def _less_memory(chosen: Mapping[str, Any]) -> str:
+    """What to change, what harms least first: the result, then the speed, then the method."""
+    ways = []
+    if chosen.get("batch_size", 2) > 1:
+        ways.append("halve the batch size")
+    if not chosen.get("gradient_checkpointing"):
+        ways.append("turn gradient checkpointing on")
+    ways.append(_LESS.get(chosen.get("method", "lora"), "choose a smaller base model"))
+    first, *others = ways
+    return ", or ".join([first[0].upper() + first[1:], *others])
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -61,8 +61,9 @@ def show(parts: Mapping[str, float], room: float, *, key: str) -> None:
     # Registered at each draw: a registry belongs to one server runtime, or to one test run.
     component = st.components.v2.component("assay_memory_bar", html=_HTML, css=_CSS, js=_JS)
     component(key=key, data={"parts": boxes, "words": "Memory: " + "; ".join(lines)})
-    for line in lines:
-        shell.note(line)
+    with st.container(gap=None):
+        for line in lines:
+            shell.note(line)
 
 
 def listed(parts: Mapping[str, float], room: float) -> list[str]:

@@ -7,7 +7,7 @@ from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.errors import AssayError
 from training import preflight
-from training.preflight import Mark
+from training.preflight_checks import Mark
 from training.runs import Wish
 
 _WIDTHS = [1.1, 2, 6]
@@ -20,7 +20,7 @@ def show(wish: Wish | None) -> None:
         return
     try:
         with looking() as session:
-            found = preflight.checks(preflight.gather(session, wish))
+            found = preflight.look(session, wish)
     except AssayError as error:
         st.error(plain(str(error)))
         return

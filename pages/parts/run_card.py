@@ -15,7 +15,7 @@ from storage.types import Job, Signal, Split, User, Version
 from training import estimates, jobs, machine, memory, preflight, probes, runs
 from training.base_models import Base
 from training.estimates import Estimate
-from training.settings import Local, Lora, Tuning
+from training.settings import Local, Lora, Provider, Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,14 @@ class Card:
 
     reasons: list[str]
     """Why the run cannot be launched now; empty where it can."""
-    probe: Job | None
+    probe: Job | None = None
     """The newest probe of this choice."""
+    told: Estimate | None = None
+    """What the run will take, where it was measured."""
 
 
-def show(
-    user: User, version: Version, base: Base | str, settings: Tuning | str, scope: str
-) -> Card:
-    """Draw the card."""
+def show(user: User, version: Version, base: Base | str, settings: Tuning | str) -> Card:
+    """What would be trained, whether it may, and how long it takes."""
     with looking() as session:
         signals = readiness.report(session, version.project_id, version)
         waiting = preflight.waiting(session)
@@ -40,17 +40,35 @@ def show(
     st.subheader("This run", anchor=False)
     _gate(signals, blocking)
     _facts(version, base, settings, waiting)
-    probe = None
-    if isinstance(base, Base) and isinstance(settings, Local):
-        with looking() as session:
-            probe = probes.newest(session, version, base, settings)
-            told = probes.estimate(session, version, base, settings)
-        _time(user, version, base, settings, probe, told)
-        _memory(version, base, settings, told, scope)
     if blocking:
         lines = rows.count(len(blocking), "readiness line blocks", "readiness lines block")
         reasons.append(f"{lines}; they are listed on the card.")
-    return Card(reasons, probe)
+    if not (isinstance(base, Base) and isinstance(settings, Local)):
+        return Card(reasons)
+    with looking() as session:
+        probe = probes.newest(session, version, base, settings)
+        told = probes.estimate(session, version, base, settings)
+    _time(user, version, base, settings, probe, told)
+    return Card(reasons, probe, told)
+
+
+def memory_of(
+    card: Card, version: Version, base: Base | str, settings: Tuning | str, scope: str
+) -> None:
+    """How much memory it takes, and what to change where that is too much."""
+    if not (isinstance(base, Base) and isinstance(settings, Local)):
+        return
+    parts = card.told.parts if card.told is not None else _expected(version, base, settings)
+    if parts is None:
+        st.text("Memory: not known before the base model is here")
+        return
+    room, whole = machine.memory_mb(), sum(parts.values())
+    st.text(f"Memory: {memory_bar.amount(whole)}{'' if card.told else ', estimated'}")
+    memory_bar.show(parts, room, key=f"memory-{version.id}")
+    if card.told is None:
+        shell.note("Estimated from the files of the base model; activations may be off by half.")
+    if whole > room * (1 - memory.TIGHT):
+        _advice(settings, scope, short=whole > room)
 
 
 def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: int) -> None:
@@ -60,8 +78,10 @@ def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: 
         f"{counts['train']} rows train, {counts['validation']} watch for over-learning, "
         f"{counts['test']} are held out and never seen",
     ]
-    if isinstance(base, Base):
+    if isinstance(base, Base) and isinstance(settings, Local):
         lines.append(f"Base model: {base.where}")
+    if isinstance(settings, Provider):
+        lines.append(f"Tunes {settings.model} at endpoint {settings.endpoint}")
     if isinstance(settings, Tuning):
         lines += _chosen(settings, counts["train"])
     if waiting:
@@ -122,21 +142,6 @@ def _time(
             on_click=act,
             args=("The trial begins.", jobs.probe, user, wish),
         )
-
-
-def _memory(
-    version: Version, base: Base, settings: Local, told: Estimate | None, scope: str
-) -> None:
-    room = machine.memory_mb()
-    parts = told.parts if told is not None else _expected(version, base, settings)
-    if parts is None:
-        st.text("Memory: not known before the base model is here")
-        return
-    how = "measured" if told is not None else "estimated from the model's files; may be off by half"
-    st.text(f"Memory: {memory_bar.amount(sum(parts.values()))} ({how})")
-    memory_bar.show(parts, room, key=f"memory-{version.id}")
-    if sum(parts.values()) > room * (1 - memory.TIGHT):
-        _advice(settings, scope, short=sum(parts.values()) > room)
 
 
 def _expected(version: Version, base: Base, settings: Local) -> dict[str, float] | None:

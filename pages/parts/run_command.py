@@ -1,7 +1,6 @@
 """The run as a command and as a file: what is shown here is what the button launches."""
 
 import streamlit as st
-from sqlalchemy.orm import Session
 
 from pages.parts import run_form, settings_form, shell
 from pages.parts.method_choice import KEY
@@ -21,6 +20,8 @@ def show(user: User, project: Project, version: Version, wish: Wish | None) -> N
         made = recipe.of(wish, version)
         shell.note("The same run from a terminal on this server:")
         st.code(recipe.command(made, project.name, user.name), language="bash", wrap_lines=True)
+        if wish.consent is not None:
+            shell.note(f"Add --send-rows {wish.consent.rows} to agree that so many rows leave.")
         shell.note("The same run as a file, for python -m training launch --recipe FILE:")
         st.code(recipe.to_yaml(made), language="yaml")
         st.download_button(
@@ -49,7 +50,7 @@ def _load(project_id: int, key: str) -> None:
             recipe.from_yaml(b" " * (recipe.LARGEST + 1))  # says so
         read = recipe.from_yaml(upload.getvalue())
         with looking() as session:
-            wish = _known(session, project_id, read)
+            wish = recipe.wish(session, project_id, read)
     except AssayError as error:
         st.error(plain(str(error)))
         return
@@ -64,7 +65,3 @@ def _load(project_id: int, key: str) -> None:
     if adapter:
         st.session_state[f"adapter-{project_id}"] = adapter
     st.toast("Loaded. Look it over, then launch.")
-
-
-def _known(session: Session, project_id: int, read: recipe.Recipe) -> Wish:
-    return recipe.wish(session, project_id, read)

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import shell
+from pages.parts import provider_form, shell
 from pages.parts.wiring import looking
 from storage import settings
 from storage.errors import BadInput
@@ -15,7 +15,7 @@ from training import adapters, base_models, vetting
 from training.base_models import Base, Offer
 from training.recipe import Recipe, base_text
 from training.runs import Wish
-from training.settings import Method, Tuning
+from training.settings import Method, Provider, Tuning
 
 _TYPED = {
     "folder": "Another folder on this server",
@@ -39,6 +39,10 @@ def start(project_id: int, method: Method) -> Start:
     """The choice that a method asks for."""
     if method is Method.PREFERENCE:
         return adapter(project_id)
+    if method is Method.PROVIDER:
+        chosen = provider_form.choice()
+        # The base model is the endpoint's; the settings name it.
+        return Start(chosen, {}) if isinstance(chosen, str) else Start(Base("packaged"), chosen)
     return Start(base(), {})
 
 
@@ -112,7 +116,13 @@ def wish(version: Version, name: str, base: Base | str, settings: Tuning | str) 
     """What to launch; None while a choice cannot be used."""
     if isinstance(base, str) or isinstance(settings, str):
         return None
-    return Wish(version.id, name, base, settings)
+    consent = provider_form.agreement(version, settings) if isinstance(settings, Provider) else None
+    return Wish(version.id, name, base, settings, consent=consent)
+
+
+def agreed(wish: Wish) -> bool:
+    """Whether nothing is left to agree to."""
+    return not isinstance(wish.settings, Provider) or wish.consent is not None
 
 
 def load(recipe: Recipe) -> None:

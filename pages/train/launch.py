@@ -54,12 +54,12 @@ with choices:
     )
     choice = settings_form.show(method, start.base, start.given)
 with card.container(border=True):
-    drawn = run_card.show(user, version, start.base, choice.settings, choice.scope)
+    drawn = run_card.show(user, version, start.base, choice.settings)
     wish = run_form.wish(version, name, start.base, choice.settings)
     st.button(
         "Launch",
         type="primary",
-        disabled=bool(drawn.reasons) or wish is None,
+        disabled=bool(drawn.reasons) or wish is None or not run_form.agreed(wish),
         key=f"launch-{version.id}",
         on_click=act,
         args=("Launched. It goes on when you close this page.", jobs.launch, user, wish),
@@ -67,6 +67,7 @@ with card.container(border=True):
     if drawn.reasons:
         st.text("\n".join(drawn.reasons))
     shell.link("pages/train/runs.py", "Watch the runs")
+    run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
 
 command, seen, checked = st.tabs(
     ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"

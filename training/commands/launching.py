@@ -1,15 +1,18 @@
 """Launch a run: from options, or from a recipe that the Launch page saved."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from sqlalchemy.orm import Session
 
+from curation import versions
 from storage import console
 from storage.errors import BadInput
-from training import jobs, recipe, runs
+from training import estimates, jobs, preflight, preflight_checks, recipe, runs, terms
 from training.following import Number, version_numbered, wait
+from training.settings import Local, Provider
 
 app = console.app("Launch runs.")
 
@@ -42,6 +45,10 @@ def launch(
     learning_rate: float | None = None,
     max_steps: int | None = None,
     seed: int | None = None,
+    send_rows: Annotated[
+        int | None,
+        typer.Option(help="For a provider: how many rows you agree to send to its endpoint."),
+    ] = None,
     wait_: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the run, or queue it and return.")
     ] = True,
@@ -58,9 +65,78 @@ def launch(
             wish = _from_file(session, inside, recipe_file)
         else:
             wish = asked(session, inside, name, version, base, method, sets, given)
+        wish = _agreeing(session, wish, send_rows)
         job = jobs.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
     console.show(done, as_json=as_json, words=done.message or f"Run {done.id} is {done.state}.")
+
+
+@app.command("preflight")
+@console.plain
+def look_before(
+    name: Name = "",
+    version: Number = 0,
+    base: BaseName = "packaged",
+    method: MethodName = "lora",
+    sets: Sets = None,
+    recipe_file: RecipeFile = None,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Look at a run before it is launched: what would stop or spoil it. Exit status 1 on errors."""
+    with console.looking() as session:
+        wish = _wished(session, project, name, version, base, method, sets, recipe_file)
+        found = preflight.look(session, wish)
+    wrong = preflight_checks.errors(found)
+    console.show(preflight_checks.as_dicts(found), as_json=as_json)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+@console.plain
+def probe(
+    as_: console.As,
+    version: Number = 0,
+    base: BaseName = "packaged",
+    method: MethodName = "lora",
+    sets: Sets = None,
+    recipe_file: RecipeFile = None,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Try a few real steps of a run and throw them away: how long it will take, and how much
+    memory.
+    """
+    with console.acting() as session:
+        wish = _wished(session, project, "", version, base, method, sets, recipe_file)
+        job = jobs.probe(session, console.actor(session, as_), wish)
+    done = wait(job, quiet=as_json)
+    told = estimates.of(done.result or {}, cast("Local", wish.settings))
+    low, high = told.interval()
+    words = (
+        f"About {told.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {told.steps} steps of "
+        f"{told.step:.2g} s. Memory {told.memory_mb:,.0f} MB at its highest."
+    )
+    console.show(told.to_dict(), as_json=as_json, words=words)
+
+
+def _wished(
+    session: Session,
+    project: str,
+    name: str,
+    version: int,
+    base: str,
+    method: str,
+    sets: list[str] | None,
+    path: Path | None,
+) -> runs.Wish:
+    """What options or a file ask for."""
+    inside = console.project(session, project).id
+    if path is None:
+        return asked(session, inside, name, version, base, method, sets)
+    _refuse_both(bool(name or version or sets), base, method)
+    return _from_file(session, inside, path)
 
 
 def asked(
@@ -77,6 +153,14 @@ def asked(
     chosen = recipe.read_base(base)
     settings = recipe.chosen(method, chosen, recipe.read_sets(method, sets or []) | (given or {}))
     return runs.Wish(version_numbered(session, project_id, version).id, name, chosen, settings)
+
+
+def _agreeing(session: Session, wish: runs.Wish, rows: int | None) -> runs.Wish:
+    """The wish with the consent that so many rows leave the house; the verb says how many do."""
+    if rows is None or not isinstance(wish.settings, Provider):
+        return wish
+    sha256 = versions.get(session, wish.version_id).sha256
+    return replace(wish, consent=terms.Consent(wish.settings.endpoint, rows, sha256))
 
 
 def _refuse_both(given: bool, base: str, method: str) -> None:
