@@ -325,7 +325,7 @@ def _link(archive: zipfile.ZipFile) -> None:
 def test_a_hostile_zip_is_refused(
     came: Path,
     models: tuple[Path, Path],
-    spoil: Any,
+    spoil: Any,  # noqa: ANN401 - any of the functions above
     words: str,
 ) -> None:
     source = _zipped(came, came.parent / "came.zip")

@@ -109,6 +109,8 @@ def _method(card: dict[str, Any]) -> list[str]:
         )
     if before is not None:
         lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
+    if "learning_rate" not in chosen:  # trained elsewhere
+        return lines
     rate = f"learning rate {chosen['learning_rate']:g}"
     return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
 

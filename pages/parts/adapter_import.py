@@ -16,7 +16,7 @@ _MOST_BYTES = 50_000_000
 
 def show(user: User, project: Project) -> None:
     """The form, for a lead."""
-    with st.expander("Take in an adapter trained elsewhere", icon="📥"):
+    with st.expander("Take in an adapter trained elsewhere"):
         if Role.LEAD not in user.roles:
             shell.note("Someone with the role lead can take in an adapter.")
             return

@@ -38,7 +38,7 @@ def show(user: User, adapter: Adapter) -> None:
         st.error(plain(str(error)))
         return
     found = offered(recipe)
-    with st.expander("Use it elsewhere: vLLM, Ollama, Axolotl, LLaMA-Factory, trl", icon="📦"):
+    with st.expander("Use it elsewhere: vLLM, Ollama, Axolotl, LLaMA-Factory, trl"):
         _list(found)
         _download(adapter, card, found)
         if all(one.why_not is None for one in found if one.exit.name == MERGED):
@@ -50,9 +50,10 @@ def show(user: User, adapter: Adapter) -> None:
 
 
 def _list(found: list[Offered]) -> None:
-    for one in found:
-        mark = "○" if one.why_not else "✓"
-        st.text(f"{mark} {one.exit.title}: {one.why_not or one.exit.words}")
+    marked = (
+        ("○", one, one.why_not) if one.why_not else ("✓", one, one.exit.words) for one in found
+    )
+    st.text("\n".join(f"{mark} {one.exit.title}: {words}" for mark, one, words in marked))
 
 
 def _download(adapter: Adapter, card: dict[str, object], found: list[Offered]) -> None:
