@@ -50,10 +50,11 @@ def show(user: User, adapter: Adapter) -> None:
 
 
 def _list(found: list[Offered]) -> None:
-    marked = (
-        ("○", one, one.why_not) if one.why_not else ("✓", one, one.exit.words) for one in found
-    )
-    st.text("\n".join(f"{mark} {one.exit.title}: {words}" for mark, one, words in marked))
+    lines = [
+        f"{'○' if one.why_not else '✓'} {one.exit.title}: {one.why_not or one.exit.words}"
+        for one in found
+    ]
+    st.text("\n".join(lines))
 
 
 def _download(adapter: Adapter, card: dict[str, object], found: list[Offered]) -> None:

@@ -28,7 +28,7 @@ def _config(recipe: Recipe) -> dict[str, Any]:
         "num_epochs": chosen["epochs"],
         "learning_rate": chosen["learning_rate"],
         "lr_scheduler": "linear",
-        "warmup_ratio": chosen["warmup"],
+        "warmup_steps": recipe.warmup_steps,
         "optimizer": "adamw_torch",
         "weight_decay": chosen.get("weight_decay", 0.0),
         "max_grad_norm": 1.0,

@@ -38,7 +38,7 @@ def _config(recipe: Recipe) -> dict[str, Any]:
         "max_steps": chosen.get("max_steps") or -1,
         "learning_rate": chosen["learning_rate"],
         "lr_scheduler_type": "linear",
-        "warmup_ratio": chosen["warmup"],
+        "warmup_steps": recipe.warmup_steps,
         "weight_decay": chosen.get("weight_decay", 0.0),
         "max_grad_norm": 1.0,
         "seed": chosen["seed"],

@@ -6,6 +6,7 @@ Read from the adapter's card and folders without torch; nothing is loaded.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ class Recipe:
     def method(self) -> str:
         """How it was tuned: a word of `settings.Method`."""
         return str(self.settings.get("method", "lora"))
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps over which the learning rate rises, as the run reckoned them."""
+        rows = self.adapter.card["version"]["counts"]["train"]
+        whole = self.settings["epochs"] * ceil(rows / self.settings["batch_size"])
+        return ceil(self.settings["warmup"] * (self.settings.get("max_steps") or whole))
 
     @property
     def precision(self) -> str | None:

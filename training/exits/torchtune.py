@@ -100,10 +100,8 @@ def _config(recipe: Recipe) -> dict[str, Any]:
             "weight_decay": 0.0,
         },
         "lr_scheduler": {
-            "_component_": "torch.optim.lr_scheduler.LinearLR",
-            "start_factor": 1.0,
-            "end_factor": 0.0,
-            "total_iters": _steps(recipe),
+            "_component_": "transformers.optimization.get_linear_schedule_with_warmup",
+            "num_warmup_steps": recipe.warmup_steps,
         },
         "loss": {"_component_": "torchtune.modules.loss.CEWithChunkedOutputLoss"},
         "epochs": chosen["epochs"],
@@ -152,8 +150,3 @@ def _model(recipe: Recipe) -> dict[str, Any]:
 def _weight_files(recipe: Recipe) -> list[str]:
     folder = recipe.base_folder
     return sorted(path.name for path in folder.glob("*.safetensors")) if folder else []
-
-
-def _steps(recipe: Recipe) -> int:
-    chosen, rows = recipe.settings, recipe.adapter.card["version"]["counts"]["train"]
-    return int(chosen.get("max_steps") or chosen["epochs"] * -(-rows // chosen["batch_size"]))
