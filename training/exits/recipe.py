@@ -56,7 +56,8 @@ class Recipe:
         """Steps over which the learning rate rises, as the run reckoned them."""
         rows = self.adapter.card["version"]["counts"]["train"]
         whole = self.settings["epochs"] * ceil(rows / self.settings["batch_size"])
-        return int(ceil(self.settings["warmup"] * (self.settings.get("max_steps") or whole)))
+        steps: int = self.settings.get("max_steps") or whole
+        return ceil(float(self.settings["warmup"]) * steps)
 
     @property
     def precision(self) -> str | None:
