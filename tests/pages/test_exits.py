@@ -7,12 +7,13 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from storage import settings
-from storage.engine import reading
-from storage.types import JobKind, Role
-from tests import handed, stories, tuned
+from storage.engine import reading, writing
+from storage.types import JobKind
+from tests import handed, tuned
 from tests.training_support import tiny
 from tests.ui import OpenPage
-from training import jobs
+from training import imports, jobs
+from training.base_models import Base
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -37,12 +38,9 @@ def test_every_exit_is_listed_with_what_it_is_for(engine: Engine, open_page: Ope
     assert "Download 5 exits (zip)" in labels
 
 
-def test_merging_is_queued_by_a_lead_only(engine: Engine, open_page: OpenPage) -> None:
+def test_merging_is_queued_once(engine: Engine, open_page: OpenPage) -> None:
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)
-    ada = stories.person(engine, "ada", Role.ADMIN)
-    other = open_page(PAGE, user=ada)
-    assert f"merge-{adapter.id}" not in {button.key for button in other.button}
     page = open_page(PAGE, user="lena")
     page.button(key=f"merge-{adapter.id}").click().run()
     with reading(engine) as session:
@@ -54,7 +52,7 @@ def test_merging_is_queued_by_a_lead_only(engine: Engine, open_page: OpenPage) -
 def test_an_adapter_can_be_taken_in_before_there_is_any(
     engine: Engine, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    tuned.frozen(engine, 20)
+    story = tuned.frozen(engine, 20)
     assert "No base model is on this server yet." in "\n".join(
         one.value for one in open_page(PAGE, user="lena").markdown
     )
@@ -64,3 +62,13 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
     assert "There is no adapter yet." in _texts(page)
     assert any(box.options == ["small"] for box in page.selectbox)
     assert page.get("file_uploader")
+    with writing(engine) as session:
+        imports.take(
+            session, story.lead, story.project.id, tmp_path / "theirs", "Theirs",
+            Base("folder", str(base)), settings.current(),
+        )  # fmt: skip
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    shown = _texts(page)
+    assert "Trained elsewhere, taken in by lena" in shown
+    assert "○ trl script: It was trained elsewhere, and how is not known." in shown
