@@ -34,6 +34,7 @@ def show(card: dict[str, Any], sealed: int) -> None:
     with right:
         _part("How it was trained", _training(card))
         _part("Measured on held-out rows", _measured(card["evaluations"], sealed))
+        _part("Checked before promotion", _checks(card["checks"]))
         _part("Judged blind by people", _judged(card["trials"]))
         _part("Limits", list(card["limits"]))
     with st.expander("The whole card"):
@@ -69,7 +70,8 @@ def _training(card: dict[str, Any]) -> list[str]:
     result = card["result"]
     lines = [
         f"Launched by {card['launched_by']}",
-        f"Base model: {result.get('base', {}).get('name', card['base']['where'])}",
+        f"Base model: {result.get('base', {}).get('name', card['base']['where'])}, licence "
+        f"{card['base_licence']}",
         *_method(card),
     ]
     before = result.get("resumed_from")
@@ -77,7 +79,22 @@ def _training(card: dict[str, Any]) -> list[str]:
         lines.append(f"Resumed from step {before['step']} of run {before['job'][:8]}")
     if result.get("validation_loss") is not None:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
+    libraries = card["environment"]["libraries"]
+    if libraries:
+        lines.append(", ".join(f"{one} {number}" for one, number in libraries.items()))
     return [*lines, f"Adapter sha256 {card['sha256']}"]
+
+
+def _checks(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return ["Not checked yet, or kept back while a blind trial is open."]
+    general, hostile = found["general"], found["red_team"]
+    return [
+        f"General tasks, base: {shell.interval(general['base'], general['n'])}",
+        f"General tasks, tuned: {shell.interval(general['tuned'], general['n'])}",
+        f"{general['lost']} lost, {general['gained']} gained, p = {general['p_value']:.4f}",
+        f"Red-team prompts withstood: {shell.interval(hostile['tuned'], hostile['n'])}",
+    ]
 
 
 def _method(card: dict[str, Any]) -> list[str]:
