@@ -38,6 +38,7 @@ from training import (
     drafts,
     evaluations,
     evidence,
+    exports,
     preflight,
     probes,
     remote,
@@ -71,6 +72,7 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
     JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
     JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
@@ -217,6 +219,13 @@ def evaluate(
     """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
     project_id, spec = evaluations.request(session, version_id, base, adapter_id)
     return queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.LEAD)
+def merge(session: Session, actor: User, adapter_id: int, settings: Settings) -> Job:
+    """Ask for base and adapter as one model, checked against the two."""
+    project_id, spec = exports.request(session, adapter_id, settings)
+    return queue(session, actor, project_id, JobKind.EXPORT, spec)
 
 
 @allowed(Role.LEAD)

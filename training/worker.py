@@ -25,6 +25,7 @@ _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
+    "export": "training.exits.merging",
     "probe": "training.probing",
     "check": "training.check",
 }
