@@ -155,10 +155,11 @@ def _long(facts: Facts, settings: Local) -> Check:
             f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
         )  # fmt: skip
     over = sum(length > settings.max_length for length in facts.lengths)
+    told = "1 row is" if over == 1 else f"{over} rows are"
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
         "long", name, Mark.ERROR,
-        f"{over} rows are longer than {settings.max_length} tokens (pairs {named}).",
+        f"{told} longer than {settings.max_length} tokens (pair {named}).",
         f"Shorten them, or allow {longest} tokens in the settings.",
     )  # fmt: skip
 

@@ -29,8 +29,11 @@ def show(card: dict[str, Any], sealed: int) -> None:
     """Draw the card. `sealed` counts the comparisons kept back while a blind trial is open."""
     left, right = st.columns(2, gap="medium")
     with left:
-        _part("The rows it learned from", _rows(card["version"]))
-        _part("The gate when it was launched", [_line(line) for line in card["gate"]])
+        if "imported" in card:
+            _part("Where it comes from", _taken_in(card))
+        else:
+            _part("The rows it learned from", _rows(card["version"]))
+            _part("The gate when it was launched", [_line(line) for line in card["gate"]])
     with right:
         _part("How it was trained", _training(card))
         _part("Measured on held-out rows", _measured(card["evaluations"], sealed))
@@ -57,6 +60,16 @@ def _rows(version: dict[str, Any]) -> list[str]:
         f"{counts['train']} train, {counts['validation']} validation, {counts['test']} test rows",
         f"Origin: {', '.join(origins)}",
         f"Approved: {', '.join(approvals) or 'nobody now approves these rows'}",
+    ]
+
+
+def _taken_in(card: dict[str, Any]) -> list[str]:
+    told = card["imported"]
+    named = [f"Its own configuration names the base {told['named_base']}"]
+    return [
+        f"Trained elsewhere, taken in by {told['by']}",
+        *(named if told["named_base"] else []),
+        f"Judged on the held-out rows of version {card['version']['number']}",
     ]
 
 
@@ -113,6 +126,8 @@ def _method(card: dict[str, Any]) -> list[str]:
         )
     if before is not None:
         lines.append(f"Goes on from {before['name']}, beta {chosen['beta']:g}")
+    if "learning_rate" not in chosen:  # trained elsewhere
+        return lines
     rate = f"learning rate {chosen['learning_rate']:g}"
     return [*lines, f"{result.get('steps')} steps, {rate}, seed {chosen['seed']}"]
 

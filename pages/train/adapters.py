@@ -7,8 +7,10 @@ import streamlit as st
 from pages.parts import (
     adapter_card,
     adapter_gate,
+    adapter_import,
     adapter_list,
     adapter_steps,
+    exits,
     gate_lines,
     shell,
 )
@@ -31,6 +33,7 @@ with looking() as session:
     entries = registry.overview(session, project.id, settings.current())
 if not entries:
     shell.empty("There is no adapter yet.", "pages/train/launch.py", "Launch a run")
+    adapter_import.show(user, project)
     st.stop()
 
 entry = adapter_list.choose(entries)
@@ -68,4 +71,6 @@ adapter_gate.own_prompts(user, project)
 adapter_gate.history(changes)
 adapter_steps.other_ways(user, entry, former)
 adapter_card.show(card, sealed)
+exits.show(user, adapter)
+adapter_import.show(user, project)
 shell.link("pages/prove/compare.py", "See the answers side by side")

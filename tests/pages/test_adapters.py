@@ -55,7 +55,7 @@ def test_a_sealed_comparison_is_kept_back(engine: Engine, open_page: OpenPage) -
 def test_the_download_holds_the_recorded_files(engine: Engine, open_page: OpenPage) -> None:
     adapter = tuned.trained(engine, tuned.frozen(engine, 20))
     page = open_page(PAGE, user="lena")
-    (button,) = page.get("download_button")
+    button = page.get("download_button")[0]
     assert button.proto.label == "Download (zip)"
     with reading(engine) as session:
         content = adapters.package(session, adapter.id, settings.current())
