@@ -499,7 +499,7 @@ class JobRow(Base):
             "uq_job_one_training",
             "kind",
             unique=True,
-            sqlite_where=text("kind = 'train' AND state IN ('queued', 'running')"),
+            sqlite_where=text("kind = 'train' AND state = 'running'"),
         ),
     )
 

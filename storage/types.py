@@ -92,6 +92,9 @@ class JobKind(StrEnum):
     DRAFT = "draft"
     TRAIN = "train"
     EVALUATE = "evaluate"
+    PROBE = "probe"
+    EXPORT = "export"
+    CHECK = "check"
 
 
 class JobState(StrEnum):

@@ -112,14 +112,22 @@ def ahead(session: Session, waiting: Job) -> list[Job]:
 def queue(
     session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
 ) -> Job:
-    """Queue a job, for verbs that have checked their own rules and roles.
+    """Queue a job, for verbs that have checked their own rules and roles. Runs wait for one
+    another; other work of one kind is asked for once.
 
     Raises:
-        RuleBroken: the same kind of work is going on in this project, or another run trains.
+        RuleBroken: the same work is going on in this project, or waits to.
     """
     for going in listing(session, project_id, kind):
-        if not going.state.final:
+        if going.state.final:
+            continue
+        if kind is not JobKind.TRAIN:
             raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
+        if _asked(going.spec) == _asked(spec):
+            raise RuleBroken(
+                "This run, with the same rows, base model and settings, is already waiting or "
+                "running. Change a setting, or wait for it."
+            )
     row = JobRow(
         id=str(uuid.uuid4()),
         project_id=project_id,
@@ -129,12 +137,14 @@ def queue(
         spec=dict(spec),
     )
     session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise RuleBroken("Another run is training on this machine. Wait for it to end.") from error
+    session.flush()
     events.record(session, actor, "queue", "job", row.id, project_id=project_id, kind=kind.value)
     return job(row)
+
+
+def _asked(spec: Mapping[str, Any]) -> list[Any]:
+    """What makes two runs the same, whatever their names."""
+    return [spec.get(key) for key in ("version_id", "base", "settings", "resumed_from")]
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -155,7 +165,7 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, or another run is training.
+        RuleBroken: a readiness line blocks, or this very run already waits or trains.
     """
     project_id, spec = runs.request(session, wish)
     return queue(session, actor, project_id, JobKind.TRAIN, spec)
@@ -214,8 +224,8 @@ def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Jo
     The gate is asked again. The old job stays as it ended; the new one names it.
 
     Raises:
-        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or
-            another run is training.
+        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or it
+            already goes on.
         Unavailable: no checkpoint verifies.
     """
     one = get(session, job_id)

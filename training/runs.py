@@ -17,7 +17,8 @@ from storage.settings import Settings
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, VersionRow
 from training import base_models, checkpoints, evidence
-from training.settings import Lora
+from training.settings import Lora, Tuning
+from training.settings import read as read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Wish:
     version_id: int
     name: str
     base: base_models.Base = field(default_factory=lambda: base_models.Base("packaged"))
-    settings: Lora = field(default_factory=Lora)
+    settings: Tuning = field(default_factory=Lora)
 
 
 def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
@@ -76,7 +77,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         raise Unavailable(f"No checkpoint of this run verifies.{told} Launch a new run.")
     base, chosen = (
         base_models.Base.from_dict(job.spec["base"]),
-        Lora.from_dict(job.spec["settings"]),
+        read_settings(job.spec["settings"]),
     )
     wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen)
     project_id, spec = request(session, wish)

@@ -1,9 +1,10 @@
-"""The settings of a LoRA run, with the defaults of practice and the limits that make sense."""
+"""The settings of a run, one class per method, with the usual defaults and sensible limits."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
 from math import ceil
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from storage.errors import BadInput
 
@@ -20,32 +21,71 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "warmup": (0, 0.5, "The share of warm-up steps"),
     "patience": (0, 20, "The patience in epochs"),
     "checkpoint_steps": (0, 100_000, "The number of steps between checkpoints"),
+    "weight_decay": (0, 1, "The weight decay"),
+    "beta": (0.001, 10, "Beta"),
 }
 _WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience",
           "checkpoint_steps")  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """Settings of one LoRA run.
+class Method(StrEnum):
+    """How a model is tuned."""
 
-    The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
-    at the 2e-4 usual for 7B models. Lower it for larger bases.
+    LORA = "lora"
+    QLORA = "qlora"
+    FULL = "full"
+    PREFERENCE = "preference"
+    PROVIDER = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What every method is told.
 
     Raises:
         BadInput: a value is of the wrong kind or outside its range.
     """
 
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
-    bias: str = "none"
+    METHOD: ClassVar[Method]
+
     epochs: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in _RANGES:
+                low, high, words = _RANGES[field.name]
+                whole = field.name in _WHOLE
+                _check_number(words, getattr(self, field.name), low, high, whole=whole)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from a JSON object; what it leaves out has its default, what is unknown is
+        refused.
+        """
+        known = {name: value for name, value in values.items() if name != "method"}
+        unknown = sorted(set(known) - {field.name for field in fields(cls)})
+        if unknown:
+            raise BadInput(
+                f"There is no training setting {unknown[0]!r}. Remove it or correct its name."
+            )
+        if isinstance(known.get("targets"), list):
+            known["targets"] = tuple(known["targets"])
+        return cls(**known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object that `read` reads back to the same settings."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {"method": self.METHOD.value, **values}
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Tuning):
+    """What every method on this machine is told."""
+
     learning_rate: float = 1e-3
     batch_size: int = 8
     max_length: int = 1024
-    seed: int = 0
     warmup: float = 0.05
     """Share of the steps over which the learning rate rises to its value."""
     patience: int = 2
@@ -61,40 +101,63 @@ class Lora:
     """Stop after so many steps whatever the epochs say; None for no such limit."""
 
     def __post_init__(self) -> None:
-        for name, (low, high, words) in _RANGES.items():
-            _check_number(words, getattr(self, name), low, high, whole=name in _WHOLE)
+        Tuning.__post_init__(self)
         if self.max_steps is not None:
             _check_number("The step limit", self.max_steps, 1, 1_000_000, whole=True)
-        if not isinstance(self.gradient_checkpointing, bool):
-            raise BadInput("Gradient checkpointing is either on (true) or off (false).")
-        if self.bias != "none":
-            raise BadInput(
-                'Bias must be "none": trained biases cannot be taken off a base model again.'
-            )
-        _check_targets(self.targets)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from a JSON object; what it leaves out has its default, what is unknown is
-        refused.
-        """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise BadInput(
-                f"There is no training setting {unknown[0]!r}. Remove it or correct its name."
-            )
-        known = dict(values)
-        if isinstance(known.get("targets"), list):
-            known["targets"] = tuple(known["targets"])
-        return cls(**known)
+        _check_switch("Gradient checkpointing", self.gradient_checkpointing)
 
     def steps(self, rows: int) -> int:
         """How many steps a run on so many train rows takes, unless it stops early."""
         return self.max_steps or self.epochs * ceil(rows / self.batch_size)
 
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object that `from_dict` reads back to the same settings."""
-        return {**asdict(self), "targets": list(self.targets)}
+
+@dataclass(frozen=True, slots=True)
+class Lora(Local):
+    """A LoRA adapter on a base model in full precision.
+
+    The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
+    at the 2e-4 usual for 7B models. Lower it for larger bases.
+    """
+
+    METHOD: ClassVar[Method] = Method.LORA
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    bias: str = "none"
+    rslora: bool = False
+    """Scale by alpha over the root of r (Kalajdzievski 2023), so that a high rank learns as well as
+    a low one."""
+    dora: bool = False
+    """Learn direction and size of the weights apart (Liu et al. 2024): closer to full tuning, and
+    slower."""
+
+    def __post_init__(self) -> None:
+        Local.__post_init__(self)
+        if self.bias != "none":
+            raise BadInput(
+                'Bias must be "none": trained biases cannot be taken off a base model again.'
+            )
+        _check_switch("rsLoRA", self.rslora)
+        _check_switch("DoRA", self.dora)
+        _check_targets(self.targets)
+
+
+METHODS: dict[Method, type[Tuning]] = {Method.LORA: Lora}
+"""The methods that can be launched, with their settings."""
+
+
+def read(values: Mapping[str, Any]) -> Tuning:
+    """The settings of whichever method a JSON object names; LoRA where it names none.
+
+    Raises:
+        BadInput: there is no such method or setting, or a value is out of range.
+    """
+    named = values.get("method", Method.LORA)
+    if named not in set(METHODS):
+        raise BadInput(f"There is no method {named!r}. Choose one of {', '.join(METHODS)}.")
+    return METHODS[Method(named)].from_dict(values)
 
 
 def _check_number(words: str, value: object, low: float, high: float, *, whole: bool) -> None:
@@ -104,6 +167,11 @@ def _check_number(words: str, value: object, low: float, high: float, *, whole: 
         raise BadInput(f"{words} must be a {kind} from {low:g} to {high:g}.")
     if not low <= value <= high:  # type: ignore[operator]  # a number, by the line above
         raise BadInput(f"{words} is {value:g}; give a value from {low:g} to {high:g}.")
+
+
+def _check_switch(words: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise BadInput(f"{words} is either on (true) or off (false).")
 
 
 def _check_targets(targets: object) -> None:

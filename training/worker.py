@@ -8,9 +8,10 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from storage.errors import AssayError, BadInput
 from training import checkpoints, evidence
@@ -23,9 +24,12 @@ FAILED = 1
 _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
-    "train": "training.sft",
     "evaluate": "training.evaluate",
 }
+_METHODS = {
+    "lora": "training.sft",
+}
+"""The module that does the work of a run, by its method."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos ")
@@ -62,12 +66,20 @@ def _guarded(directory: Path, held: Evidence) -> int:
 
 def _run(directory: Path, held: Evidence) -> None:
     spec = evidence.read_json(directory / "spec.json")
-    if spec is None or spec.get("kind") not in _MODULES:
+    module = _module(spec or {})
+    if spec is None or module is None:
         raise BadInput(
             "The job's spec.json is missing or names no known kind of work. Start the job again."
         )
     _offline(spec)
-    import_module(_MODULES[spec["kind"]]).main(directory, held)
+    import_module(module).main(directory, held)
+
+
+def _module(spec: Mapping[str, Any]) -> str | None:
+    """The module whose `main` does the work; None where there is none."""
+    if spec.get("kind") == "train":
+        return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
+    return _MODULES.get(str(spec.get("kind")))
 
 
 def _offline(spec: dict[str, object]) -> None:

@@ -17,6 +17,9 @@ WORK = {
     JobKind.DRAFT: "drafting",
     JobKind.TRAIN: "training run",
     JobKind.EVALUATE: "comparison",
+    JobKind.PROBE: "trial of the settings",
+    JobKind.EXPORT: "export",
+    JobKind.CHECK: "check before promotion",
 }
 """Kinds of work in plain words."""
 STATES = {

@@ -5,8 +5,7 @@ import streamlit as st
 from curation import readiness
 from pages.parts import shell
 from pages.parts.wiring import looking
-from storage.types import JobKind, Signal, Version
-from training import jobs
+from storage.types import Signal, Version
 from training.base_models import Base
 from training.settings import Lora
 
@@ -15,7 +14,6 @@ def show(version: Version, base: Base | str, settings: Lora | str) -> list[str]:
     """Draw the card; returns why the run cannot be launched now, empty where it can."""
     with looking() as session:
         signals = readiness.report(session, version.project_id, version)
-        runs = jobs.listing(session, version.project_id, JobKind.TRAIN)
     blocking = readiness.unmet(signals)
     with st.container(border=True):
         st.subheader("This run", anchor=False)
@@ -24,8 +22,6 @@ def show(version: Version, base: Base | str, settings: Lora | str) -> list[str]:
     reasons = [choice for choice in (base, settings) if isinstance(choice, str)]
     if blocking:
         reasons.append(f"{len(blocking)} readiness lines block; they are listed on the card.")
-    if any(not run.state.final for run in runs):
-        reasons.append("A run of this project is going on. Wait for it, or cancel it first.")
     return reasons
 
 

@@ -1,0 +1,135 @@
+"""Draft rows; launch runs, watch, stop and resume them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storage import console, settings
+from storage.errors import BadInput
+from storage.types import JobKind
+from training import base_models, drafts, jobs, runs
+from training.following import Number, version_numbered, wait
+from training.settings import SMALL_BASE, Lora
+
+app = console.app("Draft rows; launch runs, watch, stop and resume them.")
+
+
+@app.command()
+def work(directory: Path) -> None:
+    """Do the work of one job directory (started by the app, not by hand)."""
+    from training import worker
+
+    sys.exit(worker.work(directory))
+
+
+@app.command("draft")
+@console.plain
+def draft_rows(
+    topic: str,
+    as_: console.As,
+    count: int = 10,
+    seed: int = 7,
+    temperature: float = 0.8,
+    endpoint: Annotated[
+        str, typer.Option(help="A configured endpoint; else the local model.")
+    ] = "",
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Draft rows about a topic; they wait for people."""
+    with console.acting() as session:
+        wish = drafts.Wish(topic, count, seed, temperature, endpoint or None)
+        inside = console.project(session, project).id
+        job = jobs.draft(session, console.actor(session, as_), inside, wish)
+    done = wait(job, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+@app.command()
+@console.plain
+def launch(
+    as_: console.As,
+    name: str = "",
+    version: Number = 0,
+    base: Annotated[str, typer.Option(help="packaged, a folder, or a hub id.")] = "packaged",
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    max_steps: int | None = None,
+    seed: int | None = None,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Launch a run on a version that is ready, and follow it."""
+    given = {"epochs": epochs, "learning_rate": learning_rate, "max_steps": max_steps, "seed": seed}
+    usual = (SMALL_BASE if base == "packaged" else Lora()).to_dict()
+    chosen = Lora.from_dict(usual | {k: value for k, value in given.items() if value is not None})
+    with console.acting() as session:
+        frozen = version_numbered(session, console.project(session, project).id, version)
+        wish = runs.Wish(frozen.id, name, _base(base), chosen)
+        job = jobs.launch(session, console.actor(session, as_), wish)
+    done = wait(job, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+def _base(text: str) -> base_models.Base:
+    if text == "packaged":
+        return base_models.Base("packaged")
+    if Path(text).is_dir():
+        return base_models.Base("folder", str(Path(text).resolve()))
+    if text.count("/") == 1:
+        return base_models.Base("hub", text)
+    raise BadInput(f"{text!r} is no folder here and no hub id such as org/name.")
+
+
+@app.command("runs")
+@console.plain
+def list_runs(project: console.In = "", as_json: console.AsJson = False) -> None:
+    """List the training runs, newest first."""
+    with console.looking() as session:
+        found = jobs.listing(session, console.project(session, project).id, JobKind.TRAIN)
+        short = [
+            {"id": j.id, "name": j.spec["name"], "state": str(j.state), "message": j.message}
+            for j in found
+        ]
+        console.show(found if as_json else short, as_json=as_json)
+
+
+@app.command()
+@console.plain
+def cancel(job: str, as_: console.As) -> None:
+    """Ask a job to stop, and see it out."""
+    here, engine = settings.current(), console.engine()
+    with console.acting() as session:
+        jobs.cancel(session, console.actor(session, as_), job, here)
+    jobs.tick(engine, here)
+    with console.looking() as session:
+        console.show(None, as_json=False, words=f"The job is {jobs.get(session, job).state}.")
+
+
+@app.command()
+@console.plain
+def stop(job: str, as_: console.As) -> None:
+    """Ask a run to stop at its next step and keep what it learnt, and see it out."""
+    here = settings.current()
+    with console.acting() as session:
+        jobs.stop(session, console.actor(session, as_), job, here)
+        asked = jobs.get(session, job)
+    done = wait(asked)
+    console.show(None, as_json=False, words=done.message or "Done.")
+
+
+@app.command()
+@console.plain
+def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
+    """Go on with a run that was lost, failed or stopped, from its newest verified checkpoint."""
+    with console.acting() as session:
+        made = jobs.resume(session, console.actor(session, as_), job, settings.current())
+    used = made.spec["resumed_from"]
+    told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
+    told += [f"Passed over: {one['why']}" for one in used["refused"]]
+    if not as_json:
+        console.show(None, as_json=False, words="\n".join(told))
+    done = wait(made, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
