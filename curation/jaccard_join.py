@@ -168,9 +168,7 @@ def row_pairs(
                 yield min(one, other), max(one, other), similarity
 
 
-def _that_may_meet(
-    shingles: Shingles, ranks: "_Ranks", threshold: float
-) -> tuple[Counts, Hashes]:
+def _that_may_meet(shingles: Shingles, ranks: "_Ranks", threshold: float) -> tuple[Counts, Hashes]:
     """The rows that another may be this similar to, and their hashes; each chunk is given up."""
     chunks, ends = shingles.chunks, np.cumsum(shingles.counts)
     rows, hashes, done = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)], 0

@@ -6,7 +6,7 @@ app = commands(
     "Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.",
     {
         "training.commands.runs": (
-            "draft", "launch", "runs", "cancel", "stop", "resume", "work",
+            "draft", "launch", "runs", "cancel", "stop", "resume", "work", "meanings",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.adapters": ("adapters", "card", "package"),
