@@ -75,7 +75,7 @@ def _heading(kinds: Kinds, group: Group) -> None:
         shell.note(f"Similarity {_span(said)} (shared word runs of the {where}; 1.00 is the same)")
     if meant:
         shell.note(
-            f"Asks nearly the same in other words (cosine {_span(meant)} by the local model). "
+            f"Means nearly the same (cosine {_span(meant)} by the local model). "
             "A model can be wrong about this: read both."
         )
 

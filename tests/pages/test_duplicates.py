@@ -161,7 +161,7 @@ def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
         meanings.store(session, curated.ana(engine), desk.id, [line], "0" * 64)
     page = open_page(PAGE)
     said = [one.value for one in page.markdown]
-    assert any("nearly the same in other words (cosine 0.93 by" in one for one in said)
+    assert any("Means nearly the same (cosine 0.93 by" in one for one in said)
     assert not any("Similarity" in one for one in said)
     page.button(key=keep_key(page, rows[0])).click().run()
     assert curated.now(engine, rows)[1].status is PairStatus.REJECTED
