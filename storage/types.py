@@ -113,6 +113,15 @@ class JobState(StrEnum):
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
+class Stage(StrEnum):
+    """How far an adapter has come. One without any stage change is a candidate."""
+
+    CANDIDATE = "candidate"
+    APPROVED = "approved"
+    PRODUCTION = "production"
+    RETIRED = "retired"
+
+
 class Arm(StrEnum):
     """Which model wrote an answer."""
 
@@ -361,6 +370,8 @@ class Adapter:
 
     id: int
     project_id: int
+    number: int
+    """Its place among the adapters of the project, from 1: adapter 3 is `adapter@3`."""
     name: str
     job_id: str
     version_id: int
@@ -368,6 +379,32 @@ class Adapter:
     path: str
     created_at: datetime
     card: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """That someone moved an adapter to a stage, and what the gate said then. Insert-only."""
+
+    adapter_id: int
+    number: int
+    """Its place among the changes of the adapter, from 1."""
+    stage: Stage
+    by: str
+    reason: str
+    gate: tuple[dict[str, Any], ...]
+    """The lines of the promotion gate as they were, waivers included; empty where none is asked."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPrompt:
+    """A project's own red-team prompt: words that an answer must have, and must not have."""
+
+    id: int
+    project_id: int
+    prompt: str
+    must: tuple[str, ...]
+    must_not: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

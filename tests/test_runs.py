@@ -14,7 +14,8 @@ from storage.errors import NotAllowed, RuleBroken
 from storage.types import JobState, Role, Split
 from tests import stories, tuned
 from training import adapters, jobs, runs
-from training.settings import Lora, presets
+from training.presets import presets
+from training.settings import Lora
 
 
 def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:

@@ -5,11 +5,16 @@ from storage.lazily import commands
 app = commands(
     "Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.",
     {
+        "training.commands.launching": ("launch", "preflight", "probe"),
         "training.commands.runs": (
-            "draft", "launch", "runs", "cancel", "stop", "resume", "work", "meanings",
+            "draft", "runs", "cancel", "stop", "resume", "work", "meanings",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
+        "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),
         "training.commands.adapters": ("adapters", "card", "package"),
+        "training.commands.registry": (
+            "check", "gate", "set-aside", "promote", "retire", "rollback", "red-team",
+        ),
     },
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """The settings of a run, one class per method, with the usual defaults and sensible limits."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from math import ceil
 from typing import Any, ClassVar, Self
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Self
 from storage.errors import BadInput
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""All linear layers of a block, by the names that Llama, Qwen, Mistral, Gemma and their kin use."""
 _RANGES: dict[str, tuple[float, float, str]] = {
     "r": (1, 256, "The rank r"),
     "alpha": (1, 1024, "Alpha"),
@@ -26,6 +28,7 @@ _RANGES: dict[str, tuple[float, float, str]] = {
 }
 _WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience",
           "checkpoint_steps")  # fmt: skip
+_SUFFIX = re.compile(r"[A-Za-z0-9-]{0,40}")
 
 
 class Method(StrEnum):
@@ -144,7 +147,95 @@ class Lora(Local):
         _check_targets(self.targets)
 
 
-METHODS: dict[Method, type[Tuning]] = {Method.LORA: Lora}
+@dataclass(frozen=True, slots=True)
+class Qlora(Lora):
+    """A LoRA adapter on a base model whose weights are held in 4 bits, NF4 (Dettmers et al. 2023).
+
+    A quarter of the memory for the weights; each step is slower, as they are unpacked on the way.
+    """
+
+    METHOD: ClassVar[Method] = Method.QLORA
+
+    double_quantisation: bool = True
+    """Quantise the scales of the 4-bit weights too; saves some 0.4 bits a weight."""
+
+    def __post_init__(self) -> None:
+        Lora.__post_init__(self)
+        _check_switch("Double quantisation", self.double_quantisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Full(Local):
+    """All weights of the base model; the result is a whole model of the base's size."""
+
+    METHOD: ClassVar[Method] = Method.FULL
+
+    learning_rate: float = 2e-5
+    weight_decay: float = 0.0
+    """Share of each weight that is taken off, a step and a unit of learning rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preference(Local):
+    """An adapter taught further by pairs of a better and a worse answer (DPO, Rafailov et al.
+    2023).
+    """
+
+    METHOD: ClassVar[Method] = Method.PREFERENCE
+
+    learning_rate: float = 5e-5
+    beta: float = 0.1
+    """How firmly it is held to the answers of the adapter it goes on from; higher is firmer."""
+    adapter_id: int = 0
+    """The adapter it goes on from; 0 names none, and such a run is refused when it is launched."""
+
+    def __post_init__(self) -> None:
+        Local.__post_init__(self)
+        _check_number("The adapter", self.adapter_id, 0, 2**31 - 1, whole=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider(Tuning):
+    """A model tuned by an endpoint of the server's configuration, which keeps its weights.
+
+    What is left empty (None) the endpoint chooses by itself. The seed is passed on; the published
+    interface promises that the same one usually, not always, gives the same model.
+    """
+
+    METHOD: ClassVar[Method] = Method.PROVIDER
+
+    endpoint: str = ""
+    """Its name in the configuration; a run without one is refused when it is launched."""
+    model: str = ""
+    """The model to tune, by the endpoint's name for it."""
+    suffix: str = ""
+    """Goes into the name of the tuned model."""
+    batch_size: int | None = None
+    """Rows a step."""
+    learning_rate_multiplier: float | None = None
+    """Scales the learning rate that the endpoint would use."""
+
+    def __post_init__(self) -> None:
+        _check_number("The number of epochs", self.epochs, 1, 50, whole=True)
+        _check_number("The seed", self.seed, 0, 2**31 - 1, whole=True)
+        if self.batch_size is not None:
+            _check_number("The batch size", self.batch_size, 1, 256, whole=True)
+        if self.learning_rate_multiplier is not None:
+            rate = self.learning_rate_multiplier
+            _check_number("The learning rate multiplier", rate, 0.001, 100, whole=False)
+        if not all(isinstance(one, str) for one in (self.endpoint, self.model, self.suffix)):
+            raise BadInput("Endpoint, model and suffix are texts.")
+        if not _SUFFIX.fullmatch(self.suffix):
+            raise BadInput("The suffix has up to 40 letters, digits and hyphens.")
+
+
+METHODS: dict[Method, type[Tuning]] = {
+    Method.LORA: Lora,
+    Method.QLORA: Qlora,
+    Method.FULL: Full,
+    Method.PREFERENCE: Preference,
+    Method.PROVIDER: Provider,
+}
 """The methods that can be launched, with their settings."""
 
 
@@ -179,15 +270,6 @@ def _check_targets(targets: object) -> None:
         raise BadInput(f"The LoRA targets must be one or more of {', '.join(TARGETS)}.")
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Settings under a name that a person can choose by."""
-
-    name: str
-    words: str
-    settings: Lora
-
-
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)
 """For the packaged 135M model and a few hundred rows, chosen by the validation loss.
 
@@ -195,20 +277,3 @@ On the sample's 214 train rows, 3 epochs, rate 2e-3: batches of 8, 4 and 2 end a
 of 0.137, 0.084 and 0.063, for 522, 604 and 784 CPU seconds. Small batches cost little more, as the
 system message is computed once a batch, and a small model needs the steps.
 """
-
-
-def presets(usual: Lora) -> tuple[Preset, Preset, Preset]:
-    """A quick, a standard and a careful way to train, around the usual settings of a base model."""
-    return (
-        Preset(
-            "Quick look",
-            "One pass over the rows: does anything move at all?",
-            replace(usual, epochs=1),
-        ),
-        Preset("Standard", "Three passes with the usual settings. Start here.", usual),
-        Preset(
-            "Careful",
-            "Learns half as fast, and stops as soon as the validation loss rises.",
-            replace(usual, learning_rate=usual.learning_rate / 2, warmup=0.1, patience=1),
-        ),
-    )

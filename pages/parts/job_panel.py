@@ -134,7 +134,8 @@ def _end(job: Job) -> None:
         shell.note(f"Someone with the role {' or '.join(sorted(allowed))} can cancel this.")
         return
     with st.container(horizontal=True):
-        if job.kind is JobKind.TRAIN and job.state is JobState.RUNNING:
+        stops = job.state is JobState.RUNNING and not runs.is_remote(job)
+        if job.kind is JobKind.TRAIN and stops:
             st.button(
                 "Stop and save",
                 key=f"stop-{job.id}",
@@ -160,14 +161,21 @@ def go_on(job: Job) -> None:
     if Role.LEAD not in user.roles:
         shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
         return
+    remote = runs.is_remote(job)
     st.button(
-        f"Go on from step {found.step}",
+        "Take it up again" if remote else f"Go on from step {found.step}",
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=("Launched. It goes on from its last checkpoint.", jobs.resume, user, job.id,
+        args=("Launched. It goes on where it was.", jobs.resume, user, job.id,
               settings.current()),
     )  # fmt: skip
+    if remote:
+        shell.note(
+            "A new run here follows the endpoint's job, which may have gone on meanwhile. Nothing "
+            "is sent or paid twice. The readiness lines are asked again."
+        )
+        return
     shell.note(
         "A new run with the same rows and settings takes over; on a CPU it ends with the very "
         "weights that this one would have had. The readiness lines are asked again."

@@ -37,13 +37,15 @@ with looking() as session:
     card = adapters.card(session, adapter.id)
     sealed = adapters.sealed(session, adapter.id)
 with st.container(horizontal=True):
+    at_endpoint = adapters.at_endpoint(adapter)
     try:
-        adapters.intact(adapter, settings.current())
+        if not at_endpoint:
+            adapters.intact(adapter, settings.current())
     except Unavailable as error:
         st.error(plain(str(error)))
     else:
         st.download_button(
-            "Download (zip)",
+            "Download the card (zip)" if at_endpoint else "Download (zip)",
             partial(_package, adapter.id),
             file_name=f"adapter-{adapter.sha256[:16]}.zip",
             mime="application/zip",

@@ -17,8 +17,8 @@ app = console.app("Answer the held-out rows, judge blind, close a trial.")
 def evaluate(
     as_: console.As,
     adapter: Annotated[
-        int, typer.Option(help="Id of the adapter; the base alone if left out.")
-    ] = 0,
+        str, typer.Option(help="adapter@3, 3, or its name; the base alone if left out.")
+    ] = "",
     version: Number = 0,
     project: console.In = "",
     as_json: console.AsJson = False,
@@ -27,9 +27,10 @@ def evaluate(
     with console.acting() as session:
         inside = console.project(session, project).id
         frozen = version_numbered(session, inside, version)
+        tuned = adapters.named(session, inside, adapter).id if adapter else None
         job = jobs.evaluate(
             session, console.actor(session, as_), frozen.id,
-            base_models.Base("packaged").to_dict(), adapter or None,
+            base_models.Base("packaged").to_dict(), tuned,
         )  # fmt: skip
     wait(job, quiet=as_json)
     with console.looking() as session:

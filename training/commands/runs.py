@@ -1,4 +1,4 @@
-"""Draft rows; launch runs, watch, stop and resume them."""
+"""Draft rows; watch, stop and resume runs."""
 
 import sys
 from pathlib import Path
@@ -8,13 +8,11 @@ import typer
 
 from curation import meanings, overlaps
 from storage import console, settings
-from storage.errors import BadInput
 from storage.types import JobKind, LinkKind
-from training import base_models, drafts, jobs, runs
-from training.following import Number, version_numbered, wait
-from training.settings import SMALL_BASE, Lora
+from training import drafts, jobs
+from training.following import wait
 
-app = console.app("Draft rows; launch runs, watch, stop and resume them.")
+app = console.app("Draft rows; watch, stop and resume runs.")
 
 
 @app.command()
@@ -46,42 +44,6 @@ def draft_rows(
         job = jobs.draft(session, console.actor(session, as_), inside, wish)
     done = wait(job, quiet=as_json)
     console.show(done, as_json=as_json, words=done.message or "Done.")
-
-
-@app.command()
-@console.plain
-def launch(
-    as_: console.As,
-    name: str = "",
-    version: Number = 0,
-    base: Annotated[str, typer.Option(help="packaged, a folder, or a hub id.")] = "packaged",
-    epochs: int | None = None,
-    learning_rate: float | None = None,
-    max_steps: int | None = None,
-    seed: int | None = None,
-    project: console.In = "",
-    as_json: console.AsJson = False,
-) -> None:
-    """Launch a run on a version that is ready, and follow it."""
-    given = {"epochs": epochs, "learning_rate": learning_rate, "max_steps": max_steps, "seed": seed}
-    usual = (SMALL_BASE if base == "packaged" else Lora()).to_dict()
-    chosen = Lora.from_dict(usual | {k: value for k, value in given.items() if value is not None})
-    with console.acting() as session:
-        frozen = version_numbered(session, console.project(session, project).id, version)
-        wish = runs.Wish(frozen.id, name, _base(base), chosen)
-        job = jobs.launch(session, console.actor(session, as_), wish)
-    done = wait(job, quiet=as_json)
-    console.show(done, as_json=as_json, words=done.message or "Done.")
-
-
-def _base(text: str) -> base_models.Base:
-    if text == "packaged":
-        return base_models.Base("packaged")
-    if Path(text).is_dir():
-        return base_models.Base("folder", str(Path(text).resolve()))
-    if text.count("/") == 1:
-        return base_models.Base("hub", text)
-    raise BadInput(f"{text!r} is no folder here and no hub id such as org/name.")
 
 
 @app.command("runs")
