@@ -86,7 +86,7 @@ def pools_first_token(folder: Path) -> bool:
     Raises:
         BadInput: it is made in another way.
     """
-    pooling = _json_of(folder / "1_Pooling", "config.json") or {"pooling_mode_mean_tokens": True}
+    pooling = json_of(folder / "1_Pooling", "config.json") or {"pooling_mode_mean_tokens": True}
     modes = {key for key, value in pooling.items() if key.startswith("pooling_mode") and value}
     modes |= {f"pooling_mode_{mode}" for mode in [pooling.get("pooling_mode")] if mode}
     modes.discard("pooling_mode")
