@@ -117,7 +117,7 @@ def test_a_lost_run_goes_on_from_its_last_checkpoint(engine: Engine, open_page: 
     assert "Start it again" not in page.error[0].value
     button.click().run()
     assert not page.exception
-    assert "goes on where it was" in page.toast[0].value
+    assert "goes on from its last checkpoint" in page.toast[0].value
     with reading(engine) as session:
         made = jobs.listing(session, story.project.id)[0]
     page = open_page(PAGE, user="lena")
