@@ -267,7 +267,8 @@ class Link:
     b: int
     kind: LinkKind
     similarity: float
-    """Exact Jaccard similarity of the shingle sets, 0 to 1."""
+    """Exact Jaccard similarity of the shingle sets, 0 to 1; of rows found by what they mean
+    (`curation.meanings`) the cosine."""
     state: LinkState
     reason: str | None
 

@@ -37,6 +37,7 @@ def _one(facts: Facts, key: str) -> Check:
 def test_a_sound_run_has_only_good_lines() -> None:
     assert {one.mark for one in checks(GOOD)} == {Mark.GOOD}
     assert len(checks(GOOD)) == 10
+    assert _one(replace(GOOD, trackers=(("mlflow",), "")), "trackers").mark is Mark.GOOD
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,7 @@ def test_a_sound_run_has_only_good_lines() -> None:
             "context",
             "900 tokens, and the base model reads 512",
         ),
+        (replace(GOOD, trackers=((), "No such tracker.")), "trackers", "No such tracker"),
         (replace(GOOD, free_mb=100), "disk", "0.1 GB are free"),
         (
             replace(GOOD, settings=Provider(), endpoint_problem="Choose the endpoint."),

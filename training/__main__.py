@@ -7,7 +7,7 @@ app = commands(
     {
         "training.commands.launching": ("launch", "preflight", "probe"),
         "training.commands.runs": (
-            "draft", "runs", "cancel", "stop", "resume", "work",
+            "draft", "runs", "cancel", "stop", "resume", "work", "meanings",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),

@@ -25,6 +25,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from curation import meanings
 from storage import events, people
 from storage.access import allowed
 from storage.engine import reading, writing
@@ -39,6 +40,7 @@ from training import (
     evaluations,
     evidence,
     exports,
+    meaning,
     preflight,
     probes,
     remote,
@@ -169,6 +171,19 @@ def queue(
 def scan(session: Session, actor: User, project_id: int) -> Job:
     """Ask for a personal-data scan of the rows whose text has none."""
     return queue(session, actor, project_id, JobKind.SCAN, scanning.request(session, project_id))
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def compare_meanings(
+    session: Session,
+    actor: User,
+    project_id: int,
+    settings: Settings,
+    least: float = meanings.LEAST,
+) -> Job:
+    """Ask for a comparison of what the rows ask, by a model of this server."""
+    spec = meaning.request(session, project_id, settings, least)
+    return queue(session, actor, project_id, JobKind.SCAN, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

@@ -64,11 +64,15 @@ class Facts:
     """Libraries that differ from the ones Assay was tested with: installed, tested."""
     endpoint_problem: str = ""
     """Why the endpoint that is to tune cannot be asked; empty where it can."""
+    trackers: tuple[tuple[str, ...], str] = ((), "")
+    """What runs report to, and what is wrong with that."""
 
 
 def checks(facts: Facts) -> list[Check]:
     """All lines that apply: errors first, then notes, then what is good."""
     found = [_rows(facts), _leaks(facts)]
+    if any(facts.trackers):
+        found.append(_trackers(*facts.trackers))
     if not isinstance(facts.settings, Local):
         found.append(_endpoint(facts))
     if isinstance(facts.settings, Local):
@@ -121,6 +125,12 @@ def _endpoint(facts: Facts) -> Check:
     if facts.endpoint_problem:
         return Check("endpoint", name, Mark.ERROR, facts.endpoint_problem)
     return Check("endpoint", name, Mark.GOOD, "It is configured, with its key and this model.")
+
+
+def _trackers(names: Sequence[str], problem: str) -> Check:
+    if problem:
+        return Check("trackers", "Trackers", Mark.ERROR, problem)
+    return Check("trackers", "Trackers", Mark.GOOD, f"The run reports to {', '.join(names)}.")
 
 
 def _base(facts: Facts) -> Check:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.parts import shell
 from storage.types import Origin
+from training import terms
 from training.settings import Method
 
 _ORIGINS = {
@@ -142,9 +143,8 @@ def _endpoint(card: dict[str, Any]) -> list[str]:
     ]
     if result["cost"] is not None:
         cost, told = result["cost"], card["price"]
-        lines.append(
-            f"Cost {cost['amount']:,.2f} {cost['currency']} (estimated {told['amount']:,.2f})"
-        )
+        paid = terms.money(cost["amount"], cost["currency"])
+        lines.append(f"Cost {paid} (estimated {terms.money(told['amount'], told['currency'])})")
     return lines
 
 

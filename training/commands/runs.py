@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from curation import meanings, overlaps
 from storage import console, settings
-from storage.types import JobKind
+from storage.types import JobKind, LinkKind
 from training import drafts, jobs
 from training.following import wait
 
@@ -95,3 +96,23 @@ def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
         console.show(None, as_json=False, words="\n".join(told))
     done = wait(made, quiet=as_json)
     console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+@app.command("meanings")
+@console.plain
+def compare_meanings(
+    as_: console.As,
+    cosine: Annotated[float, typer.Option(help="Propose rows from here on.")] = meanings.LEAST,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Propose rows that ask the same in other words, by the model that ASSAY_EMBEDDER names."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        actor = console.actor(session, as_)
+        job = jobs.compare_meanings(session, actor, inside, settings.current(), cosine)
+    done = wait(job, quiet=as_json)
+    with console.looking() as session:
+        links = overlaps.current(session, inside, [LinkKind.NEAR])
+    found = meanings.by_meaning(links)
+    console.show(found, as_json=as_json, words=done.message or "Done.")
