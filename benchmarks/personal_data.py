@@ -28,7 +28,7 @@ from typing import Any
 
 import psutil
 
-from curation import analyzer, scan_cache, scanning
+from curation import analyzer, language, presidio, scan_cache, scanning
 from curation.analyzer import Scanner
 from curation.detect import Span, pieces, resolved
 from curation.pii import Config
@@ -95,7 +95,7 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
     table = []
     for number, (row, spans) in enumerate(zip(rows, found, strict=True)):
         text, gold = row["full_text"], row["spans"]
-        tokens = analyzer.language().make_doc(text)
+        tokens = language.language().make_doc(text)
         told = span_to_tag(
             "IO", text, [one["start_position"] for one in gold],
             [one["end_position"] for one in gold], [one["entity_type"] for one in gold],
@@ -137,7 +137,7 @@ def recall(rows: Sequence[dict[str, Any]], found: Found) -> dict[str, Any]:
         types[kind] = {"found": k, "n": n, "low": round(low, 4), "high": round(high, 4)}
         _share(kind, k, n)
     return {
-        "model": analyzer.model(),
+        "model": language.model(),
         "config_sha256": Config().sha256,
         "measured_on": f"{len(rows):,} synthetic sentences of presidio-research, half of whose "
         "templates were in view when the rules were written",
@@ -158,17 +158,17 @@ def engine(*, same: bool) -> Any:  # noqa: ANN401 - presidio is untyped here
             """Nothing to load."""
 
         def analyze(self, text: str, entities: Any, nlp_artifacts: Any) -> list[Result]:  # noqa: ANN401, ARG002
-            """As `analyzer.ours`, on the tokens that Presidio made."""
+            """As `language.names`, on the tokens that Presidio made."""
             doc = nlp_artifacts.tokens
-            return [Result(s.type, s.start, s.end, s.score) for s in analyzer.ours(text, doc)]
+            return [Result(s.type, s.start, s.end, s.score) for s in language.names(text, doc)]
 
-    small = {"lang_code": "en", "model_name": analyzer.model()}
+    small = {"lang_code": "en", "model_name": language.model()}
     if not same:
         nlp = SpacyNlpEngine(models=[small])
         nlp.load()
         made = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
         made.registry.remove_recognizer("EmailRecognizer")  # the packaged one asks the network
-        made.registry.add_recognizer(analyzer.recognizers()[0][0])
+        made.registry.add_recognizer(presidio.recognizers()[0][0])
         return made
     kinds = ["PERSON", "LOCATION", "ORGANIZATION", "NRP", "DATE_TIME", "STREET_ADDRESS", "TITLE"]
     every = [*kinds, "AGE", "PHONE_NUMBER", "US_SSN", "CREDIT_CARD", "IBAN_CODE"]
@@ -177,10 +177,10 @@ def engine(*, same: bool) -> Any:  # noqa: ANN401 - presidio is untyped here
     )
     nlp = SpacyNlpEngine(models=[small], ner_model_configuration=plain)
     nlp.load()
-    packaged = list({id(one): one for one, _, _ in analyzer.recognizers()}.values())
+    packaged = list({id(one): one for one, _, _ in presidio.recognizers()}.values())
     registry = RecognizerRegistry([Ours(every), *packaged], supported_languages=["en"])
     return AnalyzerEngine(
-        registry=registry, nlp_engine=nlp, context_aware_enhancer=analyzer.enhancer()
+        registry=registry, nlp_engine=nlp, context_aware_enhancer=presidio.enhancer()
     )
 
 
@@ -271,7 +271,7 @@ def growth(rows: int) -> None:
 
     scanner = Scanner(Config())
     scanner.scan([made() for _ in range(500)])
-    strings = analyzer.language().vocab.strings
+    strings = language.language().vocab.strings
     words, memory = len(strings), psutil.Process().memory_info().rss
     for _ in range(rows // 500):
         scanner.scan([made() for _ in range(500)])
@@ -300,7 +300,7 @@ def main() -> None:
         for line in (data / "banking77/messages.jsonl").read_text("utf-8").splitlines()
     ]
     texts = [row["full_text"] for row in rows]
-    print(f"model {analyzer.model()}")
+    print(f"model {language.model()}")
     if given.only in (None, "quality"):
         quality(rows, scanned(texts, WIDE))
         print("\nrecall by type, a project's default: spans of which no letter or digit is left")

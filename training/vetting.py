@@ -3,13 +3,19 @@
 Vetting does not show that a model is any good, or that its weights are what its name says.
 """
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from curation.model_files import (
+    file_hashes,
+    folder_sha256,
+    json_of,
+    names_sha256,
+    refuse_code,
+    refuse_weights,
+)
 from storage.errors import BadInput
-from training import evidence
+
+__all__ = ["file_hashes", "folder_sha256", "names_sha256", "vet"]
 
 _MODEL_TYPES = frozenset(
     {
@@ -17,33 +23,7 @@ _MODEL_TYPES = frozenset(
         *("qwen2", "qwen3", "smollm3"),
     }
 )
-_FORBIDDEN_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
-_JSON_BYTES = 64 << 20
 _TEMPLATE_CHARACTERS = 64_000
-_HEADER_BYTES = 100 << 20
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """sha256 of each file that lies directly in a folder, by name; our own record of it left
-    out.
-    """
-    hashes: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.name != "assay.json" and not path.name.startswith("."):
-            with path.open("rb") as file:
-                hashes[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return hashes
-
-
-def names_sha256(hashes: Mapping[str, str]) -> str:
-    """One sha256 over the sorted lines "name sha256"."""
-    lines = "".join(f"{name} {sha}\n" for name, sha in sorted(hashes.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def folder_sha256(folder: Path) -> str:
-    """One sha256 over a folder's files."""
-    return names_sha256(file_hashes(folder))
 
 
 def vet(folder: Path) -> None:
@@ -53,74 +33,15 @@ def vet(folder: Path) -> None:
         BadInput: says what is wrong with it.
     """
     name = folder.name
-    if any(folder.rglob("*.py")):
-        raise BadInput(
-            f"The folder {name} holds Python files. Assay loads models without code only."
-        )
-    config = _json_of(folder, "config.json")
+    refuse_code(folder)
+    config = json_of(folder, "config.json")
     if config is None:
         raise BadInput(f"The folder {name} has no readable config.json, so it is no model folder.")
-    for file in sorted(folder.glob("*.json")):
-        found = _forbidden(_json_of(folder, file.name))
-        if found:
-            raise BadInput(
-                f"{file.name} of {name} sets {found}, which runs code. Choose another base."
-            )
     if config.get("model_type") not in _MODEL_TYPES:
         known = ", ".join(sorted(_MODEL_TYPES))
         raise BadInput(f"The model type of {name} is not one that Assay knows ({known}).")
-    _vet_weights(folder)
+    refuse_weights(folder)
     _vet_template(folder)
-
-
-def _json_of(folder: Path, name: str) -> dict[str, Any] | None:
-    path = folder / name
-    if path.exists() and path.stat().st_size > _JSON_BYTES:
-        raise BadInput(f"{name} of {folder.name} is larger than 64 MB. Choose another base.")
-    try:
-        return evidence.read_json(path)
-    except RecursionError:
-        raise BadInput(
-            f"{name} of {folder.name} is nested too deeply. Choose another base."
-        ) from None
-
-
-def _forbidden(value: object) -> str | None:
-    """The first forbidden key anywhere in a JSON value."""
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, dict):
-            found = _FORBIDDEN_KEYS & current.keys()
-            if found:
-                return min(found)
-            waiting.extend(current.values())
-        elif isinstance(current, list):
-            waiting.extend(current)
-    return None
-
-
-def _vet_weights(folder: Path) -> None:
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise BadInput(
-            f"The folder {folder.name} has no safetensors weights. Pickled ones (.bin, .pt, .pkl) "
-            "can run code and are refused; convert them to safetensors first."
-        )
-    for path in weights:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if size < 8 or header > min(size - 8, _HEADER_BYTES):
-            raise BadInput(
-                f"{path.name} of {folder.name} is damaged: its header does not fit the file."
-            )
-    index = _json_of(folder, "model.safetensors.index.json") or {}
-    present = {path.name for path in weights}
-    if not set(map(str, (index.get("weight_map") or {}).values())) <= present:
-        raise BadInput(
-            f"The folder {folder.name} lacks some of the weight files that its index names."
-        )
 
 
 def _vet_template(folder: Path) -> None:
@@ -129,7 +50,7 @@ def _vet_template(folder: Path) -> None:
     if path.exists():
         template = path.read_bytes()[: _TEMPLATE_CHARACTERS + 1].decode(errors="replace")
     else:
-        template = (_json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
+        template = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
     if not template or not isinstance(template, str):
         raise BadInput(
             f"The folder {folder.name} has no chat template. Choose an instruct or chat model."
