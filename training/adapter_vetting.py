@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation import tensor_header
+from curation.tensor_header import Tensor
 from storage.errors import BadInput
-from training import tensor_header, vetting
+from training import vetting
 from training.settings import TARGETS
-from training.tensor_header import Tensor
 
 _HEADER_BYTES = 10 << 20
 _MOST_RANK = 512

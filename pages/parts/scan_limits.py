@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from curation import detect, recall, scan_settings
+from curation import detect, name_models, recall, scan_settings
 from pages.parts import shell
+from pages.parts.plain import plain
 from pages.parts.wiring import looking
+from storage.errors import AssayError
 from storage.types import Project
 
 
@@ -20,7 +22,24 @@ def show(project: Project) -> None:
             "The names of imported files are not scanned. In a topic or a number of a row, names "
             "in lower case and next to digits are not reported."
         )
+        _second_model(settings.config.second_model)
         shell.note(f"Settings {settings.number}, sha256 {settings.config.sha256}")
+
+
+def _second_model(name: str) -> None:
+    """What the second model of the settings is asked for."""
+    if not name:
+        return
+    try:
+        model = name_models.find(name)
+    except AssayError as error:
+        st.warning(plain(str(error)))
+        return
+    unused = f" Its labels {', '.join(model.unused)} are not used." if model.unused else ""
+    shell.note(
+        f"The second model {name} is asked for {', '.join(model.types)}.{unused} How much it finds "
+        "has not been measured here."
+    )
 
 
 def _measured(config_sha256: str) -> None:

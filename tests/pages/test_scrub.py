@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import recall, scan_settings, scrub
+from curation import name_models, recall, scan_settings, scrub
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
@@ -212,6 +212,21 @@ def test_a_wrong_line_gets_a_sentence_and_cannot_be_saved(
     assert page.button(key=f"{form}-save").disabled
     again = open_page(PAGE)
     assert again.text_area(key=f"{form}-patterns").value == "ORDER_NUMBER: (a+)+$"
+
+
+def test_a_second_model_that_may_not_be_loaded_is_refused(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk = stories.project(engine)
+    curated.approved(engine, desk, 1)
+    (name_models.home() / "mine").mkdir(parents=True)
+    form = f"scan-settings-{desk.id}"
+    page = open_page(PAGE)
+    page.selectbox(key=f"{form}-second_model").select("mine").run()
+    page.button(key=f"{form}-save").click().run()
+    assert "mine has no safetensors weights" in page.error[0].value
+    with reading(engine) as session:
+        assert scan_settings.current(session, desk.id).number == 0
 
 
 def test_settings_can_be_tried_before_they_are_saved(engine: Engine, open_page: OpenPage) -> None:
