@@ -122,7 +122,7 @@ def test_from_launch_to_a_compared_model_and_its_card(
     ended = _ended(engine, _launched(engine, story))
     assert (ended.state, ended.message) == (
         JobState.FINISHED,
-        "The endpoint tuned ft:small-1:house::abc123, about 6.00 USD. "
+        "The endpoint tuned and keeps the model, for 6.00 USD. "
         "The uploaded files were deleted there.",
     )
     with writing(engine) as session:

@@ -1,5 +1,6 @@
 """The adapter registry: stages that only grow, a gate that blocks, one adapter in production."""
 
+import json
 import threading
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -8,14 +9,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from curation import eras, versions
+from curation import cards, eras, versions
 from storage import events, settings
 from storage.engine import driver, reading, writing
 from storage.errors import AssayError, BadInput, NotFound, RuleBroken
 from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Role, Signal, Split, Stage
-from tests import promoted, stories, tuned
-from training import adapters, base_models, blind, gate, registry, stages
+from tests import curated, promoted, stories, tuned
+from training import adapters, base_models, blind, gate, jobs, registry, stages
 
 HERE = settings.current
 
@@ -88,6 +89,18 @@ def test_an_unmet_line_blocks_until_it_is_set_aside_by_name(engine: Engine) -> N
     assert isinstance(waivers, list)
     assert {w["when"] for w in waivers} == {"launch", "approved"}
     assert all("lena: A test of the" in w["waiver"] for w in waivers)
+
+
+def test_waivers_of_an_adapter_do_not_enter_the_card_of_a_version(engine: Engine) -> None:
+    story, adapter, _ = _two(engine)
+    promoted.set_aside(engine, story, adapter)
+    curated.approved(engine, story.project, stories.messages(4, start=100))
+    version = curated.frozen(engine, story.project)
+    with reading(engine) as session:
+        told = json.dumps(cards.build(session, version.id))
+    assert "A test of the loop." in told
+    assert "promote:" not in told
+    assert "A test of the registry." not in told
 
 
 def test_a_waiver_needs_a_line_a_reason_and_a_day(engine: Engine) -> None:
@@ -327,12 +340,23 @@ def test_a_model_at_its_provider_needs_no_files_here(engine: Engine) -> None:
         raw.execute("DROP TRIGGER adapter_no_update")
         raw.commit()
     with writing(engine) as session:
-        card = {**one.card, "kind": "provider"}
+        consent = {"endpoint": "house", "rows": 16, "given_by": "lena"}
+        told = {"fine_tuned_model": "ft:1", "remote_job": "job-1", "files_told": "Files removed."}
+        card = {
+            **one.card,
+            "kind": "provider",
+            "base": {"kind": "provider", "where": "house/small"},
+            "consent": consent,
+            "result": {**one.card["result"], **told},
+        }
         session.execute(update(AdapterRow).where(AdapterRow.id == one.id).values(card=card))
     (HERE().data / one.path / "adapter_model.safetensors").unlink()
     lines = _gate(engine, one)
     assert lines["files"].met
     assert lines["base"].met
+    assert lines["redteam"].measured == "not asked: an endpoint keeps the model"
+    with writing(engine) as session, pytest.raises(RuleBroken, match="lives at its provider"):
+        jobs.check(session, story.lead, one.id)
     promoted.in_production(engine, story, one)
     with reading(engine) as session:
         assert adapters.package(session, one.id, HERE())

@@ -1,8 +1,10 @@
 """Each method once through: launched by the verb, trained, taken in, asked for its answers."""
 
 import gc
+import io
 import json
 import weakref
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,10 @@ def test_full_tuning_leaves_a_whole_model(
     assert not (folder / "adapter_config.json").exists()
     assert "model.safetensors" in adapter.card["result"]["adapter_files"]
     assert "all weights trained" in _card(adapter)
+    assert "model.safetensors" in _packed(engine, adapter)
+    with monkeypatch.context() as small:
+        small.setattr(adapters, "LARGEST", 1000)
+        assert _packed(engine, adapter) == {"WHERE.txt", "card.json", "card.md"}
     with writing(engine) as session:
         told = _refused(session, story, story.version, adapter.id)
     assert "is a whole model; preference tuning goes on from an adapter" in told
@@ -160,6 +166,13 @@ def test_full_tuning_leaves_a_whole_model(
     monkeypatch.setattr(base_models, "load", noted)
     _answered(engine, story, adapter)
     assert len(loads) == 2
+
+
+def _packed(engine: Engine, adapter: Adapter) -> set[str]:
+    """The files of an adapter's zip."""
+    with reading(engine) as session:
+        content = adapters.package(session, adapter.id, settings.current())
+    return set(zipfile.ZipFile(io.BytesIO(content)).namelist())
 
 
 def _card(adapter: Adapter) -> str:

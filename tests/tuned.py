@@ -126,6 +126,7 @@ def saved(engine: Engine, job: Job, rows: int = 12, loss: float = 0.3) -> Adapte
         "first_train_loss": 2.0,
         "validation_loss": loss,
         "libraries": {"torch": "2.13.0"},
+        "took": {"seconds": 30.0, "peak_memory_mb": 1320.0},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},
         "adapter_files": hashes,
         "adapter_sha256": vetting.names_sha256(hashes),

@@ -12,6 +12,7 @@ app = commands(
         "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
         "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),
         "training.commands.adapters": ("adapters", "card", "package"),
+        "training.commands.exits": ("export", "serve", "import-adapter"),
         "training.commands.registry": (
             "check", "gate", "set-aside", "promote", "retire", "rollback", "red-team",
         ),

@@ -49,7 +49,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
         "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
         "stages": [_change(one) for one in history],
         "waivers": _waivers(adapter, history),
-        "limits": list(LIMITS),
+        "limits": [*adapter.card.get("imported", {}).get("limits", ()), *LIMITS],
     }
 
 
@@ -127,7 +127,7 @@ def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str
 def markdown(card: dict[str, Any]) -> str:
     """The card as Markdown, to travel with the adapter. Names are quoted as code: they are typed
     by people and must not turn into links or pictures."""
-    version, result = card["version"], card["result"]
+    result = card["result"]
     lines = [
         f"# Adapter `{_code(card['name'])}`",
         "",
@@ -136,11 +136,8 @@ def markdown(card: dict[str, Any]) -> str:
         f"- sha256: `{card['sha256']}`",
         f"- base model: `{_code(json.dumps(card['base']))}`, licence "
         f"`{_code(card['base_licence'])}`",
-        f"- data: version {version['number']}, sha256 `{version['sha256']}`, rows per split "
-        f"`{json.dumps(version['counts'])}`, origins `{json.dumps(version['origins'])}`",
-        f"- approvals by person: `{_code(json.dumps(version['approvals'], ensure_ascii=False))}`",
+        *(_taken_in(card) if "imported" in card else _made(card)),
         f"- settings: `{json.dumps(card['settings'])}`",
-        f"- steps {result.get('steps')}, seed {card['settings'].get('seed')}",
         f"- libraries: `{_code(json.dumps(card['environment']['libraries']))}`",
         f"- hardware: `{_code(json.dumps(card['environment']['hardware']))}`",
         *_remote(card),
@@ -154,6 +151,27 @@ def markdown(card: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _made(card: dict[str, Any]) -> Iterator[str]:
+    """The rows that a run learnt from, and how far it went."""
+    version = card["version"]
+    yield (
+        f"- data: version {version['number']}, sha256 `{version['sha256']}`, rows per split "
+        f"`{json.dumps(version['counts'])}`, origins `{json.dumps(version['origins'])}`"
+    )
+    approvals = json.dumps(version["approvals"], ensure_ascii=False)
+    yield f"- approvals by person: `{_code(approvals)}`"
+    yield f"- steps {card['result'].get('steps')}, seed {card['settings'].get('seed')}"
+
+
+def _taken_in(card: dict[str, Any]) -> Iterator[str]:
+    """What stands there of an adapter that was trained elsewhere."""
+    told = card["imported"]
+    yield f"- trained elsewhere and taken in by `{_code(told['by'])}`; rows and steps are not known"
+    if told["named_base"]:
+        yield f"- its own configuration names the base `{_code(told['named_base'])}`"
+    yield f"- judged on the held-out rows of version {card['version']['number']}"
 
 
 def _part(title: str, lines: Iterator[str]) -> Iterator[str]:

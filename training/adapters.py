@@ -21,6 +21,9 @@ from training.adapter_cards import sealed as sealed
 
 _NUMBERED = re.compile(r"(?:adapter@)?(\d{1,9})")
 
+LARGEST = 256_000_000
+"""Bytes of weights in one zip, which is made in memory."""
+
 
 def _adapter(row: AdapterRow, number: int) -> Adapter:
     return Adapter(
@@ -104,7 +107,8 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
 
 def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
     """A zip of the PEFT folder with the card in JSON and Markdown; the hash is verified first. A
-    model that lives at its provider has the card alone.
+    model that lives at its provider has the card alone, and so has a whole model too large to be
+    put together in memory, with a note of where its files lie.
 
     Raises:
         Unavailable: the files are gone, or not the ones that the run recorded.
@@ -114,6 +118,9 @@ def package(session: Session, adapter_id: int, settings: Settings) -> bytes:
     whole = card(session, adapter_id)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        if sum(file.stat().st_size for file in files) > LARGEST:
+            archive.writestr("WHERE.txt", f"The files lie in {adapter.path} of the data folder.\n")
+            files = []
         for file in files:
             archive.write(file, file.name)
         archive.writestr("card.json", json.dumps(whole, ensure_ascii=False, indent=2))

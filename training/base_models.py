@@ -20,6 +20,7 @@ __all__ = [
     "Base",
     "ModelFolder",
     "Offer",
+    "at_hand",
     "folder_sha256",
     "listing",
     "load",
@@ -27,7 +28,8 @@ __all__ = [
     "vet",
 ]
 
-_TEMPLATE_SECONDS = 5.0
+TEMPLATE_SECONDS = 5.0
+"""A chat template may take so long to render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,18 @@ def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: Non
     )
 
 
+def at_hand(base: Base, data_dir: Path) -> Path | None:
+    """The folder of a base model that is on this machine already; nothing is fetched or made."""
+    if base.kind == "packaged":
+        path: Path | None = data_dir / "models" / PACKAGED
+    elif base.kind == "hub":
+        path = fetching.downloaded(base.where, base.revision, data_dir / "models")
+    else:
+        path = Path(base.where)
+    ready = path is not None and path.is_absolute() and (path / "config.json").is_file()
+    return path if ready else None
+
+
 def load(
     path: Path, precision: Precision = Precision.USUAL
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
@@ -148,7 +162,7 @@ def load(
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with render.time_limit(_TEMPLATE_SECONDS):
+    with render.time_limit(TEMPLATE_SECONDS):
         render.prompt_ids(tokenizer, "system", "user")
     model = AutoModelForCausalLM.from_pretrained(
         path,

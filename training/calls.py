@@ -1,9 +1,9 @@
 """Ask an endpoint of the configuration over HTTP: where it may lead, how often, what is told.
 
-An address comes from the server's configuration only and redirects are not followed. A host name is
-looked up once for each connection, and the address found is the one that is connected to, so that a
-name cannot lead elsewhere after it was checked. What an endpoint says is never passed on as it is:
-it may quote a row, and a key stands in no message.
+An address comes from the server's configuration only and redirects are not followed. A host name
+is looked up once for each connection, and what was found is what is connected to, so that a name
+cannot lead elsewhere after it was checked. What an endpoint says is never passed on as it is: it
+may quote a row, and a key stands in no message.
 """
 
 import ipaddress
@@ -12,6 +12,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -43,8 +44,9 @@ class NoAnswer(Unavailable):
         """The `error` object of the answer, for those who know how much of it may be told."""
 
 
-def address(host: str, port: int, *, private: bool, plain: bool) -> str:
-    """The one address that may be connected to for a host of the configuration.
+def addresses(host: str, port: int, *, private: bool, plain: bool) -> list[str]:
+    """The addresses that may be connected to for a host of the configuration; all that its name
+    leads to, or none.
 
     Args:
         private: whether a name may lead to an address inside the house. An address that is itself
@@ -60,11 +62,10 @@ def address(host: str, port: int, *, private: bool, plain: bool) -> str:
         raise NoAnswer(
             f"The host {host} of an endpoint is not known. Check its address."
         ) from error
-    chosen = str(found[0][4][0])
     inside = private or _written(host)
     for one in found:
         _refuse(host, str(one[4][0]).partition("%")[0], inside=inside, plain=plain)
-    return chosen
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 def _written(host: str) -> bool:
@@ -94,14 +95,17 @@ def _refuse(host: str, found: str, *, inside: bool, plain: bool) -> None:
 
 
 class _Checked(httpcore.SyncBackend):
-    """Connects to addresses that `address` allows."""
+    """Connects to addresses that `addresses` allows, in their order."""
 
     def __init__(self, *, private: bool, plain: bool) -> None:
         self._private, self._plain = private, plain
 
     def connect_tcp(self, host: str, port: int, **rest: Any) -> httpcore.NetworkStream:  # type: ignore[override]  # noqa: ANN401 - passed on as it is
-        found = address(host, port, private=self._private, plain=self._plain)
-        return super().connect_tcp(found, port, **rest)
+        *others, last = addresses(host, port, private=self._private, plain=self._plain)
+        for found in others:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return super().connect_tcp(found, port, **rest)
+        return super().connect_tcp(last, port, **rest)
 
 
 class Calls:

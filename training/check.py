@@ -1,6 +1,6 @@
 """Ask base and tuned model general tasks and red-team prompts, and judge each answer by its rule.
 
-Greedy, one loaded model with its adapter off and on. A message with a control token of the model is
+Greedy, and both models are asked the same. A message with a control token of the model is
 refused before the model sees it, here as everywhere in Assay; another program that serves the
 adapter has to refuse it too.
 """
@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +46,12 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("base_sha256") not in (None, base.sha256):
         raise RuleBroken("The base model changed since the adapter was trained. Put it back.")
     held.say("Loading the model.")
-    model, tokenizer = base_models.load(base.path)
-    model = evaluate.with_adapter(model, Path(spec["adapter_path"]), spec["adapter_sha256"])
     lines: list[Task] = []
-    for arm in Arm:
+    limit = int(spec.get("max_new_tokens") or _TOKENS)
+    for arm, (model, tokenizer) in evaluate.arms(base.path, spec):
         held.say(f"Answering with the {arm} model.")
-        with generate.arm(model, tuned=arm is Arm.TUNED):
-            limit = int(spec.get("max_new_tokens") or _TOKENS)
-            texts = _answers(model, tokenizer, tasks, limit, held, len(lines))
+        texts = _answers(model, tokenizer, tasks, limit, held, len(lines))
+        del model
         lines += [
             _line(task, arm, text, spec.get("output_schema"))
             for task, text in zip(tasks, texts, strict=True)
@@ -95,6 +94,7 @@ def _answers(
     """
     found: dict[str, str | None] = dict.fromkeys(task["id"] for task in tasks)
     for system in dict.fromkeys(task["system"] for task in tasks):
+        render.prompt_ids(tokenizer, system, "")  # a bad system message ends the check
         asked = {}
         for task in tasks:
             if task["system"] == system:
@@ -102,24 +102,28 @@ def _answers(
                     asked[task["id"]] = render.prompt_ids(tokenizer, system, task["prompt"])
                 except BadInput:
                     continue  # its answer stays None
+        tell = partial(_tell, held, before, len(Arm) * len(tasks))
         told = generate.complete(
             model, tokenizer, list(asked.values()), limit, batch_size=_BATCH,
-            should_stop=held.cancel_requested,
+            on_progress=tell, should_stop=held.cancel_requested,
         )  # fmt: skip
         found |= {key: one.text for key, one in zip(asked, told, strict=True)}
-        done = sum(text is not None for text in found.values())
-        held.progress(before + done, len(Arm) * len(tasks))
+        before += len(asked)
     return list(found.values())
 
 
-def _line(task: Task, arm: Arm, text: str | None, schema: answer_rules.Schema | None) -> Task:
+def _tell(held: Evidence, before: int, total: int, done: int) -> None:
+    held.progress(before + done, total)
+
+
+def _line(task: Task, arm: str, text: str | None, schema: answer_rules.Schema | None) -> Task:
     why = answer_rules.broken(task["rule"], text, schema) if text is not None else ()
     return {
         "set": task["set"],
         "id": task["id"],
         "kind": task["kind"],
         "prompt": task["prompt"],
-        "arm": arm.value,
+        "arm": arm,
         "text": text or "",
         "passed": not why,
         "why": _REFUSED if text is None else "; ".join(why),

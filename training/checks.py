@@ -20,7 +20,7 @@ from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import JobRow
 from storage.types import Adapter, Arm, CheckPrompt, Job, JobKind, JobState, User
-from training import blind, check_prompts, evidence, promotion, standing
+from training import blind, check_prompts, evidence, lineage, promotion, standing
 from training.promotion import Checked
 
 GENERAL, RED_TEAM, OWN = "general", "red_team", "own"
@@ -55,6 +55,8 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
         "base": adapter.card["base"],
         "base_sha256": adapter.card.get("result", {}).get("base", {}).get("sha256"),
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+        "precision": adapter.card.get("result", {}).get("precision"),
+        "whole_model": lineage.whole(adapter.card),
     }
 
 
@@ -76,6 +78,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "base_sha256": job.spec["base_sha256"],
         "adapter_path": str(settings.jobs / adapter["job"] / "adapter"),
         "adapter_sha256": adapter["sha256"],
+        "precision": job.spec["precision"],
+        "whole_model": job.spec["whole_model"],
         "data_dir": str(settings.data),
     }
 
@@ -145,8 +149,7 @@ def ingest(
         raise Unavailable("The answers of the check do not give the counts that it told.")
     events.record(
         session, actor, "check", "adapter", job.spec["adapter"]["id"], project_id=job.project_id,
-        job=job.id, outputs=result["outputs_sha256"], general=counts["general"]["tuned"],
-        red_team=counts["red_team"]["tuned"],
+        job=job.id, outputs=result["outputs_sha256"],
     )  # fmt: skip
 
 

@@ -125,6 +125,10 @@ class Course:
         run = self._identity()
         trainer.keep(self.directory, watch, run)
         before = self._went_on(run, watch)
+        if ranks.first() and self.spec.get("trackers"):
+            from training import tracking
+
+            tracking.follow(trainer, self.spec, self.held)
         try:
             trainer.train(resume_from_checkpoint=before)
             if watch.cancelled:

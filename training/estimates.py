@@ -90,7 +90,7 @@ def a_step(seconds: Sequence[float], tokens: Sequence[int], mean: float) -> tupl
     spread = sum((t - rate * x) ** 2 for t, x in zip(seconds, tokens, strict=True)) / (n - 1)
     error = math.sqrt(spread / n) * mean / (total / n)
     wide = _STUDENT[min(n - 1, len(_STUDENT)) - 1] * error
-    return expected, max(min(seconds) / 2, expected - wide), expected + wide
+    return expected, max(expected / 2, expected - wide), expected + wide
 
 
 def of(probe: Mapping[str, Any], settings: Local) -> Estimate:

@@ -104,7 +104,7 @@ def _precision(spec: Mapping[str, Any]) -> Precision:
     return Precision(spec.get("precision") or Precision.USUAL)
 
 
-def _arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
+def arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
     """Each arm's name with its model and tokenizer, ready to be asked; a whole model comes into
     memory once the base has left it.
     """
@@ -134,7 +134,7 @@ def _all_arms(
     figures: dict[str, Any] = {}
     total = (2 if spec.get("adapter_path") else 1) * len(rows)
     held.say("Loading the model.")
-    for name, (model, tokenizer) in _arms(base, spec):  # enumerate would hold on to the base
+    for name, (model, tokenizer) in arms(base, spec):  # enumerate would hold on to the base
         limit = int(spec.get("max_new_tokens") or answer_limit(tokenizer, rows))
         held.say(f"Answering with the {name} model.")
         texts = generate.answers(

@@ -128,7 +128,7 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
     """
     if _HUB_ID.fullmatch(where) is None or ".." in where:
         raise BadInput("That is no hub id. Write it as organisation/name.")
-    known = _downloaded(where, revision, models)
+    known = downloaded(where, revision, models)
     if known is not None:
         return known
     import httpx
@@ -164,7 +164,8 @@ def hub_folder(where: str, revision: str, models: Path) -> Path:
     return models / f"{where.replace('/', '--')}@{revision}"
 
 
-def _downloaded(where: str, revision: str | None, models: Path) -> Path | None:
+def downloaded(where: str, revision: str | None, models: Path) -> Path | None:
+    """The folder of a hub model at a commit that is here already."""
     if revision is None:
         return None
     folder = hub_folder(where, revision, models)

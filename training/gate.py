@@ -21,7 +21,9 @@ from storage.types import Adapter, Arm, Role, Signal, User
 from training import adapters, blind, checks, promotion, standing
 from training.promotion import Judged
 
-_KEPT_BACK = ("regression", "format", "redteam")
+_ASKED = ("regression", "redteam")
+"""Lines that rest on a check."""
+_KEPT_BACK = (*_ASKED, "format")
 """Lines whose figures show how a model answers, and so wait for the end of a blind trial."""
 
 
@@ -30,6 +32,8 @@ def report(session: Session, adapter_id: int, settings: Settings) -> list[Signal
     adapter = adapters.get(session, adapter_id)
     waived = readiness.waivers(session, adapter.project_id)
     lines = _lines(session, adapter, settings)
+    if adapters.at_endpoint(adapter):
+        lines = [promotion.elsewhere(one) if one.key in _ASKED else one for one in lines]
     if blind.going(session, adapter.project_id):
         lines = [promotion.kept_back(one) if one.key in _KEPT_BACK else one for one in lines]
     return [replace(one, waiver=waived.get(_waiver_key(adapter, one.key))) for one in lines]

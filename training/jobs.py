@@ -39,6 +39,7 @@ from training import (
     drafts,
     evaluations,
     evidence,
+    exports,
     meaning,
     preflight,
     probes,
@@ -46,6 +47,7 @@ from training import (
     runs,
     scanning,
     spawning,
+    trackers,
 )
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
     JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
     JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
@@ -234,6 +237,13 @@ def evaluate(
 
 
 @allowed(Role.LEAD)
+def merge(session: Session, actor: User, adapter_id: int, settings: Settings) -> Job:
+    """Ask for base and adapter as one model, checked against the two."""
+    project_id, spec = exports.request(session, adapter_id, settings)
+    return queue(session, actor, project_id, JobKind.EXPORT, spec)
+
+
+@allowed(Role.LEAD)
 def check(session: Session, actor: User, adapter_id: int) -> Job:
     """Ask base and tuned model the general tasks and red-team prompts of the promotion gate."""
     project_id, spec = checks.request(adapters.get(session, adapter_id))
@@ -370,8 +380,11 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     What is cancelled is removed before that, so that a crash in between is made good by the next
     look; the rest after it, as the adapter may yet be refused.
     """
+    directory = folder(settings, one.id)
+    found = trackers.links(directory)
+    result = {**result, "trackers": found} if found else result
     if result.get("state") == JobState.CANCELLED:
-        runs.tidy(one, folder(settings, one.id), JobState.CANCELLED, result)
+        runs.tidy(one, directory, JobState.CANCELLED, result)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
@@ -382,7 +395,8 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
         result = {"state": "failed", "message": message}
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    runs.tidy(one, folder(settings, one.id), JobState(result["state"]), result)
+    runs.tidy(one, directory, JobState(result["state"]), result)
+    trackers.end_elsewhere(directory, result["state"])
 
 
 def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
@@ -467,6 +481,8 @@ def _spawn(directory: Path, one: Job) -> None:
     gets a process for each accelerator.
     """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    if one.kind is JobKind.TRAIN:
+        keep |= trackers.environment(trackers.chosen())
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
     there = spawning.accelerators()

@@ -17,6 +17,11 @@ def whole(card: Mapping[str, Any]) -> bool:
     return bool(card.get("settings", {}).get("method") == Method.FULL)
 
 
+def imported(card: Mapping[str, Any]) -> bool:
+    """Whether it was trained elsewhere, so that nothing is known of its rows and settings."""
+    return card.get("origin") == "imported"
+
+
 def chain(session: Session, adapter: AdapterRow) -> Iterator[AdapterRow]:
     """An adapter, the one it went on from, and so on."""
     current: AdapterRow | None = adapter
@@ -35,7 +40,7 @@ def refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -
     """
     held = {row.pair_id for row in versions.rows(session, version.id, Split.TEST)}
     for one in chain(session, adapter):
-        if one.version_id == version.id:
+        if one.version_id == version.id or imported(one.card):  # of the latter nothing is known
             continue
         seen = versions.rows(session, one.version_id)
         trained = sum(row.split is not Split.TEST and row.pair_id in held for row in seen)

@@ -13,7 +13,7 @@ from storage.errors import BadInput, RuleBroken
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import JobState, Split
-from training import checkpoints, fetching, machine, memory, probes, terms, vetting
+from training import checkpoints, fetching, machine, memory, probes, terms, trackers, vetting
 from training.base_models import Base
 from training.preflight_checks import Check, Facts, checks, errors
 from training.runs import Wish
@@ -59,7 +59,16 @@ def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
         waiting=waiting(session),
         libraries=_differing(),
         endpoint_problem=_endpoint(wish.settings),
+        trackers=_trackers(),
     )
+
+
+def _trackers() -> tuple[tuple[str, ...], str]:
+    """The trackers that runs report to, and what is wrong with their configuration."""
+    try:
+        return tuple(trackers.chosen()), ""
+    except BadInput as error:
+        return (), str(error)
 
 
 def _endpoint(settings: Tuning) -> str:

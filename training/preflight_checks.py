@@ -64,11 +64,15 @@ class Facts:
     """Libraries that differ from the ones Assay was tested with: installed, tested."""
     endpoint_problem: str = ""
     """Why the endpoint that is to tune cannot be asked; empty where it can."""
+    trackers: tuple[tuple[str, ...], str] = ((), "")
+    """What runs report to, and what is wrong with that."""
 
 
 def checks(facts: Facts) -> list[Check]:
     """All lines that apply: errors first, then notes, then what is good."""
     found = [_rows(facts), _leaks(facts)]
+    if any(facts.trackers):
+        found.append(_trackers(*facts.trackers))
     if not isinstance(facts.settings, Local):
         found.append(_endpoint(facts))
     if isinstance(facts.settings, Local):
@@ -123,6 +127,12 @@ def _endpoint(facts: Facts) -> Check:
     return Check("endpoint", name, Mark.GOOD, "It is configured, with its key and this model.")
 
 
+def _trackers(names: Sequence[str], problem: str) -> Check:
+    if problem:
+        return Check("trackers", "Trackers", Mark.ERROR, problem)
+    return Check("trackers", "Trackers", Mark.GOOD, f"The run reports to {', '.join(names)}.")
+
+
 def _base(facts: Facts) -> Check:
     name = "Base model"
     if facts.base_problem:
@@ -155,10 +165,11 @@ def _long(facts: Facts, settings: Local) -> Check:
             f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
         )  # fmt: skip
     over = sum(length > settings.max_length for length in facts.lengths)
+    told = "1 row is" if over == 1 else f"{over} rows are"
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
         "long", name, Mark.ERROR,
-        f"{over} rows are longer than {settings.max_length} tokens (pairs {named}).",
+        f"{told} longer than {settings.max_length} tokens (pair {named}).",
         f"Shorten them, or allow {longest} tokens in the settings.",
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from training import base_models, evidence, fetching, machine, probes, render, rows, saving
+from training import course, evidence, fetching, machine, probes, ranks, render, rows, saving
 from training.course import Course
 from training.estimates import LEAST_STEPS
 from training.evidence import Evidence
@@ -52,15 +52,14 @@ def main(directory: Path, held: Evidence) -> None:
         AssayError: what would refuse the run refuses the probe.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    base = base_models.prepare(
-        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
-    )
-    began = time.monotonic()
-    held.say("Looking at the rows as the model sees them.")
-    seen = see(directory, base.path, spec)
-    seen |= {"seconds": time.monotonic() - began}
+    base = course.base(spec, held)
     method = import_module(str(method_module(spec)))
-    evidence.write_json(directory / probes.SEEN, seen | {"program_mb": _ram_mb()})
+    if ranks.first():
+        began = time.monotonic()
+        held.say("Looking at the rows as the model sees them.")
+        seen = see(directory, base.path, spec)
+        seen |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
+        evidence.write_json(directory / probes.SEEN, seen)
     method.main(directory, held)  # which calls `measure`
 
 
@@ -69,32 +68,36 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
     found = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
-    rendered = [
-        (row, *render.pair_ids(tokenizer, spec["system_message"], row.prompt, answer))
-        for row in found
-        for answer in (row.response, row.rejected)
-        if answer
-    ]
-    lengths = [len(ids) for _, ids, _ in rendered]
+    system = spec["system_message"]
+    rendered: list[tuple[rows.Row, str, list[int], list[int]]] = []
+    for row in found:
+        answers = {"": row.response}
+        if row.rejected:
+            answers = {"better": row.response, "worse": row.rejected}
+        for which, answer in answers.items():
+            ids, labels = render.pair_ids(tokenizer, system, row.prompt, answer)
+            rendered.append((row, which, ids, labels))
+    lengths = [len(ids) for _, _, ids, _ in rendered]
     limit = int(read(spec["settings"]).to_dict()["max_length"])
-    long = [[row.pair_id, len(ids)] for row, ids, _ in rendered if len(ids) > limit]
-    train = sorted((one for one in rendered if one[0].split == "train"), key=lambda r: len(r[1]))
+    long = [[row.pair_id, len(ids)] for row, _, ids, _ in rendered if len(ids) > limit]
+    train = sorted((one for one in rendered if one[0].split == "train"), key=lambda r: len(r[2]))
     shown = [train[i] for i in spread(len(train), min(_SHOWN, len(train)))]
     return {
         "lengths": lengths,
         "limit": limit,
         "too_long": len(long),
         "too_long_rows": sorted(long, key=lambda one: -one[1])[:_LISTED],
-        "shared": render.common_length([ids for _, ids, _ in rendered]),
+        "shared": render.common_length([ids for _, _, ids, _ in rendered]),
         "mean": statistics.fmean(lengths),
-        "learnt": sum(x != render.IGNORED for _, _, labels in rendered for x in labels),
+        "learnt": sum(x != render.IGNORED for *_, labels in rendered for x in labels),
         "examples": [
             {
                 "pair_id": row.pair_id,
+                "answer": which,
                 "tokens": len(ids),
                 "stretches": stretches(tokenizer, ids, labels),
             }
-            for row, ids, labels in shown
+            for row, which, ids, labels in shown
         ],
     }
 
@@ -161,8 +164,8 @@ class Clock(TrainerCallback):
         del args, state, kwargs
         _finished()
         self.ends.append(time.monotonic())
-        steps = len(self.ends) - 1
-        if steps >= LEAST_STEPS and self.ends[-1] - self.ends[0] > ENOUGH_SECONDS:
+        late = self.ends[-1] - self.ends[0] > ENOUGH_SECONDS
+        if ranks.agreed(int(late)) and len(self.ends) > LEAST_STEPS:
             control.should_training_stop = True
 
     def on_epoch_end(
@@ -210,6 +213,8 @@ def measure(run: Course, trainer: Exact, watch: Watch) -> None:
     trainer.train()
     if watch.cancelled:
         run.held.finish("cancelled", "Cancelled. Nothing was kept.")
+        return
+    if not ranks.first():
         return
     peak = machine.peak_mb() or 0.0
     steps = clock.seconds()

@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 
+from training import terms
 from training.endpoints import Endpoint
 from training.finetuning import RemoteJob
 from training.remote import Remote
-from training.terms import KIND
 
 
 def made(
@@ -19,7 +19,7 @@ def made(
     """The record of a run that ended well; `course` is how it went."""
     settings, model = spec["settings"], str(job.model)
     return {
-        "kind": KIND,
+        "kind": terms.KIND,
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec["rows_sha256"],
         "base": {
@@ -65,5 +65,5 @@ def identity(endpoint: str, job: str, model: str) -> str:
 def ending(detail: Mapping[str, Any]) -> str:
     """One sentence on what was made, and what it cost."""
     cost = detail["cost"]
-    paid = f", about {cost['amount']:,.2f} {cost['currency']}" if cost else ""
-    return f"The endpoint tuned {detail['fine_tuned_model']}{paid}."
+    paid = f", for {terms.money(cost['amount'], cost['currency'])}" if cost else ""
+    return f"The endpoint tuned and keeps the model{paid}."

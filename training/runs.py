@@ -28,6 +28,7 @@ from training import (
     provider_record,
     remote,
     terms,
+    trackers,
 )
 from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
@@ -58,13 +59,15 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     """
     version = versions.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
-    told = probes.estimate(session, version, wish.base, wish.settings)
+    chosen = _chosen(session, version, wish)
+    base = base_models.Base.from_dict(chosen["base"])
+    told = probes.estimate(session, version, base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
         raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
-        **_chosen(session, version, wish),
+        **chosen,
         "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
@@ -86,11 +89,9 @@ def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     version = versions.verify(session, wish.version_id)
     if not isinstance(wish.settings, Local):
         raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
-    whole = replace(wish, share=1.0)
-    return version.project_id, {
-        **_chosen(session, version, whole),
-        "key": probes.key(version, wish.base, wish.settings),
-    }
+    chosen = _chosen(session, version, replace(wish, share=1.0))
+    base = base_models.Base.from_dict(chosen["base"])
+    return version.project_id, {**chosen, "key": probes.key(version, base, wish.settings)}
 
 
 def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
@@ -307,6 +308,8 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "settings": job.spec["settings"],
         "data_dir": str(settings.data),
         "resumed_from": resumed,
+        "name": job.spec.get("name", ""),
+        "trackers": trackers.chosen() if job.kind is JobKind.TRAIN else [],
         **({"endpoint": job.spec["endpoint"]} if is_remote(job) else {}),
         **_adapter(job.spec.get("started_from"), settings),
     }

@@ -35,11 +35,15 @@ def accelerators() -> list[str]:
 
 def processes(kind: JobKind, spec: Mapping[str, Any], there: int) -> int:
     """How many processes share a job: the most that divide a run's batch evenly, so that a step
-    learns from as many rows as with one; 1 for what is no run on this machine.
+    learns from as many rows as with one; 1 for what neither is nor tries a run on this machine.
     """
     chosen = spec.get("settings", {})
     batch_size = chosen.get("batch_size")
-    if kind is not JobKind.TRAIN or not batch_size or chosen.get("method") == Method.PROVIDER:
+    if (
+        kind not in (JobKind.TRAIN, JobKind.PROBE)
+        or not batch_size
+        or chosen.get("method") == Method.PROVIDER
+    ):
         return 1
     return max(n for n in range(1, max(there, 1) + 1) if batch_size % n == 0)
 

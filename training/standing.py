@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 from curation import phrases, versions
 from storage import projects
 from storage.settings import Settings
-from storage.tables import PairRow
+from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Split
-from training import base_models, fetching, unchanged
+from training import base_models, fetching, lineage, terms, unchanged
 from training.base_models import Base
 
-PROVIDER, FULL = "provider", "full"
+PROVIDER, FULL = terms.KIND, "full"
 
 
 def kind(adapter: Adapter) -> str:
@@ -61,14 +61,19 @@ def _place(named: Base, revision: str | None, settings: Settings) -> Path | None
 
 def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     """The rows it learnt from that are of a retired era, by their tag now or by their words then;
-    and how many it learnt from in all.
+    and how many it learnt from in all, those of the adapter that it went on from included.
     """
+    if lineage.imported(adapter.card):
+        return [], 0
+    row = session.get(AdapterRow, adapter.id)
+    versions_of = {one.version_id for one in lineage.chain(session, row)} if row else set()
+    learnt = {
+        one.pair_id: f"{one.prompt}\n{one.response}"
+        for version_id in versions_of
+        for one in versions.rows(session, version_id)
+        if one.split is not Split.TEST
+    }
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]
-    counts = versions.get(session, adapter.version_id).counts
-    total = counts[Split.TRAIN] + counts[Split.VALIDATION]
-    if not eras:
-        return [], total
-    rows = [r for r in versions.rows(session, adapter.version_id) if r.split is not Split.TEST]
     tagged = set(
         session.scalars(
             select(PairRow.id).where(
@@ -78,12 +83,8 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
         )
     )
     wording = tuple(phrase for era in eras for phrase in era.phrases)
-    found = [
-        row.pair_id
-        for row in rows
-        if row.pair_id in tagged or phrases.found(f"{row.prompt}\n{row.response}", wording)
-    ]
-    return found, total
+    found = [i for i, text in learnt.items() if i in tagged or phrases.found(text, wording)]
+    return sorted(found), len(learnt)
 
 
 def troubles(session: Session, adapter: Adapter, settings: Settings) -> list[str]:

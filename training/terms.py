@@ -69,6 +69,11 @@ class Price:
         return {**asdict(self), "amount": round(self.amount, 4)}
 
 
+def money(amount: float, currency: str) -> str:
+    """An amount in words; less than a cent is not nothing."""
+    return f"less than 0.01 {currency}" if 0 < amount < 0.01 else f"{amount:,.2f} {currency}"
+
+
 def needed(version: Version, settings: Provider) -> Consent:
     """What must be agreed to for a run."""
     counts = version.counts
@@ -157,7 +162,7 @@ def agreed(
 def lines(consent: Consent, held_out: int, estimate: Price) -> Iterator[str]:
     """What leaves the house and what it costs, in words for the person who is to agree."""
     yield (
-        f"About {estimate.amount:,.2f} {estimate.currency}: {estimate.tokens:,} tokens x "
+        f"An estimate: {estimate.tokens:,} tokens x "
         f"{estimate.epochs} passes x {estimate.a_million:g} {estimate.currency} a million "
         f"({estimate.made})."
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import BadInput
-from training import evidence
+from training import evidence, tensor_header
 
 _MODEL_TYPES = frozenset(
     {
@@ -24,7 +24,7 @@ _ENCODER_TYPES = frozenset(
 _FORBIDDEN_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _JSON_BYTES = 64 << 20
 _TEMPLATE_CHARACTERS = 64_000
-_HEADER_BYTES = 100 << 20
+_PICKLED = ("*.bin", "*.ckpt", "*.pickle", "*.pkl", "*.pt", "*.pth")
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -86,7 +86,7 @@ def pools_first_token(folder: Path) -> bool:
     Raises:
         BadInput: it is made in another way.
     """
-    pooling = _json_of(folder / "1_Pooling", "config.json") or {"pooling_mode_mean_tokens": True}
+    pooling = json_of(folder / "1_Pooling", "config.json") or {"pooling_mode_mean_tokens": True}
     modes = {key for key, value in pooling.items() if key.startswith("pooling_mode") and value}
     modes |= {f"pooling_mode_{mode}" for mode in [pooling.get("pooling_mode")] if mode}
     modes.discard("pooling_mode")
@@ -121,11 +121,11 @@ def _vet_shell(folder: Path, types: frozenset[str]) -> None:
         raise BadInput(
             f"The folder {name} holds Python files. Assay loads models without code only."
         )
-    config = _json_of(folder, "config.json")
+    config = json_of(folder, "config.json")
     if config is None:
         raise BadInput(f"The folder {name} has no readable config.json, so it is no model folder.")
     for file in sorted(folder.glob("*.json")):
-        found = _forbidden(_json_of(folder, file.name))
+        found = forbidden(json_of(folder, file.name))
         if found:
             raise BadInput(
                 f"{file.name} of {name} sets {found}, which runs code. Choose another base."
@@ -136,7 +136,12 @@ def _vet_shell(folder: Path, types: frozenset[str]) -> None:
     _vet_weights(folder)
 
 
-def _json_of(folder: Path, name: str) -> dict[str, Any] | None:
+def json_of(folder: Path, name: str) -> dict[str, Any] | None:
+    """The JSON object in a file of a folder; None where there is none.
+
+    Raises:
+        BadInput: it is too large, or nested too deeply.
+    """
     path = folder / name
     if path.exists() and path.stat().st_size > _JSON_BYTES:
         raise BadInput(f"{name} of {folder.name} is larger than 64 MB. Choose another base.")
@@ -148,7 +153,7 @@ def _json_of(folder: Path, name: str) -> dict[str, Any] | None:
         ) from None
 
 
-def _forbidden(value: object) -> str | None:
+def forbidden(value: object) -> str | None:
     """The first forbidden key anywhere in a JSON value."""
     waiting = [value]
     while waiting:
@@ -170,15 +175,15 @@ def _vet_weights(folder: Path) -> None:
             f"The folder {folder.name} has no safetensors weights. Pickled ones (.bin, .pt, .pkl) "
             "can run code and are refused; convert them to safetensors first."
         )
+    pickled = sorted(path.name for end in _PICKLED for path in folder.rglob(end))
+    if pickled:
+        raise BadInput(
+            f"The folder {folder.name} holds a pickled file ({pickled[0]}), which can run code. "
+            "Take it out; the safetensors weights are enough."
+        )
     for path in weights:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if size < 8 or header > min(size - 8, _HEADER_BYTES):
-            raise BadInput(
-                f"{path.name} of {folder.name} is damaged: its header does not fit the file."
-            )
-    index = _json_of(folder, "model.safetensors.index.json") or {}
+        tensor_header.read(path)
+    index = json_of(folder, "model.safetensors.index.json") or {}
     present = {path.name for path in weights}
     if not set(map(str, (index.get("weight_map") or {}).values())) <= present:
         raise BadInput(
@@ -186,16 +191,21 @@ def _vet_weights(folder: Path) -> None:
         )
 
 
-def _vet_template(folder: Path) -> None:
+def template(folder: Path) -> str | None:
+    """The chat template of a folder, up to a character more than is allowed; None for none."""
     path = folder / "chat_template.jinja"
-    template: object = None
     if path.exists():
-        template = path.read_bytes()[: _TEMPLATE_CHARACTERS + 1].decode(errors="replace")
-    else:
-        template = (_json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
-    if not template or not isinstance(template, str):
+        with path.open("rb") as file:
+            return file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
+    found = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
+    return found if isinstance(found, str) else None
+
+
+def _vet_template(folder: Path) -> None:
+    found = template(folder)
+    if not found:
         raise BadInput(
             f"The folder {folder.name} has no chat template. Choose an instruct or chat model."
         )
-    if len(template) > _TEMPLATE_CHARACTERS:
+    if len(found) > _TEMPLATE_CHARACTERS:
         raise BadInput(f"The chat template of {folder.name} is longer than 64,000 characters.")

@@ -25,6 +25,7 @@ _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
     "evaluate": "training.evaluate",
+    "export": "training.exits.merging",
     "probe": "training.probing",
     "check": "training.check",
 }
@@ -55,7 +56,9 @@ def work(directory: Path) -> int:
     _calm()
     try:
         with ranks.held(directory) as held:
-            return _guarded(directory, held)
+            status = _guarded(directory, held)
+            _tell_trackers(directory)
+            return status
     except AssayError as error:  # another worker holds the lock: the result is its to write
         sys.stderr.write(f"{error}\n")
         return FAILED
@@ -75,6 +78,14 @@ def _guarded(directory: Path, held: Evidence) -> int:
         status, told = _cause(error, kept.step if kept else None, spec.get("settings") or {})
         return _ended(held, status, told)
     return 0
+
+
+def _tell_trackers(directory: Path) -> None:
+    """Tell the trackers that were reported to how the run ended; they were loaded by it if any."""
+    tracking = sys.modules.get("training.tracking")
+    if tracking is not None:
+        result = evidence.read_result(directory) or {"state": "failed"}
+        tracking.end(result["state"])
 
 
 def _run(directory: Path, held: Evidence) -> None:

@@ -162,12 +162,15 @@ def go_on(job: Job) -> None:
         shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
         return
     remote = runs.is_remote(job)
+    told = "Launched. It goes on from its last checkpoint."
+    if remote:
+        told = "Launched. It follows the endpoint's job."
     st.button(
         "Take it up again" if remote else f"Go on from step {found.step}",
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=("Launched. It goes on where it was.", jobs.resume, user, job.id,
+        args=(told, jobs.resume, user, job.id,
               settings.current()),
     )  # fmt: skip
     if remote:

@@ -63,7 +63,7 @@ def agreement(version: Version, chosen: Provider) -> Consent | None:
         return None
     asked = terms.needed(version, chosen)
     with st.container(border=True):
-        st.subheader(f"About {estimate.amount:,.2f} {estimate.currency}", anchor=False)
+        st.subheader(f"Price: {terms.money(estimate.amount, estimate.currency)}", anchor=False)
         for line in terms.lines(asked, version.counts[Split.TEST], estimate):
             shell.note(line)
         agreed = st.checkbox(

@@ -15,7 +15,7 @@ from pages.parts.theme import COMPONENT_CSS
 from storage.types import Job
 from training import probes
 
-_BINS = 8
+_BINS = 6
 
 _JS = """
 export default function ({data, parentElement}) {
@@ -92,7 +92,7 @@ def _row(examples: Sequence[dict[str, Any]]) -> None:
         "Row",
         range(len(examples)),
         index=len(examples) // 2,
-        format_func=lambda i: f"Pair {examples[i]['pair_id']}, {examples[i]['tokens']} tokens",
+        format_func=lambda i: _named(examples[i]),
         key="seen-row",
         help="From the shortest to the longest training row.",
     )
@@ -106,6 +106,11 @@ def _row(examples: Sequence[dict[str, Any]]) -> None:
         "Boxes are the marks of the chat template. Underlined in green is what is learnt: the "
         "answer and the mark that ends it. Everything else is read and not learnt."
     )
+
+
+def _named(one: dict[str, Any]) -> str:
+    which = f", {one['answer']} answer" if one.get("answer") else ""
+    return f"Pair {one['pair_id']}{which}, {one['tokens']} tokens"
 
 
 def bins(lengths: Sequence[int]) -> Bars:

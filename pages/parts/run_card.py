@@ -80,7 +80,7 @@ def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: 
     ]
     if isinstance(base, Base) and isinstance(settings, Local):
         lines.append(f"Base model: {base.where}")
-    if isinstance(settings, Provider):
+    if isinstance(settings, Provider) and settings.model:
         lines.append(f"Tunes {settings.model} at endpoint {settings.endpoint}")
     if isinstance(settings, Tuning):
         lines += _chosen(settings, counts["train"])
@@ -121,13 +121,13 @@ def _time(
 ) -> None:  # fmt: skip
     if told is not None:
         low, high = (progress.duration(max(0.0, end)) for end in told.interval())
-        st.text(f"Time: about {progress.duration(told.seconds())} ({low} to {high})")
-        shell.note(
-            f"{progress.duration(told.ready)} to get ready, {told.steps} steps of "
+        st.text(
+            f"Time: about {progress.duration(told.seconds())} ({low} to {high})",
+            help=f"{progress.duration(told.ready)} to get ready, {told.steps} steps of "
             f"{told.step:.2g} s, {told.evaluations} validation passes of {told.evaluation:.2g} s, "
-            f"and saving. From {told.measured} steps taken on this machine; 90 % interval from "
-            "their spread. Other work on the machine makes it longer, an early stop shorter."
+            "and saving. Other work on this machine makes it longer, an early stop shorter.",
         )
+        shell.note(f"From {told.measured} steps taken here; 90 % interval from their spread.")
         return
     if probe is not None:
         job_panel.one(probe)

@@ -10,7 +10,7 @@ from pages.parts.plain import plain
 from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
-from training import estimates, jobs
+from training import estimates, jobs, runs, terms
 from training.settings import Method
 
 _METHODS = {
@@ -48,9 +48,12 @@ def _draw(job: Job) -> None:
         return
     layers = [_layer(points, "training", point=False), _layer(points, "validation", point=True)]
     st.vega_lite_chart({"layer": layers, "height": 240}, width="stretch")
+    kept = "the weights of the lowest validation loss are kept."
+    if runs.is_remote(job):
+        kept = "which weights are kept is the endpoint's choice."
     shell.note(
         "Both should fall. When validation loss rises while training loss still falls, the model "
-        "learns the rows by heart; the weights of the lowest validation loss are kept."
+        f"learns the rows by heart; {kept}"
     )
     _gauges(job)
 
@@ -129,8 +132,22 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Training loss": _fall(result),
         "Lowest validation loss": _short(result.get("validation_loss")),
         "Adapter sha256": result.get("adapter_sha256"),
+        **_outside(result),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
+
+
+def _outside(result: dict[str, Any]) -> dict[str, str | None]:
+    """What stands elsewhere: a model at its endpoint with its cost, a run at its trackers."""
+    told: dict[str, str | None] = {
+        f"Reported to {name}": known["link"] or known["run"]
+        for name, known in result.get("trackers", {}).items()
+    }
+    if "fine_tuned_model" in result:
+        told["Model at the endpoint"] = result["fine_tuned_model"]
+        cost = result.get("cost")
+        told["Cost"] = terms.money(cost["amount"], cost["currency"]) if cost else None
+    return told
 
 
 _PRECISION = {

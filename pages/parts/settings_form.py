@@ -109,7 +109,7 @@ FIELDS = {
         "Joined rows compute what all begin with once; the result is the same.",
     ),
 }
-_ELSEWHERE = frozenset({"bias", "adapter_id", "endpoint", "model", "suffix"})
+ELSEWHERE = frozenset({"bias", "adapter_id", "endpoint", "model", "suffix"})
 """Settings with one value only, or chosen in a form of their own."""
 
 
@@ -160,13 +160,14 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     hints = get_type_hints(type(start))
     given = start.to_dict()
-    names = [field.name for field in fields(start) if field.name not in _ELSEWHERE]
+    names = [field.name for field in fields(start) if field.name not in ELSEWHERE]
     switches = [name for name in names if hints[name] is bool]
     numbers = [name for name in names if _is_number(hints[name])]
     chosen: dict[str, Any] = {"method": start.METHOD.value}
-    columns = st.columns(3)
-    for i, name in enumerate(numbers):
-        chosen[name] = _number(columns[i % 3], name, hints[name], given[name], scope)
+    for i in range(0, len(numbers), 3):
+        places = st.columns(3, vertical_alignment="bottom")
+        for place, name in zip(places, numbers[i : i + 3], strict=False):
+            chosen[name] = _number(place, name, hints[name], given[name], scope)
     for name in names:
         if name not in switches and name not in numbers:
             chosen[name] = _other(name, hints[name], given[name], scope)
@@ -175,7 +176,7 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
         chosen[name] = st.toggle(
             field.label, value=given[name], key=key(name, scope), help=field.help
         )
-    return chosen | {name: given[name] for name in _ELSEWHERE & given.keys()}
+    return chosen | {name: given[name] for name in ELSEWHERE & given.keys()}
 
 
 def _field(name: str) -> Field:
