@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from curation import tensor_header
 from storage.errors import BadInput
 
 _FORBIDDEN_KEYS = frozenset({"auto_map", "trust_remote_code", "custom_pipelines"})
 _JSON_BYTES = 64 << 20
-_HEADER_BYTES = 100 << 20
+_PICKLED = ("*.bin", "*.ckpt", "*.pickle", "*.pkl", "*.pt", "*.pth")
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -70,14 +71,14 @@ def refuse_code(folder: Path) -> None:
             f"The folder {folder.name} holds Python files. Assay loads models without code only."
         )
     for file in sorted(folder.glob("*.json")):
-        found = _forbidden(json_of(folder, file.name))
+        found = forbidden(json_of(folder, file.name))
         if found:
             raise BadInput(
                 f"{file.name} of {folder.name} sets {found}, which runs code. Choose another model."
             )
 
 
-def _forbidden(value: object) -> str | None:
+def forbidden(value: object) -> str | None:
     """The first forbidden key anywhere in a JSON value."""
     waiting = [value]
     while waiting:
@@ -93,7 +94,7 @@ def _forbidden(value: object) -> str | None:
 
 
 def refuse_weights(folder: Path) -> None:
-    """Refuse a folder whose weights are no safetensors, are damaged or not all there.
+    """Refuse a folder whose weights are not safetensors alone, are damaged or not all there.
 
     Raises:
         BadInput: says what is wrong with them.
@@ -104,14 +105,14 @@ def refuse_weights(folder: Path) -> None:
             f"The folder {folder.name} has no safetensors weights. Pickled ones (.bin, .pt, .pkl) "
             "can run code and are refused; convert them to safetensors first."
         )
+    pickled = sorted(path.name for end in _PICKLED for path in folder.rglob(end))
+    if pickled:
+        raise BadInput(
+            f"The folder {folder.name} holds a pickled file ({pickled[0]}), which can run code. "
+            "Take it out; the safetensors weights are enough."
+        )
     for path in weights:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            header = int.from_bytes(file.read(8), "little")
-        if size < 8 or header > min(size - 8, _HEADER_BYTES):
-            raise BadInput(
-                f"{path.name} of {folder.name} is damaged: its header does not fit the file."
-            )
+        tensor_header.read(path)
     index = json_of(folder, "model.safetensors.index.json") or {}
     present = {path.name for path in weights}
     if not set(map(str, (index.get("weight_map") or {}).values())) <= present:

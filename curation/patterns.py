@@ -190,10 +190,11 @@ def found(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterat
     Raises:
         TimeoutError: the patterns took longer than `seconds` of processor time.
     """
+    rules = _compiled()  # the first time it takes seconds, which are not the text's fault
     end_by = time.thread_time() + seconds
     low = text.casefold()
     digits = any(map(str.isdigit, low))
-    for rule, there, pattern in _compiled():
+    for rule, there, pattern in rules:
         if (cased and not rule.cased) or not there(low, digits):
             continue
         left = end_by - time.thread_time()

@@ -106,3 +106,18 @@ def test_every_list_is_there_and_clean() -> None:
         assert len(entries) > 90
         assert all(word == word.strip() and word for word in entries)
     assert not gazetteer.first_names() & gazetteer.words("function_words")
+
+
+def test_making_the_patterns_is_not_on_the_clock_of_the_first_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    made = patterns._compiled()
+
+    def slowly() -> object:
+        now[0] += 10 * patterns.SECONDS
+        return made
+
+    monkeypatch.setattr(patterns, "_compiled", slowly)
+    monkeypatch.setattr("curation.patterns.time.monotonic", lambda: now[0])
+    assert {one.type for one in patterns.found("born 1990-01-02 at ten")} == {"DATE_TIME"}
