@@ -77,7 +77,7 @@ def rows(count: int, seed: int = 16) -> list[Row]:
     return [planted(chance) for _ in range(count)]
 
 
-def poisoned(each: Sequence[Row], *, before: bool, length: int = 20_000) -> Iterator[Row]:
+def poisoned(each: Sequence[Row], *, before: bool, length: int = 5_000) -> Iterator[Row]:
     """The rows with a long poison before or after the message."""
     for number, (kind, value, text) in enumerate(each):
         unit = POISONS[number % len(POISONS)]

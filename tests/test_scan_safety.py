@@ -66,7 +66,7 @@ def test_poison_hides_nothing(
 ) -> None:
     monkeypatch.setattr(analyzer, "SECONDS", 0.3)  # the same mechanism in a tenth of the time
     some = [row for row in rows if row[0] not in ("PERSON", "LOCATION")][: len(POISONS)]
-    said = outcomes(scanner, hostile_texts.poisoned(some, before=before, length=5_000))
+    said = outcomes(scanner, hostile_texts.poisoned(some, before=before))
     assert "missed" not in said
     assert "aside" in said
 

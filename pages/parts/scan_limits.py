@@ -1,8 +1,10 @@
 """What the scan for personal data was measured to find, and what it does not catch."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
-from curation import detect, name_models, recall, scan_settings
+from curation import detect, name_models, pii, recall, scan_settings
 from pages.parts import shell
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
@@ -52,4 +54,17 @@ def _measured(config_sha256: str) -> None:
         f"Found whole, of what was there: {told.measured_on}, with {told.model}"
         + (":" if same else ", default settings; this project's own may find more or less:")
     )
-    st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in told.types))
+    _lines(told.types)
+    if told.in_view:
+        shell.note(
+            "Those sentences had none of the following, so these shares come from sentences that "
+            "were looked at while the rules were written, and are optimistic:"
+        )
+        _lines(told.in_view)
+    missing = told.unmeasured(pii.TYPES)
+    if missing:
+        shell.note(f"Not measured, as no sentence had any: {', '.join(missing)}.")
+
+
+def _lines(types: Iterable[recall.Recall]) -> None:
+    st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in types))
