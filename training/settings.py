@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from storage.errors import BadInput
 
+BATCHINGS = ("joined", "padded")
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 _RANGES: dict[str, tuple[float, float, str]] = {
     "r": (1, 256, "The rank r"),
@@ -52,6 +53,9 @@ class Lora:
     """Epochs without a lower validation loss after which the run stops; 0 never stops early."""
     gradient_checkpointing: bool = False
     """Trades a third of the speed for memory; off unless memory is short."""
+    batching: str = "joined"
+    """"joined" computes what all rows begin with once a step, where that is exact for the base
+    model; "padded" computes it for every row. The loss and gradient are the same."""
     checkpoint_steps: int = 50
     """Steps between checkpoints, from which a killed run goes on; 0 writes none.
 
@@ -67,6 +71,8 @@ class Lora:
             _check_number("The step limit", self.max_steps, 1, 1_000_000, whole=True)
         if not isinstance(self.gradient_checkpointing, bool):
             raise BadInput("Gradient checkpointing is either on (true) or off (false).")
+        if self.batching not in BATCHINGS:
+            raise BadInput(f"The batching must be one of {', '.join(BATCHINGS)}.")
         if self.bias != "none":
             raise BadInput(
                 'Bias must be "none": trained biases cannot be taken off a base model again.'

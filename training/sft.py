@@ -26,7 +26,7 @@ from trl.trainer.sft_config import SFTConfig
 
 from curation import duplicates
 from storage.errors import BadInput, RuleBroken
-from training import base_models, batches, checkpoints, evidence, render, vetting
+from training import attention, base_models, batches, checkpoints, evidence, render, vetting
 from training.evidence import Evidence
 from training.saving import Diverged, save_adapter
 from training.settings import Lora
@@ -103,6 +103,7 @@ def main(directory: Path, held: Evidence) -> None:
             "revision": base.revision,
         },
         "settings": settings.to_dict(),
+        "batching": cast("batches.Together", trainer.data_collator).batching,
         "seed": settings.seed,
         "libraries": run["libraries"],
         "hardware": run["hardware"],
@@ -236,6 +237,12 @@ def build_trainer(
     wrote.
     """
     cuda = torch.cuda.is_available()
+    lengths = [len(ids) for rows in (train, validation) for ids in rows["input_ids"]]
+    joins = (
+        settings.batching == "joined"
+        and batches.can_join(model.config, lengths, settings.batch_size)
+        and attention.use(model)
+    )
     steps = settings.max_steps or settings.epochs * math.ceil(len(train) / settings.batch_size)
     arguments = SFTConfig(
         output_dir=str(directory / "trainer"),
@@ -279,9 +286,7 @@ def build_trainer(
         eval_dataset=validation if len(validation) else None,
         processing_class=tokenizer,
         peft_config=adapter,
-        data_collator=batches.Together(
-            tokenizer.pad_token_id, joins=batches.can_join(model.config)
-        ),
+        data_collator=batches.Together(tokenizer.pad_token_id, joins),
     )
     _quiet(trainer)
     trainer.add_callback(watch)

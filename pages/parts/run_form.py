@@ -13,7 +13,7 @@ from storage.errors import BadInput
 from storage.types import Version
 from training import base_models, runs, vetting
 from training.base_models import Base, Offer
-from training.settings import SMALL_BASE, TARGETS, Lora, presets
+from training.settings import BATCHINGS, SMALL_BASE, TARGETS, Lora, presets
 
 _TYPED = {
     "folder": "Another folder on this server",
@@ -155,6 +155,13 @@ def _advanced(preset: str, start: Lora) -> dict[str, Any]:
         default=given["targets"],
         key=f"targets-{preset}",
         help="q_proj and v_proj are the usual pair; all seven learn more and cost more.",
+    )
+    chosen["batching"] = st.selectbox(
+        "How rows of a step are batched",
+        BATCHINGS,
+        index=BATCHINGS.index(given["batching"]),
+        key=f"batching-{preset}",
+        help="joined reads what all rows begin with once a step; padded reads it for each row.",
     )
     chosen["gradient_checkpointing"] = st.checkbox(
         "Save memory (gradient checkpointing)",

@@ -12,6 +12,10 @@ from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
 from training import jobs
 
+_BATCHES = {
+    "joined": "joined: what all rows begin with was computed once a step",
+    "padded": "padded: each row was computed alone",
+}
 _LOG = 8000
 """Characters of the log's end that are shown."""
 
@@ -112,6 +116,7 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Seed": job.spec["settings"]["seed"],
         "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
         "Steps": result.get("steps"),
+        "Batches": _BATCHES.get(result.get("batching", "")),
         **_resumed(job.spec.get("resumed_from")),
         "Training loss": _fall(result),
         "Lowest validation loss": _short(result.get("validation_loss")),
