@@ -1,6 +1,7 @@
 """Joined batches: the same losses, the same gradients, and no row sees another."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -46,6 +47,15 @@ FAMILIES: dict[str, PreTrainedConfig] = {
 }
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHARED = 20
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost these small models more than they save."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture(params=FAMILIES, ids=str)

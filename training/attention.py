@@ -77,7 +77,7 @@ def attend(
         )
         return usual
     shared, own = joined[0], sum(joined[1:])
-    parts = [one.split([shared, own], dim=2) for one in (query, key, value)]
+    parts = [torch.split(one, [shared, own], dim=2) for one in (query, key, value)]
     (first_query, own_query), (first_key, own_key), (first_value, own_value) = parts
     groups = query.shape[1] // key.shape[1]
     layout = _layout(tuple(joined), groups, query.dtype, query.device)

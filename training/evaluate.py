@@ -25,7 +25,6 @@ from training.evidence import Evidence
 _ADAPTER_FILES = frozenset(
     {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"}
 )
-_BATCH = 16
 _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
 
@@ -136,9 +135,8 @@ def _all_arms(
                 spec["system_message"],
                 [row.prompt for row in rows],
                 limit,
-                _BATCH,
-                progress,
-                held.cancel_requested,
+                on_progress=progress,
+                should_stop=held.cancel_requested,
             )
         found = [
             score(one.text, row.response, spec.get("output_schema"), spec.get("label_field"))
