@@ -80,7 +80,8 @@ def _trained(model: Any, tokenizer: Any, steps: int) -> Any:  # noqa: ANN401
     rows = examples(sample(), tokenizer, BATCH * steps)
     for step in track(range(steps), "Training an adapter"):
         optimizer.zero_grad()
-        answers.loss(tuned, together(rows[step * BATCH : (step + 1) * BATCH])).backward()
+        loss: Any = answers.loss(tuned, together(rows[step * BATCH : (step + 1) * BATCH]))
+        loss.backward()
         optimizer.step()
     return tuned
 

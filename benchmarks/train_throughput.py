@@ -130,7 +130,7 @@ def _print(found: dict[str, list[dict[str, Any]]]) -> None:
 
 def _middle(rounds: list[dict[str, Any]], what: str) -> float:
     """Of all steps of all rounds, a row."""
-    return statistics.median(one for told in rounds for one in told[what])
+    return float(statistics.median(one for told in rounds for one in told[what]))
 
 
 def _setting(given: argparse.Namespace) -> tuple[Any, Any, Rows]:

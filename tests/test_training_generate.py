@@ -71,7 +71,7 @@ def test_every_family_writes_the_tokens_of_one_at_a_time(family: str, at_once: i
     name = "gemma3_text" if family == "gemma3" else family
     window = {} if family == "llama" else {"sliding_window": 12}
     config = AutoConfig.for_model(name, **SIZES, **window, initializer_range=0.5)
-    model = AutoModelForCausalLM.from_config(config).train(False)
+    model = AutoModelForCausalLM.from_config(config).train(False)  # type: ignore[no-untyped-call]
     head = torch.randint(3, 211, (20,)).tolist()
     ids = [head + torch.randint(3, 211, (n,)).tolist() for n in (5, 9, 1, 14, 3, 7, 6)]
     ends = frozenset(range(10, 25))

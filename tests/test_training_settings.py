@@ -32,6 +32,7 @@ def test_settings_survive_the_way_to_json_and_back() -> None:
         ({"targets": ["lm_head"]}, "The LoRA targets must be"),
         ({"max_steps": 0}, "The step limit is 0"),
         ({"gradient_checkpointing": 1}, "Gradient checkpointing"),
+        ({"batching": "packed"}, "The batching must be one of joined, padded."),
         ({"rank": 4}, "There is no training setting 'rank'"),
     ],
 )

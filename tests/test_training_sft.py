@@ -83,6 +83,18 @@ def test_the_same_seed_gives_the_same_adapter(trained: Path, small: Path, tmp_pa
     assert _result(again)["adapter_sha256"] == _result(trained)["adapter_sha256"]
 
 
+def test_padded_batches_end_where_joined_ones_do(
+    trained: Path, small: Path, tmp_path: Path
+) -> None:
+    lines = rows(32) + rows(8, "validation", first=100)
+    directory = training_job(tmp_path / "padded", small, lines, epochs=2, batching="padded")
+    assert work(directory) == 0
+    usual, ours = _result(directory), _result(trained)
+    assert (usual["batching"], ours["batching"]) == ("padded", "joined")
+    for name in ("first_train_loss", "train_loss", "validation_loss"):
+        assert ours[name] == pytest.approx(usual[name], abs=1e-4)
+
+
 def test_no_text_of_a_row_is_in_the_log_or_the_events(trained: Path) -> None:
     written = (trained / "events.jsonl").read_text() + (trained / "result.json").read_text()
     assert "I write about" not in written

@@ -120,6 +120,7 @@ def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
         "train_loss": 0.2,
         "first_train_loss": 2.0,
         "validation_loss": 0.3,
+        "batching": "joined",
         "libraries": {"torch": "2.13.0"},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},
         "adapter_files": hashes,

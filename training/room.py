@@ -10,14 +10,14 @@ import torch
 from transformers.cache_utils import DynamicLayer
 
 
-class Room(DynamicLayer):
+class Room(DynamicLayer):  # type: ignore[no-untyped-call]
     """The keys and values of one layer, for so many rows of so many tokens at most.
 
     Layers that look back over a window only are kept whole too; the mask hides what is too far.
     """
 
     def __init__(self, rows: int, length: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._size = rows, length
         self._used = 0
 
