@@ -1,6 +1,7 @@
 """Joined batches: the same losses, the same gradients, and no row sees another."""
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
     AutoModelForCausalLM,
     Gemma2Config,
+    Gemma3TextConfig,
     GemmaConfig,
     LlamaConfig,
+    MistralConfig,
     PreTrainedConfig,
     Qwen2Config,
     Qwen3Config,
+    Qwen3NextConfig,
 )
 
-from training import batches
+from training import attention, batches
 from training.answers import loss
 from training.render import IGNORED
 
@@ -38,9 +42,20 @@ FAMILIES: dict[str, PreTrainedConfig] = {
     "qwen2": Qwen2Config(**SIZES),
     "qwen3": Qwen3Config(**SIZES),
     "gemma": GemmaConfig(**SIZES),
+    "gemma3": Gemma3TextConfig(**SIZES),
+    "mistral": MistralConfig(**SIZES, sliding_window=64),
 }
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SHARED = 20
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost these small models more than they save."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture(params=FAMILIES, ids=str)
@@ -48,6 +63,7 @@ def model(request: pytest.FixtureRequest) -> PeftModel:
     """A small random model of one family, with LoRA of random weights on all linear layers."""
     torch.manual_seed(1)
     base = AutoModelForCausalLM.from_config(FAMILIES[request.param])  # type: ignore[no-untyped-call]
+    assert attention.use(base)
     lora = LoraConfig(task_type="CAUSAL_LM", r=4, lora_dropout=0.0, target_modules=LINEAR)
     with warnings.catch_warnings():  # peft asks transformers by a name that is going away
         warnings.simplefilter("ignore", FutureWarning)
@@ -96,15 +112,69 @@ def gradients(model: PeftModel, value: torch.Tensor) -> torch.Tensor:
     return torch.cat([w.grad.flatten() for w in model.parameters() if w.grad is not None])
 
 
-def test_loss_and_gradient_are_those_of_the_padded_batch(model: PeftModel) -> None:
-    examples = rows()
-    assert batches.can_join(model.config)
-    together = batches.joined(examples, batches.shared_length(examples))
+def turns(examples: list[dict[str, list[int]]]) -> list[dict[str, list[int]]]:
+    """The same rows with an earlier answer in each, of which two tokens are learnt."""
+    made = []
+    for one in examples:
+        labels = [*one["labels"]]
+        labels[SHARED + 1 : SHARED + 3] = one["input_ids"][SHARED + 1 : SHARED + 3]
+        made.append({**one, "labels": labels})
+    return made
+
+
+def strangers() -> list[dict[str, list[int]]]:
+    """Rows of which no two begin alike."""
+    return [{**one, "input_ids": [3 + n, *one["input_ids"][1:]]} for n, one in enumerate(rows(4))]
+
+
+@pytest.mark.parametrize(
+    ("examples", "shared"),
+    [(rows(), SHARED), (turns(rows()), SHARED), (strangers(), 0), (rows(1), SHARED + 1)],
+    ids=["one answer", "two answers", "nothing shared", "one row"],
+)
+def test_loss_and_gradient_are_those_of_the_padded_batch(
+    model: PeftModel, examples: list[dict[str, list[int]]], shared: int
+) -> None:
+    assert batches.can_join(model.config, [len(one["input_ids"]) for one in examples], 8)
+    together = batches.Together(0, joins=True)(examples)
+    assert together["joined"][0] == shared
     usual = model(**padded(examples)).loss
     ours = loss(model, together)
     assert abs(ours - usual).item() < 1e-5
     expected, found = gradients(model, usual), gradients(model, ours)
     assert (found - expected).norm() / expected.norm() < 1e-5
+
+
+@pytest.mark.parametrize("model", ["llama", "gemma3"], indirect=True)
+def test_so_they_are_where_memory_is_saved(model: PeftModel) -> None:
+    expected = gradients(model, model(**padded(rows())).loss)
+    model.enable_input_require_grads()
+    model.get_base_model().activation_checkpointing_enable()  # type: ignore[operator]
+    found = gradients(model, loss(model, batches.Together(0, joins=True)(rows())))
+    assert (found - expected).norm() / expected.norm() < 1e-5
+
+
+def test_what_the_mask_hides_is_not_computed(model: PeftModel) -> None:
+    """A mask that hides all changes nothing: the model hands on what `attention` needs."""
+    together = batches.Together(0, joins=True)(rows())
+    dark = {**together, "attention_mask": torch.zeros_like(together["attention_mask"])}
+    with torch.no_grad():
+        assert torch.equal(loss(model, together), loss(model, dark))
+
+
+def test_a_model_that_only_knows_the_mask_computes_the_same(model: PeftModel) -> None:
+    together = batches.Together(0, joins=True)(rows())
+    with torch.no_grad():
+        expected = loss(model, together)
+        del together["joined"]
+        assert abs(loss(model, together) - expected) < 1e-5
+
+
+def test_a_model_with_an_attention_of_its_own_is_left_alone() -> None:
+    """Gemma 2 caps its scores, which torch's attention does not."""
+    capped = AutoModelForCausalLM.from_config(Gemma2Config(**SIZES))  # type: ignore[no-untyped-call]
+    assert not attention.use(capped)
+    assert capped.config._attn_implementation == "eager"
 
 
 def test_a_row_never_sees_another(model: PeftModel) -> None:
@@ -116,18 +186,17 @@ def test_a_row_never_sees_another(model: PeftModel) -> None:
     with torch.no_grad():
         before = model(**_asked(batches.joined(examples, shared))).logits[0]
         after = model(**_asked(batches.joined(changed, shared))).logits[0]
-    first = shared + len(examples[0]["input_ids"]) - shared
-    second = first + len(other)
+    first = len(examples[0]["input_ids"]) - 1
+    second = first + len(other) - 1
     assert not torch.allclose(before[first:second], after[first:second])
     same = torch.cat([torch.arange(first), torch.arange(second, len(before))])
     assert (before[same] - after[same]).abs().max() < 1e-6
 
 
-def test_rows_that_share_nothing_are_padded() -> None:
-    examples = rows(2)
-    examples[1]["input_ids"][0] = 2
-    batch = batches.Together(0, joins=True)(examples)
-    assert len(batch["input_ids"]) == 2
+def test_the_standard_way_stays() -> None:
+    plain = batches.Together(0, joins=False)
+    assert plain.batching == "padded"
+    assert len(plain(rows(2))["input_ids"]) == 2
 
 
 def test_the_sum_is_divided_by_the_tokens_of_all_accumulated_batches(model: PeftModel) -> None:
@@ -137,9 +206,22 @@ def test_the_sum_is_divided_by_the_tokens_of_all_accumulated_batches(model: Peft
         assert torch.isclose(loss(model, together), 2 * loss(model, together, 2 * learnt))
 
 
-def test_a_model_with_a_window_is_not_joined() -> None:
-    assert not batches.can_join(Gemma2Config(**SIZES))
+@pytest.mark.parametrize(
+    ("config", "longest", "joins"),
+    [
+        (MistralConfig(**SIZES, sliding_window=64), 64, True),
+        (MistralConfig(**SIZES, sliding_window=64), 65, False),
+        (Gemma3TextConfig(**SIZES, sliding_window=64), 65, False),
+        (LlamaConfig(**SIZES), 65, True),
+        (LlamaConfig(**SIZES), 1 << 20, False),
+        (Qwen3NextConfig(**SIZES), 8, False),
+    ],
+    ids=["in the window", "beyond it", "beyond that of some layers", "no window", "too long",
+         "layers without attention"],
+)  # fmt: skip
+def test_where_rows_are_joined(config: PreTrainedConfig, longest: int, joins: bool) -> None:
+    assert batches.can_join(config, [5, longest, 7], 2) == joins
 
 
-def _asked(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in batch.items() if name != "labels"}
+def _asked(batch: batches.Batch) -> batches.Batch:
+    return {name: value for name, value in batch.items() if "labels" not in name}

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+SIZES: dict[str, Any] = {
+    "vocab_size": 211,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "pad_token_id": 0,
+    "eos_token_id": None,
+}
 PROMPTS = [
     "My card is lost.",
     "I would like to ask about a loan for a new kitchen, and whether the rate is fixed.",
@@ -47,6 +58,38 @@ def test_a_batch_answers_as_one_at_a_time(
         assert answer.text == tokenizer.decode(alone, skip_special_tokens=True)
         assert answer.tokens == len(alone)
         assert answer.ended == (int(alone[-1]) == tokenizer.eos_token_id)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma2", "gemma3", "mistral"])
+@pytest.mark.parametrize("at_once", [64, 3], ids=["one batch", "three batches"])
+def test_every_family_writes_the_tokens_of_one_at_a_time(family: str, at_once: int) -> None:
+    """Rows end at different steps and leave; windows of 12 tokens are far shorter than the text."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(4)
+    name = "gemma3_text" if family == "gemma3" else family
+    window = {} if family == "llama" else {"sliding_window": 12}
+    config = AutoConfig.for_model(name, **SIZES, **window, initializer_range=0.5)
+    model = AutoModelForCausalLM.from_config(config).train(False)  # type: ignore[no-untyped-call]
+    head = torch.randint(3, 211, (20,)).tolist()
+    ids = [head + torch.randint(3, 211, (n,)).tolist() for n in (5, 9, 1, 14, 3, 7, 6)]
+    ends = frozenset(range(10, 25))
+    together = generate.tokens(model, ids, 12, ends, batch_size=at_once)
+    for prompt, written in zip(ids, together, strict=True):
+        asked = torch.tensor([prompt])
+        alone = model.generate(
+            asked, attention_mask=torch.ones_like(asked), max_new_tokens=12, do_sample=False,
+            eos_token_id=sorted(ends), pad_token_id=0,
+        )  # fmt: skip
+        assert written == alone[0, len(prompt) :].tolist()
+    assert len({len(written) for written in together}) > 1
+
+
+def test_nothing_is_asked() -> None:
+    import torch
+
+    assert generate.tokens(torch.nn.Linear(1, 1), [], 5, frozenset()) == []  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,7 @@ def test_the_methods_refuse_what_makes_no_sense(values: dict[str, Any], words: s
         ({"targets": ["lm_head"]}, "The LoRA targets must be"),
         ({"max_steps": 0}, "The step limit is 0"),
         ({"gradient_checkpointing": 1}, "Gradient checkpointing"),
+        ({"batching": "packed"}, "The batching must be one of joined, padded."),
         ({"rank": 4}, "There is no training setting 'rank'"),
     ],
 )

@@ -83,6 +83,18 @@ def test_the_same_seed_gives_the_same_adapter(trained: Path, small: Path, tmp_pa
     assert _result(again)["adapter_sha256"] == _result(trained)["adapter_sha256"]
 
 
+def test_padded_batches_end_where_joined_ones_do(
+    trained: Path, small: Path, tmp_path: Path
+) -> None:
+    lines = rows(32) + rows(8, "validation", first=100)
+    directory = training_job(tmp_path / "padded", small, lines, epochs=2, batching="padded")
+    assert work(directory) == 0
+    usual, ours = _result(directory), _result(trained)
+    assert (usual["batching"], ours["batching"]) == ("padded", "joined")
+    for name in ("first_train_loss", "train_loss", "validation_loss"):
+        assert ours[name] == pytest.approx(usual[name], abs=1e-4)
+
+
 def test_no_text_of_a_row_is_in_the_log_or_the_events(trained: Path) -> None:
     written = (trained / "events.jsonl").read_text() + (trained / "result.json").read_text()
     assert "I write about" not in written
@@ -219,21 +231,23 @@ def test_memory_and_disk_have_statuses_of_their_own() -> None:
 def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
     import torch
 
+    from training import answers, attention
+
     model, tokenizer = base_models.load(packaged().path)
-    assert batches.can_join(model.config)
     examples = []
     for row in rows(3):
         ids, labels = render.pair_ids(
             tokenizer, SYSTEM, row["prompt"] + " x" * row["pair_id"], row["response"]
         )
         examples.append({"input_ids": ids, "labels": labels})
-    together = batches.joined(examples, batches.shared_length(examples))
+    assert batches.can_join(model.config, [len(one["input_ids"]) for one in examples], 3)
     with torch.no_grad():
-        joined = model(**together)
         apart = [model(**{k: torch.tensor([v]) for k, v in one.items()}).loss for one in examples]
+        attention.use(model)
+        joined = answers.loss(model, batches.Together(0, joins=True)(examples))
     learnt = [sum(x != render.IGNORED for x in one["labels"]) for one in examples]
     mean = sum(loss * n for loss, n in zip(apart, learnt, strict=True)) / sum(learnt)
-    assert torch.allclose(joined.loss, mean, atol=1e-4)
+    assert torch.allclose(joined, mean, atol=1e-5)
 
 
 def test_a_row_that_was_ever_tested_is_refused_by_the_worker() -> None:

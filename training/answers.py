@@ -25,7 +25,7 @@ class AnswersTrainer(SFTTrainer):
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 - the trainer's own signature
         """The mean loss of a batch's answer tokens (of the accumulated batches' together)."""
-        if return_outputs or len(inputs["input_ids"]) > 1:
+        if return_outputs or "joined" not in inputs:
             return super().compute_loss(  # type: ignore[no-untyped-call]
                 model, inputs, return_outputs, num_items_in_batch
             )
@@ -41,11 +41,11 @@ def loss(
     """Mean cross-entropy of the targets of one sequence; `tokens` divides the sum instead of their
     number where it is given.
 
-    `batch` is what `batches.joined` makes: `input_ids` and `labels` of shape (1, length).
+    `batch` is what `batches.joined` makes.
     """
-    labels = batch["labels"][0, 1:]
+    labels = batch["shift_labels"][0]
     at = (labels != IGNORED).nonzero(as_tuple=True)[0]
-    rest = {name: value for name, value in batch.items() if name != "labels"}
-    logits = model(**rest, logits_to_keep=at, use_cache=False).logits[0]
+    asked = {name: value for name, value in batch.items() if "labels" not in name}
+    logits = model(**asked, logits_to_keep=at, use_cache=False).logits[0]
     summed = functional.cross_entropy(logits.float(), labels[at], reduction="sum")
     return summed / (len(at) if tokens is None else tokens)

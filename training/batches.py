@@ -1,9 +1,9 @@
 """Batches in which what all rows begin with, the system message, is computed once.
 
-Eight rows of 165 tokens that share 107 become one sequence of 571 tokens instead of 1,320. Each row
-sees the shared part and itself, at the positions it would have alone, so losses and gradients are
-those of separate rows; the one difference is that LoRA dropout draws the shared part once for the
-batch.
+Eight rows of 165 tokens that share 107 become one sequence of 563 tokens instead of 1,320; rows
+that share nothing stand one after the other without padding. Each row sees the shared part and
+itself, at the positions it would have alone, so losses and gradients are those of separate rows;
+the one difference is that LoRA dropout draws the shared part once for the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,36 +16,48 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from training.render import IGNORED, common_length
 
-_LONGEST = 4096
-"""Tokens of a joined sequence above which the mask (its square) costs more than is saved."""
+_LONGEST = 16384
+"""Tokens of a joined sequence above which its mask, a byte for each of its square, is a burden."""
 
 Row = Mapping[str, list[int]]
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Collates rows; joins them where that is exact and pays, else pads them as trl does."""
+    """Collates rows: joined, or padded as trl does."""
 
     pad_token_id: int
     joins: bool
-    """False for models that look back over a window only, which joining would shift."""
 
-    def __call__(self, rows: Sequence[Row]) -> dict[str, Any]:
-        shared = shared_length(rows)
-        length = shared + sum(len(row["input_ids"]) - shared for row in rows)
-        if self.joins and shared and len(rows) > 1 and length <= _LONGEST:
-            return joined(rows, shared)
+    @property
+    def batching(self) -> str:
+        """Which of the two, as a run's record says it."""
+        return "joined" if self.joins else "padded"
+
+    def __call__(self, rows: Sequence[Row]) -> Batch:
+        if self.joins:
+            return joined(rows, shared_length(rows))
         plain = [{"input_ids": row["input_ids"], "labels": row["labels"]} for row in rows]
-        batch: dict[str, Any] = DataCollatorForLanguageModeling(self.pad_token_id)(plain)
+        batch: Batch = DataCollatorForLanguageModeling(self.pad_token_id)(plain)
         return batch
 
 
-def can_join(config: PreTrainedConfig) -> bool:
-    """Whether the model sees all of what came before, in every layer."""
+def can_join(config: PreTrainedConfig, lengths: Sequence[int], batch_size: int) -> bool:
+    """Whether joined rows are exact for the model and no batch of them is too long.
+
+    Exact it is where every layer sees all of what came before, which a layer with a window does
+    while no row is longer than the window.
+    """
     text = config.get_text_config()
-    full = all(kind == "full_attention" for kind in getattr(text, "layer_types", None) or ())
-    return full and not getattr(text, "sliding_window", None)
+    kinds = set(getattr(text, "layer_types", None) or ("full_attention",))
+    window = getattr(text, "sliding_window", None)
+    longest = sorted(lengths)[-batch_size:]
+    return (
+        kinds <= {"full_attention", "sliding_attention"}
+        and (not window or not longest or longest[-1] <= window)
+        and sum(longest) <= _LONGEST
+    )
 
 
 def shared_length(rows: Sequence[Row]) -> int:
@@ -58,23 +70,40 @@ def shared_length(rows: Sequence[Row]) -> int:
 
 
 def joined(rows: Sequence[Row], shared: int) -> Batch:
-    """One sequence: the shared part, then each row's rest, which sees that part and itself."""
+    """One sequence: the shared part, then each row's rest, which sees that part and itself.
+
+    A row's last token is not read, since nothing is to follow it. `shift_labels` has the token that
+    should follow at each position; `joined` the length of the shared part and of each rest, which
+    tells `attention` what the mask tells any model.
+    """
     ids = list(rows[0]["input_ids"][:shared])
     labels = [IGNORED] * shared
     positions = list(range(shared))
-    owners = [0] * shared
-    for owner, row in enumerate(rows, start=1):
-        rest = row["input_ids"][shared:]
+    lengths = [shared]
+    for row in rows:
+        rest = row["input_ids"][shared:-1]
         ids += rest
-        labels += row["labels"][shared:]
+        labels += row["labels"][shared + 1 :]
         positions += range(shared, shared + len(rest))
-        owners += [owner] * len(rest)
-    owner_of = torch.tensor(owners)
-    earlier = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
-    seen = earlier & ((owner_of[None, :] == owner_of[:, None]) | (owner_of == 0)[None, :])
+        lengths.append(len(rest))
+    targets = torch.tensor([labels])
     return {
         "input_ids": torch.tensor([ids]),
-        "labels": torch.tensor([labels]),
+        "labels": targets,  # the trainer counts what is learnt only where there are labels
+        "shift_labels": targets,
         "position_ids": torch.tensor([positions]),
-        "attention_mask": seen[None, None],
+        "attention_mask": _seen(lengths),
+        "joined": tuple(lengths),
     }
+
+
+def _seen(lengths: Sequence[int]) -> torch.Tensor:
+    """Which token (row) sees which (column), for one sequence and all heads."""
+    total = sum(lengths)
+    seen = torch.zeros(total, total, dtype=torch.bool)
+    seen[:, : lengths[0]] = True
+    start = lengths[0]
+    for length in lengths[1:]:
+        seen[start : start + length, start : start + length] = True
+        start += length
+    return seen.tril_()[None, None]

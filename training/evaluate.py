@@ -32,7 +32,6 @@ from training.rows import read_held as read_held
 _ADAPTER_FILES = frozenset(
     {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"}
 )
-_BATCH = 16
 _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -143,9 +142,8 @@ def _all_arms(
             spec["system_message"],
             [row.prompt for row in rows],
             limit,
-            _BATCH,
-            _Progress(held, len(lines), total),
-            held.cancel_requested,
+            on_progress=_Progress(held, len(lines), total),
+            should_stop=held.cancel_requested,
         )
         del model
         found = [

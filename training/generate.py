@@ -5,24 +5,26 @@ Rows are left-padded, sorted by length and leave the batch as they end. In float
 of asking one prompt at a time, save where two tokens are tied to the last digits.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from typing import cast
 
 import torch
-from transformers import (
-    DynamicCache,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import Cache, PreTrainedModel, PreTrainedTokenizerBase
 
 from training import render
 from training.evidence import Cancelled
+from training.room import Room
 
 Pick = Callable[[torch.Tensor], torch.Tensor]
 """From the scores of the next token, one row per text, to the tokens chosen."""
 
+_AT_ONCE = 64
+_MOST_TOKENS = 8192
+"""Tokens that a batch may hold, prompts and answers together, so that long ones do not take all
+memory; some 46 KB each for the packaged model, 128 KB for a usual one of 7B parameters."""
 _DRAWN_FROM = 200
 """A token outside the likeliest 200 is never drawn."""
 
@@ -70,14 +72,14 @@ def answers(
     system: str,
     prompts: Sequence[str],
     max_new_tokens: int,
-    batch_size: int = 16,
+    batch_size: int = _AT_ONCE,
     on_progress: Callable[[int], None] = lambda _done: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Answer]:
     """One greedy answer per prompt, in the prompts' order.
 
-    `on_progress` is told how many are done. Raises `Cancelled` between tokens when `should_stop`
-    says so.
+    `on_progress` is told after every token how many are done. Raises `Cancelled` between tokens
+    when `should_stop` says so.
     """
     ids = [render.prompt_ids(tokenizer, system, prompt) for prompt in prompts]
     return complete(
@@ -85,31 +87,54 @@ def answers(
     )
 
 
-@torch.inference_mode()
 def complete(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[list[int]],
     max_new_tokens: int,
     pick: Pick = greedy,
-    batch_size: int = 16,
+    batch_size: int = _AT_ONCE,
     on_progress: Callable[[int], None] = lambda _done: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> list[Answer]:
     """Go on from prompts that are already tokens; see `answers`."""
-    model.train(False)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    shared = _shared(ids)
-    prefix = _prefix_cache(model, ids[0][:shared]) if shared else None
     ends = end_tokens(model, tokenizer)
-    found: dict[int, Answer] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = _Batch(model, [ids[i] for i in chosen], shared, prefix)
-        written = batch.run(max_new_tokens, pick, ends, should_stop)
-        for i, tokens in zip(chosen, written, strict=True):
-            found[i] = _answer(tokenizer, tokens, ends)
-        on_progress(len(found))
+    written = tokens(model, ids, max_new_tokens, ends, pick, batch_size, on_progress, should_stop)
+    return [_answer(tokenizer, one, ends) for one in written]
+
+
+@torch.inference_mode()
+def tokens(
+    model: PreTrainedModel,
+    ids: Sequence[list[int]],
+    max_new_tokens: int,
+    ends: frozenset[int],
+    pick: Pick = greedy,
+    batch_size: int = _AT_ONCE,
+    on_progress: Callable[[int], None] = lambda _done: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[list[int]]:
+    """The tokens that follow each prompt, up to the first of `ends`, which is among them."""
+    if not ids:
+        return []
+    model.train(False)
+    longest = max(map(len, ids)) + max_new_tokens
+    rows = max(1, min(batch_size, len(ids), _MOST_TOKENS // longest))
+    shared = _shared(model, ids, longest)
+    cache = Cache(layer_class_to_replicate=partial(Room, rows, longest))  # type: ignore[arg-type]
+    if shared:
+        prefix = torch.tensor([ids[0][:shared]], device=model.device)
+        model(input_ids=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+    found: dict[int, list[int]] = {}
+    for start in range(0, len(order), rows):
+        chosen = order[start : start + rows]
+        batch = _Batch(model, [ids[i][shared:] for i in chosen], shared, max_new_tokens, cache)
+        for _ in batch.run(pick, ends):
+            on_progress(start + batch.ended)
+            if should_stop():
+                raise Cancelled
+        found |= dict(zip(chosen, batch.written, strict=True))
     return [found[i] for i in range(len(ids))]
 
 
@@ -126,23 +151,16 @@ def _answer(tokenizer: PreTrainedTokenizerBase, tokens: list[int], ends: frozens
     return Answer(str(text), len(tokens), ended)
 
 
-def _shared(ids: Sequence[list[int]]) -> int:
-    """Tokens with which all prompts begin; at least one of each prompt is left over to go on
-    from.
+def _shared(model: PreTrainedModel, ids: Sequence[list[int]], longest: int) -> int:
+    """Tokens with which all prompts begin; at least one of each prompt is left over to go on from.
+
+    None for a model that looks back over a window only which the longest text exceeds: the window
+    would count the padding between the shared part and a shorter prompt.
     """
-    if not ids:
+    window = getattr(model.config.get_text_config(), "sliding_window", None)
+    if window and longest > window:
         return 0
     return min(render.common_length(ids), min(map(len, ids)) - 1)
-
-
-def _prefix_cache(model: PreTrainedModel, prefix: list[int]) -> DynamicCache:
-    cache = DynamicCache(config=model.config)
-    model(
-        input_ids=torch.tensor([prefix], device=model.device),
-        past_key_values=cache,
-        logits_to_keep=1,
-    )
-    return cache
 
 
 class _Batch:
@@ -151,49 +169,60 @@ class _Batch:
     def __init__(
         self,
         model: PreTrainedModel,
-        ids: Sequence[list[int]],
+        rests: Sequence[list[int]],
         shared: int,
-        prefix: DynamicCache | None,
+        limit: int,
+        cache: Cache,
     ) -> None:
         self._model = model
-        rests = [row[shared:] for row in ids]
+        self._limit = limit
+        self._cache = cache
+        for layer in cache.layers:
+            cast("Room", layer).back_to(shared)
         width = max(map(len, rests))
         filler = int(model.config.pad_token_id or 0)
-        self._ids = self._tensor([[filler] * (width - len(rest)) + rest for rest in rests])
-        self._mask = self._tensor(
-            [[1] * shared + [0] * (width - len(rest)) + [1] * len(rest) for rest in rests]
+        padding = [width - len(rest) for rest in rests]
+        self._next = self._tensor(
+            [[filler] * n + rest for n, rest in zip(padding, rests, strict=True)]
         )
-        self._cache = DynamicCache(config=model.config)
-        if prefix is not None:
-            self._cache = _copies(prefix, len(ids))
-        self._rows = list(range(len(ids)))
-
-    def run(
-        self, limit: int, pick: Pick, ends: frozenset[int], should_stop: Callable[[], bool]
-    ) -> list[list[int]]:
+        self._places = self._tensor(
+            [[shared] * n + [*range(shared, shared + width - n)] for n in padding]
+        )
+        self._seen = self._tensor(
+            [[1] * shared + [0] * n + [1] * (width - n + limit) for n in padding]
+        )
+        self._length = shared + width
+        self._rows = list(range(len(rests)))
+        self.written: list[list[int]] = [[] for _ in rests]
         """The tokens written for each prompt, the end token included."""
-        written: list[list[int]] = [[] for _ in self._rows]
-        step = self._ids
-        for _ in range(limit):
-            if should_stop():
-                raise Cancelled
-            chosen = pick(self._scores(step))
-            for row, token in zip(self._rows, chosen.tolist(), strict=True):
-                written[row].append(token)
-            open_ = [i for i, row in enumerate(self._rows) if written[row][-1] not in ends]
-            if not open_:
-                break
-            step = self._kept(open_, chosen)
-        return written
 
-    def _scores(self, step: torch.Tensor) -> torch.Tensor:
+    @property
+    def ended(self) -> int:
+        """Prompts whose answer has ended."""
+        return len(self.written) - len(self._rows)
+
+    def run(self, pick: Pick, ends: frozenset[int]) -> Iterator[None]:
+        """Write a token of each open answer at a time, until all have ended or are full."""
+        for _ in range(self._limit):
+            chosen = pick(self._scores()).tolist()
+            for row, token in zip(self._rows, chosen, strict=True):
+                self.written[row].append(token)
+            for i in reversed(range(len(chosen))):
+                if chosen[i] in ends:
+                    self._leave(i, chosen)
+            yield
+            if not chosen:
+                break
+            self._next = self._tensor([[token] for token in chosen])
+            self._places = self._places[: len(chosen), -1:] + 1
+            self._length += 1
+
+    def _scores(self) -> torch.Tensor:
         """Scores of the next token of each open row."""
-        width = step.shape[1]
-        positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -width:]
         output = self._model(
-            input_ids=step,
-            attention_mask=self._mask,
-            position_ids=positions,
+            input_ids=self._next,
+            attention_mask=self._seen[: len(self._rows), : self._length],
+            position_ids=self._places,
             past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
@@ -201,23 +230,16 @@ class _Batch:
         scores: torch.Tensor = output.logits[:, -1]
         return scores
 
-    def _kept(self, open_: list[int], chosen: torch.Tensor) -> torch.Tensor:
-        """Let ended rows go; returns the next input of the others."""
-        if len(open_) < len(self._rows):
-            index = torch.tensor(open_, device=self._mask.device)
-            self._cache.batch_select_indices(index)
-            self._mask = self._mask[index]
-            chosen = chosen[index]
-            self._rows = [self._rows[i] for i in open_]
-        self._mask = torch.cat([self._mask, torch.ones_like(self._mask[:, :1])], dim=1)
-        return chosen[:, None]
+    def _leave(self, i: int, chosen: list[int]) -> None:
+        """Let the ended row at place `i` go; the last one takes its place."""
+        for lines in (self._rows, chosen):
+            lines[i] = lines[-1]
+            lines.pop()
+        last = len(chosen)
+        for tensor in (self._places, self._seen):
+            tensor[i] = tensor[last]
+        for layer in self._cache.layers:
+            cast("Room", layer).move(last, i)
 
     def _tensor(self, rows: list[list[int]]) -> torch.Tensor:
         return torch.tensor(rows, device=self._model.device)
-
-
-def _copies(prefix: DynamicCache, times: int) -> DynamicCache:
-    """The cache of the shared part, once for each row of a batch."""
-    cache = copy.deepcopy(prefix)
-    cache.batch_repeat_interleave(times)
-    return cache

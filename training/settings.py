@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 from storage.errors import BadInput
 
+BATCHINGS = ("joined", "padded")
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of a block, by the names that Llama, Qwen, Mistral, Gemma and their kin use."""
 _RANGES: dict[str, tuple[float, float, str]] = {
@@ -115,7 +116,21 @@ class Local(Tuning):
 
 
 @dataclass(frozen=True, slots=True)
-class Lora(Local):
+class Supervised(Local):
+    """What every method is told that learns answers from rows on this machine."""
+
+    batching: str = "joined"
+    """"joined" computes what all rows begin with once a step, where that is exact for the base
+    model; "padded" computes it for every row. The loss and gradient are the same."""
+
+    def __post_init__(self) -> None:
+        Local.__post_init__(self)
+        if self.batching not in BATCHINGS:
+            raise BadInput(f"The batching must be one of {', '.join(BATCHINGS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Lora(Supervised):
     """A LoRA adapter on a base model in full precision.
 
     The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
@@ -137,7 +152,7 @@ class Lora(Local):
     slower."""
 
     def __post_init__(self) -> None:
-        Local.__post_init__(self)
+        Supervised.__post_init__(self)
         if self.bias != "none":
             raise BadInput(
                 'Bias must be "none": trained biases cannot be taken off a base model again.'
@@ -165,7 +180,7 @@ class Qlora(Lora):
 
 
 @dataclass(frozen=True, slots=True)
-class Full(Local):
+class Full(Supervised):
     """All weights of the base model; the result is a whole model of the base's size."""
 
     METHOD: ClassVar[Method] = Method.FULL

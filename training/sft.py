@@ -20,12 +20,12 @@ from transformers import (
 from trl.trainer.sft_config import SFTConfig
 
 from storage.errors import BadInput
-from training import base_models, batches, course, evidence, precision, render
+from training import attention, base_models, batches, course, evidence, precision, render
 from training.evidence import Evidence
 from training.rows import Row as Row
 from training.rows import read_rows as read_rows
 from training.rows import refuse_tested as refuse_tested
-from training.settings import Local, Lora, Qlora, read
+from training.settings import Lora, Qlora, Supervised, read
 from training.trainer import Trainer
 from training.watch import Watch
 
@@ -40,7 +40,7 @@ def main(directory: Path, held: Evidence) -> None:
         AssayError: the rows, settings or base model are refused, or the run diverged.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    settings = cast("Local", read(spec.get("settings", {})))
+    settings = cast("Supervised", read(spec.get("settings", {})))
     rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     refuse_tested(rows, spec.get("tested_sha256", ()))
     base = course.base(spec, held)
@@ -56,13 +56,12 @@ def main(directory: Path, held: Evidence) -> None:
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, held, spec, settings, base, tokenizer, precision.of(settings))
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    run.see_through(trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
-
-
-def _batches(trainer: Trainer) -> str:
-    """How rows are put together, for the record."""
-    together = cast("batches.Together", trainer.data_collator)
-    return "joined" if together.joins else "padded"
+    run.see_through(
+        trainer,
+        watch,
+        learnt_tokens(train),
+        {"batching": cast("batches.Together", trainer.data_collator).batching},
+    )
 
 
 def learnt_tokens(rows: Dataset) -> int:
@@ -109,12 +108,18 @@ def build_trainer(
     tokenizer: PreTrainedTokenizerBase,
     train: Dataset,
     validation: Dataset,
-    settings: Local,
+    settings: Supervised,
     watch: Watch,
 ) -> Trainer:
     """trl's trainer on rows that are already tokens, so that it trains exactly what `render`
     wrote.
     """
+    lengths = [len(ids) for rows in (train, validation) for ids in rows["input_ids"]]
+    joins = (
+        settings.batching == "joined"
+        and batches.can_join(model.config, lengths, settings.batch_size)
+        and attention.use(model)
+    )
     arguments = SFTConfig(
         **course.arguments(directory, settings, len(train), len(validation)),
         max_length=None,  # longer rows were refused, never cut
@@ -127,9 +132,7 @@ def build_trainer(
         eval_dataset=validation if len(validation) else None,
         processing_class=tokenizer,
         peft_config=_adapter(settings),
-        data_collator=batches.Together(
-            tokenizer.pad_token_id, joins=batches.can_join(model.config)
-        ),
+        data_collator=batches.Together(tokenizer.pad_token_id, joins),
     )
     if isinstance(settings, Qlora):
         course.as_float32(model)
@@ -137,7 +140,7 @@ def build_trainer(
     return trainer
 
 
-def _adapter(settings: Local) -> LoraConfig | None:
+def _adapter(settings: Supervised) -> LoraConfig | None:
     """The adapter to be trained; None where all weights are."""
     if not isinstance(settings, Lora):
         return None

@@ -20,8 +20,8 @@ _METHODS = {
     Method.PREFERENCE: "preference tuning (DPO)",
 }
 _BATCHES = {
-    "joined": "joined: what all rows begin with is computed once",
-    "padded": "padded: each row on its own",
+    "joined": "joined: what all rows begin with was computed once a step",
+    "padded": "padded: each row was computed alone",
 }
 _LOG = 8000
 """Characters of the log's end that are shown."""
@@ -164,7 +164,7 @@ def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     return {
         "Method": _METHODS.get(job.spec["settings"].get("method", Method.LORA)),
         "Base model held in": _PRECISION.get(result.get("precision", "")),
-        "Batches": _BATCHES.get(result.get("batches", "")),
+        "Batches": _BATCHES.get(result.get("batching", "")),
         "Processes": processes if processes > 1 else None,
         "Goes on from": before["name"] if before else None,
     }
