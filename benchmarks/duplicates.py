@@ -212,10 +212,13 @@ def _compare(source: Path, count: int, rounds: int) -> None:
         _quality(done[0].found, truth)
     sample = run("datasketch", _head(source, SAMPLE))
     scale = count / SAMPLE
-    ours, theirs = _times(runs["assay"]), _times(runs["rensa"])
+    ours = _times(runs["assay"])
+    both = list(zip(runs["rensa"], runs["assay"], strict=True))
+    wall = statistics.median(theirs.seconds / mine.seconds for theirs, mine in both)
+    cpu = statistics.median(theirs.cpu / mine.cpu for theirs, mine in both)
     print(
-        f"rensa / assay: {theirs[0] / ours[0]:.1f}x, processor time {theirs[1] / ours[1]:.1f}x "
-        f"({rounds} rounds, {count:,} rows)\n"
+        f"rensa / assay: {wall:.1f}x, processor time {cpu:.1f}x "
+        f"(medians of {rounds} rounds, {count:,} rows)\n"
         f"datasketch / assay: {scale * sample.seconds / ours[0]:.0f}x, processor time "
         f"{scale * sample.cpu / ours[1]:.0f}x (one run of {SAMPLE:,} rows, scaled)"
     )

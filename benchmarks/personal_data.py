@@ -1,15 +1,17 @@
-"""The personal-data scan: quality on presidio-research, false alarms, speed, rescan, memory.
+"""The personal-data scan: quality on presidio-research, false alarms, speed, hostile texts, memory.
 
 `ASSAY_SHARED_DATA=FOLDER python -m benchmarks.personal_data`, or `--data FOLDER`: a folder with
 `presidio_research/generated_large.json` (MIT) and `banking77/messages.jsonl` (CC BY 4.0). Two
-minutes or so on two free cores.
+minutes or so on two free cores. `--only hostile` and `--only vocabulary` take some ten minutes each
+and need no data.
 
 Quality follows notebook 5 of presidio-research: its evaluator (`pip install ".[benchmarks]"`, which
 needs Python below 3.14) compares tokens of the small spaCy model, all personal data as one kind;
-F2 by spans (overlap of at least 0.9, its default) and by tokens. "Uncovered" is the share of gold
-spans with any character not found, "characters" the share of what was found that is gold. Templates
-are halved by the sha256 of their number: rules were written with the one half in view and only
-scored on the other. `--write curation/recall.json` keeps recall by type for the page.
+F2 by spans (overlap of at least 0.9, its default, and 0.5, as its own text says) and by tokens.
+"Uncovered" is the share of gold spans with any character not found, "characters" the share of what
+was found that is gold. Templates are halved by the sha256 of their number: rules were written with
+the one half in view and only scored on the other. `--write curation/recall.json` keeps recall by
+type, on the half not looked at, for the page. `--only baseline` gives Presidio's own figures.
 
 Speed: each of four quarters of the texts is scanned by each way in turn, after all have loaded.
 Where others use the machine, processor time is the fairer figure; it exists for one process only.
@@ -23,15 +25,17 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from curation import analyzer, scan_cache, scanning
+from benchmarks import hostile_texts
+from curation import analyzer, language, presidio, scan_cache, scanning
 from curation.analyzer import Scanner
 from curation.detect import Span, pieces, resolved
-from curation.pii import Config
+from curation.pii import TYPES, Config
 from curation.statistics import wilson
 
 Found = list[list[Span]]
@@ -95,7 +99,7 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
     table = []
     for number, (row, spans) in enumerate(zip(rows, found, strict=True)):
         text, gold = row["full_text"], row["spans"]
-        tokens = analyzer.language().make_doc(text)
+        tokens = language.language().make_doc(text)
         told = span_to_tag(
             "IO", text, [one["start_position"] for one in gold],
             [one["end_position"] for one in gold], [one["entity_type"] for one in gold],
@@ -108,11 +112,13 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
         table += [(number, t.text, a, p, t.idx) for t, a, p in zip(tokens, told, mine, strict=True)]
     columns = ["sentence_id", "token", "annotation", "prediction", "start_indices"]
     frame = pd.DataFrame(table, columns=columns)
-    result = SpanEvaluator(model=None).calculate_score_on_df(results_df=frame, level="pii")
-    print(
-        f"  F2 by spans {result.pii_f:.3f} (precision {result.pii_precision:.3f}, "
-        f"recall {result.pii_recall:.3f})"
-    )
+    for overlap in (0.9, 0.5):
+        judge = SpanEvaluator(model=None, iou_threshold=overlap)
+        result = judge.calculate_score_on_df(results_df=frame, level="pii")
+        print(
+            f"  F2 by spans, overlap {overlap}: {result.pii_f:.3f} (precision "
+            f"{result.pii_precision:.3f}, recall {result.pii_recall:.3f})"
+        )
     gold_, mine_ = frame.annotation != "O", frame.prediction != "O"
     precision, recall = (gold_ & mine_).sum() / mine_.sum(), (gold_ & mine_).sum() / gold_.sum()
     print(
@@ -121,10 +127,75 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
     )
 
 
-def recall(rows: Sequence[dict[str, Any]], found: Found) -> dict[str, Any]:
-    """Spans of each type of which no letter or digit was left."""
+def baseline(rows: Sequence[dict[str, Any]]) -> None:
+    """Print the same figures of Presidio as it comes, and with the model's companies let through.
+
+    None of Presidio's rules was written with these templates in view.
+    """
+    for name, made in (("as it comes", stock()), ("ORGANIZATION on", stock(companies=True))):
+        print(f"\nPresidio {name}")
+        quality(rows, [_analyzed(made, row["full_text"]) for row in rows])
+
+
+def _analyzed(made: Any, text: str) -> list[Span]:  # noqa: ANN401 - presidio is untyped here
+    results = made.analyze(text, language="en", score_threshold=0.4)
+    return [Span(r.start, r.end, r.entity_type, r.score) for r in results]
+
+
+def stock(*, companies: bool = False) -> Any:  # noqa: ANN401 - presidio is untyped here
+    """Presidio's AnalyzerEngine as its own conf/default.yaml has it, on the same model.
+
+    That leaves companies out, "has many false positives", unless asked.
+    """
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
+
+    left_out = [*_NO_NAMES, *([] if companies else ["ORGANIZATION"])]
+    nlp = SpacyNlpEngine(
+        models=[{"lang_code": "en", "model_name": language.model()}],
+        ner_model_configuration=NerModelConfiguration(labels_to_ignore=left_out),
+    )
+    nlp.load()
+    made = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
+    made.registry.remove_recognizer("EmailRecognizer")  # the packaged one asks the network
+    made.registry.add_recognizer(presidio.recognizers()[0][0])
+    return made
+
+
+_NO_NAMES = (
+    "CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY",
+    "WORK_OF_ART",
+)  # fmt: skip
+
+
+def recall(rows: Sequence[dict[str, Any]], config: Config) -> dict[str, Any]:
+    """Spans of each type of which no letter or digit was left: on the templates held out.
+
+    Types of which those have no span are measured on the templates in view, and told apart.
+    """
+    found = scanned([row["full_text"] for row in rows], config)
+    both = list(zip(rows, found, strict=True))
+    held = _recalled([one for one in both if not seen(one[0])])
+    view = _recalled([one for one in both if seen(one[0])])
+    view = {kind: told for kind, told in view.items() if kind not in held}
+    for name, types in (("held out", held), ("in view, where those have no span", view)):
+        print(f"\nrecall by type, a project's default, on the templates {name}")
+        for kind, told in types.items():
+            _share(kind, told["found"], told["n"])
+    print(f"  nowhere a span of {', '.join(sorted(set(TYPES) - {*held, *view}))}")
+    return {
+        "model": language.model(),
+        "config_sha256": config.sha256,
+        "measured_on": f"{sum(not seen(row) for row in rows):,} synthetic sentences of "
+        "presidio-research, whose templates were not looked at when the rules were written",
+        "types": held,
+        "types_in_view": view,
+    }
+
+
+def _recalled(some: Sequence[tuple[dict[str, Any], list[Span]]]) -> dict[str, dict[str, Any]]:
     counts: dict[str, list[int]] = {}
-    for row, spans in zip(rows, found, strict=True):
+    for row, spans in some:
         marked = {i for one in spans for i in range(one.start, one.end)}
         for gold in row["spans"]:
             count = counts.setdefault(SAME.get(gold["entity_type"], gold["entity_type"]), [0, 0])
@@ -135,18 +206,11 @@ def recall(rows: Sequence[dict[str, Any]], found: Found) -> dict[str, Any]:
     for kind, (k, n) in sorted(counts.items()):
         low, high = wilson(k, n)
         types[kind] = {"found": k, "n": n, "low": round(low, 4), "high": round(high, 4)}
-        _share(kind, k, n)
-    return {
-        "model": analyzer.model(),
-        "config_sha256": Config().sha256,
-        "measured_on": f"{len(rows):,} synthetic sentences of presidio-research, half of whose "
-        "templates were in view when the rules were written",
-        "types": types,
-    }
+    return types
 
 
-def engine(*, same: bool) -> Any:  # noqa: ANN401 - presidio is untyped here
-    """Presidio's AnalyzerEngine on the same model: as it comes, or with the same recognizers."""
+def engine() -> Any:  # noqa: ANN401 - presidio is untyped here
+    """Presidio's AnalyzerEngine on the same model with the same recognizers as ours."""
     from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
     from presidio_analyzer import RecognizerResult as Result
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
@@ -158,29 +222,22 @@ def engine(*, same: bool) -> Any:  # noqa: ANN401 - presidio is untyped here
             """Nothing to load."""
 
         def analyze(self, text: str, entities: Any, nlp_artifacts: Any) -> list[Result]:  # noqa: ANN401, ARG002
-            """As `analyzer.ours`, on the tokens that Presidio made."""
+            """As `language.names`, on the tokens that Presidio made."""
             doc = nlp_artifacts.tokens
-            return [Result(s.type, s.start, s.end, s.score) for s in analyzer.ours(text, doc)]
+            return [Result(s.type, s.start, s.end, s.score) for s in language.names(text, doc)]
 
-    small = {"lang_code": "en", "model_name": analyzer.model()}
-    if not same:
-        nlp = SpacyNlpEngine(models=[small])
-        nlp.load()
-        made = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
-        made.registry.remove_recognizer("EmailRecognizer")  # the packaged one asks the network
-        made.registry.add_recognizer(analyzer.recognizers()[0][0])
-        return made
     kinds = ["PERSON", "LOCATION", "ORGANIZATION", "NRP", "DATE_TIME", "STREET_ADDRESS", "TITLE"]
     every = [*kinds, "AGE", "PHONE_NUMBER", "US_SSN", "CREDIT_CARD", "IBAN_CODE"]
     plain = NerModelConfiguration(
         model_to_presidio_entity_mapping={label: label for label in _LABELS}, labels_to_ignore=()
     )
+    small = {"lang_code": "en", "model_name": language.model()}
     nlp = SpacyNlpEngine(models=[small], ner_model_configuration=plain)
     nlp.load()
-    packaged = list({id(one): one for one, _, _ in analyzer.recognizers()}.values())
+    packaged = list({id(one): one for one, _, _ in presidio.recognizers()}.values())
     registry = RecognizerRegistry([Ours(every), *packaged], supported_languages=["en"])
     return AnalyzerEngine(
-        registry=registry, nlp_engine=nlp, context_aware_enhancer=analyzer.enhancer()
+        registry=registry, nlp_engine=nlp, context_aware_enhancer=presidio.enhancer()
     )
 
 
@@ -197,8 +254,7 @@ def looped(made: Any, texts: Sequence[str]) -> Found:  # noqa: ANN401 - presidio
     for text in texts:
         spans: list[Span] = []
         for piece in pieces(text):
-            results = made.analyze(piece.text, language="en", score_threshold=0.4)
-            raw = (Span(r.start, r.end, r.entity_type, r.score) for r in results)
+            raw = _analyzed(made, piece.text)
             spans += [piece.original(span) for span in scanner.kept(piece.text, raw)]
         found.append(analyzer.shown(resolved(text, spans)))
     return found
@@ -207,7 +263,7 @@ def looped(made: Any, texts: Sequence[str]) -> Found:  # noqa: ANN401 - presidio
 def speed(texts: Sequence[str]) -> None:
     """Print the times of each way and how many spans are the same."""
     alone = Scanner(Config())
-    default, same = engine(same=False), engine(same=True)
+    default, same = stock(), engine()
     took: dict[str, float] = {}
     spent: dict[str, float] = {}
     mine: Found = []
@@ -261,38 +317,77 @@ def rescan(texts: Sequence[str]) -> None:
         print(f"\nrescan of {len(texts)} unchanged rows: {took * 1000:.1f} ms, {len(known)} known")
 
 
-def growth(rows: int) -> None:
-    """Print what the process keeps of rows full of words it never saw."""
+def vocabulary(rows: int) -> None:
+    """Print what the process keeps of varied rows full of words that it never saw."""
     chance = random.Random(7)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+
+    def fresh() -> str:
+        return "".join(chance.choices(letters, k=chance.randint(4, 11)))
 
     def made() -> str:
-        words = ("".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=8)) for _ in range(12))
-        return "My name is " + " ".join(words) + f" and I paid {chance.randint(1, 999_999)} euros."
+        name = f"{fresh().title()} {fresh().title()}"
+        return chance.choice(_VARIED).format(
+            name=name, words=" ".join(fresh() for _ in range(chance.randint(4, 12))),
+            mail=f"{fresh()}@{fresh()}.de", number=chance.randint(1, 999_999), town=fresh().title(),
+        )  # fmt: skip
 
     scanner = Scanner(Config())
-    scanner.scan([made() for _ in range(500)])
-    strings = analyzer.language().vocab.strings
+    scanner.scan([made() for _ in range(_PART)])
+    strings = language.language().vocab.strings
     words, memory = len(strings), psutil.Process().memory_info().rss
-    for _ in range(rows // 500):
-        scanner.scan([made() for _ in range(500)])
+    for done in range(_PART, rows + 1, _PART):
+        scanner.scan([made() for _ in range(_PART)])
+        if done % (rows // 5 // _PART * _PART or _PART) == 0:
+            grown = (psutil.Process().memory_info().rss - memory) / 1e6
+            print(f"  after {done:,} rows: {grown:.1f} MB, {len(strings) - words} words kept")
     grown = (psutil.Process().memory_info().rss - memory) / 1e6
-    print(
-        f"growth over {rows} rows of new words: {grown:.1f} MB, {len(strings) - words} words kept; "
-        f"{grown * 100_000 / rows:.0f} MB per 100,000 rows"
-    )
+    print(f"growth over {rows:,} rows of new words: {grown:.1f} MB")
+
+
+_PART = 500
+_VARIED = (
+    "My name is {name} and I paid {number} euros for {words}.",
+    "hello, i cannot reach {town} with {words}, write to {mail}",
+    "{words} {number} {words}",
+    "Dear {name},\n{words}.\nRegards, {name}, {number} {town} Street",
+    '{{"note": "{words}", "mail": "{mail}"}}',
+)
 
 
 def main() -> None:
     """Measure and print."""
+    given = _asked()
+    print(f"model {language.model()}{f' and {given.second}' if given.second else ''}")
+    parts = (given.only,) if given.only else PARTS
+    if "hostile" in parts:
+        hostile_texts.run(given.rows or 1_000)
+    if "vocabulary" in parts:
+        vocabulary(given.rows or 100_000)
+    if not {"hostile", "vocabulary"}.issuperset(parts):
+        _on_data(parts, given)
+
+
+PARTS = ("quality", "baseline", "alarms", "speed")
+"""What is measured where nothing is asked for."""
+
+
+def _asked() -> argparse.Namespace:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     asked.add_argument("--data", type=Path, default=os.environ.get("ASSAY_SHARED_DATA"))
     asked.add_argument("--write", type=Path, help="Keep recall by type, for the page.")
     asked.add_argument("--texts", type=int, default=1_000, help="Texts of the speed rounds.")
-    asked.add_argument("--rows", type=int, default=4_000, help="Rows of the growth of memory.")
-    asked.add_argument("--only", choices=("quality", "alarms", "speed", "growth"))
+    asked.add_argument("--rows", type=int, help="Rows: 100,000 of fresh words, 1,000 hostile.")
+    asked.add_argument("--second", default="", help="Quality with this second model too.")
+    asked.add_argument("--only", choices=(*PARTS, "hostile", "vocabulary"))
     given = asked.parse_args()
-    if given.data is None:
+    if given.data is None and given.only not in ("hostile", "vocabulary"):
         asked.error("say where the data is: --data FOLDER or ASSAY_SHARED_DATA")
+    return given
+
+
+def _on_data(parts: Sequence[str], given: argparse.Namespace) -> None:
+    """The parts that read the files of the data folder."""
     data = Path(given.data)
     rows = json.loads((data / "presidio_research/generated_large.json").read_text("utf-8"))
     desk = [
@@ -300,23 +395,26 @@ def main() -> None:
         for line in (data / "banking77/messages.jsonl").read_text("utf-8").splitlines()
     ]
     texts = [row["full_text"] for row in rows]
-    print(f"model {analyzer.model()}")
-    if given.only in (None, "quality"):
-        quality(rows, scanned(texts, WIDE))
-        print("\nrecall by type, a project's default: spans of which no letter or digit is left")
-        measured = recall(rows, scanned(texts, Config()))
-        if given.write:
-            given.write.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
-    if given.only in (None, "alarms"):
+    if "quality" in parts:
+        _quality(rows, given)
+    if "baseline" in parts:
+        baseline(rows)
+    if "alarms" in parts:
         print(f"\nbanking77: {len(desk)} messages, almost without personal data")
         for name, config in (("a project's default", Config()), ("`curation scan`", WIDE)):
             _share(f"with a finding, {name}", sum(map(bool, scanned(desk, config))), len(desk))
-    if given.only in (None, "speed"):
+    if "speed" in parts:
         mixed = _about(300, [*texts, *desk], given.texts)
         speed(mixed)
         rescan(mixed)
-    if given.only in (None, "growth"):
-        growth(given.rows)
+
+
+def _quality(rows: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
+    texts = [row["full_text"] for row in rows]
+    quality(rows, scanned(texts, replace(WIDE, second_model=given.second)))
+    measured = recall(rows, Config(second_model=given.second))
+    if given.write:
+        given.write.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
 def _about(length: int, texts: Sequence[str], count: int) -> list[str]:

@@ -8,7 +8,7 @@ app = commands(
         "curation.commands.rows": (
             "sample", "guidelines", "write", "import", "pairs", "review",
         ),
-        "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit"),
+        "curation.commands.clean": ("scrub", "findings", "sweep", "keep", "audit", "strata"),
         "curation.commands.eras": ("eras", "affected"),
         "curation.commands.health": ("health",),
         "curation.commands.on_files_scan": ("scan",),

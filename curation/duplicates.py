@@ -262,7 +262,7 @@ def _alike_in(
     cut: Callable[[Iterable[str]], shingles.Shingles],
 ) -> Iterator[tuple[int, int, float]]:
     ids = list(texts)
-    found = jaccard_join.sets(cut(texts.values()))
+    found = jaccard_join.sets(cut(texts.values()), threshold)
     for a, b, alike in jaccard_join.row_pairs(found, threshold):
         yield ids[a], ids[b], alike
 

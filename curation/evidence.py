@@ -134,6 +134,7 @@ def _waivers(session: Session, version: Version) -> list[dict[str, Any]]:
         select(WaiverRow)
         .where(
             WaiverRow.project_id == version.project_id,
+            WaiverRow.signal.not_like("%:%"),  # lines of an adapter's gate have a colon
             WaiverRow.created_at <= version.created_at,
             WaiverRow.expires_on >= version.created_at.date(),
         )

@@ -6,7 +6,7 @@ smaller set: PPJoin, Xiao et al. 2008). What shares one is dropped where 512-bit
 differ in too many bits; the rest is counted out. Equal sets are compared once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -64,21 +64,28 @@ class Alike:
     """The share of the work that is done with these."""
 
 
-def sets(shingles: Shingles) -> Sets:
-    """Distinct sets in a common order. Takes the hashes out of `shingles` to save memory."""
-    # Rows are read in blocks as wide as the widest, so that the last ones read past their end.
-    spare = int(shingles.counts.max(initial=0))
-    flat = _taken(shingles.chunks, spare)
-    _rank(flat[: len(flat) - spare])
-    ends = np.cumsum(shingles.counts)
-    rows = np.argsort(shingles.counts, kind="stable")
-    rows = rows[np.searchsorted(shingles.counts[rows], 1) :]
+def sets(shingles: Shingles, threshold: float = 0) -> Sets:
+    """Distinct sets in a common order. Takes the hashes out of `shingles` to save memory.
+
+    Rows that no other can be this similar to, since too many of their shingles occur only once,
+    may be left out.
+    """
+    ranks = _Ranks.of(shingles.chunks)
+    rows, flat = _that_may_meet(shingles, ranks, threshold)
     counts = shingles.counts[rows]
+    # Rows are read in blocks as wide as the widest, so that the last ones read past their end.
+    spare = int(counts.max(initial=0))
+    flat = np.append(flat, np.empty(spare, np.uint64))
+    ends = np.cumsum(counts)
+    order = np.argsort(counts, kind="stable")
+    rows, counts, starts = rows[order], counts[order], (ends - counts)[order]
     keys = np.empty_like(flat)
     sizes, sums = np.empty_like(rows), np.empty(len(rows), np.uint64)
     filled = 0
     for first, last in _blocks(counts):
-        block = _padded(flat, ends[rows[first:last]] - counts[first:last], counts[first:last])
+        block = _windows(flat, starts[first:last], int(counts[last - 1]))
+        ranks.put(block)
+        _cut_off(block, counts[first:last])
         block.sort(axis=1)
         fresh = block != _NEVER
         fresh[:, 1:] &= block[:, 1:] != block[:, :-1]
@@ -161,30 +168,60 @@ def row_pairs(
                 yield min(one, other), max(one, other), similarity
 
 
-def _taken(chunks: list[Hashes], spare: int) -> Hashes:
-    """All hashes in one array with room behind them, each chunk given up once it is copied."""
-    filled = sum(map(len, chunks))
-    flat = np.empty(filled + spare, np.uint64)
+def _that_may_meet(shingles: Shingles, ranks: "_Ranks", threshold: float) -> tuple[Counts, Hashes]:
+    """The rows that another may be this similar to, and their hashes; each chunk is given up."""
+    chunks, ends = shingles.chunks, np.cumsum(shingles.counts)
+    rows, hashes, done = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)], 0
     while chunks:
-        chunk = chunks.pop()
-        filled -= len(chunk)
-        flat[filled : filled + len(chunk)] = chunk
-    return flat
+        chunk = chunks.pop(0)
+        first, last = np.searchsorted(ends, (done, done + len(chunk)), side="right").tolist()
+        counts = shingles.counts[first:last]
+        meets = _may_meet(chunk, counts, ranks, threshold)
+        rows.append(first + np.flatnonzero(meets))
+        hashes.append(chunk[np.repeat(meets, counts)])
+        done += len(chunk)
+    return np.concatenate(rows), np.concatenate(hashes)
 
 
-def _rank(flat: Hashes) -> None:
-    """Put before each hash how common it is, in place: the exponent of about how often it occurs.
+def _may_meet(chunk: Hashes, counts: Counts, ranks: "_Ranks", threshold: float) -> Bools:
+    """Whether enough of a row's shingles occur again for another to be this similar to it.
+
+    Repeats within the row count, too: a row shares at most so many with another.
+    """
+    again = np.concatenate(([0], np.cumsum(ranks.of_hashes(chunk) != 0)))
+    ends = np.cumsum(counts)
+    enough: Bools = again[ends] - again[ends - counts] >= threshold * counts - _SLACK
+    return enough & (counts > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    """How common each shingle is: the exponent of about how often it occurs.
 
     Occurrences are counted in a table smaller than the hashes would need: a shingle may pass for
     more common than it is, never for rarer, and only one that occurs once has the rank 0.
     """
-    shift = np.uint64(64 - max(10, int(0.7 * len(flat)).bit_length()))
-    ranks = _ranks(_occurrences(flat, shift))
-    for at in range(0, len(flat), _TABLE_STEP):
-        part = flat[at : at + _TABLE_STEP]
-        rank = ranks.take((part >> shift).view(np.int64)).astype(np.uint64)
-        part >>= _RANK_BITS
-        part |= rank << _RANK_AT
+
+    table: npt.NDArray[np.uint8]
+    shift: np.uint64
+
+    @classmethod
+    def of(cls, chunks: Sequence[Hashes]) -> "_Ranks":
+        """Count these hashes."""
+        count = sum(map(len, chunks))
+        shift = np.uint64(64 - max(10, int(0.7 * count).bit_length()))
+        return cls(_ranks(_occurrences(chunks, count, shift)), shift)
+
+    def of_hashes(self, hashes: Hashes) -> npt.NDArray[np.uint8]:
+        """The rank of each."""
+        ranks: npt.NDArray[np.uint8] = self.table.take((hashes >> self.shift).view(np.int64))
+        return ranks
+
+    def put(self, hashes: Hashes) -> None:
+        """Put its rank before each hash, in place of its last bits."""
+        rank = self.of_hashes(hashes).astype(np.uint64)
+        hashes >>= _RANK_BITS
+        hashes |= rank << _RANK_AT
 
 
 def _ranks(table: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
@@ -196,14 +233,16 @@ def _ranks(table: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]
     return ranks
 
 
-def _occurrences(flat: Hashes, shift: np.uint64) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """How many hashes have the same first bits."""
+def _occurrences(
+    chunks: Sequence[Hashes], count: int, shift: np.uint64
+) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """How many of so many hashes have the same first bits."""
     kinds: tuple[type[np.unsignedinteger[Any]], ...] = (np.uint16, np.uint32)
     for kind in kinds:
         table = np.zeros(1 << 64 - int(shift), kind)
-        for at in range(0, len(flat), _TABLE_STEP):
-            np.add.at(table, flat[at : at + _TABLE_STEP] >> shift, kind(1))
-        if int(table.sum(dtype=np.uint64)) == len(flat):
+        for chunk in chunks:
+            np.add.at(table, chunk >> shift, kind(1))
+        if int(table.sum(dtype=np.uint64)) == count:
             break  # else some count went over what the smaller table holds
     return table
 
@@ -224,11 +263,21 @@ def _blocks(widths: Counts) -> Iterator[tuple[int, int]]:
 
 def _padded(flat: Hashes, starts: Counts, counts: Counts) -> npt.NDArray[np.uint64]:
     """Rows of `flat` under each other, filled up with `_NEVER`."""
-    width = int(counts.max())
+    block = _windows(flat, starts, int(counts.max()))
+    _cut_off(block, counts)
+    return block
+
+
+def _windows(flat: Hashes, starts: Counts, width: int) -> npt.NDArray[np.uint64]:
+    """The next so many of `flat` from each start on, under each other."""
     windows = np.ndarray((len(flat) - width + 1, width), np.uint64, flat, strides=(8, 8))
     block: npt.NDArray[np.uint64] = windows[starts]
-    block[np.arange(width) >= counts[:, None]] = _NEVER
     return block
+
+
+def _cut_off(block: npt.NDArray[np.uint64], counts: Counts) -> None:
+    """Put `_NEVER` behind as many of each row, in place."""
+    block[np.arange(block.shape[1]) >= counts[:, None]] = _NEVER
 
 
 def _collapsed(keys: Hashes, sizes: Counts, sums: Hashes, rows: Counts) -> Sets:

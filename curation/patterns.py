@@ -1,6 +1,6 @@
 """Personal data that a pattern finds without a model: addresses, titles, ages, numbers, companies.
 
-All of them together read one window for at most `SECONDS`; what takes longer ends the scan of
+All of them together read one window for at most some seconds; what takes longer ends the scan of
 that text. Written for several countries; what is not covered stands in `curation.detect.limits`.
 """
 
@@ -15,8 +15,8 @@ from curation.detect import Span
 if TYPE_CHECKING:
     from regex import Pattern
 
-SECONDS = 2
-"""Seconds that all patterns together may take on one window."""
+SECONDS = 2.0
+"""Seconds of processor time that all patterns together may take on one window."""
 
 _STOP = (
     "a|about|after|all|also|am|an|and|any|are|as|at|be|because|been|before|but|by|can|card|cards|"
@@ -184,19 +184,20 @@ _RULES = (
 )  # fmt: skip
 
 
-def found(text: str, *, cased: bool = False) -> Iterator[Span]:
+def found(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterator[Span]:
     """What the patterns find in one window; `cased` says that its capitals are not the writer's.
 
     Raises:
-        TimeoutError: the patterns took longer than `SECONDS`.
+        TimeoutError: the patterns took longer than `seconds` of processor time.
     """
-    end_by = time.monotonic() + SECONDS
+    rules = _compiled()  # the first time it takes seconds, which are not the text's fault
+    end_by = time.thread_time() + seconds
     low = text.casefold()
     digits = any(map(str.isdigit, low))
-    for rule, there, pattern in _compiled():
+    for rule, there, pattern in rules:
         if (cased and not rule.cased) or not there(low, digits):
             continue
-        left = end_by - time.monotonic()
+        left = end_by - time.thread_time()
         if left <= 0:
             raise TimeoutError
         for match in pattern.finditer(text, timeout=left):

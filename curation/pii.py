@@ -80,6 +80,8 @@ class Config:
     """Type and words: a number, or for a name type capitalised words, right after them is one."""
     patterns: tuple[tuple[str, str], ...] = ()
     """Type and pattern in the grammar of `curation.number_grammar`."""
+    second_model: str = ""
+    """A folder of `name_models`: its model is asked too, beside the language model."""
 
     @cached_property
     def sha256(self) -> str:
@@ -87,7 +89,7 @@ class Config:
         from curation import analyzer  # it takes its Config from here
 
         digits = [version("python-stdnum")] if self.countries else []
-        what = [asdict(self), _VERSION, *analyzer.identity(), *digits]
+        what = [asdict(self), _VERSION, *analyzer.identity(self.second_model), *digits]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import detect, pii
+from curation import detect, name_models, pii
 from curation.pii import Config, Replacement
 from curation.stand_ins import StandIns
 from storage import events, projects
@@ -77,11 +77,15 @@ def configure(
     change nothing.
 
     Raises:
-        BadInput: an entry is not as it should be; there is one sentence for each.
+        BadInput: an entry is not as it should be; there is one sentence for each. Or the second
+            model may not be loaded.
+        Unavailable: the library that reads the second model is not installed.
     """
     wrong = pii.problems(config)
     if wrong:
         raise BadInput(" ".join(wrong[:5]))
+    if config.second_model:
+        name_models.find(config.second_model)
     before = current(session, project_id)
     config = replace(config, allow=before.config.allow)
     if (config, replacement) == (before.config, before.replacement):

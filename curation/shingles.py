@@ -20,7 +20,7 @@ Counts = npt.NDArray[np.int64]
 WORDS, CHARS = 3, 5
 """How many words, or characters, make a shingle."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 19
 """Bytes hashed at once: what is worked on stays in the processor's cache."""
 _FOREIGN_MARK = re.compile(r"[^\w\x00-\x7f]")
 _STEP = 8

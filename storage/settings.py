@@ -13,6 +13,8 @@ class Settings:
 
     data: Path
     """Folder of the database, jobs, models, versions and adapters."""
+    embedder: Path | None = None
+    """Folder of a model that makes vectors of sentences, to compare what rows mean; or none."""
 
     @property
     def database(self) -> Path:
@@ -36,5 +38,12 @@ class Settings:
 
 
 def current() -> Settings:
-    """Settings from the environment: `ASSAY_DATA` names the data folder, `data/` by default."""
-    return Settings(data=Path(os.environ.get("ASSAY_DATA", ROOT / "data")).resolve())
+    """Settings from the environment.
+
+    `ASSAY_DATA` names the data folder, `data/` by default; `ASSAY_EMBEDDER` a model folder.
+    """
+    embedder = os.environ.get("ASSAY_EMBEDDER")
+    return Settings(
+        data=Path(os.environ.get("ASSAY_DATA", ROOT / "data")).resolve(),
+        embedder=Path(embedder).resolve() if embedder else None,
+    )

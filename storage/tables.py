@@ -63,6 +63,7 @@ _NOUNS: tuple[type[StrEnum], ...] = (
     t.LinkKind,
     t.JobKind,
     t.JobState,
+    t.Stage,
     t.Arm,
     t.Choice,
 )
@@ -499,7 +500,7 @@ class JobRow(Base):
             "uq_job_one_training",
             "kind",
             unique=True,
-            sqlite_where=text("kind = 'train' AND state IN ('queued', 'running')"),
+            sqlite_where=text("kind = 'train' AND state = 'running'"),
         ),
     )
 
@@ -517,6 +518,36 @@ class AdapterRow(Base):
     card: Mapped[dict[str, Any]]
     created_at: Mapped[datetime] = mapped_column(default=_now)
     __table_args__ = (UniqueConstraint("project_id", "name"),)
+
+
+class AdapterStageRow(Base):
+    """That a person moved an adapter to a stage; the newest one counts. Insert-only."""
+
+    __tablename__ = "adapter_stage"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapter.id"))
+    number: Mapped[int]
+    stage: Mapped[t.Stage]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    reason: Mapped[str]
+    gate: Mapped[list[Any]]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (UniqueConstraint("adapter_id", "number"),)
+
+
+class CheckPromptRow(Base):
+    """A project's own red-team prompt."""
+
+    __tablename__ = "check_prompt"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), index=True)
+    prompt: Mapped[str]
+    must: Mapped[list[Any]]
+    must_not: Mapped[list[Any]]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    dropped_at: Mapped[datetime | None]
+    """When it was taken out of the checks to come."""
 
 
 class EvaluationRow(Base):

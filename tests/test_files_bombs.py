@@ -1,5 +1,7 @@
 """Files that unpack to far more than they weigh: refused quickly, at no cost to this process."""
 
+import gzip
+import io
 import json
 import os
 import threading
@@ -131,6 +133,94 @@ def many_members(path: Path) -> None:
             archive.writestr(f"xl/workbook.xml{i or ''}", "x")
 
 
+def shared_strings(path: Path) -> None:
+    def body(new: zipfile.ZipFile) -> None:
+        with new.open("xl/sharedStrings.xml", "w", force_zip64=True) as out:
+            out.write(b"<sst>")
+            for _ in range(300):
+                out.write((b"<si><t>" + b"x" * 1_000 + b"</t></si>") * 1_000)
+
+    sheet(path, body, "xl/sharedStrings.xml")
+
+
+def billion_laughs(path: Path) -> None:
+    def body(new: zipfile.ZipFile) -> None:
+        entities = "".join(
+            f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "laugh"}">' for n in range(10)
+        )
+        new.writestr(
+            "xl/worksheets/sheet1.xml",
+            f"<!DOCTYPE worksheet [{entities}]><worksheet><sheetData><row><c t='inlineStr'><is><t>"
+            "&e9;</t></is></c></row></sheetData></worksheet>",
+        )
+
+    sheet(path, body, "xl/worksheets/sheet1.xml")
+
+
+def zip_of_zips(path: Path) -> None:
+    """Eight layers of eight copies each: sixteen million files of zeros."""
+    content = bytes(MB)
+    for layer in range(8):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for copy in range(8):
+                archive.writestr(f"{layer}-{copy}.{'zip' if layer else 'csv'}", content)
+        content = packed.getvalue()
+    path.write_bytes(content)
+
+
+def packed_dataset(path: Path) -> None:
+    """A dataset of 2 GB of zeros that is 2 MB as a zip."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("d/state.json", '{"_data_files": [{"filename": "a.arrow"}]}')
+        with archive.open("d/a.arrow", "w", force_zip64=True) as out:
+            for _ in range(200):
+                out.write(bytes(10 * MB))
+
+
+def gzipped(path: Path) -> None:
+    with gzip.open(path, "wb", compresslevel=1) as out:
+        for _ in range(100):
+            out.write(bytes(10 * MB))
+
+
+def one_gigabyte_line(path: Path) -> None:
+    with path.open("wb") as out:
+        out.write(b"prompt,response\n")
+        out.truncate(1_000 * MB)
+
+
+def one_long_line(path: Path) -> None:
+    path.write_bytes(b"prompt,response\n" + b"x" * 49 * MB)
+
+
+def ten_million_columns(path: Path) -> None:
+    path.write_bytes(b"a," * 10 * MB + b"\n1\n")
+
+
+def twelve_million_rows(path: Path) -> None:
+    path.write_bytes(b"prompt,response\n" + b"a,b\n" * 12 * MB)
+
+
+def deep_json(path: Path) -> None:
+    path.write_bytes(b'{"prompt": ' + b"[" * 40 * MB)
+
+
+def long_number(path: Path) -> None:
+    path.write_bytes(b'{"prompt": ' + b"7" * 40 * MB + b"}\n")
+
+
+def a_million_keys(path: Path) -> None:
+    keys = ",".join(f'"{number}":1' for number in range(MB))
+    path.write_text(f"{{{keys}}}\n")
+
+
+def wide_parquet(path: Path) -> None:
+    column = pa.array(["x"])
+    table = pa.table({f"c{number}": column for number in range(20_000)})
+    pq.write_table(table, path, write_statistics=False)
+
+
 BOMBS: list[tuple[Callable[[Path], None], str]] = [
     (fifty_gigabytes, "bomb holds more than 64 MB of text; split it and import the parts."),
     (one_huge_cell, "bomb holds more than 64 MB of text; split it and import the parts."),
@@ -139,6 +229,19 @@ BOMBS: list[tuple[Callable[[Path], None], str]] = [
     (lying_sheet, "damaged"),
     (wide_claim, "bomb has more than 10,000 blank rows in a row; delete them."),
     (many_members, "bomb holds 201 parts and the limit is 200; export it again."),
+    (shared_strings, "unpacks to"),
+    (billion_laughs, "damaged"),
+    (zip_of_zips, "a zip of something else"),
+    (packed_dataset, "unpacks to 2,000 MB and the limit is 250 MB"),
+    (gzipped, "compressed with gzip"),
+    (one_gigabyte_line, "1,000 MB and the limit is 50 MB"),
+    (one_long_line, "line 2 of more than 4 million characters"),
+    (ten_million_columns, "line 1 of more than 4 million characters"),
+    (twelve_million_rows, "more than 200,000 rows"),
+    (deep_json, "line 1 of more than 4 million characters"),
+    (long_number, "line 1 of more than 4 million characters"),
+    (a_million_keys, "line 1 of more than 4 million characters"),
+    (wide_parquet, "more than 1,000 columns"),
 ]
 
 

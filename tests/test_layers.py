@@ -27,8 +27,8 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     ),
 }
 ONLY_IN = {
-    "presidio_analyzer": "curation/analyzer.py",
-    "presidio_anonymizer": "curation/analyzer.py",
+    "presidio_analyzer": "curation/presidio.py",
+    "presidio_anonymizer": "curation/presidio.py",
     "datasketch": "curation/minhash.py",
 }
 SLOW = {"torch", "transformers", "peft", "trl", "presidio_analyzer", "spacy", "datasketch"}

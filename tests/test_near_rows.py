@@ -58,7 +58,7 @@ def joined(texts: Iterable[str], threshold: float, shingle: str = "word3") -> Fo
     """The same by the engine; a pair reported twice fails."""
     collapsed = (text if shingle == "word3" else " ".join(text.split()) for text in texts)
     made = {"word3": shingles.words, "char5": shingles.characters}[shingle](collapsed)
-    rows = list(jaccard_join.row_pairs(jaccard_join.sets(made), threshold))
+    rows = list(jaccard_join.row_pairs(jaccard_join.sets(made, threshold), threshold))
     found = {(a, b): similarity for a, b, similarity in rows}
     assert len(found) == len(rows)
     return found
@@ -126,8 +126,7 @@ def test_sets_with_equal_sums_are_not_taken_for_equal(monkeypatch: pytest.Monkey
 
 def test_a_shingle_in_more_rows_than_two_bytes_count_is_not_taken_for_rare() -> None:
     flat = np.full(2**16 + 1, 2**63, np.uint64)
-    jaccard_join._rank(flat)
-    assert set((flat >> jaccard_join._RANK_AT).tolist()) == {15}
+    assert set(jaccard_join._Ranks.of([flat]).of_hashes(flat).tolist()) == {15}
 
 
 def test_words_longer_than_what_is_hashed_at_once() -> None:

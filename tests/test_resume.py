@@ -157,13 +157,13 @@ def test_a_cancelled_run_leaves_nothing_that_it_learnt(engine: Engine) -> None:
 
 
 def test_a_card_names_the_run_it_went_on_from(engine: Engine) -> None:
-    from training import adapters
+    from training import adapter_cards
 
     story, old = interrupted.lost(engine, 10)
     made = _resume(engine, story, old)
     used = made.spec["resumed_from"]
     shutil.rmtree(jobs.folder(settings.current(), made.id), ignore_errors=True)
-    words = list(adapters._resumed(used | {"before": used | {"job": "first", "step": 5}}))
+    words = list(adapter_cards._resumed(used | {"before": used | {"job": "first", "step": 5}}))
     assert words[0].startswith(f"- resumed from step 10 of run `{old.id}`, checkpoint sha256")
     assert words[1].startswith("- resumed from step 5 of run `first`")
 

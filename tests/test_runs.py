@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from curation import readiness, versions
 from storage import settings
@@ -13,7 +14,8 @@ from storage.errors import NotAllowed, RuleBroken
 from storage.types import JobState, Role, Split
 from tests import stories, tuned
 from training import adapters, jobs, runs
-from training.settings import Lora, presets
+from training.presets import presets
+from training.settings import Lora
 
 
 def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:
@@ -49,17 +51,31 @@ def test_only_a_lead_launches(engine: Engine) -> None:
         jobs.launch(session, other, _wish(story))
 
 
-def test_a_second_launch_is_refused_in_this_project_and_in_another(engine: Engine) -> None:
+def test_the_same_run_is_refused_twice_and_other_runs_wait_their_turn(engine: Engine) -> None:
     first, second = tuned.frozen(engine, 20), tuned.frozen(engine, 20, "Other")
-    tuned.launched(engine, first)
-    with writing(engine) as session, pytest.raises(RuleBroken, match="already going on"):
-        jobs.launch(session, first.lead, _wish(first))
+    going = tuned.launched(engine, first)
+    with writing(engine) as session, pytest.raises(RuleBroken, match="already waiting or running"):
+        jobs.launch(session, first.lead, _wish(first, "by another name"))
     tuned.waive(engine, second.lead, second.project)
-    with writing(engine) as session, pytest.raises(RuleBroken, match="Another run is training"):
-        jobs.launch(session, second.lead, _wish(second))
+    with writing(engine) as session:
+        other = jobs.launch(session, second.lead, _wish(second))
+        again = jobs.launch(
+            session, first.lead, runs.Wish(first.version.id, "run", settings=Lora(epochs=2))
+        )
     with reading(engine) as session:
-        assert len(jobs.listing(session, first.project.id)) == 1
-        assert jobs.listing(session, second.project.id) == []
+        assert [job.id for job in jobs.ahead(session, again)] == [going.id, other.id]
+        assert len(jobs.listing(session, first.project.id)) == 2
+
+
+def test_the_database_lets_one_run_train_at_a_time(engine: Engine) -> None:
+    story = tuned.frozen(engine, 20)
+    tuned.running(engine, tuned.launched(engine, story))
+    with writing(engine) as session:
+        waiting = jobs.launch(
+            session, story.lead, runs.Wish(story.version.id, "run", settings=Lora(epochs=2))
+        )
+    with pytest.raises(IntegrityError):
+        tuned.running(engine, waiting)
 
 
 def test_a_row_withdrawn_since_the_freeze_blocks_and_cannot_be_waived(engine: Engine) -> None:

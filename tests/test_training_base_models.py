@@ -175,7 +175,7 @@ def test_hostile_folders_are_refused_before_loading(folder: Path, spoil: Any, wo
 def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loops = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"
     (folder / "chat_template.jinja").write_text(loops)
-    monkeypatch.setattr(base_models, "_TEMPLATE_SECONDS", 0.3)
+    monkeypatch.setattr(base_models, "TEMPLATE_SECONDS", 0.3)
     with pytest.raises(BadInput, match="takes too long"):
         base_models.load(folder)
 

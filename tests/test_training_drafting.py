@@ -11,7 +11,7 @@ import pytest
 
 from storage.errors import BadInput, Unavailable
 from tests.training_support import SCHEMA, job, tiny
-from training import drafting, evidence, writers
+from training import drafting, endpoints, evidence
 from training.worker import work
 from training.writers import Endpoint, Wanted
 
@@ -85,6 +85,10 @@ def _job(directory: Path, **spec: object) -> Path:
 
 def _end(url: str, key: str | None = None) -> dict[str, Any]:
     return {"name": "house", "url": url, "model": "m-1", "api_key_env": key}
+
+
+def _writer(url: str, key: str | None = None) -> Endpoint:
+    return Endpoint(endpoints.Endpoint("house", url, "m", key), pause=0.01)
 
 
 def _drafts(directory: Path) -> list[dict[str, Any]]:
@@ -180,30 +184,30 @@ def test_each_failure_of_an_endpoint_is_one_sentence(
 ) -> None:
     server.reply = lambda _body, _number: (status, content, headers)
     with pytest.raises(Unavailable) as refused:
-        Endpoint("house", server.url, "m", pause=0.01).write([CHAT], Wanted(9, 0.5, 1))
+        _writer(server.url).write([CHAT], Wanted(9, 0.5, 1))
     assert words in str(refused.value)
 
 
 def test_an_overloaded_endpoint_is_asked_again(server: Server) -> None:
     server.reply = lambda _body, number: (200 if number == 3 else 429, said("fine"), {})
-    endpoint = Endpoint("house", server.url, "m", pause=0.01)
+    endpoint = _writer(server.url)
     assert endpoint.write([CHAT], Wanted(9, 0.5, 1)) == ["fine"]
 
 
 def test_an_endpoint_that_does_not_run() -> None:
     with pytest.raises(Unavailable, match="could not be reached"):
-        Endpoint("house", "http://127.0.0.1:9/v1", "m").write([CHAT], Wanted(9, 0.5, 1))
+        _writer("http://127.0.0.1:9/v1").write([CHAT], Wanted(9, 0.5, 1))
 
 
 def test_a_key_that_is_not_set() -> None:
     with pytest.raises(Unavailable, match="NO_SUCH_KEY is not set"):
-        Endpoint("house", "http://127.0.0.1:9", "m", "NO_SUCH_KEY").write([], Wanted(9, 0.5, 1))
+        _writer("http://127.0.0.1:9", "NO_SUCH_KEY").write([], Wanted(9, 0.5, 1))
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "house", ""])
 def test_an_address_of_another_kind(url: str) -> None:
     with pytest.raises(BadInput, match="must begin with"):
-        writers.writer({"endpoint": _end(url)}, evidence.Evidence(Path()))
+        _writer(url).write([CHAT], Wanted(9, 0.5, 1))
 
 
 def test_a_model_in_the_process_drafts_the_same_from_the_same_seed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from storage.errors import BadInput
-from training.settings import Lora
+from training.settings import METHODS, TARGETS, Full, Lora, Method, Preference, Qlora, read
 
 
 def test_the_defaults_are_those_of_practice() -> None:
@@ -17,6 +17,40 @@ def test_the_defaults_are_those_of_practice() -> None:
 def test_settings_survive_the_way_to_json_and_back() -> None:
     lora = Lora(r=8, targets=("o_proj",), max_steps=5)
     assert Lora.from_dict(lora.to_dict()) == lora
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_survives_the_way_to_json_and_back(method: Method) -> None:
+    usual = METHODS[method]()
+    assert usual.to_dict()["method"] == method.value
+    again = read(usual.to_dict())
+    assert (type(again), again) == (METHODS[method], usual)
+
+
+def test_each_method_has_what_is_its_own() -> None:
+    four_bit = Qlora(r=8, targets=TARGETS, double_quantisation=False)
+    assert read(four_bit.to_dict()) == four_bit
+    assert (Full().learning_rate, Full().weight_decay) == (2e-5, 0.0)
+    assert (Preference().learning_rate, Preference().beta) == (5e-5, 0.1)
+    assert not hasattr(Full(), "r")
+    with pytest.raises(BadInput, match="There is no method 'magic'"):
+        read({"method": "magic"})
+    with pytest.raises(BadInput, match="There is no training setting 'r'"):
+        read({"method": "full", "r": 8})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"method": "qlora", "double_quantisation": "yes"}, "Double quantisation is either on"),
+        ({"method": "full", "weight_decay": 2}, "The weight decay is 2; give a value from 0 to 1"),
+        ({"method": "preference", "beta": 0}, "Beta is 0; give a value from 0.001 to 10"),
+        ({"method": "preference", "adapter_id": 1.5}, "The adapter must be a whole number"),
+    ],
+)
+def test_the_methods_refuse_what_makes_no_sense(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        read(values)
 
 
 @pytest.mark.parametrize(

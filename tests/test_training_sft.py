@@ -90,7 +90,7 @@ def test_padded_batches_end_where_joined_ones_do(
     directory = training_job(tmp_path / "padded", small, lines, epochs=2, batching="padded")
     assert work(directory) == 0
     usual, ours = _result(directory), _result(trained)
-    assert (usual["batching"], ours["batching"]) == ("padded", "joined")
+    assert (usual["batches"], ours["batches"]) == ("padded", "joined")
     for name in ("first_train_loss", "train_loss", "validation_loss"):
         assert ours[name] == pytest.approx(usual[name], abs=1e-4)
 
@@ -209,6 +209,15 @@ def test_memory_and_disk_have_statuses_of_their_own() -> None:
     import torch
 
     assert _cause(torch.OutOfMemoryError("CUDA out of memory"))[0] == OUT_OF_MEMORY
+    assert _cause(MemoryError(), None, {"method": "full"})[1] == (
+        "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, or "
+        "choose LoRA, which needs a quarter of the memory or less, and launch again."
+    )
+    last = {"method": "qlora", "batch_size": 1, "gradient_checkpointing": True}
+    assert _cause(MemoryError(), 20, last)[1] == (
+        "The memory was not enough. Choose a smaller base model, and launch again. Or close what "
+        "else needs memory and go on from step 20."
+    )
     assert _cause(OSError(28, "No space left on device"))[0] == DISK_FULL
     cut = RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
     assert _cause(cut, 20) == (

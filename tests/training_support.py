@@ -144,3 +144,36 @@ def hold(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return handle
+
+
+def encoder(folder: Path, texts: Sequence[str]) -> Path:
+    """A BERT of two small layers with random weights that knows the words of these texts.
+
+    Places do not count, so that texts with the same words are close.
+    """
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    words = sorted({word for text in texts for word in text.split()})
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
+    plain = Tokenizer(
+        models.WordLevel({word: at for at, word in enumerate(names)}, unk_token="[UNK]")
+    )
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    marks = dict(zip(("pad", "unk", "cls", "sep"), names, strict=False))
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=plain, **{f"{mark}_token": name for mark, name in marks.items()}
+    )
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(names), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=64,
+    )  # fmt: skip
+    model = BertModel(config)
+    with torch.no_grad():
+        model.embeddings.position_embeddings.weight.zero_()
+        model.embeddings.token_type_embeddings.weight.zero_()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -100,7 +100,11 @@ def launched(engine: Engine, story: Frozen, name: str = "First run") -> Job:
 
 def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
     """The adapter of a finished run."""
-    job = launched(engine, story, name)
+    return saved(engine, launched(engine, story, name))
+
+
+def saved(engine: Engine, job: Job, rows: int = 12, loss: float = 0.3) -> Adapter:
+    """The adapter that a queued run leaves."""
     files = {
         "adapter_config.json": b'{"peft_type": "LORA"}',
         "adapter_model.safetensors": f"weights of {job.id}".encode(),
@@ -111,17 +115,19 @@ def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
         {"at": evidence.now(), "step": step, "total": 10, "loss": 2.0 / step}
         for step in range(1, 11)
     ]
-    lines.append({"at": evidence.now(), "step": 10, "total": 10, "eval_loss": 0.3})
+    lines.append({"at": evidence.now(), "step": 10, "total": 10, "eval_loss": loss})
     told = "".join(json.dumps(line) + "\n" for line in lines).encode()
     result = {
         "steps": 10,
         "seed": 0,
-        "rows": {"train": 12, "validation": 4},
+        "rows": {"train": rows, "validation": 4},
+        "seconds": 60.0,
         "train_loss": 0.2,
         "first_train_loss": 2.0,
-        "validation_loss": 0.3,
-        "batching": "joined",
+        "validation_loss": loss,
+        "batches": "joined",
         "libraries": {"torch": "2.13.0"},
+        "took": {"seconds": 30.0, "peak_memory_mb": 1320.0},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},
         "adapter_files": hashes,
         "adapter_sha256": vetting.names_sha256(hashes),
@@ -129,7 +135,7 @@ def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
     inside = {f"adapter/{key}": content for key, content in files.items()}
     finished(engine, job, {**inside, "events.jsonl": told}, result)
     with reading(engine) as session:
-        return next(a for a in adapters.listing(session, story.project.id) if a.job_id == job.id)
+        return next(a for a in adapters.listing(session, job.project_id) if a.job_id == job.id)
 
 
 def evaluated(
@@ -153,11 +159,24 @@ def evaluated(
             {"kind": "packaged"},
             adapter.id if adapter else None,
         )
-        held = versions.rows(session, story.version.id, Split.TEST)
+    return answered(engine, job, base_right=base_right, tuned_wrong=tuned_wrong, personal=personal)
+
+
+def answered(
+    engine: Engine,
+    job: Job,
+    *,
+    base_right: Sequence[int] = (),
+    tuned_wrong: Sequence[int] = (),
+    personal: Sequence[int] | None = None,
+) -> Evaluation:
+    """What a queued comparison leaves; see `evaluated`."""
+    with reading(engine) as session:
+        held = versions.rows(session, job.spec["version_id"], Split.TEST)
     lines = []
     for i, row in enumerate(held):
         lines.append(_line(row.pair_id, Arm.BASE, row.response, right=i in base_right))
-        if adapter is not None:
+        if job.spec["adapter"] is not None:
             lines.append(_line(row.pair_id, Arm.TUNED, row.response, right=i not in tuned_wrong))
     if personal is not None:
         told = {held[i].pair_id for i in personal}
@@ -167,7 +186,7 @@ def evaluated(
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     finished(engine, job, {"outputs.jsonl": content}, {"n": len(held)})
     with reading(engine) as session:
-        return evaluations.listing(session, story.project.id)[0]
+        return evaluations.listing(session, job.project_id)[0]
 
 
 def _line(pair_id: int, arm: Arm, expected: str, *, right: bool) -> dict[str, Any]:

@@ -29,7 +29,10 @@ class AnswersTrainer(SFTTrainer):
             return super().compute_loss(  # type: ignore[no-untyped-call]
                 model, inputs, return_outputs, num_items_in_batch
             )
-        return loss(model, inputs, num_items_in_batch)
+        found = loss(model, inputs, num_items_in_batch)
+        if num_items_in_batch is None:
+            return found
+        return found * self.accelerator.num_processes  # counted over all, which are averaged
 
 
 def loss(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from storage.errors import BadInput, Unavailable
-from training import evidence, fetching, render
+from training import evidence, fetching, ranks, render
 from training.fetching import PACKAGED
+from training.precision import Precision, keep_exact, loading
 from training.vetting import folder_sha256, vet
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "Base",
     "ModelFolder",
     "Offer",
+    "at_hand",
     "folder_sha256",
     "listing",
     "load",
@@ -26,7 +28,8 @@ __all__ = [
     "vet",
 ]
 
-_TEMPLATE_SECONDS = 5.0
+TEMPLATE_SECONDS = 5.0
+"""A chat template may take so long to render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +132,45 @@ def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: Non
     )
 
 
-def load(path: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """Load a vetted model in float32 (on an accelerator that has it: bfloat16), and its
-    tokenizer.
+def at_hand(base: Base, data_dir: Path) -> Path | None:
+    """The folder of a base model that is on this machine already; nothing is fetched or made."""
+    if base.kind == "packaged":
+        path: Path | None = data_dir / "models" / PACKAGED
+    elif base.kind == "hub":
+        path = fetching.downloaded(base.where, base.revision, data_dir / "models")
+    else:
+        path = Path(base.where)
+    ready = path is not None and path.is_absolute() and (path / "config.json").is_file()
+    return path if ready else None
+
+
+def load(
+    path: Path, precision: Precision = Precision.USUAL
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Load a vetted model, its weights held as asked, and its tokenizer.
+
+    An adapter answers as it was trained only on a base held as it was then.
+
+    Raises:
+        Unavailable: 4 bits are asked for and bitsandbytes is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     fetching.hush()
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0))))
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.count()))
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    with render.time_limit(_TEMPLATE_SECONDS):
+    with render.time_limit(TEMPLATE_SECONDS):
         render.prompt_ids(tokenizer, "system", "user")
-    cuda = torch.cuda.is_available()
     model = AutoModelForCausalLM.from_pretrained(
         path,
-        dtype=torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float32,
-        device_map={"": 0} if cuda else None,
+        **loading(precision),
+        device_map={"": ranks.local()} if torch.cuda.is_available() else None,
         trust_remote_code=False,
         use_safetensors=True,
         local_files_only=True,
     )
+    keep_exact(model)
     return model, tokenizer

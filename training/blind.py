@@ -129,6 +129,16 @@ def sealed(session: Session, evaluation_id: int) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
+def going(session: Session, project_id: int) -> bool:
+    """Whether a blind trial is open in a project."""
+    query = (
+        select(TrialRow.id)
+        .outerjoin(TrialCloseRow, TrialCloseRow.trial_id == TrialRow.id)
+        .where(TrialRow.project_id == project_id, TrialCloseRow.trial_id.is_(None))
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
 def opened(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
     """The frozen answers by held-out pair and arm, for whoever compares them.
 

@@ -152,16 +152,21 @@ def writing(directory: Path, step: int, run: Mapping[str, Any]) -> Iterator[Path
     """
     before = recorded(directory)
     _need_room(directory, 2 * before[0].size if before else 0)
-    working = _path(directory, step).with_name(f"{_WORKING}{step}")
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir(parents=True)
+    folder = working(directory, step)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
-        yield working
-        _commit(directory, step, working, run)
+        yield folder
+        _commit(directory, step, folder, run)
     except BaseException:
-        shutil.rmtree(working, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     _rotate(directory)
+
+
+def working(directory: Path, step: int) -> Path:
+    """Where the files of a checkpoint lie until it is one."""
+    return _path(directory, step).with_name(f"{_WORKING}{step}")
 
 
 def adopt(source: Path, step: int, sha256: str, directory: Path) -> Checkpoint:
@@ -175,11 +180,11 @@ def adopt(source: Path, step: int, sha256: str, directory: Path) -> Checkpoint:
         raise Unavailable(f"Checkpoint {step} is gone. Go on from another, or launch a new run.")
     verify(wanted[0])
     _need_room(directory, 2 * wanted[0].size)
-    working = _path(directory, step).with_name(f"{_WORKING}{step}")
-    shutil.rmtree(working, ignore_errors=True)
-    shutil.copytree(wanted[0].path, working)
-    evidence.sync_tree(working)
-    _publish(directory, Checkpoint(step, sha256, wanted[0].size, working))
+    folder = working(directory, step)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(wanted[0].path, folder)
+    evidence.sync_tree(folder)
+    _publish(directory, Checkpoint(step, sha256, wanted[0].size, folder))
     return find(directory, step, sha256)
 
 

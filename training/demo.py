@@ -109,7 +109,7 @@ def _begin_anew(here: Settings) -> None:
 
 
 def _finish(job: Job, words: str) -> Job:
-    from training.__main__ import wait
+    from training.following import wait
 
     done = wait(job)
     _say(f"{words}: {done.message}")

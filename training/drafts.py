@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import random
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +15,10 @@ from storage import events, pairs, projects
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Job, Origin, PairStatus, User
-from training import base_models
+from training import base_models, endpoints
 
 EXAMPLES = 6
 MOST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An OpenAI-compatible endpoint that the server's configuration names."""
-
-    name: str
-    url: str
-    model: str
-    api_key_env: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +31,6 @@ class Wish:
     temperature: float
     endpoint: str | None = None
     """Name of a configured endpoint; None for the local base model."""
-
-
-def endpoints() -> list[Endpoint]:
-    """Endpoints of the server's configuration, the TOML file that `ASSAY_ENDPOINTS` names.
-
-    Each is a table `[name]` with `url`, `model` and, if a key is needed, `api_key_env`. None is
-    ever typed into a page: such a page could be made to call the network from inside.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
-    path = os.environ.get("ASSAY_ENDPOINTS")
-    if not path:
-        return []
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        return [
-            Endpoint(name, table["url"], table["model"], table.get("api_key_env"))
-            for name, table in tables.items()
-        ]
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(
-            "The endpoints file cannot be read: each endpoint needs [name], url and model. "
-            "Ask whoever runs this server to mend it."
-        ) from error
 
 
 def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
@@ -91,13 +54,8 @@ def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
     }
     if wish.endpoint is None:
         return {**spec, "base": base_models.Base("packaged").to_dict()}
-    for known in endpoints():
-        if known.name == wish.endpoint:
-            shape = {"name": known.name, "url": known.url, "model": known.model,
-                     "api_key_env": known.api_key_env}  # fmt: skip
-            names = [known.api_key_env] if known.api_key_env else []
-            return {**spec, "endpoint": shape, "environment": names}
-    raise BadInput(f"No endpoint is named {wish.endpoint!r} in the server's configuration.")
+    known = endpoints.named(wish.endpoint)
+    return {**spec, "endpoint": known.to_dict(), "environment": known.environment}
 
 
 def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:

@@ -15,7 +15,7 @@ from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
 from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
-from training import evidence, runs
+from training import endpoints, evidence, lineage, runs, terms
 
 
 def _evaluation(row: EvaluationRow) -> Evaluation:
@@ -84,27 +84,34 @@ def request(
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
-    _refuse_trained_on(session, version, adapter)
-    spec = {
+    lineage.refuse_trained_on(session, version, adapter)
+    spec: dict[str, Any] = {
         "version_id": version_id,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+        "precision": adapter.card.get("result", {}).get("precision"),
+        "whole_model": lineage.whole(adapter.card),
     }
-    return version.project_id, spec
+    return version.project_id, spec | _outside(version, adapter)
 
 
-def _refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -> None:
-    """A newer version may hold out rows that an older one trained on."""
-    if adapter.version_id == version.id:
-        return
-    held = {row.pair_id for row in versions.rows(session, version.id, Split.TEST)}
-    seen = versions.rows(session, adapter.version_id)
-    trained = [row for row in seen if row.split is not Split.TEST and row.pair_id in held]
-    if trained:
+def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
+    """Where the models are an endpoint's: how to ask them, within what was agreed to.
+
+    Raises:
+        RuleBroken: the rows are of another version than the lead agreed to send.
+    """
+    if adapter.card.get("kind") != terms.KIND:
+        return {}
+    if adapter.card["consent"]["version_sha256"] != version.sha256:
         raise RuleBroken(
-            f"Adapter {adapter.name} was trained on {len(trained)} of these test rows, so its "
-            "answers would prove nothing. Compare it on the version it was trained on."
+            f"Comparing {adapter.name} sends rows to its endpoint, and only those of the version "
+            "it was tuned on were agreed to. Compare it on that version."
         )
+    endpoint = endpoints.named(adapter.card["consent"]["endpoint"])
+    models = {"base": adapter.card["settings"]["model"],
+              "tuned": adapter.card["result"]["fine_tuned_model"]}  # fmt: skip
+    return {"endpoint": endpoint.to_dict(), "environment": endpoint.environment, "models": models}
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
@@ -121,9 +128,12 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "base": job.spec["base"],
         "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
         "adapter_sha256": adapter["sha256"] if adapter else None,
+        "precision": job.spec.get("precision"),
+        "whole_model": job.spec.get("whole_model", False),
         "version_sha256": version.sha256,
         "data_dir": str(settings.data),
         "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
+        **{key: job.spec[key] for key in ("endpoint", "models") if key in job.spec},
     }
 
 

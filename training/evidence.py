@@ -23,6 +23,7 @@ from typing import Any, Self
 import psutil
 
 from storage.errors import RuleBroken
+from training import machine
 
 RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
 """Environment variable that marks every process of a job, for the sweep after a cancel."""
@@ -291,8 +292,9 @@ class Evidence:
         return cancel_requested(self.directory)
 
     def finish(self, state: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
-        """Say how the job ended."""
-        finish(self.directory, state, message, detail)
+        """Say how the job ended, and what its process took: seconds, and memory at its highest."""
+        took = {"seconds": round(machine.lived(), 2), "peak_memory_mb": machine.peak_mb()}
+        finish(self.directory, state, message, {**(detail or {}), "took": took})
 
     def _take_lock(self) -> None:
         """Take the lock; a probe by `alive` holds it for an instant, so one refusal is not the last

@@ -128,7 +128,7 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
     """
     if _HUB_ID.fullmatch(where) is None or ".." in where:
         raise BadInput("That is no hub id. Write it as organisation/name.")
-    known = _downloaded(where, revision, models)
+    known = downloaded(where, revision, models)
     if known is not None:
         return known
     import httpx
@@ -140,7 +140,7 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
         files = [str(sibling.rfilename) for sibling in info.siblings or []]
         if any(name.endswith(".py") for name in files):
             raise BadInput(f"{where} holds Python files. Assay loads models without code only.")
-        final = models / f"{where.replace('/', '--')}@{info.sha}"
+        final = hub_folder(where, str(info.sha), models)
         with _folder_lock(models, final.name):
             if not final.exists():
                 say(f"Downloading {where} from the hub.")
@@ -159,10 +159,16 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
     return final
 
 
-def _downloaded(where: str, revision: str | None, models: Path) -> Path | None:
+def hub_folder(where: str, revision: str, models: Path) -> Path:
+    """Where a hub model lies once it was downloaded at a commit."""
+    return models / f"{where.replace('/', '--')}@{revision}"
+
+
+def downloaded(where: str, revision: str | None, models: Path) -> Path | None:
+    """The folder of a hub model at a commit that is here already."""
     if revision is None:
         return None
-    folder = models / f"{where.replace('/', '--')}@{revision}"
+    folder = hub_folder(where, revision, models)
     return folder if (folder / "assay.json").exists() else None
 
 

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -26,14 +25,30 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from curation import meanings
 from storage import events, people
 from storage.access import allowed
 from storage.engine import reading, writing
 from storage.errors import AssayError, NotFound, RuleBroken
 from storage.settings import ROOT, Settings
-from storage.tables import JobRow
+from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import drafts, evaluations, evidence, runs, scanning
+from training import (
+    adapters,
+    checks,
+    drafts,
+    evaluations,
+    evidence,
+    exports,
+    meaning,
+    preflight,
+    probes,
+    remote,
+    runs,
+    scanning,
+    spawning,
+    trackers,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +74,17 @@ _KINDS = {
     JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
     JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
     JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
+    JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
 }
+
+
+_SAME = {
+    JobKind.TRAIN: ("version_id", "base", "settings", "share", "resumed_from"),
+    JobKind.EVALUATE: ("version_id", "base", "adapter"),
+}
+"""What makes two jobs of a kind the same work; of any other kind, any two are."""
 
 
 def job(row: JobRow) -> Job:
@@ -112,14 +137,22 @@ def ahead(session: Session, waiting: Job) -> list[Job]:
 def queue(
     session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
 ) -> Job:
-    """Queue a job, for verbs that have checked their own rules and roles.
+    """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
+    for one another; other work of one kind is asked for once.
 
     Raises:
-        RuleBroken: the same kind of work is going on in this project, or another run trains.
+        RuleBroken: the same work is going on in this project, or waits to.
     """
+    same = _SAME.get(kind, ())
     for going in listing(session, project_id, kind):
-        if not going.state.final:
-            raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
+        if going.state.final or any(going.spec.get(key) != spec.get(key) for key in same):
+            continue
+        if kind is JobKind.TRAIN:
+            raise RuleBroken(
+                "This run, with the same rows, base model and settings, is already waiting or "
+                "running. Change a setting, or wait for it."
+            )
+        raise RuleBroken(f"A {kind} job is already going on. Wait for it, or cancel it first.")
     row = JobRow(
         id=str(uuid.uuid4()),
         project_id=project_id,
@@ -129,10 +162,7 @@ def queue(
         spec=dict(spec),
     )
     session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise RuleBroken("Another run is training on this machine. Wait for it to end.") from error
+    session.flush()
     events.record(session, actor, "queue", "job", row.id, project_id=project_id, kind=kind.value)
     return job(row)
 
@@ -141,6 +171,19 @@ def queue(
 def scan(session: Session, actor: User, project_id: int) -> Job:
     """Ask for a personal-data scan of the rows whose text has none."""
     return queue(session, actor, project_id, JobKind.SCAN, scanning.request(session, project_id))
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def compare_meanings(
+    session: Session,
+    actor: User,
+    project_id: int,
+    settings: Settings,
+    least: float = meanings.LEAST,
+) -> Job:
+    """Ask for a comparison of what the rows ask, by a model of this server."""
+    spec = meaning.request(session, project_id, settings, least)
+    return queue(session, actor, project_id, JobKind.SCAN, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)
@@ -155,10 +198,33 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
-        RuleBroken: a readiness line blocks, or another run is training.
+        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), this very run
+            already waits or trains, or rows would leave the house without consent.
     """
     project_id, spec = runs.request(session, wish)
-    return queue(session, actor, project_id, JobKind.TRAIN, spec)
+    preflight.require(session, wish)
+    if "consent" in spec:
+        spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
+    made = queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
+        events.record(
+            session, actor, "consent", "job", made.id, project_id=project_id, **agreed,
+            price=spec["price"]["amount"], currency=spec["price"]["currency"],
+        )  # fmt: skip
+    return made
+
+
+@allowed(Role.LEAD)
+def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Try a few steps of a run and throw them away, to know what it will take; the gate is not
+    asked.
+
+    Raises:
+        RuleBroken: a probe is going on, or the method trains elsewhere.
+    """
+    project_id, spec = runs.request_probe(session, wish)
+    return queue(session, actor, project_id, JobKind.PROBE, spec)
 
 
 @allowed(Role.LEAD)
@@ -168,6 +234,20 @@ def evaluate(
     """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
     project_id, spec = evaluations.request(session, version_id, base, adapter_id)
     return queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.LEAD)
+def merge(session: Session, actor: User, adapter_id: int, settings: Settings) -> Job:
+    """Ask for base and adapter as one model, checked against the two."""
+    project_id, spec = exports.request(session, adapter_id, settings)
+    return queue(session, actor, project_id, JobKind.EXPORT, spec)
+
+
+@allowed(Role.LEAD)
+def check(session: Session, actor: User, adapter_id: int) -> Job:
+    """Ask base and tuned model the general tasks and red-team prompts of the promotion gate."""
+    project_id, spec = checks.request(adapters.get(session, adapter_id))
+    return queue(session, actor, project_id, JobKind.CHECK, spec)
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -202,6 +282,8 @@ def stop(session: Session, actor: User, job_id: str, settings: Settings) -> None
         raise RuleBroken(f"This job is already {one.state}.")
     if one.kind is not JobKind.TRAIN or one.state is not JobState.RUNNING:
         raise RuleBroken("Only a run that has begun has something to save. Cancel this job.")
+    if runs.is_remote(one):
+        raise RuleBroken("An endpoint's run ends with a model or with none. Cancel this run.")
     evidence.request_stop(folder(settings, job_id))
     events.record(session, actor, "stop", "job", job_id, project_id=one.project_id)
 
@@ -214,8 +296,8 @@ def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Jo
     The gate is asked again. The old job stays as it ended; the new one names it.
 
     Raises:
-        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or
-            another run is training.
+        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or it
+            already goes on.
         Unavailable: no checkpoint verifies.
     """
     one = get(session, job_id)
@@ -274,9 +356,11 @@ def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
     if result is not None:
         _end(engine, settings, one, result)
     elif evidence.cancel_requested(directory):
-        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled."})
+        message = f"Cancelled.{remote.left(directory)}"
+        _end(engine, settings, one, {"state": "cancelled", "message": message})
     elif (directory / "launch.json").exists():
         message = "The process ended without a result: it was killed, or the machine restarted."
+        message += remote.left(directory)
         _end(engine, settings, one, {"state": "lost", "message": message})
     elif _age(directory / "spec.json") > START_SECONDS:
         message = "The process never started. See train.log in the job's folder."
@@ -296,8 +380,11 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     What is cancelled is removed before that, so that a crash in between is made good by the next
     look; the rest after it, as the adapter may yet be refused.
     """
+    directory = folder(settings, one.id)
+    found = trackers.links(directory)
+    result = {**result, "trackers": found} if found else result
     if result.get("state") == JobState.CANCELLED:
-        runs.tidy(one, folder(settings, one.id), JobState.CANCELLED, result)
+        runs.tidy(one, directory, JobState.CANCELLED, result)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
@@ -308,7 +395,8 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
         result = {"state": "failed", "message": message}
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    runs.tidy(one, folder(settings, one.id), JobState(result["state"]), result)
+    runs.tidy(one, directory, JobState(result["state"]), result)
+    trackers.end_elsewhere(directory, result["state"])
 
 
 def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
@@ -319,6 +407,8 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     state = JobState(result["state"])
     if state is JobState.FINISHED:
         _KINDS[one.kind].ingest(session, actor, one, folder(settings, one.id), result)
+        if one.kind is JobKind.TRAIN and "experiment" in one.spec:
+            _measure(session, actor, one)
     row.state, row.message = state, result.get("message")
     row.result, row.ended_at = dict(result), datetime.now(UTC)
     session.flush()
@@ -328,17 +418,39 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     )  # fmt: skip
 
 
-def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job unless one runs: memory has one owner at a time."""
-    with reading(engine) as session:
-        running = session.scalar(select(JobRow.id).where(JobRow.state == JobState.RUNNING).limit(1))
-        row = session.scalar(
-            select(JobRow)
-            .where(JobRow.state == JobState.QUEUED)
-            .order_by(JobRow.created_at)
-            .limit(1)
+def _measure(session: Session, actor: User, run: Job) -> None:
+    """Ask for the held-out answers of an experiment's run: without them it tells nothing.
+
+    The run is done all the same where they cannot be had; a lead can ask again on Compare.
+    """
+    made = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
+    try:
+        project_id, spec = evaluations.request(
+            session, run.spec["version_id"], run.spec["base"], made
         )
-        waiting = None if row is None or running is not None else job(row)
+        queue(session, actor, project_id, JobKind.EVALUATE, spec)
+    except AssayError as refusal:
+        log.warning("Run %s was not measured: %s", run.id[:8], refusal)
+
+
+def _start_next(engine: Engine, settings: Settings) -> None:
+    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
+    endpoint needs none, so other work goes on beside it; other runs wait for it.
+    """
+    with reading(engine) as session:
+        query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+        open_jobs = [job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+    running = [one for one in open_jobs if one.state is JobState.RUNNING]
+    if not all(runs.is_remote(one) for one in running):
+        return
+    waiting = next(
+        (
+            one
+            for one in open_jobs
+            if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
+        ),
+        None,
+    )
     if waiting is None:
         return
     try:
@@ -365,13 +477,20 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
 
 
 def _spawn(directory: Path, one: Job) -> None:
-    """Start the worker detached: its own session, a file as output, a small environment."""
+    """Start the worker detached: its own session, a file as output, a small environment; a run
+    gets a process for each accelerator.
+    """
     keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    if one.kind is JobKind.TRAIN:
+        keep |= trackers.environment(trackers.chosen())
     for name in one.spec.get("environment", ()):
         keep |= {name: os.environ[name]} if name in os.environ else {}
+    there = spawning.accelerators()
+    count = spawning.processes(one.kind, one.spec, len(there))
+    keep |= spawning.visible(count, there)
     with (directory / "train.log").open("ab") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "training", "work", str(directory)],
+            spawning.command(directory, count),
             cwd=ROOT,
             env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
             stdin=subprocess.DEVNULL,

@@ -1,35 +1,55 @@
-"""Save an adapter as a PEFT folder: whole or not at all, and only with finite weights."""
+"""Save what a run learnt, an adapter or a whole model: whole or not at all, and only with finite
+weights.
+"""
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from storage.errors import AssayError
-from training import evidence
-from training.vetting import file_hashes
+from training import evidence, vetting
+from training.precision import Precision, loading
 
 Weights = dict[str, torch.Tensor]
+Tuned = PeftModel | PreTrainedModel
+"""A base with an adapter, or a model all of whose weights are trained."""
 
 
 class Diverged(AssayError):
     """A loss, gradient or weight is no longer a finite number."""
 
 
-def copied(model: PeftModel) -> Weights:
-    """The adapter's weights as they are now, apart from the model."""
-    return {
-        name: value.detach().cpu().clone()
-        for name, value in get_peft_model_state_dict(model).items()
-    }
+def trained(model: Tuned) -> Weights:
+    """The weights that the run trains, not copied: the adapter's, or all; shared ones once."""
+    if isinstance(model, PeftModel):
+        found: Weights = get_peft_model_state_dict(model)
+        return found
+    return {name: value.detach() for name, value in model.named_parameters()}
 
 
-def put(model: PeftModel, weights: Weights) -> None:
-    """Give the model these adapter weights."""
-    set_peft_model_state_dict(model, weights)
+def copied(model: Tuned) -> Weights:
+    """The trained weights as they are now, apart from the model."""
+    return {name: value.detach().cpu().clone() for name, value in trained(model).items()}
+
+
+def put(model: Tuned, weights: Weights) -> None:
+    """Give the model these trained weights.
+
+    Raises:
+        KeyError: they are not this model's.
+    """
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, weights)
+        return
+    with torch.no_grad():
+        for name, value in trained(model).items():
+            value.copy_(weights[name])
 
 
 def check_finite(weights: Weights) -> None:
@@ -41,30 +61,49 @@ def check_finite(weights: Weights) -> None:
     bad = sum(not bool(torch.isfinite(value).all()) for value in weights.values())
     if bad or not weights:
         raise Diverged(
-            f"{bad} of {len(weights)} adapter matrices are not finite. Lower the learning rate."
+            f"{bad} of {len(weights)} weight matrices are not finite. Lower the learning rate."
         )
 
 
-def save_adapter(
-    model: PeftModel, tokenizer: PreTrainedTokenizerBase, base_name: str, final: Path
+def save(
+    model: Tuned, tokenizer: PreTrainedTokenizerBase, base_name: str, final: Path
 ) -> dict[str, str]:
-    """Write the adapter as a PEFT folder, whole or not at all; returns the sha256 of each file.
+    """Write the adapter as a PEFT folder, or the whole model as a model folder, whole or not at
+    all; returns the sha256 of each file.
 
-    The chat template goes with it: asked in another form, the adapter would look broken.
+    The chat template goes with it: asked in another form, the model would look broken.
+
+    Raises:
+        Diverged: a weight is not finite.
     """
-    check_finite(copied(model))
+    check_finite(trained(model))
+    with _published(final) as folder:
+        if isinstance(model, PeftModel):
+            _write_adapter(model, base_name, folder)
+        else:
+            model.to(loading(Precision.USUAL)["dtype"])  # the form in which models are asked
+            model.save_pretrained(str(folder))
+            tokenizer.save_pretrained(str(folder))
+        (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")
+        if not isinstance(model, PeftModel):
+            vetting.vet(folder)
+        evidence.sync_tree(folder)
+    return vetting.file_hashes(final)
+
+
+def _write_adapter(model: PeftModel, base_name: str, folder: Path) -> None:
     model.peft_config["default"].base_model_name_or_path = base_name  # not the path on this machine
+    model.save_pretrained(str(folder), selected_adapters=["default"], safe_serialization=True)
+    (folder / "README.md").unlink(missing_ok=True)  # the adapter's card takes its place
+
+
+@contextmanager
+def _published(final: Path) -> Iterator[Path]:
+    """An empty folder that gets its name when the block ends well, and goes when it does not."""
     temporary = Path(tempfile.mkdtemp(prefix=".adapter-", dir=final.parent))
     try:
-        model.save_pretrained(str(temporary), safe_serialization=True)
-        (temporary / "README.md").unlink(missing_ok=True)  # the adapter's card takes its place
-        (temporary / "chat_template.jinja").write_text(
-            str(tokenizer.chat_template), encoding="utf-8"
-        )
-        evidence.sync_tree(temporary)
-        hashes = file_hashes(temporary)
+        yield temporary
         temporary.chmod(0o755)
         evidence.publish(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return hashes

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import Sampler
+from transformers import Trainer as HubTrainer
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from training import checkpoints
+from training import checkpoints, ranks
 from training.answers import AnswersTrainer
-from training.saving import check_finite, copied, put
+from training.saving import Tuned, check_finite, copied, put
 from training.watch import Watch
 
-_ADAPTER = "adapter_model.safetensors"
+_WEIGHTS = "adapter_model.safetensors"
 
 
 class Order(Sampler[int]):
@@ -48,19 +48,19 @@ class Order(Sampler[int]):
         return iter(grouped(self._lengths, self._batch_size, generator=generator))
 
 
-class Trainer(AnswersTrainer):
-    """trl's trainer with an order of its own and checkpoints that are whole or not there."""
+class Exact(HubTrainer):
+    """A trainer with an order of its own and checkpoints that are whole or not there."""
 
     def keep(self, directory: Path, watch: Watch, run: Mapping[str, Any]) -> None:
         """Write checkpoints into a run directory; `run` is what must be the same to go on."""
         self._directory, self._watch, self._run = directory, watch, run
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:  # noqa: ANN401 - trl's
-        rows = train_dataset if train_dataset is not None else self.train_dataset
-        lengths = [len(ids) for ids in cast("Any", rows)["input_ids"]]
-        return Order(
-            lengths, self.args.train_batch_size, self.args.seed, lambda: self.state.global_step
-        )
+        rows = cast("Any", train_dataset if train_dataset is not None else self.train_dataset)
+        columns = [rows[name] for name in rows.column_names if name.endswith("_ids")]
+        lengths = [sum(map(len, row)) for row in zip(*columns, strict=True)]
+        batch_size = self.args.train_batch_size * ranks.count()
+        return Order(lengths, batch_size, self.args.seed, lambda: self.state.global_step)
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
         """Everything that decides the rest of the run: weights, optimizer, rate, randomness, and
@@ -71,22 +71,33 @@ class Trainer(AnswersTrainer):
         if self._watch.stopped_early:
             return
         step = self.state.global_step
-        weights = copied(cast("PeftModel", self.model))
+        if not ranks.first():  # its own randomness goes into the folder that the first one makes
+            ranks.together()
+            self._save_rng_state(str(checkpoints.working(self._directory, step)))
+            ranks.together()
+            return
+        weights = copied(cast("Tuned", self.model))
         check_finite(weights)
         with checkpoints.writing(self._directory, step, self._run) as folder:
-            save_file(weights, folder / _ADAPTER)
+            save_file(weights, folder / _WEIGHTS)
             self._save_optimizer_and_scheduler(str(folder))
             self._save_scaler(str(folder))
+            ranks.together()
             self._save_rng_state(str(folder))
             self.state.save_to_json(str(folder / "trainer_state.json"))
             self._watch.save(folder)
+            ranks.together()
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
         """The weights, from safetensors only."""
         del model
-        put(cast("PeftModel", self.model), load_file(Path(resume_from_checkpoint) / _ADAPTER))
+        put(cast("Tuned", self.model), load_file(Path(resume_from_checkpoint) / _WEIGHTS))
+
+
+class Trainer(Exact, AnswersTrainer):
+    """trl's trainer on answers, with an order of its own and checkpoints that verify."""
 
 
 class Saves(TrainerCallback):

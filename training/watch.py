@@ -8,15 +8,16 @@ from typing import Any
 
 import psutil
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training import ranks
 from training.evidence import Evidence
-from training.saving import Diverged, Weights, copied, put
+from training.saving import Diverged, Tuned, Weights, copied, put
 
 _STATE = "watch.json"
 _BEST = "best.safetensors"
+_STOP, _CANCEL = 1, 2
 _ZEROS = 3
 """Losses of exactly 0.0 in a row beyond which the record says that something is wrong."""
 
@@ -162,7 +163,7 @@ class Watch(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         metrics: dict[str, float] | None = None,
-        model: PeftModel | None = None,
+        model: Tuned | None = None,
         **kwargs: object,
     ) -> None:
         """Keep the weights where the validation loss is lowest; stop when it has not fallen for a
@@ -186,7 +187,7 @@ class Watch(TrainerCallback):
             self.stopped_early = True
             control.should_training_stop = True
 
-    def restore_best(self, model: PeftModel) -> None:
+    def restore_best(self, model: Tuned) -> None:
         """Put the best weights back; without validation rows the last ones stay."""
         if self._best is not None:
             put(model, self._best)
@@ -225,12 +226,18 @@ class Watch(TrainerCallback):
 
     def _obey(self, control: TrainerControl, state: TrainerState) -> None:
         self.step, self.total = state.global_step, state.max_steps
-        if self._held.cancel_requested():
+        asked = ranks.agreed(self._asked())
+        if asked == _CANCEL:
             self.cancelled = True
             control.should_training_stop = True
             control.should_evaluate = False
-        elif self._held.stop_requested() and state.global_step < state.max_steps:
+        elif asked == _STOP and state.global_step < state.max_steps:
             self.stopping = control.should_training_stop = True
+
+    def _asked(self) -> int:
+        if self._held.cancel_requested():
+            return _CANCEL
+        return _STOP if self._held.stop_requested() else 0
 
     def _rows_in(self, step: int) -> int:
         """Rows of a step: the last one of a pass may have fewer."""

@@ -8,12 +8,13 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from storage.errors import AssayError, BadInput
-from training import checkpoints, evidence
+from training import checkpoints, evidence, ranks
 from training.evidence import Cancelled, Evidence
 
 OUT_OF_MEMORY = 86
@@ -23,9 +24,24 @@ FAILED = 1
 _MODULES = {
     "scan": "training.scanning",
     "draft": "training.drafting",
-    "train": "training.sft",
     "evaluate": "training.evaluate",
+    "export": "training.exits.merging",
+    "probe": "training.probing",
+    "check": "training.check",
 }
+_METHODS = {
+    "lora": "training.sft",
+    "qlora": "training.sft",
+    "full": "training.sft",
+    "preference": "training.preference",
+    "provider": "training.provider",
+}
+"""The module that does the work of a run, by its method."""
+_LESS = {
+    "lora": "choose QLoRA, which holds the base model in a quarter of the memory",
+    "full": "choose LoRA, which needs a quarter of the memory or less",
+}
+"""The method that asks for less memory, where there is one."""
 _TELLING = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos ")
@@ -39,8 +55,10 @@ def work(directory: Path) -> int:
     """
     _calm()
     try:
-        with Evidence(directory) as held:
-            return _guarded(directory, held)
+        with ranks.held(directory) as held:
+            status = _guarded(directory, held)
+            _tell_trackers(directory)
+            return status
     except AssayError as error:  # another worker holds the lock: the result is its to write
         sys.stderr.write(f"{error}\n")
         return FAILED
@@ -56,18 +74,43 @@ def _guarded(directory: Path, held: Evidence) -> int:
     except Exception as error:
         _log(directory, error)
         kept = checkpoints.offered(directory)
-        return _ended(held, *_cause(error, kept.step if kept else None))
+        spec = evidence.read_json(directory / "spec.json") or {}
+        status, told = _cause(error, kept.step if kept else None, spec.get("settings") or {})
+        return _ended(held, status, told)
     return 0
+
+
+def _tell_trackers(directory: Path) -> None:
+    """Tell the trackers that were reported to how the run ended; they were loaded by it if any."""
+    tracking = sys.modules.get("training.tracking")
+    if tracking is not None:
+        result = evidence.read_result(directory) or {"state": "failed"}
+        tracking.end(result["state"])
 
 
 def _run(directory: Path, held: Evidence) -> None:
     spec = evidence.read_json(directory / "spec.json")
-    if spec is None or spec.get("kind") not in _MODULES:
+    module = _module(spec or {})
+    if spec is None or module is None:
         raise BadInput(
             "The job's spec.json is missing or names no known kind of work. Start the job again."
         )
     _offline(spec)
-    import_module(_MODULES[spec["kind"]]).main(directory, held)
+    import_module(module).main(directory, held)
+
+
+def _module(spec: Mapping[str, Any]) -> str | None:
+    """The module whose `main` does the work; None where there is none."""
+    if spec.get("kind") == "train":
+        return method_module(spec)
+    if spec.get("kind") == "evaluate" and "endpoint" in spec:
+        return "training.evaluate_remote"
+    return _MODULES.get(str(spec.get("kind")))
+
+
+def method_module(spec: Mapping[str, Any]) -> str | None:
+    """The module that trains by the method of a spec's settings; None where there is none."""
+    return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
 
 
 def _offline(spec: dict[str, object]) -> None:
@@ -107,17 +150,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _cause(error: Exception, kept: int | None = None) -> tuple[int, str]:
+def _cause(
+    error: Exception, kept: int | None = None, chosen: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
     """Exit status and sentence for an error that is not a refusal; `kept` is the step of the last
-    checkpoint.
+    checkpoint, `chosen` the run's settings.
     """
     causes = list(_chain(error))
     again = "launch again" if kept is None else f"go on from step {kept}"
     if any(_is_memory(cause) for cause in causes):
         other = "" if kept is None else f" Or close what else needs memory and {again}."
         return OUT_OF_MEMORY, (
-            "The memory was not enough. Halve the batch size, or turn gradient checkpointing on, "
-            f"and launch again.{other}"
+            f"The memory was not enough. {_less_memory(chosen or {})}, and launch again.{other}"
         )
     if any(_is_full(cause) for cause in causes):
         return DISK_FULL, f"The disk is full. Free some space and {again}."
@@ -125,6 +169,18 @@ def _cause(error: Exception, kept: int | None = None) -> tuple[int, str]:
         f"The job stopped on an error that Assay did not foresee ({type(error).__name__}); "
         "train.log in its folder says where."
     )
+
+
+def _less_memory(chosen: Mapping[str, Any]) -> str:
+    """What to change, what harms least first: the result, then the speed, then the method."""
+    ways = []
+    if chosen.get("batch_size", 2) > 1:
+        ways.append("halve the batch size")
+    if not chosen.get("gradient_checkpointing"):
+        ways.append("turn gradient checkpointing on")
+    ways.append(_LESS.get(chosen.get("method", "lora"), "choose a smaller base model"))
+    first, *others = ways
+    return ", or ".join([first[0].upper() + first[1:], *others])
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.progress import track
+from sqlalchemy.orm import Session
 
 from curation import (
     audit,
@@ -12,7 +13,9 @@ from curation import (
     scanning,
     scrub,
 )
-from storage import console, pairs
+from curation.audit import Part
+from storage import console, pairs, people
+from storage.errors import BadInput, NotFound
 from storage.types import FindingState
 
 app = console.app("Commands that keep a set clean.")
@@ -112,3 +115,55 @@ def audit_rows(
         if row is not None:
             words += f"\n\nNext: pair {row.id}\n\n{row.prompt}\n\n{row.response}"
         console.show(found, as_json=as_json, words=words)
+
+
+@app.command()
+@console.plain
+def strata(
+    project: console.In = "",
+    reopen: Annotated[int, typer.Option(help="Send the rows of this stratum back.")] = 0,
+    seen: Annotated[str, typer.Option(help="Its bad/judged/to go back, as listed.")] = "",
+    as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """List the strata of the newest audit, or send a failed one back to review."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        found = audit.latest(session, inside)
+        parts = found.parts if found else ()
+        if not reopen:
+            console.show([_stratum(session, inside, *one) for one in enumerate(parts, 1)],
+                         as_json=as_json)  # fmt: skip
+            return
+        if not 1 <= reopen <= len(parts):
+            raise NotFound(f"The newest audit has no stratum {reopen}. List them first.")
+        figures = _figures(seen)
+        actor, chosen = console.actor(session, as_), parts[reopen - 1].stratum
+        back = audit.reopen_stratum(session, actor, inside, chosen, figures)
+        console.show({"back": back}, as_json=as_json, words=f"{back} rows are back in review.")
+
+
+def _stratum(session: Session, project_id: int, number: int, part: Part) -> dict[str, object]:
+    author = part.stratum.author_id
+    back = len(audit.reopening(session, project_id, part.stratum))
+    return {
+        "number": number,
+        "origin": part.stratum.origin,
+        "author": people.get(session, author).name if author is not None else None,
+        "era": part.stratum.era_id,
+        "rows": part.rows,
+        "seen": f"{part.bad}/{part.judged}/{back}",
+    }
+
+
+def _figures(seen: str) -> tuple[int, int, int]:
+    """The three numbers of `--seen`.
+
+    Raises:
+        BadInput: they are not three.
+    """
+    try:
+        bad, judged, back = map(int, seen.split("/"))
+    except ValueError:
+        raise BadInput("Give --seen as listed, such as 4/12/28: bad, judged, to go back.") from None
+    return bad, judged, back

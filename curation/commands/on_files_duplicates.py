@@ -86,7 +86,7 @@ def _find(
         search = minhash.pairs
     cut = {Shingle.WORD3: shingles.words, Shingle.CHAR5: shingles.characters}[shingle]
     seen: dict[str, None] = {}
-    found = jaccard_join.sets(cut(_texts(source, seen, shingle)))
+    found = jaccard_join.sets(cut(_texts(source, seen, shingle)), threshold)
     ids = list(seen)
     together = jaccard_join.Together(found)
     count = 0

@@ -38,6 +38,9 @@ def scan(
         typer.Option(metavar="PATH", help="Remembers scans; scan_cache.db in the data folder."),
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Neither use nor fill the cache.")] = False,
+    second_model: Annotated[
+        str, typer.Option(metavar="NAME", help="Asks a model of scanner-models for names too.")
+    ] = "",
 ) -> None:
     """Find personal data in texts.
 
@@ -56,14 +59,14 @@ def scan(
     It reads English. What it does not find: see docs/personal-data-scan.md.
     """
     with lazily.refusing():
-        _scan(source, out, processes, None if fresh else cache or _usual())
+        _scan(source, out, processes, None if fresh else cache or _usual(), second_model)
 
 
 def _usual() -> Path:
     return settings.current().data / "scan_cache.db"
 
 
-def _scan(source: Path, out: Path, processes: int, cache: Path | None) -> None:
+def _scan(source: Path, out: Path, processes: int, cache: Path | None, second_model: str) -> None:
     begun = time.perf_counter()
     if source.resolve() == out.resolve():
         raise BadInput("Two of the files are the same: give each a path of its own.")
@@ -73,9 +76,8 @@ def _scan(source: Path, out: Path, processes: int, cache: Path | None) -> None:
     if texts:
         from curation.pii import Config
 
-        found, known = _found(
-            texts.values(), Config(nationality=True, weekdays=True), processes, cache
-        )
+        config = Config(nationality=True, weekdays=True, second_model=second_model)
+        found, known = _found(texts.values(), config, processes, cache)
     with jsonl.whole(out) as file:
         for name, text in texts.items():
             file.writelines(_lines(name, found[text]))

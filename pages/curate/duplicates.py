@@ -3,7 +3,7 @@
 import streamlit as st
 
 from curation import overlaps
-from pages.parts import overlap_groups, rows, shell
+from pages.parts import meaning_search, overlap_groups, rows, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
 from storage import pairs
@@ -40,11 +40,14 @@ elif not any(found.values()):
     st.success("Every row was compared, and nothing is left to settle.")
     shell.link("pages/curate/audit.py", "Next: audit a random tenth")
 
+meaning_search.show(user, project, alive, due)
 kinds = overlap_groups.choose(project.id, found)
 overlap_groups.show(user, project, kinds, found[kinds])
 with st.expander("What this comparison does not catch"):
     st.text(
-        "• The same thing said in other words: at least 80 % of the word runs must be shared.\n"
+        "• The same thing said in other words: at least 80 % of the word runs must be shared. A "
+        "local model can propose such rows where ASSAY_EMBEDDER names its folder; see "
+        "docs/near-duplicates.md.\n"
         "• Two answers that both fit the schema and are both wrong.\n"
         "• Repeats of rows that are not in this project, such as the base model's own training."
     )

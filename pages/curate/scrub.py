@@ -7,13 +7,14 @@ from pages.parts import findings, job_panel, message_findings, rows, scan_form, 
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
 from storage.types import JobKind, Project, Role, User
-from training import jobs
+from training import jobs, meaning
 
 
 def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
     """The one button of the page, and how the scan goes."""
     with looking() as session:
-        newest = next(iter(jobs.listing(session, project.id, JobKind.SCAN)), None)
+        scans = jobs.listing(session, project.id, JobKind.SCAN)
+    newest = next((job for job in scans if job.spec.get("work") != meaning.WORK), None)
     due = seen.unscanned or not seen.message.scanned
     if due and (newest is None or newest.state.final):
         if seen.stale:

@@ -37,13 +37,15 @@ def form(
         )
 
 
-def button(user: User, version_id: int, adapter: Adapter | None, label: str) -> None:
+def button(
+    user: User, version_id: int, adapter: Adapter | None, label: str, *, first: bool = True
+) -> None:
     """Start one comparison; the verb refuses what would prove nothing."""
     base = adapter.card["base"] if adapter else _PACKAGED
     number = adapter.id if adapter else None
     st.button(
         label,
-        type="primary",
+        type="primary" if first else "secondary",
         key=f"compare-{version_id}-{number}",
         on_click=act,
         args=("Started.", jobs.evaluate, user, version_id, base, number),

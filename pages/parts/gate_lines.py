@@ -1,7 +1,7 @@
 """The lines of the readiness gate: state, figures, what to do, and the way to the rows."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -45,8 +45,12 @@ def top(signals: Sequence[Signal]) -> None:
 
 
 def table(signals: Sequence[Signal]) -> None:
+    """All lines of the readiness gate."""
+    grouped(signals, blocking_of(signals))
+
+
+def grouped(signals: Sequence[Signal], blocking: Sequence[Signal]) -> None:
     """All lines: those that block first, then those set aside, then those met."""
-    blocking = blocking_of(signals)
     waived = [one for one in signals if not one.met and one not in blocking]
     met = [one for one in signals if one.met]
     for title, lines in (("Not met", blocking), ("Set aside", waived), ("Met", met)):
@@ -113,36 +117,50 @@ def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
             "adapter trained under it. Two lines can never be waived: rows without a person's "
             "approval, and training rows that repeat test rows."
         )
-        if not open_:
-            st.text("No line that could be set aside is open.")
-            return
-        names = {one.key: one.name for one in open_}
-        chosen = st.selectbox(
-            "Line", list(names), format_func=lambda key: names.get(key, ""),
-            key=f"waive-line-{project.id}",
-        )  # fmt: skip
-        form = f"waive-{project.id}-{chosen}"
-        kept.area(user, form, "reason", "Reason (at least 10 characters)")
-        today = datetime.now(UTC).date()
-        last = today + timedelta(days=readiness.LONGEST_WAIVER)
-        st.date_input(
-            f"Ends on ({readiness.LONGEST_WAIVER} days at most)", value=today + _USUAL,
-            min_value=today, max_value=last, key=kept.key(form, "until"), width=320,
-        )  # fmt: skip
-        st.button(
-            "Set this line aside",
-            key=f"waive-{project.id}-{chosen}",
-            on_click=_waive_now,
-            args=(user, project.id, chosen, form),
-        )
+
+        def store(session: Session, key: str, reason: str, until: date) -> None:
+            readiness.waive(session, user, project.id, key, reason, until)
+
+        waiver(user, f"{project.id}", open_, store)
 
 
-def _waive_now(user: User, project_id: int, signal: str, form: str) -> None:
+def waiver(
+    user: User,
+    of: str,
+    open_: Sequence[Signal],
+    store: Callable[[Session, str, str, date], None],
+) -> None:
+    """The form for one of the open lines; `of` tells its widgets from those of another gate, and
+    `store` is given the line's key, the reason and the last day.
+    """
+    if not open_:
+        st.text("No line that could be set aside is open.")
+        return
+    names = {one.key: one.name for one in open_}
+    chosen = st.selectbox(
+        "Line", list(names), format_func=lambda key: names.get(key, ""), key=f"waive-line-{of}"
+    )
+    form = f"waive-{of}-{chosen}"
+    kept.area(user, form, "reason", "Reason (at least 10 characters)")
+    today = datetime.now(UTC).date()
+    last = today + timedelta(days=readiness.LONGEST_WAIVER)
+    st.date_input(
+        f"Ends on ({readiness.LONGEST_WAIVER} days at most)", value=today + _USUAL,
+        min_value=today, max_value=last, key=kept.key(form, "until"), width=320,
+    )  # fmt: skip
+    st.button(
+        "Set this line aside", key=form, on_click=_waive_now, args=(user, chosen, form, store)
+    )
+
+
+def _waive_now(
+    user: User, signal: str, form: str, store: Callable[[Session, str, str, date], None]
+) -> None:
     until = st.session_state[kept.key(form, "until")]
     reason = kept.value(form, "reason")
 
-    def store(session: Session) -> None:
-        readiness.waive(session, user, project_id, signal, reason, until)
+    def verb(session: Session) -> None:
+        store(session, signal, reason, until)
         scratch.clear(session, user, form)
 
-    act("Set aside, under your name.", store)
+    act("Set aside, under your name.", verb)

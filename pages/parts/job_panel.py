@@ -9,7 +9,7 @@ from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
-from training import jobs, runs
+from training import jobs, meaning, runs
 from training.health import Health
 
 WORK = {
@@ -17,8 +17,12 @@ WORK = {
     JobKind.DRAFT: "drafting",
     JobKind.TRAIN: "training run",
     JobKind.EVALUATE: "comparison",
+    JobKind.PROBE: "trial of the settings",
+    JobKind.EXPORT: "export",
+    JobKind.CHECK: "check before promotion",
 }
 """Kinds of work in plain words."""
+_MEANING = "comparison of meanings"
 STATES = {
     JobState.QUEUED: "Waiting to start",
     JobState.RUNNING: "Running",
@@ -32,12 +36,21 @@ _MAY_CANCEL = {JobKind.TRAIN: {Role.LEAD}}
 _ANYONE = {Role.EXPERT, Role.REVIEWER, Role.LEAD}
 
 
-def show(project_id: int, kind: JobKind) -> None:
-    """The newest job of this kind in a project; nothing where there was none."""
+def show(project_id: int, kind: JobKind, other: str = "") -> None:
+    """The newest job of this kind in a project, of the kind's other work if that is named.
+
+    Nothing where there was none.
+    """
     with looking() as session:
-        newest = next(iter(jobs.listing(session, project_id, kind)), None)
+        found = jobs.listing(session, project_id, kind)
+    newest = next((job for job in found if job.spec.get("work", "") == other), None)
     if newest is not None:
         one(newest)
+
+
+def work(job: Job) -> str:
+    """What a job does, in plain words."""
+    return _MEANING if job.spec.get("work") == meaning.WORK else WORK[job.kind]
 
 
 def one(job: Job) -> None:
@@ -65,13 +78,13 @@ def _live(job_id: str, shown: JobState) -> None:
 
 
 def _queued(job: Job, ahead: list[Job], place: str) -> None:
-    st.text(f"{WORK[job.kind].capitalize()}: waiting to start")
+    st.text(f"{work(job).capitalize()}: waiting to start")
     if not ahead:
         st.text("It starts by itself within a few seconds.")
         return
     others = f" and {len(ahead) - 1} more" if len(ahead) > 1 else ""
     st.text(
-        f"It waits for the {WORK[ahead[0].kind]} of {place}{others} to end: one job runs at a "
+        f"It waits for the {work(ahead[0])} of {place}{others} to end: one job runs at a "
         "time, so that each has the whole memory. It then starts by itself."
     )
 
@@ -82,7 +95,7 @@ def _running(job: Job) -> None:
     if now.stopping or now.saving:
         kept = " and keeping what it learnt" if not now.stopping else ""
         state = f"stopping at the next step{kept}"
-    st.text(f"{WORK[job.kind].capitalize()}: {state}")
+    st.text(f"{work(job).capitalize()}: {state}")
     _health(now)
     share = min(1.0, now.step / now.total) if now.total else 0.0
     st.progress(share, text=f"{now.step} of {now.total}" if now.total else "Getting ready")
@@ -121,7 +134,8 @@ def _end(job: Job) -> None:
         shell.note(f"Someone with the role {' or '.join(sorted(allowed))} can cancel this.")
         return
     with st.container(horizontal=True):
-        if job.kind is JobKind.TRAIN and job.state is JobState.RUNNING:
+        stops = job.state is JobState.RUNNING and not runs.is_remote(job)
+        if job.kind is JobKind.TRAIN and stops:
             st.button(
                 "Stop and save",
                 key=f"stop-{job.id}",
@@ -147,14 +161,24 @@ def go_on(job: Job) -> None:
     if Role.LEAD not in user.roles:
         shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
         return
+    remote = runs.is_remote(job)
+    told = "Launched. It goes on from its last checkpoint."
+    if remote:
+        told = "Launched. It follows the endpoint's job."
     st.button(
-        f"Go on from step {found.step}",
+        "Take it up again" if remote else f"Go on from step {found.step}",
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=("Launched. It goes on from its last checkpoint.", jobs.resume, user, job.id,
+        args=(told, jobs.resume, user, job.id,
               settings.current()),
     )  # fmt: skip
+    if remote:
+        shell.note(
+            "A new run here follows the endpoint's job, which may have gone on meanwhile. Nothing "
+            "is sent or paid twice. The readiness lines are asked again."
+        )
+        return
     shell.note(
         "A new run with the same rows and settings takes over; on a CPU it ends with the very "
         "weights that this one would have had. The readiness lines are asked again."
@@ -167,7 +191,7 @@ def _outcome(job: Job) -> None:
     alone = job.state is JobState.LOST and runs.resumable(job, progress.folder(job)) is None
     again = " Start it again." if alone else ""
     words = f"{job.message or STATES[job.state]}{again}"
-    say(plain(f"{WORK[job.kind].capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
+    say(plain(f"{work(job).capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
 
 
 def _ago(moment: datetime) -> str:

@@ -7,8 +7,9 @@ from pages.parts import job_panel, kept, shell
 from pages.parts.wiring import act, looking
 from storage.errors import AssayError
 from storage.types import Job, JobKind, Project, User
-from training import drafts, jobs
-from training.drafts import Endpoint, Wish
+from training import drafts, endpoints, jobs
+from training.drafts import Wish
+from training.endpoints import Endpoint
 
 _LOCAL = ""
 _LAST = 10
@@ -17,7 +18,7 @@ _LAST = 10
 def form(user: User, project: Project) -> None:
     """What to draft, and the button; typed words are kept."""
     try:
-        known = {one.name: one for one in drafts.endpoints()}
+        known = {one.name: one for one in endpoints.listing()}
     except AssayError as error:
         known = {}
         st.error(str(error))

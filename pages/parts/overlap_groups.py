@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import differences, overlaps, visible
+from curation import differences, meanings, overlaps, visible
 from curation.overlaps import Group
 from pages.parts import kept, rows, shell
 from pages.parts.wiring import act
 from storage import scratch
-from storage.types import LinkKind, Pair, Project, Role, User
+from storage.types import Link, LinkKind, Pair, Project, Role, User
 
 Kinds = tuple[LinkKind, ...]
 NEAR: Kinds = (LinkKind.EXACT, LinkKind.NEAR)
@@ -68,10 +68,21 @@ def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
 
 
 def _heading(kinds: Kinds, group: Group) -> None:
-    alike = sorted({f"{link.similarity:.2f}" for link in group.links})
-    span = alike[0] if len(alike) == 1 else f"{alike[0]} to {alike[-1]}"
+    meant = meanings.by_meaning(group.links)
+    said = [link for link in group.links if link not in meant]
     where = "message and answer" if kinds == NEAR else "message"
-    shell.note(f"Similarity {span} (shared word runs of the {where}; 1.00 is the same)")
+    if said:
+        shell.note(f"Similarity {_span(said)} (shared word runs of the {where}; 1.00 is the same)")
+    if meant:
+        shell.note(
+            f"Means nearly the same (cosine {_span(meant)} by the local model). "
+            "A model can be wrong about this: read both."
+        )
+
+
+def _span(links: Sequence[Link]) -> str:
+    alike = sorted({f"{link.similarity:.2f}" for link in links})
+    return alike[0] if len(alike) == 1 else f"{alike[0]} to {alike[-1]}"
 
 
 def _differences(project: Project, group: Group) -> None:

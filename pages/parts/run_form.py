@@ -1,87 +1,49 @@
-"""What a lead chooses for a training run: the base model and the settings, explained in words."""
+"""What a run starts from: a base model, or an adapter of the project."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from pages.parts import shell
+from pages.parts import provider_form, shell
+from pages.parts.wiring import looking
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Version
-from training import base_models, runs, vetting
+from training import adapters, base_models, vetting
 from training.base_models import Base, Offer
-from training.settings import BATCHINGS, SMALL_BASE, TARGETS, Lora, presets
+from training.recipe import Recipe, base_text
+from training.runs import Wish
+from training.settings import Method, Provider, Tuning
 
 _TYPED = {
     "folder": "Another folder on this server",
     "hub": "A model of the Hugging Face hub",
 }
+_WHOLE = (Method.FULL, Method.PROVIDER)
+"""Methods that make no adapter which another run could go on from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """A number of `training.settings.Lora` in plain words."""
+class Start:
+    """What a run starts from."""
 
-    name: str
-    label: str
-    help: str
+    base: Base | str
+    """The base model, or the sentence that says why there is none."""
+    given: dict[str, Any]
+    """Settings that follow from the choice."""
 
 
-_FIELDS = (
-    Field(
-        "epochs",
-        "Passes over the rows (epochs)",
-        "How often each training row is seen. 1 to 3 is usual; more learns rows by heart.",
-    ),
-    Field(
-        "learning_rate",
-        "Learning rate",
-        "How far each step moves the weights. Lower is safer; larger models want less.",
-    ),
-    Field(
-        "batch_size",
-        "Rows a step (batch size)",
-        "More rows a step learn more steadily and need more memory.",
-    ),
-    Field("r", "Rank (r)", "How much the adapter can learn. Higher needs more rows and memory."),
-    Field("alpha", "Alpha", "How strongly the adapter acts; twice the rank is usual."),
-    Field(
-        "dropout",
-        "Dropout",
-        "Share of the adapter left out at random, so that it does not lean on single rows.",
-    ),
-    Field(
-        "max_length",
-        "Longest row, in tokens",
-        "A longer row is refused, never cut: a cut answer would teach a broken one.",
-    ),
-    Field(
-        "warmup",
-        "Warm-up, share of the steps",
-        "The learning rate rises to its value over these steps.",
-    ),
-    Field(
-        "patience",
-        "Patience, in passes",
-        "Stop after so many passes without a lower validation loss; 0 never stops early.",
-    ),
-    Field(
-        "seed",
-        "Seed",
-        "The same seed, rows and libraries on the same machine give the same adapter.",
-    ),
-    Field(
-        "checkpoint_steps",
-        "Steps between checkpoints (0: none)",
-        "A run that is killed can go on from its last checkpoint; less is lost the closer they "
-        "are, and each takes some time and room on the disk.",
-    ),
-    Field("max_steps", "Step limit (0: none)", "Stop after so many steps, whatever the passes."),
-)
-_STEPS = {"learning_rate": 0.0001, "dropout": 0.01, "warmup": 0.01}
+def start(project_id: int, method: Method) -> Start:
+    """The choice that a method asks for."""
+    if method is Method.PREFERENCE:
+        return adapter(project_id)
+    if method is Method.PROVIDER:
+        chosen = provider_form.choice()
+        # The base model is the endpoint's; the settings name it.
+        return Start(chosen, {}) if isinstance(chosen, str) else Start(Base("packaged"), chosen)
+    return Start(base(), {})
 
 
 def base() -> Base | str:
@@ -100,7 +62,10 @@ def base() -> Base | str:
         return _folder()
     where = st.text_input("Name on the hub", key="base-hub", placeholder="organisation/model")
     shell.note("The hub is asked when the run starts, so this server must be online then.")
-    return Base("hub", where.strip()) if where.strip() else "Type the model's name on the hub."
+    if not where.strip():
+        return "Type the model's name on the hub."
+    name, _, revision = where.strip().partition("@")
+    return Base("hub", name, revision or None)
 
 
 def _name(offer: Offer) -> str:
@@ -125,69 +90,45 @@ def _folder() -> Base | str:
     return Base("folder", str(path))
 
 
-def lora(base: Base | str) -> Lora | str:
-    """The chosen settings, or the sentence that says which one cannot be."""
-    small = isinstance(base, Base) and base.kind == "packaged"
-    offered = {preset.name: preset for preset in presets(SMALL_BASE if small else Lora())}
-    name = st.radio("How thorough", list(offered), index=1, key="preset", horizontal=True)
-    preset = offered[name or "Standard"]
-    shell.note(preset.words)
-    with st.expander("Advanced settings"):
-        chosen = _advanced(f"{preset.name}-{small}", preset.settings)
-    try:
-        return Lora.from_dict(chosen)
-    except BadInput as error:
-        return str(error)
-
-
-def _advanced(preset: str, start: Lora) -> dict[str, Any]:
-    """Every setting, filled in from the preset; another preset fills them in anew."""
-    given = start.to_dict()
-    columns = st.columns(3)
-    chosen: dict[str, Any] = {
-        field.name: _number(columns[i % 3], preset, field, given[field.name] or 0)
-        for i, field in enumerate(_FIELDS)
-    }
-    chosen["max_steps"] = chosen["max_steps"] or None
-    chosen["targets"] = st.multiselect(
-        "Layers that get an adapter",
-        TARGETS,
-        default=given["targets"],
-        key=f"targets-{preset}",
-        help="q_proj and v_proj are the usual pair; all seven learn more and cost more.",
+def adapter(project_id: int) -> Start:
+    """The adapter that preference tuning goes on from, with its base model; or the sentence that
+    says why there is none.
+    """
+    with looking() as session:
+        made = {
+            one.id: one
+            for one in adapters.listing(session, project_id)
+            if one.card.get("settings", {}).get("method", Method.LORA) not in _WHOLE
+        }
+    if not made:
+        return Start("There is no adapter to go on from. Launch a LoRA run first.", {})
+    chosen = st.selectbox(
+        "Goes on from",
+        list(made),
+        format_func=lambda number: made[number].name,
+        key=f"adapter-{project_id}",
+        help="Its answers are the ones that preference tuning starts with and is held to.",
     )
-    chosen["batching"] = st.selectbox(
-        "How rows of a step are batched",
-        BATCHINGS,
-        index=BATCHINGS.index(given["batching"]),
-        key=f"batching-{preset}",
-        help="joined reads what all rows begin with once a step; padded reads it for each row.",
-    )
-    chosen["gradient_checkpointing"] = st.checkbox(
-        "Save memory (gradient checkpointing)",
-        value=start.gradient_checkpointing,
-        key=f"checkpointing-{preset}",
-        help="A third slower. Only where the memory is not enough.",
-    )
-    return chosen
+    return Start(Base.from_dict(made[chosen].card["base"]), {"adapter_id": chosen})
 
 
-def _number(place: DeltaGenerator, preset: str, field: Field, value: float) -> float:
-    """A number of the kind that its default has: whole or not."""
-    step = _STEPS.get(field.name, 1)
-    words = "%.6f" if field.name == "learning_rate" else None
-    return place.number_input(
-        field.label,
-        value=value,
-        step=step,
-        format=words,
-        key=f"{field.name}-{preset}",
-        help=field.help,
-    )
-
-
-def wish(version: Version, name: str, base: Base | str, settings: Lora | str) -> runs.Wish | None:
+def wish(version: Version, name: str, base: Base | str, settings: Tuning | str) -> Wish | None:
     """What to launch; None while a choice cannot be used."""
     if isinstance(base, str) or isinstance(settings, str):
         return None
-    return runs.Wish(version.id, name, base, settings)
+    consent = provider_form.agreement(version, settings) if isinstance(settings, Provider) else None
+    return Wish(version.id, name, base, settings, consent=consent)
+
+
+def agreed(wish: Wish) -> bool:
+    """Whether nothing is left to agree to."""
+    return not isinstance(wish.settings, Provider) or wish.consent is not None
+
+
+def load(recipe: Recipe) -> None:
+    """Choose the base model of a recipe, for a callback."""
+    base = recipe.base
+    offers = base_models.listing(settings.current().data)
+    named = next((_name(offer) for offer in offers if offer.base == base), None)
+    st.session_state["base"] = named or base.kind
+    st.session_state[f"base-{base.kind}"] = base_text(recipe)

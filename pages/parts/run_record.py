@@ -5,16 +5,23 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import identity, progress, shell
+from pages.parts import identity, memory_bar, progress, shell
 from pages.parts.plain import plain
 from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
-from training import jobs
+from training import estimates, jobs, runs, terms
+from training.settings import Method
 
+_METHODS = {
+    Method.LORA: "LoRA",
+    Method.QLORA: "QLoRA",
+    Method.FULL: "full tuning",
+    Method.PREFERENCE: "preference tuning (DPO)",
+}
 _BATCHES = {
-    "joined": "joined: what all rows begin with was computed once a step",
-    "padded": "padded: each row was computed alone",
+    "joined": "joined: what all rows begin with is computed once",
+    "padded": "padded: each row on its own",
 }
 _LOG = 8000
 """Characters of the log's end that are shown."""
@@ -41,9 +48,12 @@ def _draw(job: Job) -> None:
         return
     layers = [_layer(points, "training", point=False), _layer(points, "validation", point=True)]
     st.vega_lite_chart({"layer": layers, "height": 240}, width="stretch")
+    kept = "the weights of the lowest validation loss are kept."
+    if runs.is_remote(job):
+        kept = "which weights are kept is the endpoint's choice."
     shell.note(
         "Both should fall. When validation loss rises while training loss still falls, the model "
-        "learns the rows by heart; the weights of the lowest validation loss are kept."
+        f"learns the rows by heart; {kept}"
     )
     _gauges(job)
 
@@ -100,6 +110,7 @@ def record(job: Job) -> None:
         st.warning(plain(words))
     with st.container(border=True):
         st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
+        _against(job)
     with st.expander("Settings, libraries and the whole record"):
         whole = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
         st.code(json.dumps(whole, indent=2, ensure_ascii=False), language="json")
@@ -116,13 +127,66 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Seed": job.spec["settings"]["seed"],
         "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
         "Steps": result.get("steps"),
-        "Batches": _BATCHES.get(result.get("batching", "")),
+        **_how(job, result),
         **_resumed(job.spec.get("resumed_from")),
         "Training loss": _fall(result),
         "Lowest validation loss": _short(result.get("validation_loss")),
         "Adapter sha256": result.get("adapter_sha256"),
+        **_outside(result),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
+
+
+def _outside(result: dict[str, Any]) -> dict[str, str | None]:
+    """What stands elsewhere: a model at its endpoint with its cost, a run at its trackers."""
+    told: dict[str, str | None] = {
+        f"Reported to {name}": known["link"] or known["run"]
+        for name, known in result.get("trackers", {}).items()
+    }
+    if "fine_tuned_model" in result:
+        told["Model at the endpoint"] = result["fine_tuned_model"]
+        cost = result.get("cost")
+        told["Cost"] = terms.money(cost["amount"], cost["currency"]) if cost else None
+    return told
+
+
+_PRECISION = {
+    "float32": "32 bits",
+    "nf4": "4 bits (NF4)",
+    "nf4_double": "4 bits (NF4, scales quantised too)",
+}
+
+
+def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+    """Method, how the base was held, how rows were put together, what the run started from."""
+    before = job.spec.get("started_from")
+    processes = result.get("hardware", {}).get("processes", 1)
+    return {
+        "Method": _METHODS.get(job.spec["settings"].get("method", Method.LORA)),
+        "Base model held in": _PRECISION.get(result.get("precision", "")),
+        "Batches": _BATCHES.get(result.get("batches", "")),
+        "Processes": processes if processes > 1 else None,
+        "Goes on from": before["name"] if before else None,
+    }
+
+
+def _against(job: Job) -> None:
+    """What was estimated beside what happened."""
+    found = estimates.against(job)
+    if found is None:
+        return
+    seconds, took = progress.duration(found.seconds), progress.duration(found.took)
+    lines = [f"Time: {took}; estimated {seconds} ({found.off:+.0%})"]
+    if found.peak_mb is not None and found.memory_off is not None:
+        lines.append(
+            f"Memory at its highest: {memory_bar.amount(found.peak_mb)}; estimated "
+            f"{memory_bar.amount(found.memory_mb)} ({found.memory_off:+.0%})"
+        )
+    st.text("\n".join(lines))
+    if found.steps < found.planned:
+        shell.note(
+            f"It ended at step {found.steps} of {found.planned}; the estimate is for these steps."
+        )
 
 
 def _resumed(before: dict[str, Any] | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import id_numbers, pii, recognise, scan_settings
+from curation import id_numbers, name_models, pii, recognise, scan_settings
 from curation.pii import Config, Replacement
 from pages.parts import kept, marked_text, shell
 from pages.parts.plain import plain
@@ -60,6 +60,7 @@ def show(user: User, project: Project) -> None:
             for field in ("context", "patterns"):
                 _list(user, form, field, settings.config, typed)
             _countries(user, form, settings.config, typed)
+            _second_model(user, form, settings.config, typed)
             _replacement(user, form, settings.replacement, typed)
         with left:
             _switches(user, form, settings.config, typed)
@@ -112,6 +113,23 @@ def _countries(user: User, form: str, config: Config, typed: Mapping[str, Any]) 
     )
 
 
+def _second_model(user: User, form: str, config: Config, typed: Mapping[str, Any]) -> None:
+    """Which model is asked for names beside the one that is always asked."""
+    chosen = str(typed.get("second_model", config.second_model))
+    names = list(dict.fromkeys(["", *name_models.listing(), chosen]))
+    st.selectbox(
+        "A second model for names",
+        names,
+        index=names.index(chosen),
+        format_func=lambda name: plain(name) or "None: only the language model that is built in",
+        key=kept.key(form, "second_model"),
+        help=f"Finds more names and takes far longer. Models are folders in "
+        f"{plain(str(name_models.home()))}; docs/personal-data-scan.md says which can be used.",
+        on_change=kept.keep,
+        args=(user, form, "second_model"),
+    )
+
+
 def _replacement(user: User, form: str, chosen: Replacement, typed: Mapping[str, Any]) -> None:
     known = list(_REPLACEMENTS)
     st.selectbox(
@@ -140,6 +158,7 @@ def _config(form: str, before: Config) -> Config:
         deny=pii.typed_lines(kept.value(form, "deny")),
         context=pii.typed_lines(kept.value(form, "context")),
         patterns=pii.typed_lines(kept.value(form, "patterns")),
+        second_model=kept.value(form, "second_model"),
         **{field: bool(st.session_state[kept.key(form, field)]) for field in _SWITCHES},
     )
 

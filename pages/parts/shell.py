@@ -51,6 +51,7 @@ PLACES = (
     Place("pages/train/decide.py", "Decide", "balance", _LEAD, "Train"),
     Place("pages/train/launch.py", "Launch", "play_circle", _LEAD, "Train"),
     Place("pages/train/runs.py", "Runs", "monitoring", _LEAD, "Train"),
+    Place("pages/train/experiments.py", "Experiments", "science", _LEAD, "Train"),
     Place("pages/train/adapters.py", "Adapters", "extension", _LEAD, "Train"),
     Place("pages/prove/compare.py", "Compare", "compare", _LEAD, "Prove"),
     Place("pages/prove/blind.py", "Blind", "visibility_off", _REVIEWER, "Prove"),

@@ -1,17 +1,24 @@
-"""Adapters page: what was trained, with its whole lineage, to download or to compare."""
+"""Adapters page: what was trained, how far each has come, and the one next step towards use."""
 
 from functools import partial
 
 import streamlit as st
 
-from pages.parts import adapter_card, compare_start, job_panel, shell
+from pages.parts import (
+    adapter_card,
+    adapter_gate,
+    adapter_import,
+    adapter_list,
+    adapter_steps,
+    exits,
+    gate_lines,
+    shell,
+)
 from pages.parts.identity import require_user
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage import settings
-from storage.errors import Unavailable
-from storage.types import JobKind
-from training import adapters
+from training import adapters, gate, registry, stages, standing
 
 
 def _package(adapter_id: int) -> bytes:
@@ -20,36 +27,50 @@ def _package(adapter_id: int) -> bytes:
 
 
 user = require_user()
-shell.header("Adapters", "What the runs made, each with a card that says how it came to be.")
+shell.header("Adapters", "What the runs made, and how far each is from production.")
 project = shell.require_project(user)
 with looking() as session:
-    known = {adapter.id: adapter for adapter in adapters.listing(session, project.id)}
-if not known:
+    entries = registry.overview(session, project.id, settings.current())
+if not entries:
     shell.empty("There is no adapter yet.", "pages/train/launch.py", "Launch a run")
+    adapter_import.show(user, project)
     st.stop()
 
-chosen = st.selectbox(
-    "Adapter", list(known), format_func=lambda i: known[i].name, key=f"adapter-{max(known)}"
-)
-adapter = known[chosen]
-job_panel.show(project.id, JobKind.EVALUATE)
+entry = adapter_list.choose(entries)
+adapter = entry.adapter
 with looking() as session:
+    lines = gate.report(session, adapter.id, settings.current())
+    changes = stages.history(session, adapter.id)
     card = adapters.card(session, adapter.id)
     sealed = adapters.sealed(session, adapter.id)
+    before = stages.before(session, project.id)
+    former = adapters.get(session, before) if before is not None else None
+st.subheader(f"adapter@{adapter.number}", anchor=False)
+st.text(adapter.name)
+working_on = adapter_steps.next_step(user, entry, lines)
+adapter_steps.going(project.id)
 with st.container(horizontal=True):
-    try:
-        adapters.intact(adapter, settings.current())
-    except Unavailable as error:
-        st.error(plain(str(error)))
+    if standing.files(adapter, settings.current()) is not None:
+        st.error(
+            plain(f"The files of adapter {adapter.name} are missing or changed. Restore a backup.")
+        )
     else:
         st.download_button(
-            "Download (zip)",
+            "Download the card (zip)" if adapters.at_endpoint(adapter) else "Download (zip)",
             partial(_package, adapter.id),
             file_name=f"adapter-{adapter.sha256[:16]}.zip",
             mime="application/zip",
             key=f"download-{adapter.id}",
             on_click="ignore",
         )
-    compare_start.button(user, adapter.version_id, adapter, "Compare on held-out rows")
+    adapter_steps.others(user, entry, working_on)
+adapter_gate.show(user, entry, lines)
+adapter_gate.answers(adapter)
+gate_lines.limits(lines)
+adapter_gate.own_prompts(user, project)
+adapter_gate.history(changes)
+adapter_steps.other_ways(user, entry, former)
 adapter_card.show(card, sealed)
+exits.show(user, adapter)
+adapter_import.show(user, project)
 shell.link("pages/prove/compare.py", "See the answers side by side")

@@ -1,16 +1,26 @@
-"""Launch page: choose a version, a base model and settings, and start one training run."""
+"""Launch page: choose how to tune what on which rows, see what it takes, and start the run."""
 
 import streamlit as st
 
 from curation import versions
-from pages.parts import job_panel, run_card, run_form, shell
+from pages.parts import (
+    job_panel,
+    method_choice,
+    preflight_lines,
+    rows_seen,
+    run_card,
+    run_command,
+    run_form,
+    settings_form,
+    shell,
+)
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
 from storage.types import JobKind
 from training import jobs
 
 user = require_user()
-shell.header("Launch", "Train an adapter: an addition to a base model that learns from your rows.")
+shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")
 project = shell.require_project(user)
 with looking() as session:
     known = {version.id: version for version in versions.listing(session, project.id)}
@@ -25,6 +35,7 @@ if not known:
 job_panel.show(project.id, JobKind.TRAIN)
 choices, card = st.columns([3, 2], gap="medium")
 with choices:
+    method = method_choice.show()
     chosen = st.selectbox(
         "Version",
         list(known),
@@ -34,28 +45,41 @@ with choices:
         key=f"version-{project.id}",
     )
     version = known[chosen]
-    base = run_form.base()
+    start = run_form.start(project.id, method)
     name = st.text_input(
         "Name of the run",
         value=f"{project.name}, version {version.number}"[:80],
         max_chars=80,
         key=f"name-{version.id}",
     )
-    settings = run_form.lora(base)
-with card:
-    reasons = run_card.show(version, base, settings)
-    wish = run_form.wish(version, name, base, settings)
+    choice = settings_form.show(method, start.base, start.given)
+with card.container(border=True):
+    drawn = run_card.show(user, version, start.base, choice.settings)
+    wish = run_form.wish(version, name, start.base, choice.settings)
     st.button(
         "Launch",
         type="primary",
-        disabled=bool(reasons),
+        disabled=bool(drawn.reasons) or wish is None or not run_form.agreed(wish),
         key=f"launch-{version.id}",
         on_click=act,
         args=("Launched. It goes on when you close this page.", jobs.launch, user, wish),
     )
-    if reasons:
-        st.text("\n".join(reasons))
+    if drawn.reasons:
+        st.text("\n".join(drawn.reasons))
     shell.link("pages/train/runs.py", "Watch the runs")
+    run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
+
+command, seen, checked = st.tabs(
+    ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"
+)
+with command:
+    run_command.show(user, project, version, wish)
+if seen.open:
+    with seen:
+        rows_seen.show(drawn.probe)
+if checked.open:
+    with checked:
+        preflight_lines.show(wish)
 shell.note(
     "The loss that a run shows says how well it learned the rows, not how good its answers are: "
     "Compare and Blind measure that."

@@ -1,16 +1,19 @@
 """The Duplicates page: compare, then settle each group by keeping one or saying why not."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import overlaps
+from curation import meanings, overlaps
 from pages.parts import overlap_groups
 from storage import pairs
 from storage.engine import reading, writing
-from storage.types import LinkState, Pair, PairStatus, Project, Role
+from storage.types import JobKind, LinkState, Pair, PairStatus, Project, Role
 from tests import curated, stories
 from tests.ui import OpenPage
+from training import jobs, meaning
 
 PAGE = "pages/curate/duplicates.py"
 TEXT = "my card was eaten by the machine at the station this morning and I need a new one today"
@@ -135,3 +138,48 @@ def test_words_of_rows_are_never_markdown(engine: Engine, open_page: OpenPage) -
     page = open_page(PAGE)
     assert any(one.value == wild for one in page.text)
     assert not any("example.com" in one.value for one in page.markdown)
+
+
+def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    desk = stories.project(engine)
+    rows = curated.approved(engine, desk, 3)
+    assert "meanings" not in str([one.key for one in open_page(PAGE).button]), "no model, no button"
+    monkeypatch.setenv("ASSAY_EMBEDDER", str(tmp_path / "gone"))
+    page = open_page(PAGE)
+    key = f"meanings-{desk.id}"
+    assert page.button(key=key).disabled, "words come first"
+    page.button(key=f"sweep-{desk.id}-3").click().run()
+    page.button(key=key).click().run()
+    assert "There is no folder gone" in page.error[0].value
+    line = {
+        "a": rows[0].id, "b": rows[1].id, "a_sha256": rows[0].content_sha256,
+        "b_sha256": rows[1].content_sha256, "cosine": 0.934,
+    }  # fmt: skip
+    with writing(engine) as session:
+        meanings.store(session, curated.ana(engine), desk.id, [line], "0" * 64)
+    page = open_page(PAGE)
+    said = [one.value for one in page.markdown]
+    assert any("Means nearly the same (cosine 0.93 by" in one for one in said)
+    assert not any("Similarity" in one for one in said)
+    page.button(key=keep_key(page, rows[0])).click().run()
+    assert curated.now(engine, rows)[1].status is PairStatus.REJECTED
+
+
+def test_a_comparison_of_meanings_is_followed_where_it_was_begun(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    desk = stories.project(engine)
+    curated.approved(engine, desk, 3)
+    curated.compared(engine, desk)
+    monkeypatch.setenv("ASSAY_EMBEDDER", str(tmp_path))
+    with writing(engine) as session:
+        jobs.queue(session, curated.ana(engine), desk.id, JobKind.SCAN, {"work": meaning.WORK})
+    page = open_page(PAGE)
+    assert "Comparison of meanings: waiting to start" in [one.value for one in page.text]
+    assert page.button(key=f"meanings-{desk.id}").disabled
+    scrub = open_page("pages/curate/scrub.py")
+    assert not any("meanings" in one.value for one in scrub.text)
+    scrub.button(key=f"scan-{desk.id}").click().run()
+    assert "already going on" in scrub.error[0].value

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import recall, scan_settings, scrub
+from curation import name_models, recall, scan_settings, scrub
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
@@ -214,6 +214,21 @@ def test_a_wrong_line_gets_a_sentence_and_cannot_be_saved(
     assert again.text_area(key=f"{form}-patterns").value == "ORDER_NUMBER: (a+)+$"
 
 
+def test_a_second_model_that_may_not_be_loaded_is_refused(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk = stories.project(engine)
+    curated.approved(engine, desk, 1)
+    (name_models.home() / "mine").mkdir(parents=True)
+    form = f"scan-settings-{desk.id}"
+    page = open_page(PAGE)
+    page.selectbox(key=f"{form}-second_model").select("mine").run()
+    page.button(key=f"{form}-save").click().run()
+    assert "mine has no safetensors weights" in page.error[0].value
+    with reading(engine) as session:
+        assert scan_settings.current(session, desk.id).number == 0
+
+
 def test_settings_can_be_tried_before_they_are_saved(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     curated.approved(engine, desk, 1)
@@ -264,10 +279,15 @@ def test_measured_recall_is_printed_or_said_to_be_missing(
     said = "How much of each type it finds has not been measured here yet."
     assert any(said in one.value for one in open_page(PAGE).markdown)
     told = {"PERSON": {"found": 57, "n": 64, "low": 0.79, "high": 0.95}}
-    whole = {"model": "sm", "config_sha256": "c", "measured_on": "invented texts", "types": told}
+    whole = {
+        "model": "sm", "config_sha256": "c", "measured_on": "invented texts", "types": told,
+        "types_in_view": {"IBAN_CODE": {"found": 3, "n": 4}},
+    }  # fmt: skip
     (tmp_path / "recall.json").write_text(json.dumps(whole))
     page = open_page(PAGE)
     assert "PERSON: 57 of 64 (89 %, 95 % interval 79 to 95 %)" in texts(page)
+    assert "IBAN_CODE: 3 of 4 (75 %, 95 % interval 30 to 95 %)" in texts(page)
     assert not any(said in one.value for one in page.markdown)
+    assert any("Not measured" in one.value and "AGE" in one.value for one in page.markdown)
     (tmp_path / "recall.json").write_text("[1")
     assert recall.measured(tmp_path / "recall.json") is None

@@ -1,0 +1,167 @@
+"""A second model that reads names: a folder of a token-classification or a GLiNER model.
+
+Folders lie in `scanner-models` of the data folder; nothing is ever fetched. A folder is looked
+through before it is loaded: safetensors, no code, labels that mean personal data. Whether the model
+finds anything is for a measurement to show (`python -m benchmarks.personal_data --second NAME`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from curation import model_files
+from storage import settings
+from storage.errors import BadInput, Unavailable
+
+_TYPES = frozenset(
+    {
+        *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra"),
+        *("modernbert", "mpnet", "roberta", "xlm-roberta"),
+    }
+)
+_LABELS = {
+    "PERSON": "per person name firstname lastname givenname surname middlename patient doctor "
+    "username",
+    "LOCATION": "loc location gpe city state country county zip zipcode postcode",
+    "STREET_ADDRESS": "address street streetaddress buildingnum buildingnumber secondaryaddress",
+    "ORGANIZATION": "org organization organisation company companyname corporation hospital",
+    "EMAIL_ADDRESS": "email emailaddress",
+    "PHONE_NUMBER": "phone phonenumber telephone telephonenum fax faxnumber",
+    "DATE_TIME": "date time datetime dob dateofbirth birthdate",
+    "CREDIT_CARD": "creditcard creditcardnumber cardnumber",
+    "IBAN_CODE": "iban",
+    "US_SSN": "ssn socialnum socialsecuritynumber",
+    "ID_NUMBER": "id idnum idnumber idcard idcardnum passport passportnumber driverlicense "
+    "driverlicensenum taxnum medicalrecordnumber",
+    "ACCOUNT_NUMBER": "account accountnum accountnumber bankaccountnumber",
+    "IP_ADDRESS": "ip ipv4 ipv6 ipaddress",
+    "URL": "url",
+    "NRP": "norp nrp nationality religion",
+    "AGE": "age",
+    "TITLE": "title prefix jobtitle profession",
+}
+"""The labels of usual models, without spaces and marks, by our types."""
+_KNOWN = {label: kind for kind, labels in _LABELS.items() for label in labels.split()}
+ASKED = {
+    "person": "PERSON", "organization": "ORGANIZATION", "city": "LOCATION", "country": "LOCATION",
+    "street address": "STREET_ADDRESS", "email": "EMAIL_ADDRESS", "phone number": "PHONE_NUMBER",
+    "passport number": "ID_NUMBER", "nationality": "NRP", "job title": "TITLE",
+}  # fmt: skip
+"""What a GLiNER model is asked for, by our types."""
+PREFIXES = ("B-", "I-", "U-", "L-", "S-", "E-")
+
+
+@dataclass(frozen=True, slots=True)
+class NameModel:
+    """A folder that passed, and which of its labels the scan takes for which type."""
+
+    name: str
+    folder: Path
+    gliner: bool
+    labels: Mapping[str, str]
+    unused: tuple[str, ...]
+    """Labels that mean no personal data, or none that is known here."""
+
+    @property
+    def types(self) -> list[str]:
+        """The types it can find."""
+        return sorted(set(self.labels.values()))
+
+
+def home() -> Path:
+    """The folder in which second models lie."""
+    return settings.current().data / "scanner-models"
+
+
+def listing() -> list[str]:
+    """The folders that are there, whether or not they can be used."""
+    folder = home()
+    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def find(name: str) -> NameModel:
+    """A second model, looked through.
+
+    Raises:
+        BadInput: there is none of this name, or it may not be loaded; says why.
+        Unavailable: the library that reads it is not installed.
+    """
+    if name not in listing():
+        raise BadInput(f"There is no second model {name!r} in {home()}: choose one that is there.")
+    folder = home() / name
+    if any(file.suffix in (".bin", ".pt", ".pkl", ".ckpt") for file in folder.iterdir()):
+        raise BadInput(f"The folder {name} holds pickled weights: keep the safetensors file only.")
+    model_files.refuse_code(folder)
+    model_files.refuse_weights(folder)
+    asked = model_files.json_of(folder, "gliner_config.json")
+    return _gliner(name, folder, asked) if asked is not None else _tagger(name, folder)
+
+
+def _tagger(name: str, folder: Path) -> NameModel:
+    config = model_files.json_of(folder, "config.json")
+    if config is None:
+        raise BadInput(f"The folder {name} has no readable config.json, so it is no model folder.")
+    made = [str(one) for one in config.get("architectures") or ()]
+    if config.get("model_type") not in _TYPES or not any(
+        one.endswith("ForTokenClassification") for one in made
+    ):
+        raise BadInput(
+            f"The folder {name} holds no token-classification model of a type that Assay knows "
+            f"({', '.join(sorted(_TYPES))})."
+        )
+    if not (folder / "tokenizer.json").is_file():  # without it no places in the text are known
+        raise BadInput(f"The folder {name} has no tokenizer.json. Save its fast tokenizer too.")
+    labels, unused = _understood(map(str, dict(config.get("id2label") or {}).values()))
+    if not labels:
+        raise BadInput(f"No label of {name} means a type of personal data that is known here.")
+    return NameModel(name, folder, False, labels, unused)
+
+
+def _understood(labels: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Our type for each label but for its prefix, and the labels that have none."""
+    plain = {label[2:] if label.startswith(PREFIXES) else label for label in labels} - {"O"}
+    known = {label: _KNOWN.get("".join(filter(str.isalnum, label.casefold()))) for label in plain}
+    found = {label: kind for label, kind in sorted(known.items()) if kind is not None}
+    return found, tuple(sorted(plain - found.keys()))
+
+
+def _gliner(name: str, folder: Path, config: Mapping[str, Any]) -> NameModel:
+    if find_spec("gliner") is None:
+        raise Unavailable(
+            f'{name} is a GLiNER model: install what reads it with pip install ".[ner]".'
+        )
+    whole = isinstance(config.get("encoder_config"), dict) and all(
+        (folder / file).is_file() for file in ("model.safetensors", "tokenizer_config.json")
+    )
+    if not whole or config.get("labels_encoder") or config.get("labels_decoder"):
+        raise BadInput(
+            f"The folder {name} lacks parts of its GLiNER model (encoder_config in "
+            "gliner_config.json, model.safetensors, the tokenizer), or has a second encoder or a "
+            "decoder. Choose a model with one encoder, saved whole."
+        )
+    return NameModel(name, folder, True, ASKED, ())
+
+
+def identity(name: str) -> list[str]:
+    """What names a second model in the hash of a configuration: its files and its library."""
+    if not name:
+        return []
+    folder = home() / name
+    if name not in listing():
+        return [name, "missing"]
+    library = "gliner" if (folder / "gliner_config.json").exists() else "transformers"
+    installed = version(library) if find_spec(library) else "missing"
+    files = [(one.name, one.stat()) for one in sorted(folder.iterdir())]
+    stamp = tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in files)
+    return [name, _sha256(folder, stamp), installed]
+
+
+@lru_cache(maxsize=8)
+def _sha256(folder: Path, stamp: object) -> str:
+    """Read anew only where `stamp` says that a file changed."""
+    del stamp
+    return model_files.folder_sha256(folder)

@@ -1,0 +1,124 @@
+"""The header of a safetensors file, read strictly and without the library: nothing is loaded.
+
+The format (huggingface/safetensors, README): eight bytes with the length of a JSON header, the
+header, then the numbers of all tensors without gap or overlap. Whatever else a file holds makes it
+another file too, and is refused. Says nothing about the numbers themselves but `all_finite`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.errors import BadInput
+
+MOST_BYTES = 100 << 20
+"""A header may be so long: what the safetensors library itself allows."""
+_WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4,
+           "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # fmt: skip
+FLOATS = frozenset({"F32", "F16", "BF16"})
+"""The kinds of numbers that an adapter may have."""
+_EXPONENTS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
+_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor as the header tells it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    """Where its bytes begin in the file."""
+    end: int
+
+
+def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
+    """The tensors of a file by name.
+
+    Raises:
+        BadInput: the file is not exactly what the format says.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > size - 8:
+            raise _wrong(path, "its header does not fit the file")
+        if length > most_bytes:
+            raise _wrong(path, f"its header is longer than {most_bytes >> 20} MB")
+        content = file.read(length)
+    found = _tensors(path, _json(path, content), 8 + length)
+    _check_covered(path, found, 8 + length, size)
+    return found
+
+
+def _wrong(path: Path, why: str) -> BadInput:
+    return BadInput(f"{path.name} of {path.parent.name} is damaged or no safetensors file: {why}.")
+
+
+def _json(path: Path, content: bytes) -> Mapping[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise ValueError
+        return dict(pairs)
+
+    try:
+        found = json.loads(content, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        found = None
+    if not content.startswith(b"{") or not isinstance(found, dict):
+        raise _wrong(path, "its header cannot be read")
+    notes = found.pop("__metadata__", {})
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise _wrong(path, "its notes are not plain words")
+    return found
+
+
+def _tensors(path: Path, header: Mapping[str, Any], begin: int) -> dict[str, Tensor]:
+    found = {}
+    for name, told in header.items():
+        if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+            raise _wrong(path, "a tensor is not described as it must be")
+        dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+        if dtype not in _WIDTHS:
+            raise _wrong(path, "a tensor has numbers of an unknown kind")
+        whole = isinstance(shape, list) and isinstance(offsets, list)
+        if not whole or len(shape) > 8 or len(offsets) != 2 or not _counts([*shape, *offsets]):
+            raise _wrong(path, "a tensor's shape or place is impossible")
+        if offsets[1] - offsets[0] != prod(shape) * _WIDTHS[dtype]:
+            raise _wrong(path, "a tensor's place does not fit its shape")
+        found[name] = Tensor(dtype, tuple(shape), begin + offsets[0], begin + offsets[1])
+    return found
+
+
+def _counts(numbers: list[Any]) -> bool:
+    return all(type(one) is int and 0 <= one < 1 << 48 for one in numbers)
+
+
+def _check_covered(path: Path, found: Mapping[str, Tensor], begin: int, size: int) -> None:
+    """Every byte after the header belongs to exactly one tensor."""
+    places = sorted((one.start, one.end) for one in found.values())
+    if any(a[1] != b[0] for a, b in pairwise(places)):
+        raise _wrong(path, "its tensors overlap, or there is something between them")
+    if not places or places[0][0] != begin or places[-1][1] != size:
+        raise _wrong(path, "it holds more or less than its tensors")
+
+
+def all_finite(path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether every number of a file of floats (`FLOATS`) is finite."""
+    with path.open("rb") as file:
+        for one in tensors.values():
+            kind, mask = _EXPONENTS[one.dtype]
+            file.seek(one.start)
+            left = one.end - one.start
+            while left:
+                chunk = np.frombuffer(file.read(min(left, _AT_ONCE)), dtype=kind)
+                if ((chunk & mask) == mask).any():
+                    return False
+                left -= chunk.nbytes
+    return True

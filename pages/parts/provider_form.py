@@ -1,0 +1,81 @@
+"""Tuning at an endpoint: which one and which model, what it costs, and the consent that rows leave.
+
+The launch page draws `choice` before the other settings and `agreement` after them.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from curation import versions
+from pages.parts import shell
+from pages.parts.plain import plain
+from pages.parts.wiring import looking
+from storage import settings
+from storage.errors import BadInput
+from storage.types import Split, Version
+from training import endpoints, terms
+from training.settings import Provider
+from training.terms import Consent, Price
+
+_NONE = (
+    "No endpoint of this server tunes models. Whoever runs the server can name one in the "
+    "endpoints file, with a [name.tuning] table of its models and price."
+)
+
+
+def choice() -> dict[str, Any] | str:
+    """Endpoint, model and suffix as settings, or the sentence that says why there are none."""
+    try:
+        known = {one.name: one for one in endpoints.tuning()}
+    except BadInput as error:
+        return str(error)
+    if not known:
+        return _NONE
+    left, right = st.columns(2)
+    named = left.selectbox(
+        "Endpoint",
+        list(known),
+        key="provider-endpoint",
+        help="Named in the server's configuration; none can be typed in.",
+    )
+    offer = known[named].tuning
+    models = offer.models if offer else ()
+    model = right.selectbox("Model to tune", models, key=f"provider-model-{named}")
+    suffix = st.text_input(
+        "Suffix",
+        key="provider-suffix",
+        max_chars=40,
+        help="Goes into the name of the tuned model: letters, digits and hyphens. May stay empty.",
+    )
+    return {"endpoint": named, "model": model, "suffix": suffix.strip()}
+
+
+def agreement(version: Version, chosen: Provider) -> Consent | None:
+    """What the run costs and what leaves the house; the consent once the box is ticked.
+
+    The box belongs to one version, endpoint and price: another choice asks again.
+    """
+    try:
+        estimate = _price(version, chosen)
+    except BadInput as error:
+        st.error(plain(str(error)))
+        return None
+    asked = terms.needed(version, chosen)
+    with st.container(border=True):
+        st.subheader(f"Price: {terms.money(estimate.amount, estimate.currency)}", anchor=False)
+        for line in terms.lines(asked, version.counts[Split.TEST], estimate):
+            shell.note(line)
+        agreed = st.checkbox(
+            f"I agree that these {asked.rows} rows leave the house for this endpoint",
+            key=f"consent-{version.id}-{asked.endpoint}-{chosen.model}-{chosen.epochs}",
+        )
+    return asked if agreed else None
+
+
+def _price(version: Version, chosen: Provider) -> Price:
+    _, offer = terms.offered(chosen)
+    with looking() as session:
+        rows = versions.rows(session, version.id, Split.TRAIN)
+    system = version.manifest["system_message"]
+    return terms.price(rows, system, chosen.epochs, offer, settings.current().data)

@@ -1,0 +1,27 @@
+"""jobs: more kinds of work, and runs that wait for one another"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+BEFORE = ("scan", "draft", "train", "evaluate")
+ADDED = ("probe", "export", "check")
+
+
+def _kinds(*values: str) -> sa.Enum:
+    return sa.Enum(*values, name="jobkind", native_enum=False, create_constraint=True, length=24)
+
+
+def upgrade() -> None:
+    """Go forward."""
+    op.drop_index("uq_job_one_training", "job")
+    with op.batch_alter_table("job") as job:
+        job.alter_column("kind", existing_type=_kinds(*BEFORE), type_=_kinds(*BEFORE, *ADDED))
+    op.create_index(
+        "uq_job_one_training", "job", ["kind"], unique=True,
+        sqlite_where=sa.text("kind = 'train' AND state = 'running'"),
+    )  # fmt: skip

@@ -1,0 +1,159 @@
+"""Hand an adapter on to other programs, serve it, take one in."""
+
+import os
+import shutil
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from storage import console, settings
+from storage.errors import BadInput, RuleBroken, Unavailable
+from training import adapters, exports, imports, jobs, standing
+from training.base_models import Base
+from training.exits import recipe as recipes
+from training.exits import vllm
+from training.exits.recipe import Recipe
+from training.exits.registry import EXITS, MERGED
+from training.following import wait
+
+app = console.app("Hand an adapter on to other programs, serve it, take one in.")
+Which = Annotated[str, typer.Argument(metavar="adapter@N", help="The adapter, such as adapter@3.")]
+
+
+@app.command()
+@console.plain
+def export(
+    adapter: Which,
+    to: Annotated[Path, typer.Option(help="A new folder to write to.")],
+    exit_: Annotated[
+        list[str] | None,
+        typer.Option("--exit", help=f"One of {', '.join(EXITS)}; may be repeated."),
+    ] = None,
+    with_base: Annotated[bool, typer.Option(help="Copy the base model there too.")] = False,
+    as_: Annotated[
+        str, typer.Option("--as", help="Who merges, where that is still to do.", metavar="NAME")
+    ] = "",
+    project: console.In = "",
+) -> None:
+    """Write an adapter for other programs; merges it first where that is asked for."""
+    here = settings.current()
+    with console.looking() as session:
+        chosen = adapters.named(session, console.project(session, project).id, adapter).id
+    names = exit_ or [name for name in EXITS if name != MERGED]
+    if MERGED in names:
+        _merge(chosen, as_)
+    with console.looking() as session:
+        made = exports.build(session, chosen, here, names, base=with_base)
+    exports.write(made, to.resolve())
+    told = [f"Saved {', '.join(made.exits)} in {to}."]
+    told += [f"Not {EXITS[name].title}: {why}" for name, why in made.left_out.items()]
+    console.show(None, as_json=False, words="\n".join(told))
+
+
+def _merge(chosen: int, as_: str) -> None:
+    here = settings.current()
+    with console.acting() as session:
+        known = adapters.get(session, chosen)
+        if exports.merged(session, known, here) is not None:
+            return
+        job = jobs.merge(session, console.actor(session, as_), chosen, here)
+    console.show(None, as_json=False, words=wait(job).message or "Merged.")
+
+
+@app.command()
+@console.plain
+def serve(
+    adapter: Which,
+    port: int = 8000,
+    server: Annotated[
+        str, typer.Option(help="transformers, vllm, or auto: vllm where it is installed.")
+    ] = "auto",
+    project: console.In = "",
+) -> None:
+    """Serve an adapter on this computer over the OpenAI protocol, until it is stopped."""
+    if server not in ("auto", "transformers", "vllm"):
+        raise BadInput(f"There is no server {server!r}. Choose transformers, vllm or auto.")
+    here = settings.current()
+    with console.looking() as session:
+        found = adapters.named(session, console.project(session, project).id, adapter)
+        if standing.kind(found) == standing.PROVIDER:
+            raise RuleBroken(f"{adapter} stays with its provider. Ask it there.")
+        recipe = recipes.of(session, found, here)
+        merged = exports.merged(session, found, here)
+    _refuse_taken(port)
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    console.show(None, as_json=False, words=f"{recipe.served} on http://127.0.0.1:{port}/v1")
+    if server == "vllm" or (server == "auto" and shutil.which("vllm")):
+        _become_vllm(recipe, merged, here, port)
+    _with_transformers(recipe, here, port)
+
+
+def _refuse_taken(port: int) -> None:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise Unavailable(f"Port {port} is in use. Choose another with --port.") from error
+
+
+def _become_vllm(recipe: Recipe, merged: Path | None, here: settings.Settings, port: int) -> None:
+    """Replace this process by vLLM; a merged model first, else base and adapter."""
+    found = shutil.which("vllm")
+    if found is None:
+        raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
+    folder = adapters.intact(recipe.adapter, here)
+    if recipe.kind == standing.FULL or merged is not None:
+        command = vllm.whole(recipe, str(merged or folder), port)
+    elif recipe.base_folder is None or recipe.settings.get("dora"):
+        raise Unavailable("vLLM needs this adapter merged. Run: export adapter@N --exit merged")
+    else:
+        command = vllm.with_adapter(recipe, str(recipe.base_folder), str(folder), port)
+    os.execv(found, command)  # noqa: S606 - a fixed list of arguments, never a shell
+
+
+def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> None:
+    try:
+        from training import serving
+    except ImportError as error:
+        raise Unavailable(
+            f"Serving needs the package {error.name}. Run: pip install -c constraints.txt "
+            "fastapi openai"
+        ) from error
+    served = serving.Served(
+        recipe.served, recipe.system, recipe.kind, recipe.base, recipe.base_sha256,
+        recipe.precision, adapters.intact(recipe.adapter, here), recipe.adapter.sha256,
+    )  # fmt: skip
+    serving.run(served, here.data, port)
+
+
+@app.command("import-adapter")
+@console.plain
+def import_adapter(
+    source: Annotated[Path, typer.Argument(help="A PEFT folder, or a zip of one.")],
+    as_: console.As,
+    name: str = "",
+    base: Annotated[str, typer.Option(help="packaged, a folder, or a hub id with @commit.")] = (
+        "packaged"
+    ),
+    project: console.In = "",
+) -> None:
+    """Take in an adapter that was trained elsewhere; what could do harm is refused unopened."""
+    here = settings.current()
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        actor = console.actor(session, as_)
+        made = imports.take(session, actor, inside, source.absolute(), name, _base(base), here)
+    console.show(None, as_json=False, words=f"adapter@{made.number} is {made.name}.")
+
+
+def _base(text: str) -> Base:
+    if text == "packaged":
+        return Base("packaged")
+    if Path(text).is_dir():
+        return Base("folder", str(Path(text).resolve()))
+    where, _, revision = text.partition("@")
+    return Base("hub", where, revision or None)

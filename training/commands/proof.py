@@ -1,0 +1,106 @@
+"""Answer the held-out rows, judge blind, close a trial; the demo of the whole loop."""
+
+from typing import Annotated
+
+import typer
+
+from storage import console, settings
+from storage.errors import BadInput
+from training import adapters, base_models, blind, evaluations, jobs
+from training.following import Number, version_numbered, wait
+
+app = console.app("Answer the held-out rows, judge blind, close a trial.")
+
+
+@app.command()
+@console.plain
+def evaluate(
+    as_: console.As,
+    adapter: Annotated[
+        str, typer.Option(help="adapter@3, 3, or its name; the base alone if left out.")
+    ] = "",
+    version: Number = 0,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Answer the held-out rows with the base, and with an adapter, and score the answers."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        frozen = version_numbered(session, inside, version)
+        tuned = adapters.named(session, inside, adapter).id if adapter else None
+        job = jobs.evaluate(
+            session, console.actor(session, as_), frozen.id,
+            base_models.Base("packaged").to_dict(), tuned,
+        )  # fmt: skip
+    wait(job, quiet=as_json)
+    with console.looking() as session:
+        newest = evaluations.listing(session, inside)[0]
+        blind.opened(session, newest.id)  # refuses while these answers are judged blind
+        console.show(adapters.scored(newest.summary), as_json=as_json)
+
+
+@app.command("trial")
+@console.plain
+def plan_trial(
+    evaluation: int,
+    planned: int,
+    as_: console.As,
+    question: str = blind.QUESTION,
+    as_json: console.AsJson = False,
+) -> None:
+    """Register and open a blind trial on the frozen answers of an evaluation."""
+    with console.acting() as session:
+        actor = console.actor(session, as_)
+        trial = blind.plan(session, actor, evaluation, planned, question)
+        console.show(trial, as_json=as_json, words=f"Trial {trial.id} is open.")
+
+
+@app.command("ballot")
+@console.plain
+def cast(
+    trial: int,
+    as_: console.As,
+    item: str = "",
+    choice: Annotated[str, typer.Option(help="left, right, tie or both_bad")] = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Show the next item of a trial; with --item and --choice, vote on it."""
+    import uuid
+
+    from curation.ops import BallotOp
+    from storage.types import Choice
+
+    with console.acting() as session:
+        actor = console.actor(session, as_)
+        if item:
+            if choice not in set(Choice) - {Choice.WITHDRAWN}:
+                raise BadInput("Choose left, right, tie or both_bad.")
+            op = BallotOp(str(uuid.uuid4()), item, Choice(choice), None)
+            blind.vote(session, actor, trial, op)
+        waiting = blind.ballots(session, actor, trial, limit=1)
+        if not waiting:
+            console.show(None, as_json=as_json, words="You have voted on every item.")
+            return
+        one = waiting[0]
+        console.show(
+            one, as_json=as_json,
+            words=f"Item {one.item}\n\n{one.prompt}\n\nLEFT\n{one.left}\n\nRIGHT\n{one.right}",
+        )  # fmt: skip
+
+
+@app.command("close")
+@console.plain
+def close_trial(trial: int, as_: console.As, as_json: console.AsJson = False) -> None:
+    """Close a trial and show its verdict."""
+    with console.acting() as session:
+        found = blind.close(session, console.actor(session, as_), trial)
+        console.show(found, as_json=as_json, words=f"{found.verdict}: {found.why}")
+
+
+@app.command("demo")
+@console.plain
+def run_demo() -> None:
+    """Take the sample project through the whole loop, headless, in ASSAY_DATA."""
+    from training import demo
+
+    demo.run(settings.current())

@@ -1,0 +1,147 @@
+"""Check adapters, promote them, roll back, retire."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy.orm import Session
+
+from storage import console, settings
+from storage.errors import BadInput
+from storage.types import Adapter, Stage
+from training import adapters, check_prompts, checks, gate, jobs, registry
+from training.following import wait
+
+app = console.app("Check adapters, promote them, roll back, retire.")
+
+Which = Annotated[str, typer.Argument(help="adapter@3, 3, or its name.", metavar="ADAPTER")]
+Why = Annotated[str, typer.Option(help="Why, in a few words.")]
+Words = Annotated[list[str] | None, typer.Option(help="May be given several times.")]
+
+
+def _find(session: Session, project: str, adapter: str) -> Adapter:
+    return adapters.named(session, console.project(session, project).id, adapter)
+
+
+@app.command("check")
+@console.plain
+def run_checks(
+    adapter: Which, as_: console.As, project: console.In = "", as_json: console.AsJson = False
+) -> None:
+    """Ask base and tuned model the general tasks and red-team prompts of the gate."""
+    with console.acting() as session:
+        one = _find(session, project, adapter)
+        job = jobs.check(session, console.actor(session, as_), one.id)
+    wait(job, quiet=as_json)
+    with console.looking() as session:
+        lines = checks.opened(session, one, settings.current())
+        found = checks.summary(session, one)
+    wrong = [line for line in lines if line["arm"] == "tuned" and not line["passed"]]
+    short = [{"task": one["id"], "kind": one["kind"], "why": one["why"]} for one in wrong]
+    console.show(found if as_json else short, as_json=as_json)
+
+
+@app.command("gate")
+@console.plain
+def show_gate(adapter: Which, project: console.In = "", as_json: console.AsJson = False) -> None:
+    """Show the lines that an adapter must meet before promotion; exit status 1 if one blocks."""
+    with console.looking() as session:
+        lines = gate.report(session, _find(session, project, adapter).id, settings.current())
+    short = [
+        {
+            "key": one.key,
+            "line": one.name,
+            "met": "met" if one.met else f"set aside by {one.waiver}" if one.waiver else "not met",
+            "measured": one.measured,
+            "asked": one.asked,
+            "to do": "" if one.met else one.fix,
+        }
+        for one in lines
+    ]
+    console.show(lines if as_json else short, as_json=as_json)
+    if gate.unmet(lines):
+        raise typer.Exit(1)
+
+
+@app.command("set-aside")
+@console.plain
+def set_aside(
+    adapter: Which,
+    line: Annotated[str, typer.Argument(help="Key of the line, as `gate` lists it.")],
+    as_: console.As,
+    why: Why,
+    until: Annotated[datetime, typer.Option(help="Day on which it ends.", formats=["%Y-%m-%d"])],
+    project: console.In = "",
+) -> None:
+    """Set one line of the gate aside for one adapter, under your name, until a day."""
+    with console.acting() as session:
+        one = _find(session, project, adapter)
+        gate.waive(session, console.actor(session, as_), one.id, line, why, until.date())
+    console.show(None, as_json=False, words=f"Set aside for adapter@{one.number}: {line}.")
+
+
+@app.command()
+@console.plain
+def promote(
+    adapter: Which,
+    as_: console.As,
+    to: Annotated[str, typer.Option(help="approved or production")] = Stage.APPROVED.value,
+    why: Why = "",
+    project: console.In = "",
+) -> None:
+    """Approve an adapter, or put an approved one into production, once the gate lets it."""
+    if to not in set(Stage):
+        raise BadInput("Promote to approved or to production.")
+    here = settings.current()
+    with console.looking() as session:  # large models are read before the database is locked
+        gate.report(session, _find(session, project, adapter).id, here)
+    with console.acting() as session:
+        one = _find(session, project, adapter)
+        registry.promote(session, console.actor(session, as_), one.id, Stage(to), here, why)
+    console.show(
+        None, as_json=False, words=f"adapter@{one.number} is {registry.STAGES[Stage(to)]}."
+    )
+
+
+@app.command()
+@console.plain
+def retire(adapter: Which, as_: console.As, why: Why, project: console.In = "") -> None:
+    """Retire an adapter; it stays on the shelf, with a mark in its card."""
+    with console.acting() as session:
+        one = _find(session, project, adapter)
+        registry.retire(session, console.actor(session, as_), one.id, why)
+    console.show(None, as_json=False, words=f"adapter@{one.number} is retired.")
+
+
+@app.command()
+@console.plain
+def rollback(as_: console.As, why: Why, project: console.In = "") -> None:
+    """Put the adapter back into production that was there before."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        actor = console.actor(session, as_)
+        one = registry.rollback(session, actor, inside, settings.current(), why)
+    console.show(None, as_json=False, words=f"adapter@{one.number} is in production again.")
+
+
+@app.command("red-team")
+@console.plain
+def red_team(
+    add: Annotated[str, typer.Option(help="A prompt to add to the project's own.")] = "",
+    must: Words = None,
+    must_not: Words = None,
+    drop: Annotated[int, typer.Option(help="Id of a prompt to take out.")] = 0,
+    as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """List the project's own red-team prompts; add one or take one out."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        if add:
+            actor = console.actor(session, as_)
+            check_prompts.add(session, actor, inside, add, must or (), must_not or ())
+        if drop:
+            check_prompts.drop(session, console.actor(session, as_), drop)
+        found = check_prompts.listing(session, inside)
+    console.show(found, as_json=as_json)

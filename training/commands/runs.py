@@ -1,0 +1,118 @@
+"""Draft rows; watch, stop and resume runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curation import meanings, overlaps
+from storage import console, settings
+from storage.types import JobKind, LinkKind
+from training import drafts, jobs
+from training.following import wait
+
+app = console.app("Draft rows; watch, stop and resume runs.")
+
+
+@app.command()
+def work(directory: Path) -> None:
+    """Do the work of one job directory (started by the app, not by hand)."""
+    from training import worker
+
+    sys.exit(worker.work(directory))
+
+
+@app.command("draft")
+@console.plain
+def draft_rows(
+    topic: str,
+    as_: console.As,
+    count: int = 10,
+    seed: int = 7,
+    temperature: float = 0.8,
+    endpoint: Annotated[
+        str, typer.Option(help="A configured endpoint; else the local model.")
+    ] = "",
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Draft rows about a topic; they wait for people."""
+    with console.acting() as session:
+        wish = drafts.Wish(topic, count, seed, temperature, endpoint or None)
+        inside = console.project(session, project).id
+        job = jobs.draft(session, console.actor(session, as_), inside, wish)
+    done = wait(job, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+@app.command("runs")
+@console.plain
+def list_runs(project: console.In = "", as_json: console.AsJson = False) -> None:
+    """List the training runs, newest first."""
+    with console.looking() as session:
+        found = jobs.listing(session, console.project(session, project).id, JobKind.TRAIN)
+        short = [
+            {"id": j.id, "name": j.spec["name"], "state": str(j.state), "message": j.message}
+            for j in found
+        ]
+        console.show(found if as_json else short, as_json=as_json)
+
+
+@app.command()
+@console.plain
+def cancel(job: str, as_: console.As) -> None:
+    """Ask a job to stop, and see it out."""
+    here, engine = settings.current(), console.engine()
+    with console.acting() as session:
+        jobs.cancel(session, console.actor(session, as_), job, here)
+    jobs.tick(engine, here)
+    with console.looking() as session:
+        console.show(None, as_json=False, words=f"The job is {jobs.get(session, job).state}.")
+
+
+@app.command()
+@console.plain
+def stop(job: str, as_: console.As) -> None:
+    """Ask a run to stop at its next step and keep what it learnt, and see it out."""
+    here = settings.current()
+    with console.acting() as session:
+        jobs.stop(session, console.actor(session, as_), job, here)
+        asked = jobs.get(session, job)
+    done = wait(asked)
+    console.show(None, as_json=False, words=done.message or "Done.")
+
+
+@app.command()
+@console.plain
+def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
+    """Go on with a run that was lost, failed or stopped, from its newest verified checkpoint."""
+    with console.acting() as session:
+        made = jobs.resume(session, console.actor(session, as_), job, settings.current())
+    used = made.spec["resumed_from"]
+    told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
+    told += [f"Passed over: {one['why']}" for one in used["refused"]]
+    if not as_json:
+        console.show(None, as_json=False, words="\n".join(told))
+    done = wait(made, quiet=as_json)
+    console.show(done, as_json=as_json, words=done.message or "Done.")
+
+
+@app.command("meanings")
+@console.plain
+def compare_meanings(
+    as_: console.As,
+    cosine: Annotated[float, typer.Option(help="Propose rows from here on.")] = meanings.LEAST,
+    project: console.In = "",
+    as_json: console.AsJson = False,
+) -> None:
+    """Propose rows that ask the same in other words, by the model that ASSAY_EMBEDDER names."""
+    with console.acting() as session:
+        inside = console.project(session, project).id
+        actor = console.actor(session, as_)
+        job = jobs.compare_meanings(session, actor, inside, settings.current(), cosine)
+    done = wait(job, quiet=as_json)
+    with console.looking() as session:
+        links = overlaps.current(session, inside, [LinkKind.NEAR])
+    found = meanings.by_meaning(links)
+    console.show(found, as_json=as_json, words=done.message or "Done.")

@@ -1,0 +1,163 @@
+"""What a run will take, told from a probe of real steps; and how near that was once it has run.
+
+Time = getting ready + steps + a validation pass after each pass + saving. A step's time follows the
+tokens it computes (a ratio estimate over steps spread over the run's own batches, Cochran 1977,
+chapter 6), so that a probe that met longer rows than usual does not mislead. The interval covers
+the spread of the measured steps only: not another process that takes the machine's time, heat, or
+an early stop.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from storage.types import Job, JobState
+from training.settings import Local
+
+PARTS = {
+    "program": "Program and libraries",
+    "weights": "Weights of the base model",
+    "adapter": "What is trained, and its gradients",
+    "optimizer": "Optimizer",
+    "activations": "Activations of a batch",
+}
+"""The parts of memory, in words, as they are stacked."""
+_STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77, 1.76)
+"""Student's t for a two-sided 90 % interval, by degrees of freedom from 1 on."""
+LEAST_STEPS = 4
+"""A probe measures at least so many."""
+_CHECKPOINT = 4
+"""A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run will take."""
+
+    ready: float
+    """Seconds until the first step: start, libraries, base model, rows."""
+    step: float
+    """Seconds a step, on average over a pass."""
+    low: float
+    high: float
+    """The 90 % interval of `step`."""
+    evaluation: float
+    """Seconds of one pass over the validation rows."""
+    saving: float
+    """Seconds to write what was learnt, once."""
+    steps: int
+    evaluations: int
+    checkpoints: int
+    memory_mb: float
+    """At its highest."""
+    parts: dict[str, float]
+    """MB by part, keys of `PARTS`; they add up to `memory_mb`."""
+    measured: int
+    """Steps that were measured."""
+
+    def seconds(self, step: float | None = None) -> float:
+        """The whole run, at a given time a step or the expected one."""
+        each = self.step if step is None else step
+        saved = self.saving * (1 + _CHECKPOINT * self.checkpoints)
+        return self.ready + each * self.steps + self.evaluation * self.evaluations + saved
+
+    def interval(self) -> tuple[float, float]:
+        """The whole run's seconds, from and to."""
+        return self.seconds(self.low), self.seconds(self.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON that `from_dict` reads back."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "Estimate":
+        """An estimate from the JSON of a run's spec."""
+        return Estimate(**values)
+
+
+def a_step(seconds: Sequence[float], tokens: Sequence[int], mean: float) -> tuple[float, ...]:
+    """Seconds of an average step, and its 90 % interval, from measured steps.
+
+    `mean` is the mean number of tokens of all batches of a pass, `tokens` those of the measured
+    ones. With one measured step there is no spread, and the interval is half to twice.
+    """
+    n, total = len(seconds), sum(tokens)
+    rate = sum(seconds) / total
+    expected = rate * mean
+    if n < 2:
+        return expected, expected / 2, expected * 2
+    spread = sum((t - rate * x) ** 2 for t, x in zip(seconds, tokens, strict=True)) / (n - 1)
+    error = math.sqrt(spread / n) * mean / (total / n)
+    wide = _STUDENT[min(n - 1, len(_STUDENT)) - 1] * error
+    return expected, max(expected / 2, expected - wide), expected + wide
+
+
+def of(probe: Mapping[str, Any], settings: Local) -> Estimate:
+    """The estimate for settings, from what a probe measured."""
+    rows = probe["rows"]
+    steps = settings.steps(rows["train"])
+    step, low, high = a_step(probe["step_seconds"], probe["step_tokens"], probe["tokens_a_batch"])
+    return Estimate(
+        ready=probe["ready_seconds"],
+        step=step,
+        low=low,
+        high=high,
+        evaluation=probe["evaluation_seconds"],
+        saving=probe["saving_seconds"],
+        steps=steps,
+        evaluations=evaluations(settings, rows["train"], steps) if rows["validation"] else 0,
+        checkpoints=(steps - 1) // settings.checkpoint_steps if settings.checkpoint_steps else 0,
+        memory_mb=probe["peak_memory_mb"],
+        parts=dict(probe["memory_mb"]),
+        measured=len(probe["step_seconds"]),
+    )
+
+
+def evaluations(settings: Local, rows: int, steps: int) -> int:
+    """Validation passes of a run: one after each pass over the rows, the last perhaps cut short."""
+    return math.ceil(steps / math.ceil(rows / settings.batch_size))
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """An estimate beside what then happened."""
+
+    seconds: float
+    """Estimated for the steps that ran."""
+    took: float
+    memory_mb: float
+    peak_mb: float | None
+    steps: int
+    planned: int
+
+    @property
+    def off(self) -> float:
+        """How far the time was off: 0.1 where the run took 10 % longer than estimated."""
+        return self.took / self.seconds - 1
+
+    @property
+    def memory_off(self) -> float | None:
+        """How far the memory was off; None where the peak is not known."""
+        return None if self.peak_mb is None else self.peak_mb / self.memory_mb - 1
+
+
+def against(job: Job) -> Against | None:
+    """How near the estimate of a finished run was; None where it had none.
+
+    A run that ended early is held against the estimate for the steps and validation passes it did.
+    """
+    told, result = job.spec.get("estimate"), job.result or {}
+    took = result.get("took")
+    if told is None or took is None or job.state is not JobState.FINISHED:
+        return None
+    estimate, done = Estimate.from_dict(told), int(result["steps"])
+    seconds = estimate.seconds()
+    if done < estimate.steps:
+        passes = len(result.get("validation_curve", ()))
+        seconds -= estimate.step * (estimate.steps - done)
+        seconds -= estimate.evaluation * (estimate.evaluations - passes)
+    return Against(
+        seconds, took["seconds"], estimate.memory_mb, took.get("peak_memory_mb"), done,
+        estimate.steps,
+    )  # fmt: skip

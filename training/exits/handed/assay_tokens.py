@@ -1,0 +1,67 @@
+"""Chats as tokens, exactly as Assay trained and asks: the prompt by the base model's template, then
+the answer with the token that ends its turn; only the answer is learnt. Needs transformers alone.
+"""
+
+from typing import Any
+
+IGNORED = -100
+
+
+def prompt_ids(tokenizer: Any, messages: list[dict[str, str]]) -> list[int]:  # noqa: ANN401
+    """What the model is given before it answers."""
+    return _encoded(tokenizer, _text(tokenizer, messages))
+
+
+def pair_ids(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[list[int], list[int]]:  # noqa: ANN401
+    """Tokens and labels of a chat whose last message is the answer."""
+    before, whole = _text(tokenizer, messages[:-1]), _text(tokenizer, messages)
+    if not whole.startswith(before):
+        raise ValueError("The chat template changes a prompt that is answered.")
+    asked, answer = _encoded(tokenizer, before), _encoded(tokenizer, whole[len(before) :])
+    if tokenizer.eos_token_id not in answer:
+        raise ValueError("The chat template does not end an answer.")
+    answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
+    return asked + answer, [IGNORED] * len(asked) + answer
+
+
+def _text(tokenizer: Any, messages: list[dict[str, str]]) -> str:  # noqa: ANN401
+    added = tokenizer.added_tokens_decoder.values()
+    control = {one.content for one in added if one.special} | set(tokenizer.all_special_tokens)
+    for message in messages:
+        if any(token in message["content"] for token in control):
+            raise ValueError(f"The {message['role']} text of a row holds a control token.")
+    waiting = messages[-1]["role"] != "assistant"
+    return str(
+        tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=waiting)
+    )
+
+
+def _encoded(tokenizer: Any, text: str) -> list[int]:  # noqa: ANN401
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+class Tokenizer:
+    """The same for torchtune: `tokens` and `mask` (true where nothing is learnt) of a sample."""
+
+    def __init__(self, folder: str, max_seq_len: int | None = None) -> None:
+        from transformers import AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        self.max_seq_len = max_seq_len
+        self.eos_id = self._tokenizer.eos_token_id
+        self.pad_id = self._tokenizer.pad_token_id
+        self.pad_id = self.eos_id if self.pad_id is None else self.pad_id
+
+    def tokenize_messages(self, messages: list[Any]) -> tuple[list[int], list[bool]]:
+        """Tokens and mask of torchtune's messages."""
+        chat = [{"role": one.role, "content": one.text_content} for one in messages]
+        ids, labels = pair_ids(self._tokenizer, chat)
+        if self.max_seq_len is not None and len(ids) > self.max_seq_len:
+            raise ValueError("A row is longer than allowed.")
+        return ids, [label == IGNORED for label in labels]
+
+    def __call__(self, sample: dict[str, Any], inference: bool = False) -> dict[str, Any]:
+        """A sample with its tokens."""
+        del inference
+        sample["tokens"], sample["mask"] = self.tokenize_messages(sample.pop("messages"))
+        return sample

@@ -1,0 +1,178 @@
+"""Merge an adapter into its base and prove that the merged model answers as the two did.
+
+Merged in the base model's own number format, on the CPU, saved as safetensors and read back from
+the disk; only then compared. What it does not show: that another program, with other kernels or a
+quantised copy, answers the same.
+"""
+
+import gc
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from storage.errors import BadInput, RuleBroken
+from training import base_models, evaluate, evidence, fetching, generate, render, vetting
+from training.evidence import Evidence
+from training.precision import Precision
+
+_FLOAT32, _HALF = 1e-4, 5e-2
+"""How far a score may be off, as a share of the largest: rounding in 32 bits, and in 16."""
+_TOKENS = 24
+"""Tokens of each answer that are compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Scores of every token of the prompts, and the greedy answers to them."""
+
+    logits: list[torch.Tensor]
+    texts: list[str]
+
+
+def main(directory: Path, held: Evidence) -> None:
+    """Merge as `spec.json` says; leave `merged/` and `result.json`.
+
+    Raises:
+        RuleBroken: the base or the adapter is not the one recorded.
+        BadInput: the merged model does not answer as base and adapter do.
+    """
+    spec = evidence.read_json(directory / "spec.json") or {}
+    base = base_models.prepare(
+        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+    )
+    check_base(base.sha256, spec.get("base_sha256"))
+    adapter = Path(spec["adapter_path"])
+    held.say("Loading base and adapter.")
+    model, tokenizer = _loaded(base.path)
+    tokenizer.chat_template = (adapter / "chat_template.jinja").read_text(encoding="utf-8")
+    with render.time_limit(base_models.TEMPLATE_SECONDS):
+        ids = [render.prompt_ids(tokenizer, spec["system_message"], p) for p in spec["prompts"]]
+    tuned = evaluate.with_adapter(model, adapter, spec.get("adapter_sha256"))
+    before = _said(tuned, tokenizer, ids)
+    held.say("Merging.")
+    whole = cast("PeftModel", tuned).merge_and_unload(safe_merge=True)
+    final = directory / "merged"
+    _save(whole, tokenizer, final, {"name": spec["name"], "licence": base.licence})
+    dtype = str(whole.dtype).removeprefix("torch.")
+    del model, tuned, whole
+    gc.collect()
+    held.say("Reading it back and comparing.")
+    found = _compared(before, final, ids, dtype)
+    if not found["agrees"]:
+        shutil.rmtree(final)
+        raise BadInput(
+            "The merged model does not answer as base and adapter do (scores differ by "
+            f"{found['largest_difference']:.1e} of the largest, {found['same_answers']} of "
+            f"{found['prompts']} answers are equal). Serve base and adapter instead."
+        )
+    held.finish("finished", _words(found, spec.get("precision")), {
+        "exit": "merged",
+        "check": found,
+        "adapter_sha256": spec.get("adapter_sha256"),
+        "base": {"name": base.name, "sha256": base.sha256},
+        "merged_sha256": base_models.folder_sha256(final),
+    })  # fmt: skip
+
+
+def check_base(found: str, recorded: str | None) -> None:
+    """Refuse a base model that is not the one an adapter was made on.
+
+    Raises:
+        RuleBroken: it is another.
+    """
+    if recorded is not None and found != recorded:
+        raise RuleBroken(
+            "The base model on this machine is not the one that the adapter was trained on. "
+            "Restore that one."
+        )
+
+
+def _loaded(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A vetted model in its own number format, on the CPU."""
+    fetching.hush()
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True
+    )
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype="auto", trust_remote_code=False, use_safetensors=True, local_files_only=True
+    )
+    return model, tokenizer
+
+
+@torch.inference_mode()
+def _said(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]
+) -> _Said:
+    model.train(False)
+    logits = [model(input_ids=torch.tensor([row])).logits[0].float() for row in ids]
+    answers = generate.complete(model, tokenizer, ids, _TOKENS)
+    return _Said(logits, [one.text for one in answers])
+
+
+def _save(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, final: Path, record: dict[str, Any]
+) -> None:
+    """Write the model with tokenizer, chat template, generation settings and a manifest of hashes,
+    whole or not at all.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=".merged-", dir=final.parent))
+    try:
+        model.config.name_or_path = record["name"]  # not the path on this machine
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        (temporary / "chat_template.jinja").write_text(
+            str(tokenizer.chat_template), encoding="utf-8"
+        )
+        evidence.write_json(
+            temporary / "manifest.json",
+            {"files": vetting.file_hashes(temporary), "hash": "sha256"},
+        )
+        evidence.write_json(temporary / "assay.json", record)
+        evidence.sync_tree(temporary)
+        temporary.chmod(0o755)
+        evidence.publish(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _compared(before: _Said, folder: Path, ids: Sequence[list[int]], dtype: str) -> dict[str, Any]:
+    base_models.vet(folder)
+    model, tokenizer = _loaded(folder)
+    after = _said(model, tokenizer, ids)
+    pairs = list(zip(before.logits, after.logits, strict=True))
+    off = max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
+    same = sum(a == b for a, b in zip(before.texts, after.texts, strict=True))
+    allowed = _FLOAT32 if dtype == "float32" else _HALF
+    # In 16 bits a near tie may fall the other way, so only the scores decide there.
+    equal = same == len(ids) or dtype != "float32"
+    return {
+        "prompts": len(ids),
+        "tokens": _TOKENS,
+        "dtype": dtype,
+        "largest_difference": off,
+        "allowed": allowed,
+        "same_answers": same,
+        "agrees": off <= allowed and equal,
+    }
+
+
+def _words(found: dict[str, Any], precision: str | None) -> str:
+    coarse = precision in (Precision.NF4, Precision.NF4_DOUBLE)
+    return (
+        f"Merged in {found['dtype']}. On {found['prompts']} prompts the scores differ from base "
+        f"and adapter by at most {found['largest_difference']:.1e} of the largest, and "
+        f"{found['same_answers']} of {found['prompts']} greedy answers are equal."
+        + (" It was trained on a base in 4 bits, and may answer otherwise on this one." * coarse)
+    )

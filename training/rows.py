@@ -1,0 +1,107 @@
+"""The rows that a job is given, one JSON object a line, held to the hash they were sent with."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curation import duplicates
+from curation.score import Score
+from storage.errors import BadInput, RuleBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the frozen version."""
+
+    pair_id: int
+    split: str
+    prompt: str
+    response: str
+    rejected: str = ""
+    """In preference pairs: the worse answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One held-out row."""
+
+    pair_id: int
+    prompt: str
+    response: str
+
+
+def read_rows(path: Path, sha256: str) -> list[Row]:
+    """The rows of the frozen version, one JSON object a line.
+
+    Raises:
+        RuleBroken: the file is not the one the run was launched with, or holds a test row.
+        BadInput: there are no train rows.
+    """
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
+    found = [json.loads(line) for line in content.splitlines() if line]
+    rows = [
+        Row(one["pair_id"], one["split"], one["prompt"], one["response"], one.get("rejected", ""))
+        for one in found
+    ]
+    wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
+    if wrong:
+        raise RuleBroken(
+            f"Pair {wrong[0]} is a test row; test rows never train. Make the version again."
+        )
+    if not any(row.split == "train" for row in rows):
+        raise BadInput("The version has no train rows. Approve more pairs and make a new version.")
+    return rows
+
+
+def refuse_tested(rows: Sequence[Row], tested: Sequence[str]) -> None:
+    """Refuse a row whose input is or ever was that of a test row.
+
+    Told by digests of the inputs without case, marks and spacing; what nearly repeats a test row
+    was refused when the run was prepared, where the words are known.
+
+    Raises:
+        RuleBroken: naming the first such row.
+    """
+    known = set(tested)
+    wrong = [row.pair_id for row in rows if duplicates.digest(row.prompt) in known]
+    if wrong:
+        raise RuleBroken(
+            f"Pair {wrong[0]} asks what a test row asks or once asked; test rows never train. "
+            "Reject it and make a new version."
+        )
+
+
+def read_held(path: Path, sha256: str | None = None) -> list[Held]:
+    """The held-out rows, one JSON object a line.
+
+    Raises:
+        RuleBroken: the file is not the one the job was started with.
+        BadInput: there are none.
+    """
+    content = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise RuleBroken("The held-out rows changed since the job was started. Start it again.")
+    names = ("pair_id", "prompt", "response")
+    rows = [
+        Held(*(json.loads(line)[name] for name in names)) for line in content.splitlines() if line
+    ]
+    if not rows:
+        raise BadInput("The version has no test rows to evaluate on. Make a new version.")
+    return rows
+
+
+def answer_line(pair_id: int, arm: str, text: str, got: Score) -> dict[str, Any]:
+    """One line of `outputs.jsonl`."""
+    return {
+        "pair_id": pair_id,
+        "arm": arm,
+        "text": text,
+        "valid": got.valid,
+        "correct": got.correct,
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
