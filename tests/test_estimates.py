@@ -11,7 +11,7 @@ import pytest
 from storage.types import Job, JobKind, JobState
 from training import estimates, memory
 from training.memory import Model, Rows
-from training.settings import Full, Local, Lora, Preference, Qlora
+from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROBE: dict[str, Any] = {
@@ -172,6 +172,7 @@ def test_more_rows_and_longer_ones_take_more_and_checkpointing_less() -> None:
     assert activations(Lora(batch_size=1), 300, 300) < usual
     assert activations(Lora(batch_size=2), 900, 900) > usual
     assert activations(Lora(batch_size=2, gradient_checkpointing=True), 300, 300) < usual
+    assert activations(Lora(batch_size=2, batching=Batching.PADDED), 300, 300) > usual
 
 
 def test_advice_begins_with_what_harms_least() -> None:

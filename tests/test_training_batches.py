@@ -195,7 +195,6 @@ def test_a_row_never_sees_another(model: PeftModel) -> None:
 
 def test_the_standard_way_stays() -> None:
     plain = batches.Together(0, joins=False)
-    assert plain.batching == "padded"
     assert len(plain(rows(2))["input_ids"]) == 2
 
 

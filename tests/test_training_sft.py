@@ -90,7 +90,7 @@ def test_padded_batches_end_where_joined_ones_do(
     directory = training_job(tmp_path / "padded", small, lines, epochs=2, batching="padded")
     assert work(directory) == 0
     usual, ours = _result(directory), _result(trained)
-    assert (usual["batching"], ours["batching"]) == ("padded", "joined")
+    assert (usual["batches"], ours["batches"]) == ("padded", "joined")
     for name in ("first_train_loss", "train_loss", "validation_loss"):
         assert ours[name] == pytest.approx(usual[name], abs=1e-4)
 

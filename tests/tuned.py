@@ -125,7 +125,7 @@ def saved(engine: Engine, job: Job, rows: int = 12, loss: float = 0.3) -> Adapte
         "train_loss": 0.2,
         "first_train_loss": 2.0,
         "validation_loss": loss,
-        "batching": "joined",
+        "batches": "joined",
         "libraries": {"torch": "2.13.0"},
         "took": {"seconds": 30.0, "peak_memory_mb": 1320.0},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},

@@ -30,11 +30,6 @@ class Together:
     pad_token_id: int
     joins: bool
 
-    @property
-    def batching(self) -> str:
-        """Which of the two, as a run's record says it."""
-        return "joined" if self.joins else "padded"
-
     def __call__(self, rows: Sequence[Row]) -> Batch:
         if self.joins:
             return joined(rows, shared_length(rows))

@@ -23,7 +23,6 @@ from training.evidence import Evidence
 
 _TOKENS = 96
 """Tokens an answer may have; what a rule forbids comes early or not at all in these tasks."""
-_BATCH = 16
 _REFUSED = "refused before the model saw it: a control token"
 
 Task = dict[str, Any]
@@ -104,7 +103,7 @@ def _answers(
                     continue  # its answer stays None
         tell = partial(_tell, held, before, len(Arm) * len(tasks))
         told = generate.complete(
-            model, tokenizer, list(asked.values()), limit, batch_size=_BATCH,
+            model, tokenizer, list(asked.values()), limit,
             on_progress=tell, should_stop=held.cancel_requested,
         )  # fmt: skip
         found |= {key: one.text for key, one in zip(asked, told, strict=True)}

@@ -78,8 +78,8 @@ def answers(
 ) -> list[Answer]:
     """One greedy answer per prompt, in the prompts' order.
 
-    `on_progress` is told after every token how many are done. Raises `Cancelled` between tokens
-    when `should_stop` says so.
+    `on_progress` is told how many are done, whenever there are more. Raises `Cancelled` between
+    tokens when `should_stop` says so.
     """
     ids = [render.prompt_ids(tokenizer, system, prompt) for prompt in prompts]
     return complete(
@@ -130,11 +130,16 @@ def tokens(
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         batch = _Batch(model, [ids[i][shared:] for i in chosen], shared, max_new_tokens, cache)
+        ended = 0
         for _ in batch.run(pick, ends):
-            on_progress(start + batch.ended)
             if should_stop():
                 raise Cancelled
+            if batch.ended > ended:
+                ended = batch.ended
+                on_progress(start + ended)
         found |= dict(zip(chosen, batch.written, strict=True))
+        if ended < len(chosen):
+            on_progress(len(found))
     return [found[i] for i in range(len(ids))]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training import evidence
-from training.settings import Full, Local, Lora, Qlora
+from training.settings import Answering, Batching, Full, Local, Lora, Qlora
 
 CHARACTERS_A_TOKEN = 3.3
 """English and JSON take about so many; other languages fewer, so the true length may be more."""
@@ -115,8 +115,13 @@ def expect(base: Model, settings: Local, rows: Rows, *, gpu: bool) -> dict[str, 
 
 
 def tokens(settings: Local, rows: Rows) -> int:
-    """About how many tokens the largest batch computes; the system message counts once."""
-    characters = rows.system + sum(rows.longest[: settings.batch_size])
+    """About how many tokens the largest batch computes. The system message counts once, unless
+    rows are padded: then each is as long as the longest.
+    """
+    chosen = rows.longest[: settings.batch_size]
+    characters = rows.system + sum(chosen)
+    if isinstance(settings, Answering) and settings.batching == Batching.PADDED:
+        characters = len(chosen) * (rows.system + max(chosen, default=0))
     return math.ceil(characters / CHARACTERS_A_TOKEN)
 
 

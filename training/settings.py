@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 from storage.errors import BadInput
 
-BATCHINGS = ("joined", "padded")
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """All linear layers of a block, by the names that Llama, Qwen, Mistral, Gemma and their kin use."""
 _RANGES: dict[str, tuple[float, float, str]] = {
@@ -40,6 +39,15 @@ class Method(StrEnum):
     FULL = "full"
     PREFERENCE = "preference"
     PROVIDER = "provider"
+
+
+class Batching(StrEnum):
+    """How the rows of a step are put together; loss and gradient are the same."""
+
+    JOINED = "joined"
+    """What all rows begin with is computed once, where that is exact for the base model."""
+    PADDED = "padded"
+    """Each row on its own, filled up to the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +87,9 @@ class Tuning:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object that `read` reads back to the same settings."""
-        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-        return {"method": self.METHOD.value, **values}
+        return {"method": self.METHOD.value} | {
+            name: _plain(value) for name, value in asdict(self).items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +125,19 @@ class Local(Tuning):
 
 
 @dataclass(frozen=True, slots=True)
-class Supervised(Local):
-    """What every method is told that learns answers from rows on this machine."""
+class Answering(Local):
+    """What every method that learns answers is told."""
 
-    batching: str = "joined"
-    """"joined" computes what all rows begin with once a step, where that is exact for the base
-    model; "padded" computes it for every row. The loss and gradient are the same."""
+    batching: Batching = Batching.JOINED
 
     def __post_init__(self) -> None:
         Local.__post_init__(self)
-        if self.batching not in BATCHINGS:
-            raise BadInput(f"The batching must be one of {', '.join(BATCHINGS)}.")
+        if self.batching not in set(Batching):
+            raise BadInput(f"The batching must be one of {', '.join(Batching)}.")
 
 
 @dataclass(frozen=True, slots=True)
-class Lora(Supervised):
+class Lora(Answering):
     """A LoRA adapter on a base model in full precision.
 
     The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
@@ -152,7 +159,7 @@ class Lora(Supervised):
     slower."""
 
     def __post_init__(self) -> None:
-        Supervised.__post_init__(self)
+        Answering.__post_init__(self)
         if self.bias != "none":
             raise BadInput(
                 'Bias must be "none": trained biases cannot be taken off a base model again.'
@@ -180,7 +187,7 @@ class Qlora(Lora):
 
 
 @dataclass(frozen=True, slots=True)
-class Full(Supervised):
+class Full(Answering):
     """All weights of the base model; the result is a whole model of the base's size."""
 
     METHOD: ClassVar[Method] = Method.FULL
@@ -264,6 +271,13 @@ def read(values: Mapping[str, Any]) -> Tuning:
     if named not in set(METHODS):
         raise BadInput(f"There is no method {named!r}. Choose one of {', '.join(METHODS)}.")
     return METHODS[Method(named)].from_dict(values)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
+    """As JSON and YAML have it."""
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, StrEnum) else value
 
 
 def _check_number(words: str, value: object, low: float, high: float, *, whole: bool) -> None:

@@ -25,7 +25,7 @@ from training.evidence import Evidence
 from training.rows import Row as Row
 from training.rows import read_rows as read_rows
 from training.rows import refuse_tested as refuse_tested
-from training.settings import Lora, Qlora, Supervised, read
+from training.settings import Answering, Batching, Lora, Qlora, read
 from training.trainer import Trainer
 from training.watch import Watch
 
@@ -40,7 +40,7 @@ def main(directory: Path, held: Evidence) -> None:
         AssayError: the rows, settings or base model are refused, or the run diverged.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    settings = cast("Supervised", read(spec.get("settings", {})))
+    settings = cast("Answering", read(spec.get("settings", {})))
     rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     refuse_tested(rows, spec.get("tested_sha256", ()))
     base = course.base(spec, held)
@@ -56,12 +56,13 @@ def main(directory: Path, held: Evidence) -> None:
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, held, spec, settings, base, tokenizer, precision.of(settings))
     held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    run.see_through(
-        trainer,
-        watch,
-        learnt_tokens(train),
-        {"batching": cast("batches.Together", trainer.data_collator).batching},
-    )
+    run.see_through(trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
+
+
+def _batches(trainer: Trainer) -> str:
+    """How rows are put together, for the record."""
+    together = cast("batches.Together", trainer.data_collator)
+    return Batching.JOINED if together.joins else Batching.PADDED
 
 
 def learnt_tokens(rows: Dataset) -> int:
@@ -108,7 +109,7 @@ def build_trainer(
     tokenizer: PreTrainedTokenizerBase,
     train: Dataset,
     validation: Dataset,
-    settings: Supervised,
+    settings: Answering,
     watch: Watch,
 ) -> Trainer:
     """trl's trainer on rows that are already tokens, so that it trains exactly what `render`
@@ -116,7 +117,7 @@ def build_trainer(
     """
     lengths = [len(ids) for rows in (train, validation) for ids in rows["input_ids"]]
     joins = (
-        settings.batching == "joined"
+        settings.batching == Batching.JOINED
         and batches.can_join(model.config, lengths, settings.batch_size)
         and attention.use(model)
     )
@@ -140,7 +141,7 @@ def build_trainer(
     return trainer
 
 
-def _adapter(settings: Supervised) -> LoraConfig | None:
+def _adapter(settings: Answering) -> LoraConfig | None:
     """The adapter to be trained; None where all weights are."""
     if not isinstance(settings, Lora):
         return None

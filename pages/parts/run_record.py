@@ -20,8 +20,8 @@ _METHODS = {
     Method.PREFERENCE: "preference tuning (DPO)",
 }
 _BATCHES = {
-    "joined": "joined: what all rows begin with was computed once a step",
-    "padded": "padded: each row was computed alone",
+    "joined": "joined: what all rows begin with is computed once",
+    "padded": "padded: each row on its own",
 }
 _LOG = 8000
 """Characters of the log's end that are shown."""
