@@ -132,7 +132,7 @@ def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: base_m
     chosen = Qlora(epochs=1, learning_rate=0.05, targets=TARGETS)
     adapter, _folder = _trained(engine, story, base, chosen)
     result = adapter.card["result"]
-    assert (result["precision"], result["batching"]) == ("nf4_double", "joined")
+    assert (result["precision"], result["batches"]) == ("nf4_double", "joined")
     assert _answered(engine, story, adapter).summary["made"]["precision"] == "nf4_double"
 
 

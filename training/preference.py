@@ -126,7 +126,7 @@ def main(directory: Path, held: Evidence) -> None:
     trainer = build_trainer(directory, tuned, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, held, spec, settings, base, tokenizer, precision)
     held.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
-    run.see_through(trainer, watch, answer_tokens(train), {"batching": "padded"})
+    run.see_through(trainer, watch, answer_tokens(train), {"batches": "padded"})
 
 
 def tokenized(

@@ -164,7 +164,7 @@ def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
     return {
         "Method": _METHODS.get(job.spec["settings"].get("method", Method.LORA)),
         "Base model held in": _PRECISION.get(result.get("precision", "")),
-        "Batches": _BATCHES.get(result.get("batching", "")),
+        "Batches": _BATCHES.get(result.get("batches", "")),
         "Processes": processes if processes > 1 else None,
         "Goes on from": before["name"] if before else None,
     }

@@ -16,7 +16,7 @@ from pages.parts import shell
 from storage.errors import BadInput
 from training.base_models import Base
 from training.presets import Preset, presets, usual
-from training.settings import BATCHINGS, METHODS, TARGETS, Method, Tuning
+from training.settings import METHODS, TARGETS, Method, Tuning
 
 LOADED = "loaded-settings"
 """In the state of a tab: the settings of a file that was loaded, offered as a preset."""
@@ -106,8 +106,7 @@ FIELDS = {
     ),
     "batching": Field(
         "How rows are put together",
-        "Joined rows compute what all begin with once a step; the loss and gradient are the same.",
-        choices=BATCHINGS,
+        "Joined rows compute what all begin with once; the result is the same.",
     ),
 }
 ELSEWHERE = frozenset({"bias", "adapter_id", "endpoint", "model", "suffix"})
@@ -217,7 +216,7 @@ def _other(name: str, hint: Any, value: Any, scope: str) -> Any:  # noqa: ANN401
     field = _field(name)
     if name == "targets":
         return _targets(field, value, scope)
-    choices = field.choices or _choices(hint)
+    choices = _choices(hint)
     if choices:
         return st.selectbox(
             field.label, choices, index=list(choices).index(value), key=key(name, scope),
