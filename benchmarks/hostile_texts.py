@@ -102,11 +102,11 @@ def wide(each: Sequence[Row]) -> Iterator[Row]:
 
 WAYS: dict[str, Callable[[Sequence[Row]], Iterator[Row]]] = {
     "plain": iter,
-    "poison before": lambda each: poisoned(each, before=True),
-    "poison after": lambda each: poisoned(each, before=False),
     "a megabyte": lambda each: ((k, v, text + " word" * 200_000) for k, v, text in each),
     "split by invisible characters": split,
     "full-width digits": wide,
+    "poison before": lambda each: poisoned(each, before=True),
+    "poison after": lambda each: poisoned(each, before=False),
 }
 
 
@@ -142,7 +142,8 @@ def run(count: int) -> None:
                 missed[kind] += 1
         print(
             f"  {name:32} found {said['found']:5}, set aside {said['aside']:5}, "
-            f"missed {said['missed']:4}, slowest {slowest:.2f} s {dict(missed) or ''}"
+            f"missed {said['missed']:4}, slowest {slowest:.2f} s {dict(missed) or ''}",
+            flush=True,
         )
     print("  recall by type, plain: ", end="")
     there = Counter(kind for kind, _, _ in every)

@@ -253,8 +253,10 @@ def limits() -> list[str]:
         "Companies are found by endings such as Ltd, by words such as 'works at' and by the model.",
         "Spelled-out numbers, look-alike letters and text inside pictures are not read.",
         "Words that the output schema fixes are never reported in outputs, even if one is a name.",
-        "A row that could not be read whole, or is mostly in another script, is set aside as not "
-        "scanned, never as clean. Other languages in Latin letters are read as if English.",
+        "A row that could not be read whole is set aside as not scanned, never as clean: one that "
+        f"is longer than {LONGEST:,} characters, takes too long, or is mostly in another script, "
+        "even where parts of it could be read. Other languages in Latin letters are read as if "
+        "English.",
     ]
 
 

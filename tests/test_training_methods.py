@@ -145,7 +145,7 @@ def test_full_tuning_leaves_a_whole_model(
     base_models.vet(folder)
     assert not (folder / "adapter_config.json").exists()
     assert "model.safetensors" in adapter.card["result"]["adapter_files"]
-    assert "all weights trained" in _card(adapter)
+    assert "all weights trained" in _card(engine, adapter)
     assert "model.safetensors" in _packed(engine, adapter)
     with monkeypatch.context() as small:
         small.setattr(adapters, "LARGEST", 1000)
@@ -175,9 +175,10 @@ def _packed(engine: Engine, adapter: Adapter) -> set[str]:
     return set(zipfile.ZipFile(io.BytesIO(content)).namelist())
 
 
-def _card(adapter: Adapter) -> str:
+def _card(engine: Engine, adapter: Adapter) -> str:
     """How the card on the screen says it was trained."""
-    card = {**adapter.card, "sha256": adapter.sha256}
+    with reading(engine) as session:
+        card = adapters.card(session, adapter.id)
     return "\n".join(adapter_card._training(card))
 
 
@@ -200,7 +201,7 @@ def test_preference_goes_on_from_an_adapter(
     assert sorted(one.name for one in folder.iterdir()) == [
         "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
     ]  # fmt: skip
-    told = _card(second)
+    told = _card(engine, second)
     assert f"Goes on from {first.name}, beta 0.1" in told
     log = (folder.parent / "train.log").read_text()
     assert "Ticket" not in log

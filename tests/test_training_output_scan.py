@@ -49,6 +49,16 @@ def test_without_settings_or_a_model_the_answers_stay_and_it_is_said(
     assert figures == {"personal_unread": "The language model is not installed."}
 
 
+def test_a_second_model_that_is_gone_costs_no_answer(
+    held: evidence.Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
+    gone = pii.to_json(pii.Config(second_model="gone"))
+    told, figures = output_scan.check(LINES, gone, held)
+    assert told == LINES
+    assert "no second model 'gone'" in figures["personal_unread"]
+
+
 def test_counts_are_frozen_with_the_comparison(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     evaluation = tuned.evaluated(engine, story, None, personal=(0, 1))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation import analyzer, detect, pii
-from storage.errors import Unavailable
+from storage.errors import AssayError
 from training.evidence import Evidence
 
 
@@ -26,7 +26,7 @@ def check(
     config = pii.from_json(settings)
     try:
         found = analyzer.Scanner(config).scan([line["text"] for line in lines], output=True)
-    except Unavailable as missing:
+    except AssayError as missing:
         return [dict(line) for line in lines], {"personal_unread": str(missing)}
     told = [{**line, "personal": _types(spans)} for line, spans in zip(lines, found, strict=True)]
     return told, {"scan_sha256": config.sha256}

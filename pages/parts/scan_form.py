@@ -121,7 +121,7 @@ def _second_model(user: User, form: str, config: Config, typed: Mapping[str, Any
         "A second model for names",
         names,
         index=names.index(chosen),
-        format_func=lambda name: plain(name) or "None: only the language model that is built in",
+        format_func=lambda name: name or "None: only the language model that is built in",
         key=kept.key(form, "second_model"),
         help=f"Finds more names and takes far longer. Models are folders in "
         f"{plain(str(name_models.home()))}; docs/personal-data-scan.md says which can be used.",

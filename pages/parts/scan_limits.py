@@ -37,7 +37,9 @@ def _second_model(name: str) -> None:
     except AssayError as error:
         st.warning(plain(str(error)))
         return
-    unused = f" Its labels {', '.join(model.unused)} are not used." if model.unused else ""
+    unused = (
+        f" Of its labels these are not used: {', '.join(model.unused)}." if model.unused else ""
+    )
     shell.note(
         f"The second model {name} is asked for {', '.join(model.types)}.{unused} How much it finds "
         "has not been measured here."

@@ -268,9 +268,8 @@ def audit_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
 def freeze_a_version(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("versions")
     page.get_by_role("button", name=re.compile("^Freeze")).first.click()
+    lea.sees("Frozen by Lea")  # before going on: a page that is left may lose what was pressed
     lea.still()
-    lea.go("versions")
-    lea.sees("Frozen by Lea")
     lea.picture(pictures, "versions")
     page.get_by_role("button", name=re.compile("^Measure")).first.click()
     _job_ends(engine, "evaluate")
