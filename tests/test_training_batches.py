@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     Gemma2Config,
     Gemma3TextConfig,
@@ -20,7 +21,7 @@ from transformers import (
     Qwen3NextConfig,
 )
 
-from training import attention, batches
+from training import attention, batches, vetting
 from training.answers import loss
 from training.render import IGNORED
 
@@ -154,12 +155,19 @@ def test_so_they_are_where_memory_is_saved(model: PeftModel) -> None:
     assert (found - expected).norm() / expected.norm() < 1e-5
 
 
-def test_what_the_mask_hides_is_not_computed(model: PeftModel) -> None:
-    """A mask that hides all changes nothing: the model hands on what `attention` needs."""
+@pytest.mark.parametrize("kind", sorted(vetting.MODEL_TYPES - {"gemma2"}))
+def test_every_model_that_is_let_in_hands_on_what_attention_needs(kind: str) -> None:
+    """A mask that hides all changes nothing, and the loss is that of the padded batch."""
+    torch.manual_seed(1)
+    build: Any = AutoModelForCausalLM.from_config
+    base = build(AutoConfig.for_model(kind, **SIZES))
     together = batches.Together(0, joins=True)(rows())
     dark = {**together, "attention_mask": torch.zeros_like(together["attention_mask"])}
     with torch.no_grad():
-        assert torch.equal(loss(model, together), loss(model, dark))
+        usual = base(**padded(rows())).loss
+        assert attention.use(base)
+        assert abs(loss(base, together) - usual) < 1e-5
+        assert torch.equal(loss(base, together), loss(base, dark))
 
 
 def test_a_model_that_only_knows_the_mask_computes_the_same(model: PeftModel) -> None:

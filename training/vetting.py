@@ -30,7 +30,7 @@ __all__ = [
     "vet_encoder",
 ]
 
-_MODEL_TYPES = frozenset(
+MODEL_TYPES = frozenset(
     {
         *("gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "olmo2", "phi3"),
         *("qwen2", "qwen3", "smollm3"),
@@ -48,7 +48,7 @@ def vet(folder: Path) -> None:
     Raises:
         BadInput: says what is wrong with it.
     """
-    _vet_shell(folder, _MODEL_TYPES)
+    _vet_shell(folder, MODEL_TYPES)
     _vet_template(folder)
 
 
