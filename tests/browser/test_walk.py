@@ -320,6 +320,7 @@ def launch_a_run(lea: Person, engine: Engine, pictures: Path | None) -> None:
     lea.still()
     page.get_by_text("Advanced settings").click()
     page.wait_for_timeout(400)
+    page.get_by_role("heading", name="Launch", exact=True).scroll_into_view_if_needed()
     lea.picture(pictures, "launch")
     lea.press("Launch")
     page = lea.go("runs")
