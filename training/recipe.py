@@ -229,7 +229,7 @@ def _value(method: str, name: str, text: str) -> Any:  # noqa: ANN401 - of the s
         return text
     hint = get_type_hints(METHODS[Method(method)]).get(name, str)
     kinds = set(get_args(hint)) or {hint}
-    if hint is str:
+    if isinstance(hint, type) and issubclass(hint, str):
         return text
     if str in get_args(hint):  # a tuple of names
         return [word.strip() for word in text.strip("[]").split(",") if word.strip()]
