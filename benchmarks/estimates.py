@@ -24,10 +24,12 @@ from storage import console, people
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import Role, User, Version
-from training import demo, estimates, jobs, machine, runs
-from training.estimates import Against
-from training.following import wait
+from training import demo
+from training.launch import estimates, runs
+from training.launch.estimates import Against
 from training.settings import SMALL_BASE, Lora
+from training.work import jobs, machine
+from training.work.following import wait
 
 _TOLERANCE = 0.25
 

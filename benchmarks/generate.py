@@ -34,7 +34,8 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=24, help="of the training")
     given = asked.parse_args()
 
-    from training import base_models, evaluate, render
+    from training.models import base_models, render
+    from training.proving import evaluate
 
     folder = base_models.prepare(base_models.Base("packaged"), ROOT / "data")
     model, tokenizer = base_models.load(folder.path)
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def _held_out() -> list[Any]:
-    from training.evaluate import Held
+    from training.proving.evaluate import Held
 
     lines = (ROOT / "sample_data" / "held_out.jsonl").read_text(encoding="utf-8").splitlines()
     return [
@@ -66,8 +67,8 @@ def _trained(model: Any, tokenizer: Any, steps: int) -> Any:  # noqa: ANN401
     from peft import LoraConfig, get_peft_model
 
     from benchmarks.train_throughput import BATCH, examples
-    from training import answers, batches
     from training.settings import SMALL_BASE
+    from training.tuning import answers, batches
 
     adapter = LoraConfig(
         task_type="CAUSAL_LM", r=SMALL_BASE.r, lora_alpha=SMALL_BASE.alpha,
@@ -94,7 +95,7 @@ def _compare(
     limit: int,
     given: argparse.Namespace,
 ) -> None:
-    from training import generate
+    from training.proving import generate
 
     ends = sorted(generate.end_tokens(model, tokenizer))
     contenders: dict[str, Contender] = {

@@ -36,8 +36,11 @@ from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
 from tests import tuned
 from tests.training_support import rows, tiny, training_job
-from training import base_models, checkpoints, evidence, jobs, runs, worker
+from training.launch import runs
+from training.models import base_models
 from training.settings import Lora
+from training.tuning import checkpoints
+from training.work import evidence, jobs, worker
 
 LINES = rows(26) + rows(7, "validation", first=100)
 CHOSEN: dict[str, Any] = {
@@ -327,7 +330,7 @@ def main(
 ) -> None:
     """Break runs and print the table."""
     chance = random.Random(seed)
-    _FORKS.set_forkserver_preload(["training.sft"])
+    _FORKS.set_forkserver_preload(["training.tuning.sft"])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["ASSAY_DATA"] = str(folder / "data")

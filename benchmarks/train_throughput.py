@@ -135,7 +135,7 @@ def _middle(rounds: list[dict[str, Any]], what: str) -> float:
 
 def _setting(given: argparse.Namespace) -> tuple[Any, Any, Rows]:
     """Model, tokenizer and rows."""
-    from training import base_models
+    from training.models import base_models
 
     folder = base_models.prepare(base_models.Base("packaged"), ROOT / "data")
     model, tokenizer = base_models.load(folder.path)
@@ -182,7 +182,7 @@ def random_rows(tokenizer: Any, wanted: int, shared: int) -> Rows:  # noqa: ANN4
 
 def examples(task: Task, tokenizer: Any, wanted: int) -> Rows:  # noqa: ANN401
     """So many rows as tokens and labels, the first ones again where there are fewer."""
-    from training import render
+    from training.models import render
 
     rows = (task.rows * (wanted // len(task.rows) + 1))[:wanted]
     made = [render.pair_ids(tokenizer, task.system, *row) for row in rows]
@@ -227,7 +227,7 @@ def contend(name: str, model: Any, tokenizer: Any, rows: Rows, gpu: bool) -> dic
     """Train on the rows once as one contender does; figures of every step but the first."""
     from transformers import TrainerCallback
 
-    from training import batches
+    from training.tuning import batches
 
     clock = _Clock(str(model.device).split(":")[0])
     trainer = _trainer(name, model, tokenizer, rows, gpu)
@@ -283,9 +283,9 @@ def _trainer(name: str, model: Any, tokenizer: Any, rows: Rows, gpu: bool) -> An
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from training import attention, batches
-    from training.answers import AnswersTrainer
     from training.settings import Lora
+    from training.tuning import attention, batches
+    from training.tuning.answers import AnswersTrainer
 
     cuda = gpu and torch.cuda.is_available()
     ours, packs = name.startswith("assay"), name == "trl-packing"

@@ -12,8 +12,11 @@ from storage import settings
 from storage.engine import reading, writing
 from storage.types import Adapter
 from tests import training_support, tuned
-from training import adapters, base_models, jobs, runs, vetting
+from training.launch import runs
+from training.lifecycle import adapters
+from training.models import base_models, vetting
 from training.settings import Lora, Tuning
+from training.work import jobs
 
 CHOSEN = Lora(
     r=4,
@@ -29,7 +32,7 @@ def saved(base: Path, folder: Path, chosen: Lora = CHOSEN) -> dict[str, str]:
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from training import saving
+    from training.tuning import saving
 
     model, tokenizer = base_models.load(base)
     torch.manual_seed(1)

@@ -11,8 +11,10 @@ from storage import settings
 from storage.engine import reading
 from storage.types import Job, Split
 from tests import tuned
-from training import checkpoints, evidence, jobs, runs
+from training.launch import runs
 from training.settings import Lora
+from training.tuning import checkpoints
+from training.work import evidence, jobs
 
 
 def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:

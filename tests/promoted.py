@@ -11,7 +11,9 @@ from storage import settings
 from storage.engine import writing
 from storage.types import Adapter, Arm, Evaluation, Role, Stage
 from tests import stories, tuned
-from training import blind, check_prompts, checks, gate, jobs, registry
+from training.lifecycle import check_prompts, checks, gate, registry
+from training.proving import blind
+from training.work import jobs
 
 
 def checked(

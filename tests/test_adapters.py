@@ -13,7 +13,8 @@ from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
 from storage.types import Adapter, Role
 from tests import stories, tuned
-from training import adapters, blind
+from training.lifecycle import adapters
+from training.proving import blind
 
 
 def _folder(adapter: Adapter) -> Path:

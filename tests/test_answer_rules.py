@@ -7,7 +7,8 @@ import pytest
 
 from storage.errors import BadInput
 from tests.stories import SCHEMA
-from training import answer_rules, checks
+from training.lifecycle import checks
+from training.proving import answer_rules
 
 FITS = json.dumps({"team": "cards"})
 

@@ -17,8 +17,9 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Choice, Role
 from tests import curated, stories, tuned
-from training import adapters, blind
-from training.blind import Tally
+from training.lifecycle import adapters
+from training.proving import blind
+from training.proving.blind import Tally
 
 
 def _vote(engine: Engine, who: Any, trial: Any, op: BallotOp) -> Any:  # noqa: ANN401

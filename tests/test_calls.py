@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from storage.errors import BadInput
-from training import calls
-from training.calls import Calls, NoAnswer
-from training.endpoints import Endpoint
+from training.hosted import calls
+from training.hosted.calls import Calls, NoAnswer
+from training.hosted.endpoints import Endpoint
 
 INSIDE = "leads inside the house"
 NEVER = "is never asked"

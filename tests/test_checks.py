@@ -14,7 +14,9 @@ from storage.tables import AdapterRow, JobRow
 from storage.types import Adapter, Job, JobState
 from tests import promoted, tuned
 from tests.training_support import rows, tiny, training_job
-from training import adapters, base_models, check_prompts, checks, evidence, jobs, worker
+from training.lifecycle import adapters, check_prompts, checks
+from training.models import base_models
+from training.work import evidence, jobs, worker
 
 
 def _own(engine: Engine, story: tuned.Frozen, prompt: str, *must_not: str) -> int:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from storage.types import Job, JobKind, JobState
-from training import estimates, memory
-from training.memory import Model, Rows
+from training.launch import estimates
+from training.models import memory
+from training.models.memory import Model, Rows
 from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

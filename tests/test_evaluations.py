@@ -12,7 +12,8 @@ from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Arm, JobKind, JobState, Role, Split
 from tests import curated, stories, tuned
-from training import evaluations, evidence, jobs
+from training.proving import evaluations
+from training.work import evidence, jobs
 
 PACKAGED = {"kind": "packaged"}
 

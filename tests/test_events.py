@@ -10,7 +10,8 @@ from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.types import Event
 from tests import stories, tuned
-from training import jobs, runs
+from training.launch import runs
+from training.work import jobs
 
 
 def _log(engine: Engine, limit: int = 500) -> list[Event]:

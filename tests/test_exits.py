@@ -19,11 +19,13 @@ from storage.settings import ROOT
 from storage.types import Adapter
 from tests import handed, tuned
 from tests.training_support import tiny
-from training import adapters, base_models, exports, jobs, vetting
-from training.exits import merging
+from training.exits import exports, merging
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, offered
+from training.lifecycle import adapters
+from training.models import base_models, vetting
+from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

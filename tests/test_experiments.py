@@ -12,8 +12,10 @@ from storage.errors import BadInput, NotAllowed, RuleBroken
 from storage.settings import current
 from storage.types import Job, JobKind, JobState, Role, Split
 from tests import stories, tuned
-from training import experiments, jobs, runs, side_by_side
+from training.launch import runs
+from training.proving import experiments, side_by_side
 from training.settings import Lora
+from training.work import jobs
 
 
 def _wish(story: tuned.Frozen) -> runs.Wish:

@@ -13,7 +13,7 @@ from storage import people, projects, settings
 from storage.engine import driver, reading, writing
 from storage.types import Choice, Role
 from tests import curated, stories, tuned
-from training import blind
+from training.proving import blind
 
 GUARDS = importlib.import_module("storage.migrations.versions.0002_guards")
 Refused = driver().IntegrityError

@@ -20,8 +20,11 @@ from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState, Role
 from tests import stories, tuned
 from tests.training_support import tiny
-from training import adapters, base_models, evidence, jobs, runs
+from training.launch import runs
+from training.lifecycle import adapters
+from training.models import base_models
 from training.settings import Lora
+from training.work import evidence, jobs
 
 TICK = """
 from storage import settings

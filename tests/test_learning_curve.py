@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from storage.errors import RuleBroken
-from training.learning_curve import Measured, fit
+from training.proving.learning_curve import Measured, fit
 
 SIZES = (50, 100, 150, 200)
 

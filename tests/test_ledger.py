@@ -12,7 +12,7 @@ from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.types import LinkKind, Origin, Pair, Project, Split, Version
 from tests import curated, stories
-from training import drafts
+from training.draft import drafts
 
 TEXT = "my card was eaten by the machine at the station this morning and I need a new one today"
 

@@ -19,8 +19,10 @@ from storage.settings import Settings
 from storage.types import Job, JobState, LinkKind, LinkState, Pair, Project
 from tests import curated, stories
 from tests.training_support import encoder
-from training import jobs, meaning, vetting
-from training.evidence import Evidence
+from training import meaning
+from training.models import vetting
+from training.work import jobs
+from training.work.evidence import Evidence
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 ASKED = "please tell me how to reset the password of my account since it is lost"

@@ -12,11 +12,12 @@ from storage.errors import RuleBroken
 from storage.types import JobKind
 from tests import tuned
 from tests.test_estimates import BASE
-from training import evidence, jobs, preflight, probes, runs
 from training.__main__ import app
-from training.base_models import Base
-from training.preflight_checks import Check, Facts, Mark, checks, errors
+from training.launch import preflight, probes, runs
+from training.launch.preflight_checks import Check, Facts, Mark, checks, errors
+from training.models.base_models import Base
 from training.settings import Full, Lora, Provider, Qlora
+from training.work import evidence, jobs
 
 GOOD = Facts(
     base=Base("packaged"),

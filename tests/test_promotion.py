@@ -3,8 +3,8 @@
 import pytest
 
 from storage.types import Signal
-from training import promotion
-from training.promotion import Checked, Judged
+from training.lifecycle import promotion
+from training.lifecycle.promotion import Checked, Judged
 
 
 def _checked(base: int, lost: int, gained: int, **other: int | bool) -> Checked:

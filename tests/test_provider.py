@@ -11,8 +11,9 @@ import pytest
 
 from tests.training_support import SYSTEM, job, rows, started
 from tests.tuning_server import KEY, Answer, TuningServer, said
-from training import evidence, remote
-from training.worker import work
+from training.hosted import remote
+from training.work import evidence
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

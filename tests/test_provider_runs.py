@@ -21,9 +21,13 @@ from storage.types import Job, JobKind, JobState, Origin, Split, VersionRow
 from tests import tuned
 from tests.training_support import models_folder, packaged
 from tests.tuning_server import KEY, TuningServer
-from training import adapters, endpoints, evaluations, evidence, jobs, remote, runs, terms
 from training.__main__ import app
+from training.hosted import endpoints, remote, terms
+from training.launch import runs
+from training.lifecycle import adapters
+from training.proving import evaluations
 from training.settings import Provider
+from training.work import evidence, jobs
 
 CHOSEN = Provider(endpoint="house", model="small-1", epochs=2)
 

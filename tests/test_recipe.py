@@ -12,11 +12,12 @@ from storage.engine import reading
 from storage.errors import AssayError, BadInput, RuleBroken
 from storage.types import JobKind
 from tests import tuned
-from training import jobs, recipe, runs
 from training.__main__ import app
-from training.base_models import Base
-from training.presets import presets, usual
+from training.launch import recipe, runs
+from training.launch.presets import presets, usual
+from training.models.base_models import Base
 from training.settings import METHODS, Full, Lora, Method, Tuning
+from training.work import jobs
 
 PACKAGED = Base("packaged")
 WISHES = [

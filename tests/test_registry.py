@@ -16,7 +16,10 @@ from storage.errors import AssayError, BadInput, NotFound, RuleBroken
 from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Role, Signal, Split, Stage
 from tests import curated, promoted, stories, tuned
-from training import adapters, base_models, blind, gate, jobs, registry, stages
+from training.lifecycle import adapters, gate, registry, stages
+from training.models import base_models
+from training.proving import blind
+from training.work import jobs
 
 HERE = settings.current
 

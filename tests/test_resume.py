@@ -13,7 +13,9 @@ from storage.errors import AssayError, NotAllowed, RuleBroken, Unavailable
 from storage.settings import ROOT
 from storage.types import Job, JobState, Role
 from tests import interrupted, stories, tuned
-from training import checkpoints, evidence, jobs, runs
+from training.launch import runs
+from training.tuning import checkpoints
+from training.work import evidence, jobs
 
 
 def _resume(engine: Engine, story: tuned.Frozen, job: Job) -> Job:
@@ -157,7 +159,7 @@ def test_a_cancelled_run_leaves_nothing_that_it_learnt(engine: Engine) -> None:
 
 
 def test_a_card_names_the_run_it_went_on_from(engine: Engine) -> None:
-    from training import adapter_cards
+    from training.lifecycle import adapter_cards
 
     story, old = interrupted.lost(engine, 10)
     made = _resume(engine, story, old)

@@ -15,8 +15,8 @@ from storage.errors import NotAllowed
 from storage.types import Role, User
 from tests import stories
 
-_JOB_ONLY = {"curation.analyzer", "training.sft", "training.generate", "training.batches",
-             "training.serving"}  # fmt: skip
+_JOB_ONLY = {"curation.analyzer", "training.tuning.sft", "training.proving.generate", "training.tuning.batches",
+             "training.exits.serving"}  # fmt: skip
 
 
 def _verbs() -> dict[str, object]:

@@ -13,9 +13,11 @@ from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
 from storage.types import JobState, Role, Split
 from tests import stories, tuned
-from training import adapters, jobs, runs
-from training.presets import presets
+from training.launch import runs
+from training.launch.presets import presets
+from training.lifecycle import adapters
 from training.settings import Lora
+from training.work import jobs
 
 
 def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:

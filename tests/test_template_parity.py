@@ -27,7 +27,10 @@ from storage.settings import ROOT
 from storage.types import Adapter
 from tests import handed, tuned
 from tests.training_support import tiny
-from training import adapters, base_models, evaluate, exports, generate, render, serving
+from training.exits import exports, serving
+from training.lifecycle import adapters
+from training.models import base_models, render
+from training.proving import evaluate, generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

@@ -16,8 +16,9 @@ import pytest
 from storage.errors import BadInput
 from storage.settings import ROOT
 from tests.training_support import rows, started, tiny, training_job
-from training import evidence, trackers
-from training.worker import work
+from training.tuning import trackers
+from training.work import evidence
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -81,7 +82,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.delenv(name)
     # A busy machine may take long; here the figures are asked for, not the patience.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
-    monkeypatch.setattr("training.tracking._LAST_SECONDS", 120.0)
+    monkeypatch.setattr("training.tuning.tracking._LAST_SECONDS", 120.0)
     before = dict(os.environ)
     yield
     for name in set(os.environ) - set(before):

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import train_throughput
 from tests.training_support import packaged
-from training import base_models
+from training.models import base_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

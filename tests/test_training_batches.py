@@ -21,9 +21,10 @@ from transformers import (
     Qwen3NextConfig,
 )
 
-from training import attention, batches, vetting
-from training.answers import loss
-from training.render import IGNORED
+from training.models import vetting
+from training.models.render import IGNORED
+from training.tuning import attention, batches
+from training.tuning.answers import loss
 
 SIZES: dict[str, Any] = {
     "vocab_size": 211,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import RuleBroken, Unavailable
-from training import checkpoints
+from training.tuning import checkpoints
 
 RUN = {"rows_sha256": "a", "settings": {"r": 8}, "base_sha256": "b", "libraries": {"torch": "2"}}
 

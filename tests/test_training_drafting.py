@@ -11,9 +11,11 @@ import pytest
 
 from storage.errors import BadInput, Unavailable
 from tests.training_support import SCHEMA, job, tiny
-from training import drafting, endpoints, evidence
-from training.worker import work
-from training.writers import Endpoint, Wanted
+from training.draft import drafting
+from training.draft.writers import Endpoint, Wanted
+from training.hosted import endpoints
+from training.work import evidence
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

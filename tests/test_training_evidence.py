@@ -12,11 +12,11 @@ import pytest
 
 from storage.errors import RuleBroken
 from tests.training_support import ROOT, hold
-from training import evidence
-from training.evidence import Evidence
+from training.work import evidence
+from training.work.evidence import Evidence
 
 WAITS = (
-    "import sys, time; from pathlib import Path; from training.evidence import Evidence\n"
+    "import sys, time; from pathlib import Path; from training.work.evidence import Evidence\n"
     "with Evidence(Path(sys.argv[1])) as held:\n    held.progress(1, 9, loss=0.5)\n"
     "    time.sleep(60)"
 )

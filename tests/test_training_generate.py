@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.training_support import SCHEMA, SYSTEM, job, packaged, rows, tiny, training_job
-from training import base_models, evidence, generate, render
-from training.worker import work
+from training.models import base_models, render
+from training.proving import generate
+from training.work import evidence
+from training.work.worker import work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

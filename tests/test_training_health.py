@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from training import health
-from training.health import Health
+from training.work import health
+from training.work.health import Health
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -27,8 +27,12 @@ from storage.settings import ROOT
 from storage.types import Adapter, JobKind
 from tests import handed, tuned
 from tests.training_support import tiny
-from training import adapters, base_models, evaluate, exports, generate, imports, jobs, standing
-from training.base_models import Base
+from training.exits import exports
+from training.lifecycle import adapters, imports, standing
+from training.models import base_models
+from training.models.base_models import Base
+from training.proving import evaluate, generate
+from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

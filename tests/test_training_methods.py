@@ -31,8 +31,12 @@ from storage.types import (
 )
 from tests import curated, stories, tuned
 from tests.training_support import job, rows, tiny
-from training import adapters, base_models, evaluations, evidence, jobs, lineage, runs, worker
+from training.launch import runs
+from training.lifecycle import adapters, lineage
+from training.models import base_models
+from training.proving import evaluations
 from training.settings import TARGETS, Full, Lora, Preference, Qlora, Tuning
+from training.work import evidence, jobs, worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

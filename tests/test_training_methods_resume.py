@@ -10,8 +10,9 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.training_support import job, rows, tiny
-from training import checkpoints, evidence
-from training.worker import work
+from training.tuning import checkpoints
+from training.work import evidence
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -165,9 +166,11 @@ def test_the_loss_of_preferences_is_that_of_trl(small: Path, first: Path, tmp_pa
     import torch
     from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-    from training import base_models, evaluate, preference, sft
+    from training.models import base_models
+    from training.proving import evaluate
     from training.settings import Preference
-    from training.watch import Watch
+    from training.tuning import preference, sft
+    from training.work.watch import Watch
 
     model, tokenizer = base_models.load(small)
     tuned = evaluate.with_adapter(model, first / "adapter", None, trained=True)
@@ -198,8 +201,9 @@ def test_a_4_bit_base_reckons_joined_rows_as_if_apart(small: Path) -> None:
     import torch
 
     from tests.training_support import SYSTEM
-    from training import base_models, batches, render
-    from training.precision import Precision
+    from training.models import base_models, render
+    from training.models.precision import Precision
+    from training.tuning import batches
 
     model, tokenizer = base_models.load(small, Precision.NF4_DOUBLE)
     names = {type(part).__name__ for part in model.modules()}
@@ -210,7 +214,7 @@ def test_a_4_bit_base_reckons_joined_rows_as_if_apart(small: Path) -> None:
         examples.append({"input_ids": ids, "labels": labels})
     together = batches.Together(tokenizer.pad_token_id, joins=True)(examples)
     apart = batches.Together(tokenizer.pad_token_id, joins=False)(examples)
-    from training.answers import loss
+    from training.tuning.answers import loss
 
     with torch.no_grad():
         assert float(loss(model, together)) == pytest.approx(float(model(**apart).loss), rel=1e-5)

@@ -12,7 +12,8 @@ from storage.engine import reading, writing
 from storage.errors import Unavailable
 from storage.types import Arm
 from tests import stories, tuned
-from training import evaluations, evidence, jobs, output_scan
+from training.proving import evaluations, output_scan
+from training.work import evidence, jobs
 
 LINES = [
     {"pair_id": 1, "arm": "base", "text": "Please write to ana@example.com, order ORD-123456."},

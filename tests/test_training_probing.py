@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from tests.training_support import SYSTEM, packaged, rows, tiny, training_job
-from training import estimates, evidence, probes, render
+from training.launch import estimates, probes
+from training.models import render
 from training.settings import Local, read
-from training.worker import work
+from training.work import evidence
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -121,7 +123,7 @@ def test_what_the_model_sees_is_what_is_trained(small: Path, tmp_path: Path) -> 
     spec = json.loads((tmp_path / "probe" / "spec.json").read_text())
     from transformers import AutoTokenizer
 
-    from training import probing
+    from training.launch import probing
 
     seen = probing.see(tmp_path / "probe", small, spec)
     tokenizer = AutoTokenizer.from_pretrained(packaged().path)
@@ -164,7 +166,7 @@ def test_a_cancelled_probe_says_so(small: Path, tmp_path: Path) -> None:
 
 
 def test_places_are_spread_evenly() -> None:
-    from training.probing import spread
+    from training.launch.probing import spread
 
     assert spread(10, 4) == [0, 3, 6, 9]
     assert spread(3, 3) == [0, 1, 2]

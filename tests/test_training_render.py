@@ -7,7 +7,8 @@ import pytest
 
 from storage.errors import BadInput
 from tests.training_support import SYSTEM, packaged
-from training import batches, render
+from training.models import render
+from training.tuning import batches
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

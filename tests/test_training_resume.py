@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from tests.training_support import rows, started, tiny, training_job
-from training import checkpoints, evidence
-from training.worker import DISK_FULL, work
+from training.tuning import checkpoints
+from training.work import evidence
+from training.work.worker import DISK_FULL, work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -205,7 +206,7 @@ def test_a_run_that_diverges_keeps_the_checkpoint_before(small: Path, tmp_path: 
     """The loss becomes no number at step 5; nothing of it is kept, and what was before is."""
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-    from training.watch import Watch
+    from training.work.watch import Watch
 
     went = Watch.on_log
 
@@ -236,7 +237,7 @@ def test_a_run_that_diverges_keeps_the_checkpoint_before(small: Path, tmp_path: 
 def test_a_full_disk_ends_the_run_and_names_the_last_checkpoint(
     small: Path, tmp_path: Path
 ) -> None:
-    from training.trainer import Trainer
+    from training.tuning.trainer import Trainer
 
     went = Trainer._save_optimizer_and_scheduler
 
@@ -258,7 +259,7 @@ def test_a_full_disk_ends_the_run_and_names_the_last_checkpoint(
 
 
 def test_losses_of_exactly_zero_are_told_in_the_record(tmp_path: Path) -> None:
-    from training.watch import Watch
+    from training.work.watch import Watch
 
     with evidence.Evidence(tmp_path) as held:
         watch = Watch(held, 2, 10, 4)
@@ -279,8 +280,8 @@ def test_at_the_end_of_a_pass_a_checkpoint_waits_for_the_evaluation(
 ) -> None:
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-    from training.trainer import Saves
-    from training.watch import Watch
+    from training.tuning.trainer import Saves
+    from training.work.watch import Watch
 
     watch = Watch(evidence.Evidence(tmp_path), 2, 26, 4)
     saves, state = Saves(1, 7, watch), TrainerState(global_step=step, max_steps=21)

@@ -11,8 +11,8 @@ import pytest
 from storage.settings import ROOT
 from storage.types import JobKind
 from tests.training_support import rows, tiny, training_job
-from training import evidence, ranks, spawning
-from training.worker import work
+from training.work import evidence, ranks, spawning
+from training.work.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -10,8 +10,10 @@ import pytest
 from curation import duplicates
 from storage.errors import RuleBroken
 from tests.training_support import SYSTEM, job, packaged, rows, started, tiny, training_job
-from training import base_models, batches, evidence, render
-from training.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
+from training.models import base_models, render
+from training.tuning import batches
+from training.work import evidence
+from training.work.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -143,7 +145,7 @@ def test_a_loss_that_is_no_number_never_finishes(tmp_path: Path) -> None:
 def test_weights_that_are_no_numbers_are_not_saved() -> None:
     import torch
 
-    from training.saving import Diverged, check_finite
+    from training.tuning.saving import Diverged, check_finite
 
     check_finite({"a": torch.ones(2)})
     with pytest.raises(Diverged, match="1 of 2"):
@@ -231,7 +233,7 @@ def test_memory_and_disk_have_statuses_of_their_own() -> None:
 def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
     import torch
 
-    from training import answers, attention
+    from training.tuning import answers, attention
 
     model, tokenizer = base_models.load(packaged().path)
     examples = []
@@ -251,7 +253,7 @@ def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
 
 
 def test_a_row_that_was_ever_tested_is_refused_by_the_worker() -> None:
-    from training import sft  # imports torch
+    from training.tuning import sft  # imports torch
 
     rows = [sft.Row(1, "train", "Where is my card?", "{}"), sft.Row(2, "validation", "Hi", "{}")]
     sft.refuse_tested(rows, [duplicates.digest("Where is my money?")])

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.base_models import Base, ModelFolder, prepare
+from training.models.base_models import Base, ModelFolder, prepare
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker; read when torch is imported
 
@@ -125,7 +125,7 @@ def training_job(
 def started(directory: Path) -> subprocess.Popen[bytes]:
     """A worker in a process of its own."""
     code = (
-        "import sys; from pathlib import Path; from training.worker import work; "
+        "import sys; from pathlib import Path; from training.work.worker import work; "
         "sys.exit(work(Path(sys.argv[1])))"
     )
     with (directory / "train.log").open("ab") as log:

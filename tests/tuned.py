@@ -35,8 +35,12 @@ from storage.types import (
     Version,
 )
 from tests import curated, stories
-from training import adapters, blind, evaluations, evidence, jobs, runs, vetting
+from training.launch import runs
+from training.lifecycle import adapters
+from training.models import vetting
+from training.proving import blind, evaluations
 from training.settings import Lora
+from training.work import evidence, jobs
 
 
 @dataclass(frozen=True, slots=True)

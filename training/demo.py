@@ -46,8 +46,12 @@ from storage.types import (
     Split,
     User,
 )
-from training import adapters, base_models, blind, evaluations, jobs, runs
+from training.launch import runs
+from training.lifecycle import adapters
+from training.models import base_models
+from training.proving import blind, evaluations
 from training.settings import SMALL_BASE
+from training.work import jobs
 
 MARKER = ".demo"
 PLANNED = 40
@@ -109,7 +113,7 @@ def _begin_anew(here: Settings) -> None:
 
 
 def _finish(job: Job, words: str) -> Job:
-    from training.following import wait
+    from training.work.following import wait
 
     done = wait(job)
     _say(f"{words}: {done.message}")

@@ -17,8 +17,9 @@ from curation import meanings
 from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User
-from training import evidence, vetting
-from training.evidence import Evidence
+from training.models import vetting
+from training.work import evidence
+from training.work.evidence import Evidence
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -148,7 +149,7 @@ def _embedded(folder: Path, texts: Sequence[str], held: Evidence) -> tuple[meani
 def _loaded(folder: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     from transformers import AutoModel, AutoTokenizer
 
-    from training import fetching
+    from training.models import fetching
 
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(

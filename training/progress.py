@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from curation import overlaps, readiness, versions
 from storage import pairs, projects
 from storage.types import JobKind, Origin, PairStatus, Signal
-from training import adapters, blind, evaluations, jobs
+from training.lifecycle import adapters
+from training.proving import blind, evaluations
+from training.work import jobs
 
 _GATHER = frozenset({"reviewed", "gold"})
 _SCRUB = frozenset({"personal_data", "unscanned"})

@@ -14,8 +14,9 @@ from curation import pii, scan_settings, scanning, scrub
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
-from training import evidence, meaning
-from training.evidence import Evidence
+from training import meaning
+from training.work import evidence
+from training.work.evidence import Evidence
 
 
 def request(session: Session, project_id: int) -> dict[str, Any]:

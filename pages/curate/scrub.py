@@ -7,7 +7,8 @@ from pages.parts import findings, job_panel, message_findings, rows, scan_form, 
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
 from storage.types import JobKind, Project, Role, User
-from training import jobs, meaning
+from training import meaning
+from training.work import jobs
 
 
 def scan(user: User, project: Project, seen: scrub.Coverage) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.parts import shell
 from storage.types import Origin
-from training import terms
+from training.hosted import terms
 from training.settings import Method
 
 _ORIGINS = {

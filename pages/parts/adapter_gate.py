@@ -11,8 +11,8 @@ from pages.parts.wiring import act, looking
 from storage import scratch, settings
 from storage.errors import AssayError
 from storage.types import Adapter, Project, Signal, Stage, StageChange, User
-from training import check_prompts, checks, gate, promotion
-from training.registry import Entry
+from training.lifecycle import check_prompts, checks, gate, promotion
+from training.lifecycle.registry import Entry
 
 _MOST = 20
 """Answers shown at once."""

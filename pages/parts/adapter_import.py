@@ -9,7 +9,8 @@ from pages.parts import shell
 from pages.parts.wiring import act
 from storage import settings
 from storage.types import Project, Role, User
-from training import base_models, imports
+from training.lifecycle import imports
+from training.models import base_models
 
 _MOST_BYTES = 50_000_000
 

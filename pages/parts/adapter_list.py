@@ -8,7 +8,7 @@ from curation.statistics import wilson
 from pages.parts import shell
 from pages.parts.plain import plain
 from storage.types import Stage
-from training.registry import Entry
+from training.lifecycle.registry import Entry
 
 _WIDTHS = (1.5, 3.2, 1.3, 2.1, 1, 2, 2, 1.2)
 _HEADS = ("Adapter", "Name", "Method", "Stage", "Version", "Exactly right", "Blind trial", "")

@@ -8,8 +8,9 @@ from pages.parts import compare_start, job_panel, kept, shell
 from pages.parts.wiring import act, looking
 from storage import settings
 from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
-from training import adapters, gate, jobs, promotion, registry
-from training.registry import Entry
+from training.lifecycle import adapters, gate, promotion, registry
+from training.lifecycle.registry import Entry
+from training.work import jobs
 
 _COMPARE = "Compare on held-out rows"
 _NEXT = {Stage.CANDIDATE: Stage.APPROVED, Stage.RETIRED: Stage.APPROVED,

@@ -1,7 +1,7 @@
 """Vote in an open blind trial: hands the component opaque items, takes each vote exactly once.
 
 What reaches the browser is one message and two texts an item. Which model wrote which is known only
-to `training.blind`, and to everyone once a lead has closed the trial.
+to `training.proving.blind`, and to everyone once a lead has closed the trial.
 """
 
 import streamlit as st
@@ -14,7 +14,7 @@ from pages.parts.wiring import engine, looking
 from storage.engine import writing
 from storage.errors import AssayError
 from storage.types import Ballot, Trial, User
-from training import blind
+from training.proving import blind
 
 _LOW, _FULL = 12, 20
 """Items the browser holds: fewer than `_LOW` are filled up to `_FULL`."""

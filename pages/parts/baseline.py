@@ -5,7 +5,7 @@ import streamlit as st
 from pages.parts import job_panel, rows, run_form, shell
 from pages.parts.wiring import act, looking
 from storage.types import JobKind, User, Version
-from training import jobs
+from training.work import jobs
 
 
 def show(user: User, version: Version) -> None:

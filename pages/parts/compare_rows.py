@@ -9,7 +9,7 @@ import streamlit as st
 from curation import visible
 from pages.parts import diff, shell
 from storage.types import Arm, Evaluation, Output, VersionRow
-from training import evaluations
+from training.proving import evaluations
 
 Answers = Mapping[int, Mapping[Arm, Output]]
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.parts import shell
 from pages.parts.wiring import act
 from storage.types import Adapter, User, Version
-from training import jobs
+from training.work import jobs
 
 _PACKAGED = {"kind": "packaged"}
 

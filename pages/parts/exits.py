@@ -16,9 +16,11 @@ from storage import projects, settings
 from storage.engine import reading
 from storage.errors import AssayError
 from storage.types import Adapter, Job, Role, User
-from training import adapters, exports, jobs
+from training.exits import exports
 from training.exits import recipe as recipes
 from training.exits.registry import MERGED, Offered, offered
+from training.lifecycle import adapters
+from training.work import jobs
 
 _MOST_BYTES = 200_000_000
 """Of weights in one download: it is made in the server's memory."""

@@ -9,7 +9,7 @@ from pages.parts import progress, run_compare, shell
 from pages.parts.wiring import act
 from storage.errors import AssayError, BadInput
 from storage.types import Job, Project, User
-from training import experiments
+from training.proving import experiments
 from training.settings import read
 
 _LABELS = {

@@ -8,9 +8,9 @@ from pages.parts import job_panel, shell
 from pages.parts.wiring import looking
 from storage.errors import RuleBroken
 from storage.types import Arm
-from training import experiments
-from training.experiments import Entry, Experiment, Kind
-from training.learning_curve import Curve, Measured
+from training.proving import experiments
+from training.proving.experiments import Entry, Experiment, Kind
+from training.proving.learning_curve import Curve, Measured
 
 _KINDS = {Kind.SWEEP: "sweep", Kind.CURVE: "learning curve"}
 _WIDTHS = (3, 2, 1, 5, 2)

@@ -9,8 +9,10 @@ from pages.parts.plain import plain
 from pages.parts.wiring import act, looking
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
-from training import jobs, meaning, runs
-from training.health import Health
+from training import meaning
+from training.launch import runs
+from training.work import jobs
+from training.work.health import Health
 
 WORK = {
     JobKind.SCAN: "personal-data scan",

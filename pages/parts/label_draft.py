@@ -7,9 +7,11 @@ from pages.parts import job_panel, kept, shell
 from pages.parts.wiring import act, looking
 from storage.errors import AssayError
 from storage.types import Job, JobKind, Project, User
-from training import drafts, endpoints, jobs
-from training.drafts import Wish
-from training.endpoints import Endpoint
+from training.draft import drafts
+from training.draft.drafts import Wish
+from training.hosted import endpoints
+from training.hosted.endpoints import Endpoint
+from training.work import jobs
 
 _LOCAL = ""
 _LAST = 10

@@ -7,7 +7,8 @@ from pages.parts import job_panel, rows, shell
 from pages.parts.wiring import act, looking
 from storage import settings
 from storage.types import JobKind, Project, User
-from training import jobs, meaning
+from training import meaning
+from training.work import jobs
 
 
 def show(user: User, project: Project, alive: int, due: int) -> None:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from pages.parts import shell
 from pages.parts.theme import COMPONENT_CSS
-from training.estimates import PARTS
+from training.launch.estimates import PARTS
 
 _LEAST = 0.004
 """A part narrower than this share of the bar is only in the list."""

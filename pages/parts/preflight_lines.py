@@ -6,9 +6,9 @@ from pages.parts import shell
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.errors import AssayError
-from training import preflight
-from training.preflight_checks import Mark
-from training.runs import Wish
+from training.launch import preflight
+from training.launch.preflight_checks import Mark
+from training.launch.runs import Wish
 
 _WIDTHS = [1.1, 2, 6]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from storage import settings
 from storage.types import Job
-from training import evidence, health, jobs
-from training.health import Health
+from training.work import evidence, health, jobs
+from training.work.health import Health
 
 _TAIL = 64 * 1024
 """Bytes at the end of the progress lines that tell the recent pace: some 400 steps."""

@@ -14,9 +14,9 @@ from pages.parts.wiring import looking
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Split, Version
-from training import endpoints, terms
+from training.hosted import endpoints, terms
+from training.hosted.terms import Consent, Price
 from training.settings import Provider
-from training.terms import Consent, Price
 
 _NONE = (
     "No endpoint of this server tunes models. Whoever runs the server can name one in the "

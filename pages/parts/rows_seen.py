@@ -13,7 +13,7 @@ from curation.health_set import Bars
 from pages.parts import bars, progress, rows, shell
 from pages.parts.theme import COMPONENT_CSS
 from storage.types import Job
-from training import probes
+from training.launch import probes
 
 _BINS = 6
 

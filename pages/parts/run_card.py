@@ -12,10 +12,12 @@ from pages.parts.wiring import act, looking
 from storage import settings as places
 from storage.errors import AssayError
 from storage.types import Job, Signal, Split, User, Version
-from training import estimates, jobs, machine, memory, preflight, probes, runs
-from training.base_models import Base
-from training.estimates import Estimate
+from training.launch import estimates, preflight, probes, runs
+from training.launch.estimates import Estimate
+from training.models import memory
+from training.models.base_models import Base
 from training.settings import Local, Lora, Provider, Tuning
+from training.work import jobs, machine
 
 
 @dataclass(frozen=True, slots=True)

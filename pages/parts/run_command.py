@@ -8,8 +8,8 @@ from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.errors import AssayError
 from storage.types import Project, User, Version
-from training import recipe
-from training.runs import Wish
+from training.launch import recipe
+from training.launch.runs import Wish
 
 
 def show(user: User, project: Project, version: Version, wish: Wish | None) -> None:

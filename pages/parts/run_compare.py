@@ -10,8 +10,8 @@ from curation import visible
 from pages.parts import progress, shell
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Output, Project, VersionRow
-from training import experiments, side_by_side
-from training.side_by_side import MOST, Scored
+from training.proving import experiments, side_by_side
+from training.proving.side_by_side import MOST, Scored
 
 _ROWS = 5
 _NAMES = {"share": "share of the train rows", "version": "version", "base": "base model"}

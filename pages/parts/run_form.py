@@ -11,10 +11,11 @@ from pages.parts.wiring import looking
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Version
-from training import adapters, base_models, vetting
-from training.base_models import Base, Offer
-from training.recipe import Recipe, base_text
-from training.runs import Wish
+from training.launch.recipe import Recipe, base_text
+from training.launch.runs import Wish
+from training.lifecycle import adapters
+from training.models import base_models, vetting
+from training.models.base_models import Base, Offer
 from training.settings import Method, Provider, Tuning
 
 _TYPED = {

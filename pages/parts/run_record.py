@@ -10,8 +10,10 @@ from pages.parts.plain import plain
 from pages.parts.progress import Point
 from pages.parts.wiring import looking
 from storage.types import Job, JobState, Role
-from training import estimates, jobs, runs, terms
+from training.hosted import terms
+from training.launch import estimates, runs
 from training.settings import Method
+from training.work import jobs
 
 _METHODS = {
     Method.LORA: "LoRA",

@@ -30,7 +30,7 @@ KEY = Key()
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start and stop what lives beside the pages; ends the process where it must not start."""
-    from training import jobs  # here, because a page should not wait for it
+    from training.work import jobs  # here, because a page should not wait for it
 
     quieten()
     with closing(_begin()):

@@ -14,8 +14,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.parts import shell
 from storage.errors import BadInput
-from training.base_models import Base
-from training.presets import Preset, presets, usual
+from training.launch.presets import Preset, presets, usual
+from training.models.base_models import Base
 from training.settings import METHODS, TARGETS, Method, Tuning
 
 LOADED = "loaded-settings"

@@ -7,7 +7,7 @@ from pages.parts import shell
 from pages.parts.wiring import act, looking
 from storage import people
 from storage.types import Arm, Evaluation, Role, Trial, User
-from training import blind, evaluations
+from training.proving import blind, evaluations
 
 _PREFERENCES = (60, 65, 70, 80)
 """Shares in per cent for which the votes needed are shown."""

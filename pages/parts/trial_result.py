@@ -9,8 +9,8 @@ from pages.parts import shell
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.types import Trial
-from training import blind
-from training.blind import Result, Tally
+from training.proving import blind
+from training.proving.blind import Result, Tally
 
 _FEW = 6
 

@@ -6,7 +6,8 @@ from pages.parts import ballot_box, shell, trial_plan, trial_result
 from pages.parts.identity import require_user
 from pages.parts.wiring import current_project, looking
 from storage.types import Role, Trial
-from training import adapters, blind, evaluations
+from training.lifecycle import adapters
+from training.proving import blind, evaluations
 
 user = require_user()
 if current_project(user) is None:

@@ -9,7 +9,8 @@ from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.errors import RuleBroken
 from storage.types import JobKind, Split
-from training import adapters, blind, evaluations
+from training.lifecycle import adapters
+from training.proving import blind, evaluations
 
 user = require_user()
 shell.header(

@@ -18,7 +18,7 @@ from pages.parts.identity import require_user
 from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage import settings
-from training import adapters, gate, registry, stages, standing
+from training.lifecycle import adapters, gate, registry, stages, standing
 
 
 def _package(adapter_id: int) -> bytes:

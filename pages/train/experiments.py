@@ -6,7 +6,8 @@ from pages.parts import experiment_plan, experiment_result, job_panel, run_compa
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
 from storage.types import JobKind, JobState
-from training import experiments, jobs
+from training.proving import experiments
+from training.work import jobs
 
 user = require_user()
 shell.header("Experiments", "Several runs that answer one question: which settings, how many rows?")

@@ -17,7 +17,7 @@ from pages.parts import (
 from pages.parts.identity import require_user
 from pages.parts.wiring import act, looking
 from storage.types import JobKind
-from training import jobs
+from training.work import jobs
 
 user = require_user()
 shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")

@@ -7,7 +7,7 @@ from pages.parts.identity import require_user
 from pages.parts.wiring import looking
 from storage import people
 from storage.types import Job, JobKind, JobState
-from training import jobs
+from training.work import jobs
 
 _WIDTHS = (4, 2, 1, 3, 2, 1, 1)
 

@@ -25,7 +25,9 @@ from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.live import Live, running
 from tests.training_support import packaged
-from training import adapters, evaluations, jobs
+from training.lifecycle import adapters
+from training.proving import evaluations
+from training.work import jobs
 
 pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(1500)]
 STEPS = os.environ.get("ASSAY_WALK_STEPS", "2")

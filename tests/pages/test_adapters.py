@@ -11,7 +11,8 @@ from storage.engine import reading
 from storage.types import JobKind, Stage
 from tests import promoted, stories, tuned
 from tests.ui import OpenPage
-from training import adapters, check_prompts, jobs, stages
+from training.lifecycle import adapters, check_prompts, stages
+from training.work import jobs
 
 PAGE = "pages/train/adapters.py"
 

@@ -14,7 +14,8 @@ from storage.engine import reading, writing
 from storage.types import Choice, Evaluation, Role, Trial, User
 from tests import stories, streams, tuned
 from tests.ui import OpenPage
-from training import adapters, blind, evaluations
+from training.lifecycle import adapters
+from training.proving import blind, evaluations
 
 PAGE = "pages/prove/blind.py"
 

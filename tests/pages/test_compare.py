@@ -12,7 +12,7 @@ from storage.engine import reading
 from storage.types import JobKind, Split
 from tests import stories, tuned
 from tests.ui import OpenPage
-from training import jobs
+from training.work import jobs
 
 PAGE = "pages/prove/compare.py"
 

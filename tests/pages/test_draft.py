@@ -12,7 +12,7 @@ from storage.engine import reading, writing
 from storage.types import Job, JobKind, JobState, Origin, PairStatus, Project
 from tests import stories, tuned
 from tests.ui import OpenPage
-from training import jobs
+from training.work import jobs
 
 DRAFT = "pages/label/draft.py"
 

@@ -13,7 +13,8 @@ from storage.engine import reading, writing
 from storage.types import JobKind, LinkState, Pair, PairStatus, Project, Role
 from tests import curated, stories
 from tests.ui import OpenPage
-from training import jobs, meaning
+from training import meaning
+from training.work import jobs
 
 PAGE = "pages/curate/duplicates.py"
 TEXT = "my card was eaten by the machine at the station this morning and I need a new one today"

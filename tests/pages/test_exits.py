@@ -12,8 +12,9 @@ from storage.types import JobKind
 from tests import handed, tuned
 from tests.training_support import tiny
 from tests.ui import OpenPage
-from training import imports, jobs
-from training.base_models import Base
+from training.lifecycle import imports
+from training.models.base_models import Base
+from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

@@ -8,7 +8,7 @@ from storage.types import JobKind
 from tests import stories, tuned
 from tests.test_experiments import _finished_curve, _ready
 from tests.ui import OpenPage
-from training import jobs
+from training.work import jobs
 
 PAGE = "pages/train/experiments.py"
 

@@ -16,9 +16,10 @@ from storage.errors import NotAllowed, RuleBroken
 from storage.types import Job, JobKind, JobState, Role
 from tests import stories, tuned
 from tests.ui import OpenPage
-from training import jobs, probes, recipe, runs
-from training.base_models import Base
+from training.launch import probes, recipe, runs
+from training.models.base_models import Base
 from training.settings import METHODS, SMALL_BASE, TARGETS, Full, Lora, Method, Qlora
+from training.work import jobs
 
 PAGE = "pages/train/launch.py"
 PROBE: dict[str, Any] = {

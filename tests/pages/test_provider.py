@@ -13,8 +13,10 @@ from storage.types import Job, JobKind, JobState
 from tests import tuned
 from tests.tuning_server import KEY, TuningServer
 from tests.ui import OpenPage
-from training import evidence, jobs, provider_record, remote, runs, terms
+from training.hosted import provider_record, remote, terms
+from training.launch import runs
 from training.settings import Provider
+from training.work import evidence, jobs
 
 LAUNCH, RUNS, ADAPTERS = (f"pages/train/{name}.py" for name in ("launch", "runs", "adapters"))
 CHOSEN = Provider(endpoint="house", model="small-1")

@@ -10,7 +10,7 @@ from storage.engine import reading, writing
 from storage.types import JobKind, Project, Role
 from tests import curated, stories
 from tests.ui import OpenPage
-from training import jobs
+from training.work import jobs
 
 PAGE = "pages/curate/ready.py"
 REASON = "We start small on purpose."

@@ -13,7 +13,7 @@ from storage.engine import reading
 from storage.types import Job, JobState
 from tests import interrupted, stories, tuned
 from tests.ui import OpenPage
-from training import evidence, jobs
+from training.work import evidence, jobs
 
 PAGE = "pages/train/runs.py"
 

@@ -13,7 +13,7 @@ from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
 from tests import curated, stories
 from tests.ui import OpenPage
-from training import jobs
+from training.work import jobs
 
 PAGE = "pages/curate/scrub.py"
 HELLO = "I am Ana Roth, ana@example.com"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from storage import console, settings
 from storage.errors import BadInput
-from training import adapters, registry
+from training.lifecycle import adapters, registry
 
 app = console.app("List adapters, show their cards, hand them on.")
 

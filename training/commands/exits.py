@@ -11,13 +11,14 @@ import typer
 
 from storage import console, settings
 from storage.errors import BadInput, RuleBroken, Unavailable
-from training import adapters, exports, imports, jobs, standing
-from training.base_models import Base
+from training.exits import exports, vllm
 from training.exits import recipe as recipes
-from training.exits import vllm
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED
-from training.following import wait
+from training.lifecycle import adapters, imports, standing
+from training.models.base_models import Base
+from training.work import jobs
+from training.work.following import wait
 
 app = console.app("Hand an adapter on to other programs, serve it, take one in.")
 Which = Annotated[str, typer.Argument(metavar="adapter@N", help="The adapter, such as adapter@3.")]
@@ -117,7 +118,7 @@ def _become_vllm(recipe: Recipe, merged: Path | None, here: settings.Settings, p
 
 def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> None:
     try:
-        from training import serving
+        from training.exits import serving
     except ImportError as error:
         raise Unavailable(
             f"Serving needs the package {error.name}. Run: pip install -c constraints.txt "

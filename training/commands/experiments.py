@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 from storage import console
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.types import Arm, Job, JobKind
-from training import experiments, jobs, learning_curve, side_by_side
+from training.proving import experiments, learning_curve, side_by_side
 from training.settings import read
+from training.work import jobs
 
 app = console.app("Plan experiments from a run, and set runs beside each other.")
 Run = Annotated[str, typer.Argument(help="Id of a run, or its first letters.")]

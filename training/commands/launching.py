@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from curation import versions
 from storage import console
 from storage.errors import BadInput
-from training import estimates, jobs, preflight, preflight_checks, recipe, runs, terms
-from training.following import Number, version_numbered, wait
+from training.hosted import terms
+from training.launch import estimates, preflight, preflight_checks, recipe, runs
 from training.settings import Local, Provider
+from training.work import jobs
+from training.work.following import Number, version_numbered, wait
 
 app = console.app("Launch runs.")
 

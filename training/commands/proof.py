@@ -6,8 +6,11 @@ import typer
 
 from storage import console, settings
 from storage.errors import BadInput
-from training import adapters, base_models, blind, evaluations, jobs
-from training.following import Number, version_numbered, wait
+from training.lifecycle import adapters
+from training.models import base_models
+from training.proving import blind, evaluations
+from training.work import jobs
+from training.work.following import Number, version_numbered, wait
 
 app = console.app("Answer the held-out rows, judge blind, close a trial.")
 

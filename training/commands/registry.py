@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 from storage import console, settings
 from storage.errors import BadInput
 from storage.types import Adapter, Stage
-from training import adapters, check_prompts, checks, gate, jobs, registry
-from training.following import wait
+from training.lifecycle import adapters, check_prompts, checks, gate, registry
+from training.work import jobs
+from training.work.following import wait
 
 app = console.app("Check adapters, promote them, roll back, retire.")
 

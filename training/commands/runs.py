@@ -9,8 +9,9 @@ import typer
 from curation import meanings, overlaps
 from storage import console, settings
 from storage.types import JobKind, LinkKind
-from training import drafts, jobs
-from training.following import wait
+from training.draft import drafts
+from training.work import jobs
+from training.work.following import wait
 
 app = console.app("Draft rows; watch, stop and resume runs.")
 
@@ -18,7 +19,7 @@ app = console.app("Draft rows; watch, stop and resume runs.")
 @app.command()
 def work(directory: Path) -> None:
     """Do the work of one job directory (started by the app, not by hand)."""
-    from training import worker
+    from training.work import worker
 
     sys.exit(worker.work(directory))
 

@@ -23,9 +23,11 @@ from transformers import (
 )
 
 from storage.errors import BadInput, RuleBroken
-from training import base_models, evaluate, evidence, fetching, generate, render, vetting
-from training.evidence import Evidence
-from training.precision import Precision
+from training.models import base_models, fetching, render, vetting
+from training.models.precision import Precision
+from training.proving import evaluate, generate
+from training.work import evidence
+from training.work.evidence import Evidence
 
 _FLOAT32, _HALF = 1e-4, 5e-2
 """How far a score may be off, as a share of the largest: rounding in 32 bits, and in 16."""

@@ -16,8 +16,10 @@ from curation import versions
 from storage import projects
 from storage.settings import Settings
 from storage.types import Adapter
-from training import adapters, base_models, evidence, lineage, standing
-from training.base_models import Base
+from training.lifecycle import adapters, lineage, standing
+from training.models import base_models
+from training.models.base_models import Base
+from training.work import evidence
 
 TOP = {"lora": "adapter", "full": "model"}
 """The folder of an export that holds the trained weights, by the kind of adapter."""

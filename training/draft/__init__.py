@@ -1,0 +1,1 @@
+"""Drafts: new rows that a model writes and people decide about."""

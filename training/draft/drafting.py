@@ -1,0 +1,233 @@
+"""Ask a model for new rows on a topic: first a message like the gold ones, then its answer.
+
+Drafts wait for people. What cannot be used (empty, a copy, an answer outside the schema) is counted
+and reported. Not checked here: whether a draft is true to the topic, or right.
+"""
+
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curation.schema_check import check_schema, problems
+from storage.errors import BadInput
+from training.draft.writers import Chat, Wanted, Writer, writer
+from training.models.render import Message, messages
+from training.work import evidence
+from training.work.evidence import Cancelled, Evidence
+
+_PROMPT_TOKENS = 120
+_SHORTEST, _LONGEST = 12, 1_000
+_LIKENESS = 0.7
+_TRIES_PER_DRAFT = 5
+_LABEL = re.compile(r"^(?:message|customer|input|user)\s*:\s*", re.IGNORECASE)
+_HELPER = re.compile(
+    r"\b(i.?m sorry (to hear|for your)|happy to (help|assist|give)|here to help|as an ai)\b",
+    re.IGNORECASE,
+)
+"""How a chat model talks when it forgets that it writes for the person who asks."""
+_WORD = re.compile(r"\w+")
+_QUOTES = "\"'\u201c\u201d\u2018\u2019 \n\t"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What drafts are made from."""
+
+    topic: str
+    task: str
+    system_message: str
+    schema: Mapping[str, Any] | None
+    examples: tuple[tuple[str, str], ...]
+
+    def asks(self, shuffle: random.Random) -> list[Message]:
+        """The chat that asks for a new message: gold messages as earlier turns, in random order."""
+        system = (
+            f"You write the inputs for this task: {self.task} Write one new input at a time, in "
+            "the everyday words of the person who sends it. Write nothing else."
+        )
+        chat = [{"role": "system", "content": system}]
+        for prompt, _ in shuffle.sample(self.examples, len(self.examples)):
+            chat.append({"role": "user", "content": "Write one input."})
+            chat.append({"role": "assistant", "content": prompt})
+        return [*chat, {"role": "user", "content": f"Write one input about: {self.topic}"}]
+
+    def answers(self, prompt: str) -> list[Message]:
+        """The chat that asks for the answer: the task's own system message, gold pairs before."""
+        chat = messages(self.system_message, "")[:1]
+        for asked, response in self.examples:
+            chat += messages("", asked, response)[1:]
+        return [*chat, {"role": "user", "content": prompt}]
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens an answer may have; a token is seldom less than two characters."""
+        return max(64, max(len(response) for _, response in self.examples) // 2)
+
+
+@dataclass(slots=True)
+class Kept:
+    """The drafts so far, and why others were refused."""
+
+    task: Task
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+    _seen: list[frozenset[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._seen += [_words(prompt) for prompt, _ in self.task.examples]
+
+    def takes(self, prompt: str) -> bool:
+        """Whether a message can be used; one that can is remembered, so that no other is like
+        it.
+        """
+        if not _SHORTEST <= len(prompt) <= _LONGEST:
+            self.refused["message too short or too long"] += 1
+            return False
+        if _HELPER.search(prompt):
+            self.refused["message in a helper's voice"] += 1
+            return False
+        words = _words(prompt)
+        if any(_likeness(words, other) >= _LIKENESS for other in self._seen):
+            self.refused["message too like an example or another draft"] += 1
+            return False
+        self._seen.append(words)
+        return True
+
+    def answer(self, response: str) -> bool:
+        """Whether an answer can be used."""
+        if not response:
+            self.refused["answer empty"] += 1
+            return False
+        if self.task.schema is not None and problems(response, self.task.schema):
+            self.refused["answer outside the schema"] += 1
+            return False
+        return True
+
+
+def main(directory: Path, held: Evidence) -> None:
+    """Draft as `spec.json` says; leave `drafts.jsonl` and `result.json`.
+
+    Raises:
+        AssayError: the examples, the schema, the base model or the endpoint cannot be used.
+    """
+    spec = evidence.read_json(directory / "spec.json") or {}
+    task = read_task(spec)
+    model = writer(spec, held)
+    held.say(f"Drafting with {model.name}.")
+    kept = Kept(task)
+    tried = fill(kept, model, int(spec["count"]), int(spec["seed"]), _temperature(spec), held)
+    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept.lines).encode()
+    evidence.write_bytes(directory / "drafts.jsonl", content)
+    detail = {
+        "asked": spec["count"],
+        "kept": len(kept.lines),
+        "tried": tried,
+        "refused": dict(kept.refused),
+        "model": model.name,
+    }
+    held.finish("finished" if kept.lines else "failed", _ending(kept, tried), detail)
+
+
+def read_task(spec: Mapping[str, Any]) -> Task:
+    """The task of a spec.
+
+    Raises:
+        BadInput: there are no examples, or the schema cannot be used.
+    """
+    examples = tuple((one["prompt"], one["response"]) for one in spec.get("examples", ()))
+    if not examples:
+        raise BadInput("Drafts are made from gold pairs, and there are none. Write some first.")
+    schema = spec.get("output_schema")
+    if schema is not None:
+        check_schema(schema)
+    task = spec.get("task") or "answering such messages."
+    return Task(str(spec["topic"]), task, spec["system_message"], schema, examples)
+
+
+def fill(
+    kept: Kept, model: Writer, count: int, seed: int, temperature: float, held: Evidence
+) -> int:
+    """Draft until there are `count` or the tries are used up; returns how many were tried.
+
+    Each round has a seed of its own, counted up from the given one.
+    """
+    tried = 0
+    while len(kept.lines) < count and tried < _TRIES_PER_DRAFT * count:
+        if held.cancel_requested():
+            raise Cancelled
+        wanted = min(model.at_once, _TRIES_PER_DRAFT * count - tried)
+        _round(kept, model, wanted, seed + tried, temperature, count)
+        tried += wanted
+        held.progress(min(len(kept.lines), count), count)
+    return tried
+
+
+def _round(
+    kept: Kept, model: Writer, wanted: int, seed: int, temperature: float, count: int
+) -> None:
+    """One batch: messages, then the answers of those that can be used."""
+    shuffle = random.Random(seed)  # noqa: S311 - reproducible, not secret
+    asks = [kept.task.asks(shuffle) for _ in range(wanted)]
+    raw = model.write(asks, Wanted(_PROMPT_TOKENS, temperature, seed))
+    usable = [(ask, text) for ask, text in zip(asks, raw, strict=True) if kept.takes(clean(text))]
+    if not usable:
+        return
+    chats = [kept.task.answers(clean(text)) for _, text in usable]
+    replies = model.write(chats, Wanted(kept.task.answer_tokens, 0.0, seed))
+    for (ask, text), chat, reply in zip(usable, chats, replies, strict=True):
+        if len(kept.lines) < count and kept.answer(reply.strip()):
+            kept.lines.append(_line(len(kept.lines), (ask, chat), (text, reply), model.name, seed))
+
+
+def _line(
+    index: int, chats: tuple[Chat, Chat], raw: tuple[str, str], model: str, seed: int
+) -> dict[str, Any]:
+    """One draft with what it was made from: hashes of what was asked and of what came back."""
+    return {
+        "index": index,
+        "prompt": clean(raw[0]),
+        "response": raw[1].strip(),
+        "model": model,
+        "prompt_sha256": _sha256(chats),
+        "seed": seed,
+        "raw_sha256": _sha256(raw),
+    }
+
+
+def clean(text: str) -> str:
+    """A message without the label and the quotation marks that models put around it."""
+    return _LABEL.sub("", text.strip(_QUOTES)).strip(_QUOTES)
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+    """Share of their words that two texts have in common."""
+    return len(one & other) / len(one | other) if one | other else 1.0
+
+
+def _temperature(spec: Mapping[str, Any]) -> float:
+    value = float(spec.get("temperature", 0.9))
+    if not 0 < value <= 2:
+        raise BadInput("The temperature must be above 0 and at most 2.")
+    return value
+
+
+def _ending(kept: Kept, tried: int) -> str:
+    reasons: Sequence[str] = [f"{n} {why}" for why, n in kept.refused.most_common()]
+    refused = f" Not kept: {', '.join(reasons)}." if reasons else ""
+    if not kept.lines:
+        return f"None of {tried} drafts could be used.{refused} Try another model or topic."
+    return f"Kept {len(kept.lines)} drafts of {tried}.{refused}"

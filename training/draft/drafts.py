@@ -1,0 +1,107 @@
+"""Drafts: ask a model for new rows from gold examples and a topic; people decide about each."""
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curation import ledger
+from storage import events, pairs, projects
+from storage.errors import BadInput, RuleBroken
+from storage.settings import Settings
+from storage.types import Job, Origin, PairStatus, User
+from training.hosted import endpoints
+from training.models import base_models
+
+EXAMPLES = 6
+MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to draft."""
+
+    topic: str
+    count: int
+    seed: int
+    temperature: float
+    endpoint: str | None = None
+    """Name of a configured endpoint; None for the local base model."""
+
+
+def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
+    """The spec of a drafting job.
+
+    Raises:
+        BadInput: the topic is empty, the count out of range, or the endpoint unknown.
+        RuleBroken: there are no gold examples to draft from.
+    """
+    if not wish.topic.strip() or len(wish.topic) > 200:
+        raise BadInput("Name the topic to draft about in 1 to 200 characters.")
+    if not 1 <= wish.count <= MOST:
+        raise BadInput(f"Ask for 1 to {MOST} drafts.")
+    if not _examples(session, project_id, wish.seed):
+        raise RuleBroken("Drafts are made from approved gold pairs. Write and approve some first.")
+    spec: dict[str, Any] = {
+        "topic": wish.topic.strip(),
+        "count": wish.count,
+        "seed": wish.seed,
+        "temperature": wish.temperature,
+    }
+    if wish.endpoint is None:
+        return {**spec, "base": base_models.Base("packaged").to_dict()}
+    known = endpoints.named(wish.endpoint)
+    return {**spec, "endpoint": known.to_dict(), "environment": known.environment}
+
+
+def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:
+    """Approved gold pairs, never test rows or what repeats one, drawn by the seed."""
+    gold = pairs.listing(
+        session, project_id, status=PairStatus.APPROVED, origin=Origin.GOLD, held_out=False
+    )
+    gold = ledger.untested(session, project_id, gold)
+    drawn = random.Random(seed).sample(gold, min(EXAMPLES, len(gold)))  # noqa: S311 - reproducible
+    return [{"prompt": pair.prompt, "response": pair.response} for pair in drawn]
+
+
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
+    """The spec with its examples."""
+    project = projects.get(session, job.project_id)
+    spec = {key: value for key, value in job.spec.items() if key != "environment"}
+    return {
+        **spec,
+        "system_message": project.system_message,
+        "task": project.task,
+        "output_schema": project.output_schema,
+        "examples": _examples(session, job.project_id, job.spec["seed"]),
+        "data_dir": str(settings.data),
+    }
+
+
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
+    """Store each draft as a waiting pair with its model, prompt hash and seed."""
+    del result
+    added = 0
+    for line in (directory / "drafts.jsonl").read_text(encoding="utf-8").splitlines():
+        made = json.loads(line)
+        pairs.add(
+            session, job.project_id, made["prompt"], made["response"], Origin.DRAFT,
+            topic=job.spec["topic"],
+            source={
+                "job": job.id, "model": made["model"], "seed": made["seed"],
+                "prompt_sha256": made["prompt_sha256"],
+            },
+            source_key=f"draft:{job.id}:{made['index']}",
+        )  # fmt: skip
+        added += 1
+    events.record(
+        session, actor, "draft", "job", job.id, project_id=job.project_id, added=added,
+        topic_sha256=hashlib.sha256(job.spec["topic"].encode()).hexdigest(),
+    )  # fmt: skip

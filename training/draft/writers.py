@@ -1,0 +1,149 @@
+"""Who writes drafts: the local base model, or an OpenAI-compatible endpoint of the configuration.
+
+How endpoints are asked stands in `calls`; what an endpoint keeps of the rows it is sent is its
+operator's promise, not ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from training.hosted import endpoints
+from training.hosted.calls import Calls
+from training.models import base_models
+from training.models.render import Message
+from training.work.evidence import Evidence
+
+Chat = Sequence[Message]
+
+_COMPLETIONS = "/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a text is to be written."""
+
+    tokens: int
+    """The most tokens it may have."""
+    temperature: float
+    """0 for the likeliest text; else how freely it is drawn."""
+    seed: int
+
+
+class Writer(Protocol):
+    """Continues chats."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as drafts carry it."""
+
+    @property
+    def at_once(self) -> int:
+        """How many chats it is best given at a time."""
+
+    def write(self, chats: Sequence[Chat], wanted: Wanted) -> list[str]:
+        """The assistant's next message of each chat, as it came."""
+
+
+def writer(spec: Mapping[str, Any], held: Evidence) -> Writer:
+    """The writer that a job's spec names.
+
+    Raises:
+        AssayError: the base model or the endpoint cannot be used.
+    """
+    if spec.get("endpoint") is not None:
+        known = spec["endpoint"]
+        return Endpoint(endpoints.Endpoint.from_dict(known["name"], known))
+    base = base_models.Base.from_dict(spec["base"])
+    folder = base_models.prepare(base, Path(spec["data_dir"]), held.say)
+    held.say("Loading the base model.")
+    return Local(folder, *base_models.load(folder.path), held)
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A base model in this process."""
+
+    folder: base_models.ModelFolder
+    model: Any
+    tokenizer: Any
+    held: Evidence
+    at_once: int = 8
+
+    @property
+    def name(self) -> str:
+        """The base model's name."""
+        return self.folder.name
+
+    def write(self, chats: Sequence[Chat], wanted: Wanted) -> list[str]:
+        """Draw with the seed; the same chats and seed give the same texts on one machine."""
+        from training.models import render
+        from training.proving import generate
+
+        ids = [render.chat_ids(self.tokenizer, chat) for chat in chats]
+        drawn = wanted.temperature > 0
+        pick = generate.sampled(wanted.seed, wanted.temperature) if drawn else generate.greedy
+        written = generate.complete(
+            self.model,
+            self.tokenizer,
+            ids,
+            wanted.tokens,
+            pick,
+            self.at_once,
+            should_stop=self.held.cancel_requested,
+        )
+        return [one.text for one in written]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint with the published shape of `POST /chat/completions`."""
+
+    known: endpoints.Endpoint
+    at_once: int = 1
+    pause: float = 1.0
+    """Seconds before the second try; doubled for the third."""
+
+    @property
+    def name(self) -> str:
+        """Endpoint and model."""
+        return f"{self.known.name}/{self.known.model}"
+
+    def write(self, chats: Sequence[Chat], wanted: Wanted) -> list[str]:
+        """Ask for each chat in turn."""
+        with Calls(self.known, pause=self.pause) as calls:
+            return [complete(calls, self.known.model, chat, wanted).text for chat in chats]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an endpoint wrote."""
+
+    text: str
+    ended: bool
+    """Whether the model ended its turn itself; False where it ran into the limit."""
+
+
+def complete(calls: Calls, model: str, chat: Chat, wanted: Wanted) -> Completion:
+    """The assistant's next message of one chat.
+
+    Raises:
+        Unavailable: the endpoint gives none.
+    """
+    body = {
+        "model": model,
+        "messages": list(chat),
+        "temperature": wanted.temperature,
+        "max_tokens": wanted.tokens,
+        "seed": wanted.seed,
+    }
+    said = calls.post(_COMPLETIONS, body)
+    try:
+        choice = said["choices"][0]
+        text = choice["message"]["content"]
+    except (LookupError, TypeError):
+        text = None
+    if not isinstance(text, str):
+        raise calls.malformed(_COMPLETIONS)
+    return Completion(text, choice.get("finish_reason") != "length")

@@ -1,0 +1,270 @@
+"""Exports of an adapter: its exits as files, as one zip, and the job that merges it.
+
+Everything is written below one folder, and the paths in it are relative to that folder. Rows go
+out with the training configurations only: training and validation rows, never test rows.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import packages, versions
+from storage import events
+from storage.errors import BadInput, RuleBroken, Unavailable
+from storage.settings import Settings
+from storage.tables import JobRow
+from storage.types import Adapter, Job, JobKind, JobState, Split, User
+from training.exits import recipe as recipes
+from training.exits.recipe import Recipe
+from training.exits.registry import EXITS, MERGED, TRAINING, offered
+from training.lifecycle import adapters
+from training.models import base_models, vetting
+
+_PROMPTS = 5
+"""Rows on which a merged model is compared with base and adapter."""
+_SMALL = tuple(name for name in EXITS if name != MERGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export as files: content by path, folders of models by path."""
+
+    recipe: Recipe
+    exits: tuple[str, ...]
+    left_out: Mapping[str, str]
+    """Why an exit that was asked for is not in it."""
+    files: Mapping[str, bytes]
+    folders: Mapping[str, Path]
+
+    def zipped(self) -> bytes:
+        """Everything as one zip, folders included."""
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path, data in self.files.items():
+                archive.writestr(path, data)
+            for path, folder in self.folders.items():
+                for file in sorted(folder.iterdir()):
+                    archive.write(file, f"{path}/{file.name}")
+        return content.getvalue()
+
+
+def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of a job that merges an adapter.
+
+    Raises:
+        RuleBroken: it is merged already, or there is nothing to merge.
+        Unavailable: its files are missing or changed.
+    """
+    adapter = adapters.get(session, adapter_id)
+    why = EXITS[MERGED].refuses(recipes.of(session, adapter, settings))
+    if why is not None:
+        raise RuleBroken(f"This adapter cannot be merged. {why}")
+    if merged(session, adapter, settings) is not None:
+        raise RuleBroken("This adapter is merged already. Export it.")
+    return adapter.project_id, {
+        "exit": MERGED,
+        "version_id": adapter.version_id,
+        "base": adapter.card["base"],
+        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+    }
+
+
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+    """What a worker needs: base, adapter, and five prompts that no test asks."""
+    del directory
+    adapter = adapters.get(session, job.spec["adapter"]["id"])
+    path = adapters.intact(adapter, settings)
+    found = recipes.of(session, adapter, settings)
+    opened = versions.opened(session, adapter.version_id)
+    rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
+    return {
+        "name": found.served,
+        "base": found.base.to_dict(),
+        "base_sha256": found.base_sha256,
+        "precision": found.precision,
+        "adapter_path": str(path),
+        "adapter_sha256": adapter.sha256,
+        "system_message": found.system,
+        "prompts": [row.prompt for row in rows[:_PROMPTS]],
+        "data_dir": str(settings.data),
+    }
+
+
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
+    """Record that an adapter was merged.
+
+    Raises:
+        Unavailable: the files are not the ones that the job recorded.
+    """
+    sha256 = base_models.folder_sha256(directory / "merged")
+    if sha256 != result["merged_sha256"]:
+        raise Unavailable("The merged model differs from what the job recorded. Merge it again.")
+    events.record(
+        session, actor, "merge", "adapter", job.spec["adapter"]["id"], project_id=job.project_id,
+        sha256=sha256, job=job.id,
+    )  # fmt: skip
+
+
+def tried(session: Session, adapter: Adapter) -> list[str]:
+    """The ids of the jobs that merged an adapter, or try to, newest first."""
+    return [row.id for row in _merges(session, adapter)]
+
+
+def _merges(session: Session, adapter: Adapter) -> list[JobRow]:
+    query = (
+        select(JobRow)
+        .where(JobRow.project_id == adapter.project_id, JobRow.kind == JobKind.EXPORT)
+        .order_by(JobRow.created_at.desc())
+    )
+    return [
+        row
+        for row in session.scalars(query)
+        if row.spec.get("exit") == MERGED and row.spec["adapter"]["id"] == adapter.id
+    ]
+
+
+def merged(session: Session, adapter: Adapter, settings: Settings) -> Path | None:
+    """The folder of the merged model, where there is one whose files are those recorded."""
+    for row in _merges(session, adapter):
+        folder = settings.jobs / row.id / "merged"
+        if row.state is JobState.FINISHED and row.result is not None and folder.is_dir():
+            same = row.spec["adapter"]["sha256"] == adapter.sha256
+            if same and base_models.folder_sha256(folder) == row.result["merged_sha256"]:
+                return folder
+    return None
+
+
+def build(
+    session: Session,
+    adapter_id: int,
+    settings: Settings,
+    names: Collection[str] = _SMALL,
+    *,
+    base: bool = False,
+) -> Export:
+    """The exits of these names, with card and manifest; `base` adds the base model's folder.
+
+    Raises:
+        BadInput: there is no exit of a name, or the only one asked for does not fit.
+        Unavailable: the adapter's files are missing or changed, or a folder asked for is not there.
+    """
+    unknown = sorted(set(names) - set(EXITS))
+    if unknown or not names:
+        raise BadInput(f"There is no exit {', '.join(unknown)}. Choose among {', '.join(EXITS)}.")
+    adapter = adapters.get(session, adapter_id)
+    recipe = recipes.of(session, adapter, settings)
+    why_not = {one.exit.name: one.why_not for one in offered(recipe) if one.why_not}
+    chosen = tuple(name for name in EXITS if name in names and name not in why_not)
+    if not chosen:
+        raise BadInput(why_not[next(iter(names))])
+    left_out = {name: why for name, why in why_not.items() if name in names}
+    files: dict[str, bytes] = {}
+    for name in chosen:
+        files |= EXITS[name].write(recipe)
+    if set(chosen) & set(TRAINING):
+        files |= _rows(session, adapter)
+    folders = _folders(session, recipe, chosen, settings, base=base)
+    whole = adapters.card(session, adapter_id)
+    files["card.json"] = json.dumps(whole, ensure_ascii=False, indent=2).encode()
+    files["card.md"] = adapters.markdown(whole).encode()
+    files["README.md"] = _readme(recipe, chosen, left_out)
+    files["manifest.json"] = _manifest(recipe, chosen, files, folders)
+    return Export(recipe, chosen, left_out, files, folders)
+
+
+def _folders(
+    session: Session, recipe: Recipe, chosen: Collection[str], settings: Settings, *, base: bool
+) -> dict[str, Path]:
+    found = {recipe.top: adapters.intact(recipe.adapter, settings)}
+    if MERGED in chosen:
+        folder = merged(session, recipe.adapter, settings)
+        if folder is None:
+            raise Unavailable("This adapter is not merged yet. Merge it first.")
+        found["merged"] = folder
+    if base:
+        if recipe.base_folder is None:
+            raise Unavailable("The base model is not on this machine. Leave it out.")
+        found["base"] = recipe.base_folder
+    return found
+
+
+def _rows(session: Session, adapter: Adapter) -> dict[str, bytes]:
+    package = packages.build(session, adapter.version_id, "chat")
+    return {f"rows/{path}": content for path, content in package.files.items()}
+
+
+def _manifest(
+    recipe: Recipe,
+    chosen: Collection[str],
+    files: Mapping[str, bytes],
+    folders: Mapping[str, Path],
+) -> bytes:
+    """Every file with its sha256, and what all of it was made from."""
+    hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    for top, folder in folders.items():
+        known = vetting.file_hashes(folder)
+        hashes |= {f"{top}/{name}": sha256 for name, sha256 in known.items()}
+    return json.dumps(
+        {
+            "served": recipe.served,
+            "adapter_sha256": recipe.adapter.sha256,
+            "base": recipe.base.to_dict(),
+            "base_sha256": recipe.base_sha256,
+            "exits": list(chosen),
+            "files": dict(sorted(hashes.items())),
+        },
+        ensure_ascii=False,
+        indent=2,
+    ).encode()
+
+
+def _readme(recipe: Recipe, chosen: Collection[str], left_out: Mapping[str, str]) -> bytes:
+    base = (
+        f"The base model is {recipe.base.where} at revision {recipe.base.revision} on the hub."
+        if recipe.base.kind == "hub"
+        else "Put the base model's folder here under the name `base`: the model that the card "
+        "names, with the sha256 that manifest.json gives. `export --with-base` does it."
+    )
+    lines = [
+        f"# {recipe.served}",
+        "",
+        "Run every command from this folder. manifest.json gives the sha256 of each file.",
+        base,
+        "",
+        *(f"- {EXITS[name].title}: {EXITS[name].words}" for name in chosen),
+        "",
+        *(f"- Not here: {EXITS[name].title}. {why}" for name, why in left_out.items()),
+        "",
+    ]
+    return "\n".join(lines).encode()
+
+
+def write(export: Export, target: Path) -> None:
+    """Write an export as a new folder, whole or not at all.
+
+    Raises:
+        BadInput: something of this name is there already.
+    """
+    if target.exists():
+        raise BadInput(f"{target} exists. Name a new folder.")
+    if not target.parent.is_dir():
+        raise BadInput(f"There is no folder {target.parent}. Make it first.")
+    half = target.with_name(f".{target.name}.half")
+    shutil.rmtree(half, ignore_errors=True)
+    for path, content in export.files.items():
+        (half / path).parent.mkdir(parents=True, exist_ok=True)
+        (half / path).write_bytes(content)
+    for path, folder in export.folders.items():
+        shutil.copytree(folder, half / path)
+    half.rename(target)

@@ -1,0 +1,1 @@
+"""Tuning at an OpenAI-compatible endpoint, and what any endpoint is asked."""

@@ -1,0 +1,91 @@
+"""Put the held-out rows to a model before and after tuning, where an endpoint keeps both.
+
+The same system message and temperature 0 for both; the inputs are sent, the expected outputs are
+not. An endpoint may change what stands behind a name, and temperature 0 does not make every
+endpoint answer the same twice: the answers kept are those of this one time.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from curation.schema_check import check_schema
+from curation.score import score, tally
+from storage.errors import Unavailable
+from training.draft.writers import Wanted, complete
+from training.hosted import endpoint_words
+from training.hosted.calls import Calls, NoAnswer
+from training.hosted.endpoints import Endpoint
+from training.models.render import messages
+from training.proving import output_scan
+from training.work import evidence
+from training.work.evidence import Cancelled, Evidence
+from training.work.rows import Held, answer_line, read_held
+
+_LEAST_TOKENS, _MOST_TOKENS = 64, 1024
+
+
+def main(directory: Path, held: Evidence) -> None:
+    """Answer and score as `spec.json` says; leave `outputs.jsonl` and `result.json`.
+
+    Raises:
+        AssayError: rows or schema are refused, or the endpoint gives no answer.
+    """
+    started = time.monotonic()
+    spec = evidence.read_json(directory / "spec.json") or {}
+    rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
+    if spec.get("output_schema") is not None:
+        check_schema(spec["output_schema"])
+    endpoint = Endpoint.from_dict(spec["endpoint"]["name"], spec["endpoint"])
+    try:
+        with Calls(endpoint, tries=5, should_stop=held.cancel_requested) as calls:
+            answered, figures = _all_arms(calls, spec, rows, held)
+    except NoAnswer as error:
+        raise Unavailable(endpoint_words.refusal(error, rows)) from error
+    lines, scanned = output_scan.check(answered, spec.get("scan"), held)
+    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+    evidence.write_bytes(directory / "outputs.jsonl", content)
+    detail = {
+        "n": len(rows),
+        **figures,
+        **scanned,
+        "outputs_sha256": hashlib.sha256(content).hexdigest(),
+        "base": {"name": f"{endpoint.name}/{spec['models']['base']}", "sha256": None},
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
+
+
+def _all_arms(
+    calls: Calls, spec: Mapping[str, Any], rows: Sequence[Held], held: Evidence
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Lines of `outputs.jsonl` and figures, each arm in turn."""
+    limit = answer_limit(rows)
+    lines: list[dict[str, Any]] = []
+    figures: dict[str, Any] = {"max_new_tokens": limit}
+    for number, (arm, model) in enumerate(spec["models"].items()):
+        held.say(f"Answering with the {arm} model.")
+        found, unended = [], 0
+        for done, row in enumerate(rows):
+            if held.cancel_requested():
+                raise Cancelled
+            chat = messages(spec["system_message"], row.prompt)
+            one = complete(calls, model, chat, Wanted(limit, 0.0, 0))
+            got = score(one.text, row.response, spec.get("output_schema"), spec.get("label_field"))
+            found.append(got)
+            unended += not one.ended
+            lines.append(answer_line(row.pair_id, arm, one.text, got))
+            held.progress(number * len(rows) + done + 1, len(spec["models"]) * len(rows))
+        figures |= {**tally(found, arm), f"{arm}_unended": unended}
+    return lines, figures
+
+
+def answer_limit(rows: Sequence[Held]) -> int:
+    """Tokens an answer may have: as many as the longest expected one has characters, which is
+    several times what it needs, from 64 to 1,024.
+    """
+    longest = max(len(row.response) for row in rows)
+    return min(_MOST_TOKENS, max(_LEAST_TOKENS, longest))

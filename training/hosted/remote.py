@@ -1,0 +1,102 @@
+"""What is known here of a run that goes on at an endpoint: enough to find it again, never a row.
+
+`remote.json` is written before each step that costs something, so that a worker that takes over
+finds the files and the job that are there already instead of sending and paying twice.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from storage.errors import RuleBroken
+from storage.types import Split
+from training.work import evidence
+
+_FILE = "remote.json"
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+"""States of a job, by the published interface, that never change again."""
+
+
+@dataclass(slots=True)
+class Remote:
+    """A run at an endpoint as far as it came."""
+
+    endpoint: str
+    key: str
+    """Id of the job here that began it; names its files there."""
+    training_file: str | None = None
+    validation_file: str | None = None
+    job: str | None = None
+    status: str | None = None
+    """The endpoint's word; None before it has a job."""
+    step: int = 0
+    """Of the last figures that were taken over."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A record read back."""
+        return cls(**values)
+
+    def save(self, directory: Path) -> None:
+        """Write it whole or not at all."""
+        evidence.write_json(directory / _FILE, asdict(self))
+
+    def name(self, split: Split) -> str:
+        """The name that the file of a split has at the endpoint."""
+        return f"assay-{self.key}-{split.value}.jsonl"
+
+    @property
+    def files(self) -> list[str]:
+        """Ids of the files that lie at the endpoint."""
+        return [one for one in (self.training_file, self.validation_file) if one is not None]
+
+    @property
+    def open(self) -> bool:
+        """Whether the endpoint may still be at it."""
+        return self.status not in ENDED
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something to take up again: a job that may still give a model."""
+        return self.status not in ("failed", "cancelled")
+
+
+def read(directory: Path) -> Remote | None:
+    """The record in a run directory; None where the run never came to its endpoint."""
+    found = evidence.read_json(directory / _FILE)
+    return None if found is None else Remote.from_dict(found)
+
+
+def sha256(directory: Path) -> str:
+    """Of the record, so that a run that goes on can say from what."""
+    return hashlib.sha256((directory / _FILE).read_bytes()).hexdigest()
+
+
+def adopt(source: Path, expected: str, directory: Path) -> None:
+    """Give a run the record of the one it goes on from.
+
+    Raises:
+        RuleBroken: the record is gone, or another than when the run was asked to go on.
+    """
+    content = (source / _FILE).read_bytes() if (source / _FILE).exists() else b""
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise RuleBroken(
+            "What was known of the run at its endpoint changed meanwhile. Ask it to go on again."
+        )
+    evidence.write_bytes(directory / _FILE, content)
+
+
+def left(directory: Path) -> str:
+    """What may go on, and cost, at an endpoint after the process here has ended; empty where
+    nothing does.
+    """
+    known = read(directory)
+    if known is None or not known.open or known.training_file is None:
+        return ""
+    what = f"its job {known.job}" if known.job else f"a job with files named assay-{known.key[:8]}"
+    return (
+        f" Endpoint {known.endpoint} may still be at {what}: go on with this run to take it up "
+        "again without paying twice, or cancel it there."
+    )

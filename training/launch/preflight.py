@@ -1,0 +1,160 @@
+"""Before a run: the facts that `preflight_checks` judges; an error there refuses the launch."""
+
+import os
+import shutil
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from curation import ledger, versions
+from storage import settings as places
+from storage.errors import BadInput, RuleBroken
+from storage.settings import ROOT, Settings
+from storage.tables import JobRow
+from storage.types import JobState, Split
+from training.hosted import terms
+from training.launch import probes
+from training.launch.preflight_checks import Check, Facts, checks, errors
+from training.launch.runs import Wish
+from training.models import fetching, memory, vetting
+from training.models.base_models import Base
+from training.settings import Provider, Tuning
+from training.tuning import checkpoints, trackers
+from training.work import machine
+
+_MB = 1e6
+
+
+def look(session: Session, wish: Wish) -> list[Check]:
+    """Every line for a run that someone wishes for, errors first.
+
+    Raises:
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    return checks(gather(session, wish))
+
+
+def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
+    """The facts of a run that someone wishes for.
+
+    Raises:
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    here = here or places.current()
+    version = versions.get(session, wish.version_id)
+    place = folder(wish.base, here.data)
+    problem = _vetted(place)
+    probe = probes.newest(session, version, wish.base, wish.settings)
+    seen = (probes.seen(here.jobs / probe.id) if probe is not None else None) or {}
+    return Facts(
+        base=wish.base,
+        settings=wish.settings,
+        train=version.counts["train"],
+        validation=version.counts["validation"],
+        leak=_leak(session, wish),
+        base_problem=problem,
+        base_here=place is not None,
+        model=memory.model(place) if place is not None and not problem else None,
+        lengths=tuple(seen["lengths"]) if "lengths" in seen else None,
+        too_long=tuple(pair for pair, _ in seen.get("too_long_rows", ())),
+        free_mb=_free_mb(here.data),
+        accelerators=[one.name for one in machine.accelerators()],
+        waiting=waiting(session),
+        libraries=_differing(),
+        endpoint_problem=_endpoint(wish.settings),
+        trackers=_trackers(),
+    )
+
+
+def _trackers() -> tuple[tuple[str, ...], str]:
+    """The trackers that runs report to, and what is wrong with their configuration."""
+    try:
+        return tuple(trackers.chosen()), ""
+    except BadInput as error:
+        return (), str(error)
+
+
+def _endpoint(settings: Tuning) -> str:
+    """Why the endpoint cannot be asked; empty where it can, or is not needed."""
+    if not isinstance(settings, Provider):
+        return ""
+    try:
+        endpoint, _ = terms.offered(settings)
+    except BadInput as error:
+        return str(error)
+    missing = [name for name in endpoint.environment if not os.environ.get(name)]
+    if missing:
+        return (
+            f"The key of endpoint {endpoint.name} is missing: set {missing[0]} where the server is "
+            "started."
+        )
+    return ""
+
+
+def folder(base: Base, data: Path) -> Path | None:
+    """Where the base model lies; None where it must be converted or fetched first."""
+    if base.kind == "hub":
+        return None
+    path = data / "models" / fetching.PACKAGED if base.kind == "packaged" else Path(base.where)
+    return path if base.kind == "folder" or (path / "config.json").exists() else None
+
+
+def waiting(session: Session) -> int:
+    """Jobs of this machine that run or wait now: a run waits for all of them."""
+    going = [JobState.RUNNING, JobState.QUEUED]
+    query = select(func.count()).select_from(JobRow).where(JobRow.state.in_(going))
+    return int(session.scalar(query) or 0)
+
+
+def _vetted(place: Path | None) -> str:
+    if place is None:
+        return ""
+    if not place.is_dir():
+        return "There is no folder of that name on this server."
+    try:
+        vetting.vet(place)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def _leak(session: Session, wish: Wish) -> str:
+    opened = versions.opened(session, wish.version_id)
+    rows = opened.part(Split.TRAIN, Split.VALIDATION)
+    project = opened.version.project_id
+    try:
+        ledger.check(session, project, ledger.rows(session, project, rows), "freeze a new version")
+    except RuleBroken as error:
+        return str(error)
+    return ""
+
+
+def _free_mb(data: Path) -> float:
+    place = next(p for p in (data, *data.parents) if p.exists())
+    return shutil.disk_usage(place).free / _MB
+
+
+def _differing() -> dict[str, tuple[str, str]]:
+    """Libraries of another version than the pinned one; empty where no pins are at hand."""
+    path = ROOT / "constraints.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    pins = dict(line.split("==", 1) for line in lines if "==" in line)
+    known = {name.lower(): found for name, found in pins.items()}
+    return {
+        name: (installed, known[name])
+        for name, installed in checkpoints.libraries().items()
+        if name in known and installed.partition("+")[0] != known[name].partition("+")[0]
+    }
+
+
+def require(session: Session, wish: Wish) -> None:
+    """Refuse a run that could only fail.
+
+    Raises:
+        RuleBroken: naming the first cause, and how many there are.
+    """
+    wrong = errors(look(session, wish))
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise RuleBroken(f"{wrong[0].found} {wrong[0].fix}{more}")

@@ -1,0 +1,261 @@
+"""What a run is checked for before it starts, judged from facts alone.
+
+Pure: the page, the command and the launch judge alike (`preflight` gathers the facts). What no
+check sees: whether the rows are right (the readiness gate asks for that), a library that is broken,
+a disk that fills up from elsewhere.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from training.models import memory
+from training.models.base_models import Base
+from training.models.memory import Model
+from training.settings import Full, Local, Qlora, Tuning
+from training.tuning import checkpoints
+
+_SPARE_MB = 500.0
+"""Room on the disk that a run leaves to everything else."""
+
+
+class Mark(StrEnum):
+    """What a check came to."""
+
+    GOOD = "good"
+    NOTE = "note"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at and found, and what to do."""
+
+    key: str
+    name: str
+    mark: Mark
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the checks judge."""
+
+    base: Base
+    settings: Tuning
+    train: int
+    validation: int
+    leak: str = ""
+    """Why rows may not train; empty where all may."""
+    base_problem: str = ""
+    """Why the base model's folder is refused; empty where it is not, or is not here yet."""
+    base_here: bool = True
+    model: Model | None = None
+    lengths: tuple[int, ...] | None = None
+    """Tokens of each row; None where no probe counted them."""
+    too_long: tuple[int, ...] = ()
+    """Pairs with more tokens than the settings allow."""
+    free_mb: float = 0.0
+    accelerators: Sequence[str] = ()
+    waiting: int = 0
+    """Jobs that run or wait on this machine."""
+    libraries: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Libraries that differ from the ones Assay was tested with: installed, tested."""
+    endpoint_problem: str = ""
+    """Why the endpoint that is to tune cannot be asked; empty where it can."""
+    trackers: tuple[tuple[str, ...], str] = ((), "")
+    """What runs report to, and what is wrong with that."""
+
+
+def checks(facts: Facts) -> list[Check]:
+    """All lines that apply: errors first, then notes, then what is good."""
+    found = [_rows(facts), _leaks(facts)]
+    if any(facts.trackers):
+        found.append(_trackers(*facts.trackers))
+    if not isinstance(facts.settings, Local):
+        found.append(_endpoint(facts))
+    if isinstance(facts.settings, Local):
+        found += [
+            _base(facts), _validation(facts), _long(facts, facts.settings),
+            _context(facts, facts.settings), _disk(facts, facts.settings), _accelerator(facts),
+            _queue(facts), _libraries(facts),
+        ]  # fmt: skip
+    order = list(reversed(Mark))
+    return sorted(found, key=lambda one: order.index(one.mark))
+
+
+def errors(found: Sequence[Check]) -> list[Check]:
+    """The lines that refuse a launch."""
+    return [one for one in found if one.mark is Mark.ERROR]
+
+
+def _rows(facts: Facts) -> Check:
+    name = "Training rows"
+    if facts.train:
+        return Check("rows", name, Mark.GOOD, f"{facts.train} rows train.")
+    return Check(
+        "rows", name, Mark.ERROR, "The version has no training rows.",
+        "Approve more rows and freeze a new version.",
+    )  # fmt: skip
+
+
+def _leaks(facts: Facts) -> Check:
+    name = "Test rows in training"
+    if facts.leak:
+        return Check("leak", name, Mark.ERROR, facts.leak)
+    return Check("leak", name, Mark.GOOD, "No row for training repeats a test row.")
+
+
+def _validation(facts: Facts) -> Check:
+    name = "Validation rows"
+    if facts.validation:
+        return Check(
+            "validation", name, Mark.GOOD, f"{facts.validation} rows watch for over-learning."
+        )
+    return Check(
+        "validation", name, Mark.ERROR,
+        "The version has 0 validation rows, so nothing would tell when it learns rows by heart.",
+        "Freeze a version of more rows.",
+    )  # fmt: skip
+
+
+def _endpoint(facts: Facts) -> Check:
+    name = "Endpoint"
+    if facts.endpoint_problem:
+        return Check("endpoint", name, Mark.ERROR, facts.endpoint_problem)
+    return Check("endpoint", name, Mark.GOOD, "It is configured, with its key and this model.")
+
+
+def _trackers(names: Sequence[str], problem: str) -> Check:
+    if problem:
+        return Check("trackers", "Trackers", Mark.ERROR, problem)
+    return Check("trackers", "Trackers", Mark.GOOD, f"The run reports to {', '.join(names)}.")
+
+
+def _base(facts: Facts) -> Check:
+    name = "Base model"
+    if facts.base_problem:
+        return Check("base", name, Mark.ERROR, facts.base_problem)
+    if facts.base_here:
+        return Check(
+            "base", name, Mark.GOOD, "It holds no code and no pickles, and has a chat template."
+        )
+    if facts.base.kind == "packaged":
+        return Check(
+            "base", name, Mark.NOTE, "The packaged model is converted first, once: about 40 s."
+        )
+    return Check(
+        "base", name, Mark.NOTE, "It is fetched from the hub when the run starts.",
+        "This server must be online then; the folder is looked through before it is loaded.",
+    )  # fmt: skip
+
+
+def _long(facts: Facts, settings: Local) -> Check:
+    name = "Longest row"
+    if facts.lengths is None:
+        return Check(
+            "long", name, Mark.NOTE, "The tokens of the rows were not counted yet.",
+            "Try the settings: that counts them.",
+        )  # fmt: skip
+    longest = max(facts.lengths)
+    if not facts.too_long:
+        return Check(
+            "long", name, Mark.GOOD,
+            f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
+        )  # fmt: skip
+    over = sum(length > settings.max_length for length in facts.lengths)
+    told = "1 row is" if over == 1 else f"{over} rows are"
+    named = ", ".join(map(str, facts.too_long[:5]))
+    return Check(
+        "long", name, Mark.ERROR,
+        f"{told} longer than {settings.max_length} tokens (pair {named}).",
+        f"Shorten them, or allow {longest} tokens in the settings.",
+    )  # fmt: skip
+
+
+def _context(facts: Facts, settings: Local) -> Check:
+    name = "Context of the base model"
+    context = facts.model.context if facts.model is not None else None
+    if context is None:
+        return Check("context", name, Mark.NOTE, "The base model's files are not here yet.")
+    longest = max(facts.lengths or (0,))
+    if longest > context:
+        return Check(
+            "context", name, Mark.ERROR,
+            f"The longest row has {longest} tokens, and the base model reads {context} at most.",
+            "Shorten the rows, or choose a base model with a longer context.",
+        )  # fmt: skip
+    if settings.max_length > context:
+        return Check(
+            "context", name, Mark.NOTE,
+            f"{settings.max_length} tokens are allowed, and the base model reads {context} at "
+            "most.", f"Allow {context}.",
+        )  # fmt: skip
+    return Check("context", name, Mark.GOOD, f"It reads up to {context} tokens.")
+
+
+def disk_mb(base: Model, settings: Local) -> float:
+    """What a run writes at most: the checkpoints kept, the best weights, what it learnt."""
+    parts = memory.expect(base, settings, memory.Rows(0, ()), gpu=False)
+    learnt = parts["adapter"] / 2
+    kept = checkpoints.KEPT + 1 if settings.checkpoint_steps else 0
+    return kept * (2 * learnt + parts["optimizer"]) + learnt
+
+
+def _disk(facts: Facts, settings: Local) -> Check:
+    name = "Room on the disk"
+    free = f"{facts.free_mb / 1000:.1f} GB are free"
+    if facts.model is None:
+        return Check("disk", name, Mark.NOTE, f"{free}; how much is needed is not known yet.")
+    need = disk_mb(facts.model, settings) + _SPARE_MB
+    told = f"{free}; the run asks for {need / 1000:.1f} GB."
+    if facts.free_mb >= need:
+        return Check("disk", name, Mark.GOOD, told)
+    less = " or write fewer checkpoints" if settings.checkpoint_steps else ""
+    return Check("disk", name, Mark.ERROR, told, f"Free some room{less}.")
+
+
+def _accelerator(facts: Facts) -> Check:
+    name = "Accelerator"
+    if facts.accelerators:
+        return Check("accelerator", name, Mark.GOOD, ", ".join(facts.accelerators))
+    slow = ""
+    if isinstance(facts.settings, Qlora):
+        slow = "QLoRA saves no time on a processor: choose LoRA unless memory is short."
+    elif isinstance(facts.settings, Full):
+        slow = "Full tuning takes long here: choose LoRA to begin with."
+    return Check(
+        "accelerator", name, Mark.NOTE,
+        "No GPU was found; the run uses the processor, which is right for small models.", slow,
+    )  # fmt: skip
+
+
+def _queue(facts: Facts) -> Check:
+    name = "Other work on this machine"
+    if not facts.waiting:
+        return Check("queue", name, Mark.GOOD, "Nothing runs now; it starts at once.")
+    jobs = "1 job" if facts.waiting == 1 else f"{facts.waiting} jobs"
+    return Check("queue", name, Mark.NOTE, f"It will wait for {jobs} to end, then start by itself.")
+
+
+def _libraries(facts: Facts) -> Check:
+    name = "Libraries"
+    if not facts.libraries:
+        return Check("libraries", name, Mark.GOOD, "They are the versions Assay was tested with.")
+    told = ", ".join(
+        f"{name} {installed} (tested: {tested})"
+        for name, (installed, tested) in sorted(facts.libraries.items())
+    )
+    return Check(
+        "libraries", name, Mark.NOTE, told, "Install with constraints.txt to have the tested ones."
+    )
+
+
+def as_dicts(found: Sequence[Check]) -> list[dict[str, Any]]:
+    """For commands and records."""
+    return [
+        {"check": one.name, "mark": one.mark.value, "found": one.found, "fix": one.fix}
+        for one in found
+    ]

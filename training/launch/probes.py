@@ -1,0 +1,88 @@
+"""Probes: a few real steps of chosen settings on a version's rows, thrown away, to know what a run
+will take and what the model will see.
+
+A probe asks nothing of the readiness gate, since nothing it learns is kept; test rows stay away
+from it as they do from a run.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from storage.tables import JobRow
+from storage.types import Job, JobKind, JobState, User, Version
+from training.launch import estimates
+from training.launch.estimates import Estimate
+from training.models.base_models import Base
+from training.settings import Local, Tuning
+from training.tuning import checkpoints
+from training.work import evidence, machine
+
+SEEN = "seen.json"
+"""In the folder of a probe: how rows look to the model, how long they are."""
+_NO_MATTER = ("epochs", "seed", "learning_rate", "warmup", "patience", "checkpoint_steps",
+              "max_steps", "alpha", "beta", "weight_decay")  # fmt: skip
+"""Settings on which the time of a step and the memory do not depend."""
+
+
+def key(version: Version, base: Base, settings: Tuning) -> str:
+    """What makes two probes the same: rows, base model, the settings that matter, the libraries and
+    the kind of machine.
+    """
+    chosen = {k: v for k, v in settings.to_dict().items() if k not in _NO_MATTER}
+    place = [one.name for one in machine.accelerators()]
+    whole = [version.sha256, base.to_dict(), chosen, checkpoints.libraries(), place]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def newest(session: Session, version: Version, base: Base, settings: Tuning) -> Job | None:
+    """The last probe of this very choice; None where there was none."""
+    from training.work.jobs import job  # jobs builds on this module
+
+    wanted = key(version, base, settings)
+    query = (
+        select(JobRow)
+        .where(JobRow.project_id == version.project_id, JobRow.kind == JobKind.PROBE)
+        .order_by(JobRow.created_at.desc())
+    )
+    found = (row for row in session.scalars(query) if row.spec.get("key") == wanted)
+    return next((job(row) for row in found), None)
+
+
+def estimate(session: Session, version: Version, base: Base, settings: Tuning) -> Estimate | None:
+    """What a run will take; None where no probe of this choice has finished."""
+    probe = newest(session, version, base, settings)
+    if probe is None or probe.state is not JobState.FINISHED or not isinstance(settings, Local):
+        return None
+    return estimates.of(probe.result or {}, settings)
+
+
+def seen(directory: Path) -> dict[str, Any] | None:
+    """What a probe wrote of the rows; None where it did not come so far."""
+    return evidence.read_json(directory / SEEN)
+
+
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
+    """Nothing to take in: a probe's result is its job's.
+
+    Raises:
+        KeyError: a figure is missing, so that the result must not be believed.
+    """
+    del session, actor, directory
+    estimates.of(result, _local(job))
+
+
+def _local(job: Job) -> Local:
+    from training.settings import read
+
+    chosen = read(job.spec["settings"])
+    if not isinstance(chosen, Local):
+        raise TypeError("a probe of a method that trains elsewhere")
+    return chosen

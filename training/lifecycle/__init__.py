@@ -1,0 +1,1 @@
+"""The life of an adapter: kept or imported, checked, promoted, retired."""

@@ -1,0 +1,266 @@
+"""The card of an adapter: the lineage from rows to votes, as JSON and as Markdown.
+
+What a run knew is stored when it ends; what came later (comparisons, trials, checks, stages) is
+added when the card is read. docs/adapters.md describes every key.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import statistics
+from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
+from storage.types import Adapter, Stage, StageChange
+from training.lifecycle import checks, stages, standing
+from training.proving import blind
+
+FORMAT = "assay-adapter-card/1"
+"""Rises when a key goes or changes its meaning; new keys may come at any time."""
+LIMITS = (
+    "Weights cannot be shown to have forgotten a row.",
+    "Figures hold for held-out rows of this version, not for other messages.",
+)
+
+
+def build(session: Session, adapter: Adapter) -> dict[str, Any]:
+    """The whole card as JSON values; figures under an open blind trial are left out."""
+    query = select(EvaluationRow).where(EvaluationRow.adapter_id == adapter.id)
+    found = session.scalars(query.order_by(EvaluationRow.id)).all()
+    measured = [one for one in found if not blind.sealed(session, one.id)]
+    history = stages.history(session, adapter.id)
+    result = adapter.card.get("result", {})
+    return {
+        "format": FORMAT,
+        "number": adapter.number,
+        "name": adapter.name,
+        "kind": standing.kind(adapter),
+        "sha256": adapter.sha256,
+        "stage": (history[-1].stage if history else Stage.CANDIDATE).value,
+        **adapter.card,
+        "base_licence": str(result.get("base", {}).get("licence") or "unknown: see its publisher"),
+        "environment": {
+            "libraries": result.get("libraries", {}),
+            "hardware": result.get("hardware", {}),
+        },
+        "evaluations": [scored(one.summary) for one in measured],
+        "checks": checks.summary(session, adapter),
+        "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
+        "stages": [_change(one) for one in history],
+        "waivers": _waivers(adapter, history),
+        "limits": [*adapter.card.get("imported", {}).get("limits", ()), *LIMITS],
+    }
+
+
+def sealed(session: Session, adapter_id: int) -> int:
+    """How many comparisons the card keeps back while a blind trial on their answers is open."""
+    query = select(EvaluationRow.id).where(EvaluationRow.adapter_id == adapter_id)
+    return sum(blind.sealed(session, one) for one in session.scalars(query))
+
+
+def scored(summary: dict[str, Any]) -> dict[str, Any]:
+    """Rates of an evaluation with their n and 95 % Wilson interval, by arm and measure."""
+    n = summary["n"]
+    rates: dict[str, Any] = {"n": n}
+    for arm in ("base", "tuned"):
+        for measure in ("correct", "valid"):
+            if arm in summary:
+                k = summary[arm][measure]
+                low, high = statistics.wilson(k, n)
+                rates[f"{arm}_{measure}"] = {"k": k, "rate": k / n, "low": low, "high": high}
+    return rates
+
+
+def _closed(session: Session, adapter_id: int) -> list[int]:
+    query = (
+        select(TrialRow.id)
+        .join(EvaluationRow, EvaluationRow.id == TrialRow.evaluation_id)
+        .join(TrialCloseRow, TrialCloseRow.trial_id == TrialRow.id)
+        .where(EvaluationRow.adapter_id == adapter_id)
+        .order_by(TrialRow.id)
+    )
+    return list(session.scalars(query))
+
+
+def _trial(session: Session, trial_id: int) -> dict[str, Any]:
+    trial, found = blind.get(session, trial_id), blind.result(session, trial_id)
+    return {
+        "planned": trial.planned,
+        "question": trial.question,
+        "registration_sha256": trial.registration["sha256"],
+        "verdict": found.verdict,
+        "why": found.why,
+        "tuned": found.total.tuned,
+        "base": found.total.base,
+        "tie": found.total.tie,
+        "both_bad": found.total.both_bad,
+        "win_interval": [found.win_low, found.win_high],
+        "p_value": found.p_value,
+        "reviewers": len(found.reviewers),
+        "familiar_votes": found.familiar,
+    }
+
+
+def _change(one: StageChange) -> dict[str, Any]:
+    return {
+        "stage": one.stage.value,
+        "by": one.by,
+        "at": one.created_at.isoformat(),
+        "reason": one.reason,
+        "gate": list(one.gate),
+    }
+
+
+def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str]]:
+    """Every line that was set aside, at launch and at each promotion."""
+    asked = [("launch", adapter.card.get("gate", ()))]
+    asked += [(one.stage.value, one.gate) for one in history]
+    return [
+        {"when": when, "line": line["name"], "waiver": line["waiver"]}
+        for when, gate in asked
+        for line in gate
+        if line.get("waiver") and not line["met"]
+    ]
+
+
+def markdown(card: dict[str, Any]) -> str:
+    """The card as Markdown, to travel with the adapter. Names are quoted as code: they are typed
+    by people and must not turn into links or pictures."""
+    result = card["result"]
+    lines = [
+        f"# Adapter `{_code(card['name'])}`",
+        "",
+        *_retired(card),
+        f"- adapter@{card['number']}, stage: {card['stage']}, kind: {card['kind']}",
+        f"- sha256: `{card['sha256']}`",
+        f"- base model: `{_code(json.dumps(card['base']))}`, licence "
+        f"`{_code(card['base_licence'])}`",
+        *(_taken_in(card) if "imported" in card else _made(card)),
+        f"- settings: `{json.dumps(card['settings'])}`",
+        f"- libraries: `{_code(json.dumps(card['environment']['libraries']))}`",
+        f"- hardware: `{_code(json.dumps(card['environment']['hardware']))}`",
+        *_remote(card),
+        *_resumed(result.get("resumed_from")),
+        *_part("Gate when launched", (_gate_line(line) for line in card["gate"])),
+        *_part("Measured on held-out rows", (_scores(one) for one in card["evaluations"])),
+        *_part("Checks before promotion", _checks(card["checks"])),
+        *_part("Blind trials", (_votes(one) for one in card["trials"])),
+        *_part("Stages", _stages(card["stages"])),
+        *_part("Limits", (f"- {limit}" for limit in card["limits"])),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _made(card: dict[str, Any]) -> Iterator[str]:
+    """The rows that a run learnt from, and how far it went."""
+    version = card["version"]
+    yield (
+        f"- data: version {version['number']}, sha256 `{version['sha256']}`, rows per split "
+        f"`{json.dumps(version['counts'])}`, origins `{json.dumps(version['origins'])}`"
+    )
+    approvals = json.dumps(version["approvals"], ensure_ascii=False)
+    yield f"- approvals by person: `{_code(approvals)}`"
+    yield f"- steps {card['result'].get('steps')}, seed {card['settings'].get('seed')}"
+
+
+def _taken_in(card: dict[str, Any]) -> Iterator[str]:
+    """What stands there of an adapter that was trained elsewhere."""
+    told = card["imported"]
+    yield f"- trained elsewhere and taken in by `{_code(told['by'])}`; rows and steps are not known"
+    if told["named_base"]:
+        yield f"- its own configuration names the base `{_code(told['named_base'])}`"
+    yield f"- judged on the held-out rows of version {card['version']['number']}"
+
+
+def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
+    yield from ("", f"## {title}", "")
+    yield from list(lines) or ["- none"]
+
+
+def _code(text: str) -> str:
+    return " ".join(text.split()).replace("`", "'")
+
+
+def _retired(card: dict[str, Any]) -> Iterator[str]:
+    if card["stage"] == Stage.RETIRED:
+        last = card["stages"][-1]
+        why = f"by `{_code(last['by'])}`: `{_code(last['reason'])}`"
+        yield f"**RETIRED** on {last['at'][:10]} {why}"
+        yield ""
+
+
+def _remote(card: dict[str, Any]) -> Iterator[str]:
+    """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
+    if "consent" not in card:
+        return
+    given, result = card["consent"], card["result"]
+    yield f"- model at endpoint `{_code(given['endpoint'])}`: `{_code(result['fine_tuned_model'])}`"
+    yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
+    yield f"- `{_code(str(given['given_by']))}` agreed that {given['rows']} rows leave the house"
+    if result.get("cost"):
+        yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
+
+
+def _resumed(before: dict[str, Any] | None) -> Iterator[str]:
+    """The runs that this one went on from, the latest first."""
+    while before is not None:
+        yield (
+            f"- resumed from step {before['step']} of run `{before['job']}`, checkpoint sha256 "
+            f"`{before['sha256']}`"
+        )
+        before = before.get("before")
+
+
+def _gate_line(line: dict[str, Any]) -> str:
+    state = "met" if line["met"] else f"waived by `{_code(str(line['waiver']))}`"
+    return f"- {line['name']}: {line['measured']}; {state}"
+
+
+def _scores(rates: dict[str, Any]) -> str:
+    parts = [
+        f"{name.replace('_', ' ')} {r['k']} of {rates['n']} "
+        f"({r['rate']:.0%}, 95 % interval {r['low']:.0%} to {r['high']:.0%})"
+        for name, r in rates.items()
+        if name != "n"
+    ]
+    return "- " + "; ".join(parts)
+
+
+def _checks(found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    general, hostile = found["general"], found["red_team"]
+    yield (
+        f"- general tasks: base {_share(general['base'], general['n'])}, tuned "
+        f"{_share(general['tuned'], general['n'])}; {general['lost']} lost, {general['gained']} "
+        f"gained, exact McNemar test p = {general['p_value']:.4f}"
+    )
+    failed = f"; failed: `{_code(', '.join(hostile['failed']))}`" if hostile["failed"] else ""
+    yield (
+        f"- red-team prompts passed: base {_share(hostile['base'], hostile['n'])}, tuned "
+        f"{_share(hostile['tuned'], hostile['n'])}{failed}"
+    )
+    yield from (f"- not caught: {limit}" for limit in found["limits"])
+
+
+def _share(k: int, n: int) -> str:
+    low, high = statistics.wilson(k, n)
+    return f"{k} of {n} (95 % interval {low:.0%} to {high:.0%})"
+
+
+def _votes(trial: dict[str, Any]) -> str:
+    return (
+        f"- {trial['verdict']}: tuned {trial['tuned']}, base {trial['base']}, ties "
+        f"{trial['tie']}, both bad {trial['both_bad']}, {trial['reviewers']} reviewers, sign test "
+        f"p = {trial['p_value']:.4f}"
+    )
+
+
+def _stages(changes: list[dict[str, Any]]) -> Iterator[str]:
+    for one in changes:
+        said = f": `{_code(one['reason'])}`" if one["reason"] else ""
+        yield f"- {one['at'][:10]} {one['stage']}, by `{_code(one['by'])}`{said}"
+        yield from (f"  {_gate_line(line)}" for line in one["gate"])

@@ -1,0 +1,178 @@
+"""Adapters that were trained elsewhere: vetted before anything is loaded, then kept like others.
+
+Nothing of the folder that came along is used but the numbers of its matrices and a few settings,
+written anew. No torch here: what is refused is refused before a model library has seen it. How it
+was trained, and on what, is not known, and its card says so.
+"""
+
+import json
+import shutil
+import tempfile
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import versions
+from storage import events
+from storage.access import allowed
+from storage.errors import RuleBroken, Unavailable
+from storage.settings import Settings
+from storage.tables import AdapterRow, JobRow
+from storage.types import Adapter, JobKind, JobState, Role, User, Version
+from training.lifecycle import adapter_vetting, adapters, incoming
+from training.lifecycle.adapter_vetting import Vetted
+from training.models import base_models, vetting
+from training.models.base_models import Base
+from training.work import evidence
+
+LIMITS = (
+    "It was trained elsewhere: on which rows is not known, and held-out rows may be among them.",
+)
+
+
+@allowed(Role.LEAD)
+def take(
+    session: Session,
+    actor: User,
+    project_id: int,
+    source: Path,
+    name: str,
+    base: Base,
+    settings: Settings,
+) -> Adapter:
+    """Take in an adapter from a folder or a zip, for a base model that is on this machine.
+
+    It is judged on the held-out rows of the project's newest version.
+
+    Raises:
+        BadInput: it is refused; says why.
+        RuleBroken: the project has no version yet, or an adapter of the same files.
+        Unavailable: the base model is not here.
+    """
+    version = next(iter(versions.listing(session, project_id)), None)
+    if version is None:
+        raise RuleBroken("Freeze a version first: the adapter is judged on its held-out rows.")
+    at = base_models.at_hand(base, settings.data)
+    if at is None:
+        raise Unavailable(
+            "The base model is not on this server yet. Launch a run on it, or compare it, first."
+        )
+    vetting.vet(at)
+    job_id = str(uuid.uuid4())
+    final = settings.jobs / job_id / "adapter"
+    settings.jobs.mkdir(parents=True, exist_ok=True)
+    try:
+        found = _kept(source, at, final, base)
+        sha256 = vetting.folder_sha256(final)
+        _refuse_twice(session, project_id, sha256)
+        return _registered(session, actor, version, job_id, " ".join(name.split())[:80], {
+            "base": base.to_dict(), "found": found, "sha256": sha256, "at": at,
+        })  # fmt: skip
+    except BaseException:
+        shutil.rmtree(final.parent, ignore_errors=True)
+        raise
+
+
+def _kept(source: Path, base: Path, final: Path, named: Base) -> Vetted:
+    """Vet what came and write the adapter's own folder; returns what it is."""
+    record = evidence.read_json(base / "assay.json") or {}
+    with tempfile.TemporaryDirectory(prefix=".incoming-", dir=final.parent.parent) as unpacked:
+        came = Path(unpacked)
+        incoming.unpack(source, came)
+        found = adapter_vetting.vet(came, base)
+        final.parent.mkdir(parents=True)
+        making = final.with_name(".adapter-making")
+        making.mkdir()
+        (came / "adapter_model.safetensors").rename(making / "adapter_model.safetensors")
+        config = found.config(str(record.get("name") or named.where.rpartition("/")[2]))
+        (making / "adapter_config.json").write_text(json.dumps(config, indent=2))
+        (making / "chat_template.jinja").write_text(vetting.template(base) or "", encoding="utf-8")
+        evidence.sync_tree(making)
+        evidence.publish(making, final)
+    return found
+
+
+def _refuse_twice(session: Session, project_id: int, sha256: str) -> None:
+    query = select(AdapterRow).where(
+        AdapterRow.project_id == project_id, AdapterRow.sha256 == sha256
+    )
+    same = session.scalars(query.limit(1)).first()
+    if same is not None:
+        raise RuleBroken(f"These very files are here already, as adapter {same.name}.")
+
+
+def _registered(
+    session: Session,
+    actor: User,
+    version: Version,
+    job_id: str,
+    name: str,
+    made: dict[str, Any],
+) -> Adapter:
+    """The rows: a finished job that is no run, and the adapter with a card that says what it is."""
+    whole = f"{name or 'imported'} · {job_id[:8]}"
+    spec = {"imported": {"sha256": made["sha256"]}, "name": name, "version_id": version.id}
+    now = datetime.now(UTC)
+    session.add(
+        JobRow(
+            id=job_id, project_id=version.project_id, kind=JobKind.EXPORT,
+            state=JobState.FINISHED, requested_by=actor.id, spec=spec,
+            result={"state": "finished", "adapter_sha256": made["sha256"]},
+            message="Taken in from elsewhere.", ended_at=now,
+        )
+    )  # fmt: skip
+    session.flush()
+    row = AdapterRow(
+        project_id=version.project_id, name=whole, job_id=job_id, version_id=version.id,
+        sha256=made["sha256"], card=_card(actor, version, made),
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    events.record(
+        session, actor, "import", "adapter", row.id, project_id=version.project_id,
+        sha256=made["sha256"], job=job_id,
+    )  # fmt: skip
+    return adapters.get(session, row.id)
+
+
+def _card(actor: User, version: Version, made: dict[str, Any]) -> dict[str, Any]:
+    found: Vetted = made["found"]
+    base: Path = made["at"]
+    record = evidence.read_json(base / "assay.json") or {}
+    return {
+        "kind": "lora",
+        "origin": "imported",
+        "imported": {"by": actor.name, "named_base": found.named_base, "limits": list(LIMITS)},
+        "launched_by": actor.name,
+        "version": {
+            "number": version.number,
+            "sha256": version.sha256,
+            "seed": version.seed,
+            "counts": version.counts,
+            "origins": {},
+            "approvals": {},
+        },
+        "gate": [],
+        "base": made["base"],
+        "settings": {
+            "method": "lora",
+            "r": found.r,
+            "alpha": found.alpha,
+            "dropout": found.dropout,
+            "targets": list(found.targets),
+            "rslora": found.rslora,
+            "dora": found.dora,
+        },
+        "result": {
+            "base": {
+                "name": str(record.get("name", base.name)),
+                "sha256": vetting.folder_sha256(base),
+                "licence": str(record.get("licence", "see the folder")),
+                "revision": record.get("revision"),
+            },
+        },
+    }

@@ -1,0 +1,177 @@
+"""The base models a run can start from: the packaged one, a local folder, or one from the hub."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from storage.errors import BadInput, Unavailable
+from training.models import fetching, render
+from training.models.fetching import PACKAGED
+from training.models.precision import Precision, keep_exact, loading
+from training.models.vetting import folder_sha256, vet
+from training.work import evidence, ranks
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = [
+    "PACKAGED",
+    "Base",
+    "ModelFolder",
+    "Offer",
+    "at_hand",
+    "folder_sha256",
+    "listing",
+    "load",
+    "prepare",
+    "vet",
+]
+
+TEMPLATE_SECONDS = 5.0
+"""A chat template may take so long to render."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base model as a run names it."""
+
+    kind: str
+    """"packaged", "folder" or "hub"."""
+    where: str = PACKAGED
+    """Name of the packaged model, absolute path of the folder, or hub id such as "org/name"."""
+    revision: str | None = None
+    """For the hub: the commit, tag or branch asked for; the commit found is recorded."""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A base model from the JSON of a job's spec."""
+        kind = values.get("kind")
+        if kind not in ("packaged", "folder", "hub"):
+            raise BadInput("The base model's kind must be packaged, folder or hub.")
+        return cls(kind, str(values.get("where") or PACKAGED), values.get("revision"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON that `from_dict` reads back."""
+        return {"kind": self.kind, "where": self.where, "revision": self.revision}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One line of the list from which a person chooses a base model."""
+
+    base: Base
+    name: str
+    licence: str
+    ready: bool
+    """Whether it can be loaded now, without converting or downloading."""
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A vetted base model on this machine, ready to load."""
+
+    path: Path
+    sha256: str
+    """Over the names and sha256 of all its files."""
+    name: str
+    licence: str
+    revision: str | None = None
+
+
+def listing(data_dir: Path) -> list[Offer]:
+    """The base models at hand: the packaged one first, then the vetted folders below `models/`."""
+    ready = (data_dir / "models" / PACKAGED / "config.json").exists()
+    note = "Runs on any computer." if ready else "Runs on any computer; converted once, about 40 s."
+    offers = [Offer(Base("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
+    for config in sorted((data_dir / "models").glob("*/config.json")):
+        folder = config.parent.resolve()
+        if folder.name != PACKAGED and not folder.name.startswith("."):
+            offers.append(_folder_offer(folder))
+    return offers
+
+
+def _folder_offer(folder: Path) -> Offer:
+    base = Base("folder", str(folder))
+    try:
+        vet(folder)
+    except BadInput as error:
+        return Offer(base, folder.name, "unknown", False, str(error))
+    record = evidence.read_json(folder / "assay.json") or {}
+    licence = str(record.get("licence", "see the folder"))
+    return Offer(
+        base, str(record.get("name", folder.name)), licence, True, "A folder on this server."
+    )
+
+
+def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: None) -> ModelFolder:
+    """Make a base model ready on this machine: convert, download or only vet it.
+
+    Raises:
+        BadInput: it holds code, pickles or no chat template, or is of an unknown type.
+        Unavailable: the package, the folder, the hub or disk space is missing.
+    """
+    (data_dir / "models").mkdir(parents=True, exist_ok=True)
+    if base.kind == "packaged":
+        path = fetching.packaged(data_dir / "models", say)
+    elif base.kind == "hub":
+        path = fetching.from_hub(base.where, base.revision, data_dir / "models", say)
+    else:
+        path = Path(base.where)
+        if not path.is_absolute() or not path.is_dir():
+            raise Unavailable("There is no folder of that name on the server. Give its whole path.")
+    vet(path)
+    record = evidence.read_json(path / "assay.json") or {}
+    return ModelFolder(
+        path,
+        folder_sha256(path),
+        str(record.get("name", path.name)),
+        str(record.get("licence", "see the folder")),
+        record.get("revision"),
+    )
+
+
+def at_hand(base: Base, data_dir: Path) -> Path | None:
+    """The folder of a base model that is on this machine already; nothing is fetched or made."""
+    if base.kind == "packaged":
+        path: Path | None = data_dir / "models" / PACKAGED
+    elif base.kind == "hub":
+        path = fetching.downloaded(base.where, base.revision, data_dir / "models")
+    else:
+        path = Path(base.where)
+    ready = path is not None and path.is_absolute() and (path / "config.json").is_file()
+    return path if ready else None
+
+
+def load(
+    path: Path, precision: Precision = Precision.USUAL
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Load a vetted model, its weights held as asked, and its tokenizer.
+
+    An adapter answers as it was trained only on a base held as it was then.
+
+    Raises:
+        Unavailable: 4 bits are asked for and bitsandbytes is not installed.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    fetching.hush()
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.count()))
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    with render.time_limit(TEMPLATE_SECONDS):
+        render.prompt_ids(tokenizer, "system", "user")
+    model = AutoModelForCausalLM.from_pretrained(
+        path,
+        **loading(precision),
+        device_map={"": ranks.local()} if torch.cuda.is_available() else None,
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    keep_exact(model)
+    return model, tokenizer

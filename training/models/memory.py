@@ -1,0 +1,197 @@
+"""How much memory a run will want, told before anything is loaded, and what to change if it is
+short.
+
+From the base model's own files (`config.json` and the headers of its safetensors) and the length of
+the rows. Weights, adapter and optimizer are counted; activations are reckoned from what a
+Llama-like layer keeps for the backward pass, and may be off by half: a probe measures them.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.settings import Answering, Batching, Full, Local, Lora, Qlora
+from training.work import evidence
+
+CHARACTERS_A_TOKEN = 3.3
+"""English and JSON take about so many; other languages fewer, so the true length may be more."""
+PROGRAM_MB = 650.0
+"""Python with torch, transformers, peft and trl, measured on a CPU."""
+_HEADER = 100 << 20
+_NF4 = 0.53
+"""Bytes of a weight in 4 bits, its scales included."""
+TIGHT = 0.1
+"""Share of the memory that should be left over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What the files of a base model say of its size."""
+
+    parameters: int
+    linear: dict[str, list[tuple[int, int]]]
+    """Output and input width of each linear layer inside the blocks, by its name."""
+    layers: int
+    hidden: int
+    inner: int
+    keys: int
+    """Width of the keys (and of the values)."""
+    vocabulary: int
+    context: int | None
+    """The longest row that the model can take, in tokens."""
+
+
+def model(folder: Path) -> Model | None:
+    """The size of a vetted base model; None where its files do not tell."""
+    config = evidence.read_json(folder / "config.json") or {}
+    try:
+        shapes = _shapes(folder)
+        heads = int(config["num_attention_heads"])
+        head = int(config.get("head_dim") or config["hidden_size"] // heads)
+        return Model(
+            parameters=sum(math.prod(shape) for shape in shapes.values()),
+            linear=_linear(shapes),
+            layers=int(config["num_hidden_layers"]),
+            hidden=int(config["hidden_size"]),
+            inner=int(config["intermediate_size"]),
+            keys=head * int(config.get("num_key_value_heads") or heads),
+            vocabulary=int(config["vocab_size"]),
+            context=int(config["max_position_embeddings"])
+            if "max_position_embeddings" in config
+            else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > _HEADER:
+                raise ValueError("a header that large is none")
+            header: dict[str, Any] = json.loads(file.read(size))
+        found |= {n: one["shape"] for n, one in header.items() if n != "__metadata__"}
+    if not found:
+        raise ValueError("no weights")
+    return found
+
+
+def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[int, int]]]:
+    found: dict[str, list[tuple[int, int]]] = {}
+    for name, shape in shapes.items():
+        kind = name.removesuffix(".weight").rpartition(".")[2]
+        if kind.endswith("_proj") and len(shape) == 2:
+            found.setdefault(kind, []).append((shape[0], shape[1]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How long the rows of a version are, in characters."""
+
+    system: int
+    longest: tuple[int, ...]
+    """Of prompt and response together, longest first."""
+
+
+def expect(base: Model, settings: Local, rows: Rows, *, gpu: bool) -> dict[str, float]:
+    """MB by part, as `estimates.PARTS` names them."""
+    width = 2 if gpu else 4
+    trained = _trained(base, settings)
+    whole = isinstance(settings, Full)
+    mine = width if whole else 4
+    return {
+        "program": 0.0 if gpu else PROGRAM_MB,
+        "weights": 0.0 if whole else _weights(base, settings, width) / 1e6,
+        "adapter": 2 * mine * trained / 1e6,
+        "optimizer": 2 * mine * trained / 1e6,
+        "activations": _activations(base, settings, tokens(settings, rows), width) / 1e6,
+    }
+
+
+def tokens(settings: Local, rows: Rows) -> int:
+    """About how many tokens the largest batch computes. The system message counts once, unless
+    rows are padded: then each is as long as the longest.
+    """
+    chosen = rows.longest[: settings.batch_size]
+    characters = rows.system + sum(chosen)
+    if isinstance(settings, Answering) and settings.batching == Batching.PADDED:
+        characters = len(chosen) * (rows.system + max(chosen, default=0))
+    return math.ceil(characters / CHARACTERS_A_TOKEN)
+
+
+def _trained(base: Model, settings: Local) -> int:
+    if isinstance(settings, Full):
+        return base.parameters
+    if not isinstance(settings, Lora):
+        # It goes on from an adapter of unknown shape: as large as the usual one.
+        settings = Lora()
+    names = settings.targets
+    return settings.r * sum(sum(shape) for name in names for shape in base.linear.get(name, ()))
+
+
+def _weights(base: Model, settings: Local, width: int) -> float:
+    if not isinstance(settings, Qlora):
+        return float(base.parameters * width)
+    packed = sum(a * b for shapes in base.linear.values() for a, b in shapes)
+    return packed * _NF4 + (base.parameters - packed) * width
+
+
+def _activations(base: Model, settings: Local, count: int, width: int) -> float:
+    """Bytes kept for the backward pass: norms, adapted inputs, attention, and the inner layer."""
+    layer = 9 * base.hidden + 2 * base.keys + 3 * base.inner
+    if isinstance(settings, Full):
+        layer += base.hidden + base.inner
+    if settings.gradient_checkpointing:
+        kept = base.layers * base.hidden + layer
+    else:
+        kept = base.layers * layer
+    logits = 3 * 4 * base.vocabulary * count / 4  # about a quarter of the tokens are answers
+    return kept * count * width + logits
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to change where memory is short."""
+
+    words: str
+    """What to do, and what it costs."""
+    setting: tuple[str, Any] | None = None
+    """The setting and value that do it; None where it is no setting."""
+
+
+def advice(settings: Local, longest: int | None = None) -> list[Change]:
+    """What to change where memory is short, in order of least harm to what is learnt.
+
+    `longest` is the longest row in tokens where it is known.
+    """
+    found: list[Change] = []
+    if not settings.gradient_checkpointing:
+        found.append(
+            Change(
+                "Turn gradient checkpointing on: a third slower, the same result.",
+                ("gradient_checkpointing", True),
+            )
+        )
+    if settings.batch_size > 1:
+        half = settings.batch_size // 2
+        found.append(
+            Change(
+                f"Take {half} rows a step instead of {settings.batch_size}: slower, a little "
+                "noisier.",
+                ("batch_size", half),
+            )
+        )
+    known = f" (now {longest} tokens)" if longest is not None else ""
+    found.append(Change(f"Shorten the longest rows{known}, or leave them out of a new version."))
+    if type(settings) is Full:
+        found.append(Change("Choose LoRA: 90 to 95 % of what full tuning reaches."))
+    if not isinstance(settings, Qlora):
+        found.append(Change("Choose QLoRA: the base in 4 bits; 85 to 90 % of full tuning."))
+    found.append(Change("Choose a smaller base model."))
+    return found

@@ -1,0 +1,1 @@
+"""Answers of base and tuned model, and what they prove: evaluation, blind trial, experiments."""

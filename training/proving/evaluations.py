@@ -1,0 +1,234 @@
+"""Evaluations: frozen answers of base and tuned to the held-out rows of a version, scored."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import eras, pii, scan_settings, versions
+from curation.statistics import wilson
+from storage import events
+from storage.errors import NotFound, RuleBroken
+from storage.settings import Settings
+from storage.tables import AdapterRow, EvaluationRow, OutputRow
+from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
+from training.hosted import endpoints, terms
+from training.launch import runs
+from training.lifecycle import lineage
+from training.work import evidence
+
+
+def _evaluation(row: EvaluationRow) -> Evaluation:
+    return Evaluation(
+        id=row.id,
+        project_id=row.project_id,
+        version_id=row.version_id,
+        job_id=row.job_id,
+        adapter_id=row.adapter_id,
+        summary=row.summary,
+        created_at=row.created_at,
+    )
+
+
+def listing(session: Session, project_id: int) -> list[Evaluation]:
+    """The evaluations of a project, newest first."""
+    query = (
+        select(EvaluationRow)
+        .where(EvaluationRow.project_id == project_id)
+        .order_by(EvaluationRow.id.desc())
+    )
+    return [_evaluation(row) for row in session.scalars(query)]
+
+
+def get(session: Session, evaluation_id: int) -> Evaluation:
+    """One evaluation.
+
+    Raises:
+        NotFound: there is no such evaluation.
+    """
+    row = session.get(EvaluationRow, evaluation_id)
+    if row is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.")
+    return _evaluation(row)
+
+
+def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
+    """The frozen answers by held-out pair and arm."""
+    found: dict[int, dict[Arm, Output]] = {}
+    query = select(OutputRow).where(OutputRow.evaluation_id == evaluation_id)
+    for row in session.scalars(query.order_by(OutputRow.pair_id)):
+        found.setdefault(row.pair_id, {})[row.arm] = Output(
+            pair_id=row.pair_id,
+            arm=row.arm,
+            text=row.text,
+            valid=row.valid,
+            correct=row.correct,
+            sha256=row.sha256,
+        )
+    return found
+
+
+def request(
+    session: Session, version_id: int, base: Mapping[str, Any], adapter_id: int | None
+) -> tuple[int, dict[str, Any]]:
+    """The project and the spec of an evaluation.
+
+    Raises:
+        RuleBroken: the version has no test rows, or the adapter was trained on some of them.
+    """
+    version = versions.verify(session, version_id)
+    if not version.counts[Split.TEST]:
+        raise RuleBroken(f"Version {version.number} holds no test rows out. Freeze a new one.")
+    if adapter_id is None:
+        return version.project_id, {"version_id": version_id, "base": dict(base), "adapter": None}
+    adapter = session.get(AdapterRow, adapter_id)
+    if adapter is None or adapter.project_id != version.project_id:
+        raise NotFound(f"There is no adapter {adapter_id} in this project.")
+    lineage.refuse_trained_on(session, version, adapter)
+    spec: dict[str, Any] = {
+        "version_id": version_id,
+        "base": adapter.card["base"],
+        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
+        "precision": adapter.card.get("result", {}).get("precision"),
+        "whole_model": lineage.whole(adapter.card),
+    }
+    return version.project_id, spec | _outside(version, adapter)
+
+
+def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
+    """Where the models are an endpoint's: how to ask them, within what was agreed to.
+
+    Raises:
+        RuleBroken: the rows are of another version than the lead agreed to send.
+    """
+    if adapter.card.get("kind") != terms.KIND:
+        return {}
+    if adapter.card["consent"]["version_sha256"] != version.sha256:
+        raise RuleBroken(
+            f"Comparing {adapter.name} sends rows to its endpoint, and only those of the version "
+            "it was tuned on were agreed to. Compare it on that version."
+        )
+    endpoint = endpoints.named(adapter.card["consent"]["endpoint"])
+    models = {"base": adapter.card["settings"]["model"],
+              "tuned": adapter.card["result"]["fine_tuned_model"]}  # fmt: skip
+    return {"endpoint": endpoint.to_dict(), "environment": endpoint.environment, "models": models}
+
+
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+    """Write the held-out rows of the verified version."""
+    opened = versions.opened(session, job.spec["version_id"])
+    version, frozen = opened.version, opened.part(Split.TEST)
+    evidence.write_bytes(directory / "rows.jsonl", runs.rows_jsonl(frozen))
+    adapter = job.spec["adapter"]
+    return {
+        "rows": "rows.jsonl",
+        "system_message": version.manifest["system_message"],
+        "output_schema": version.manifest["output_schema"],
+        "label_field": version.manifest["label_field"],
+        "base": job.spec["base"],
+        "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
+        "adapter_sha256": adapter["sha256"] if adapter else None,
+        "precision": job.spec.get("precision"),
+        "whole_model": job.spec.get("whole_model", False),
+        "version_sha256": version.sha256,
+        "data_dir": str(settings.data),
+        "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
+        **{key: job.spec[key] for key in ("endpoint", "models") if key in job.spec},
+    }
+
+
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
+    """Freeze the answers."""
+    adapter = job.spec["adapter"]
+    lines = [
+        json.loads(line)
+        for line in (directory / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    row = EvaluationRow(
+        project_id=job.project_id,
+        version_id=job.spec["version_id"],
+        job_id=job.id,
+        adapter_id=adapter["id"] if adapter else None,
+        summary=summary(lines, result, eras.names_of(session, {one["pair_id"] for one in lines})),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        OutputRow(
+            evaluation_id=row.id, pair_id=line["pair_id"], arm=Arm(line["arm"]),
+            text=line["text"], valid=line["valid"], correct=line["correct"],
+            sha256=line["sha256"],
+        )
+        for line in lines
+    )  # fmt: skip
+    session.flush()
+    events.record(
+        session, actor, "evaluate", "evaluation", row.id, project_id=job.project_id,
+        version=row.version_id, adapter=row.adapter_id, rows=row.summary["n"],
+    )  # fmt: skip
+
+
+def summary(
+    lines: list[dict[str, Any]], result: Mapping[str, Any], eras_of: Mapping[int, str]
+) -> dict[str, Any]:
+    """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made.
+
+    Where the rows are of more than one policy era, `eras` has the same for each era by name, with
+    the 95 % Wilson interval of its accuracy; rows without an era are counted under "". With a scan,
+    `"personal"` of an arm has types by pair where something was found, and pairs not read.
+    """
+    counted = _counts(lines)
+    by_era: dict[str, list[dict[str, Any]]] = {}
+    for line in lines:
+        by_era.setdefault(eras_of.get(line["pair_id"], ""), []).append(line)
+    if len(by_era) > 1:
+        counted["eras"] = {name: _of_era(by_era[name]) for name in sorted(by_era)}
+    counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
+    return counted
+
+
+def _of_era(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    counted = _counts(lines)
+    for arm in Arm:
+        if arm.value in counted:
+            interval = wilson(counted[arm.value]["correct"], counted["n"])
+            counted[arm.value]["interval"] = list(interval)
+    return counted
+
+
+def _counts(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    counted: dict[str, Any] = {"n": len({line["pair_id"] for line in lines})}
+    for arm in Arm:
+        mine = [line for line in lines if line["arm"] == arm.value]
+        if mine:
+            counted[arm.value] = {
+                "correct": sum(line["correct"] for line in mine),
+                "valid": sum(line["valid"] for line in mine),
+            }
+            if all("personal" in line for line in mine):
+                counted[arm.value]["personal"] = _personal(mine)
+    return counted
+
+
+def _personal(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "found": {str(line["pair_id"]): line["personal"] for line in lines if line["personal"]},
+        "unread": [line["pair_id"] for line in lines if line["personal"] is None],
+    }
+
+
+def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | None:
+    """Types of personal data in the answers of an arm, by pair; None where no scan looked.
+
+    An answer that could not be read whole is there without a type.
+    """
+    told = evaluation.summary.get(arm.value, {}).get("personal")
+    if told is None:
+        return None
+    found = {int(pair_id): tuple(types) for pair_id, types in told["found"].items()}
+    return found | dict.fromkeys(told["unread"], ())

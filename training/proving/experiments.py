@@ -1,0 +1,258 @@
+"""Experiments: several runs that answer one question, queued together and measured by themselves.
+
+A sweep varies settings; a learning curve varies the share of the train rows. Each run is asked for
+its held-out answers when it ends. A setting chosen by the held-out rows is a little flattered by
+them: judge the one you keep blind, or on a newer version.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import product
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curation import versions
+from storage import events
+from storage.access import allowed
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Role, Split, User
+from training.launch import runs
+from training.lifecycle import adapters
+from training.models import base_models
+from training.proving import blind, evaluations, learning_curve
+from training.proving.learning_curve import Curve, Measured
+from training.settings import read
+from training.work import jobs
+
+MOST = 9
+"""Runs that one sweep may queue."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Parts of the train rows that a learning curve compares, each within the next."""
+
+
+class Kind(StrEnum):
+    """What an experiment varies."""
+
+    SWEEP = "sweep"
+    CURVE = "curve"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run of an experiment and what it came to."""
+
+    job: Job
+    varies: Mapping[str, Any]
+    """What sets it apart from the others: settings by name, or the share of the rows."""
+    adapter: Adapter | None
+    evaluation: Evaluation | None
+    sealed: bool
+    """Whether its answers are kept back while a blind trial is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Runs that were queued together."""
+
+    id: str
+    kind: Kind
+    name: str
+    version_id: int
+    entries: tuple[Entry, ...]
+    """In the order in which they were planned."""
+
+    @property
+    def going(self) -> int:
+        """Runs that have not ended."""
+        return sum(not one.job.state.final for one in self.entries)
+
+
+def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of the values of a grid.
+
+    Raises:
+        BadInput: there are fewer than two or more than nine, or a value comes twice.
+    """
+    for name, values in grid.items():
+        if not values or len({repr(value) for value in values}) < len(values):
+            raise BadInput(f"Give each value of {name} once, and at least one.")
+    found = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    if not 2 <= len(found) <= MOST:
+        raise BadInput(f"This grid makes {len(found)} runs; a sweep has 2 to {MOST}.")
+    return found
+
+
+def numbers(words: str, like: float) -> list[Any]:
+    """Numbers of the kind that the setting has.
+
+    Raises:
+        BadInput: one of them is no such number.
+    """
+    kind = int if isinstance(like, int) else float
+    found = []
+    for word in words.replace(",", " ").split():
+        try:
+            found.append(kind(word))
+        except ValueError as error:
+            wanted = "whole number" if kind is int else "number"
+            raise BadInput(f"{word!r} is no {wanted}. Give numbers with spaces between.") from error
+    return found
+
+
+def again(run: Job) -> runs.Wish:
+    """The wish of a run once more."""
+    spec = run.spec
+    base = base_models.Base.from_dict(spec["base"])
+    return runs.Wish(spec["version_id"], spec["name"], base, read(spec["settings"]))
+
+
+@allowed(Role.LEAD)
+def sweep(
+    session: Session, actor: User, wish: runs.Wish, grid: Mapping[str, Sequence[Any]]
+) -> list[Job]:
+    """Queue a run for each combination of these settings.
+
+    Raises:
+        BadInput: the grid is too small or too large, or a value cannot be used.
+        RuleBroken: a readiness line blocks, the version holds no test rows, or such a run waits.
+    """
+    varied = combinations(grid)
+    wishes = [replace(wish, settings=read(wish.settings.to_dict() | one)) for one in varied]
+    return _queue(session, actor, Kind.SWEEP, wish.name, list(zip(wishes, varied, strict=True)))
+
+
+@allowed(Role.LEAD)
+def curve(session: Session, actor: User, wish: runs.Wish) -> list[Job]:
+    """Queue runs on a quarter, half, three quarters and all of the train rows.
+
+    Raises:
+        RuleBroken: a readiness line blocks, the version holds no test rows, or has too few rows.
+    """
+    train = versions.get(session, wish.version_id).counts[Split.TRAIN]
+    if train < 2 * len(SHARES):
+        raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
+    planned = [(replace(wish, share=share), {"share": share}) for share in SHARES]
+    return _queue(session, actor, Kind.CURVE, wish.name, planned)
+
+
+def _queue(
+    session: Session,
+    actor: User,
+    kind: Kind,
+    name: str,
+    planned: Sequence[tuple[runs.Wish, Mapping[str, Any]]],
+) -> list[Job]:
+    version = versions.get(session, planned[0][0].version_id)
+    if not version.counts[Split.TEST]:
+        raise RuleBroken(
+            f"Version {version.number} holds no test rows out, so nothing would be measured. "
+            "Freeze a new one."
+        )
+    group, made = str(uuid.uuid4()), []
+    for place, (wish, varies) in enumerate(planned):
+        named = replace(wish, name=f"{name[:50]} · {words(varies)}")
+        project_id, spec = runs.request(session, named)
+        spec["experiment"] = {
+            "id": group, "kind": kind.value, "name": name, "place": place, "varies": dict(varies),
+        }  # fmt: skip
+        made.append(jobs.queue(session, actor, project_id, JobKind.TRAIN, spec))
+    events.record(
+        session, actor, kind.value, "experiment", group, project_id=version.project_id,
+        version=version.sha256, runs=len(made),
+    )  # fmt: skip
+    return made
+
+
+def words(varies: Mapping[str, Any]) -> str:
+    """What sets a run apart, as "25 % of the rows" or "r 8, learning rate 0.001"."""
+    if set(varies) == {"share"}:
+        return f"{varies['share']:.0%} of the rows".replace("%", " %")
+    return ", ".join(f"{name.replace('_', ' ')} {value(v)}" for name, v in varies.items())
+
+
+def value(value: object) -> str:
+    """A setting's value in words."""
+    if isinstance(value, list | tuple):
+        return "+".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def listing(session: Session, project_id: int) -> list[Experiment]:
+    """The experiments of a project, newest first."""
+    grouped: dict[str, dict[int, Job]] = {}
+    for job in jobs.listing(session, project_id, JobKind.TRAIN):
+        planned = job.spec.get("experiment")
+        if planned is not None:  # newest first: a run that goes on stands for the one it took over
+            grouped.setdefault(planned["id"], {}).setdefault(planned["place"], job)
+    made = {one.job_id: one for one in adapters.listing(session, project_id)}
+    measured = newest(session, project_id)
+    return [
+        _experiment(session, [found[place] for place in sorted(found)], made, measured)
+        for found in grouped.values()
+    ]
+
+
+def get(session: Session, project_id: int, experiment_id: str) -> Experiment:
+    """One experiment.
+
+    Raises:
+        NotFound: there is no such experiment in this project.
+    """
+    for one in listing(session, project_id):
+        if one.id == experiment_id:
+            return one
+    raise NotFound(f"There is no experiment {experiment_id} in this project.")
+
+
+def newest(session: Session, project_id: int) -> dict[tuple[int, int], Evaluation]:
+    """The newest comparison of each adapter on each version, by (adapter, version)."""
+    found: dict[tuple[int, int], Evaluation] = {}
+    for one in evaluations.listing(session, project_id):
+        if one.adapter_id is not None:
+            found.setdefault((one.adapter_id, one.version_id), one)
+    return found
+
+
+def _experiment(
+    session: Session,
+    found: Sequence[Job],
+    made: Mapping[str, Adapter],
+    measured: Mapping[tuple[int, int], Evaluation],
+) -> Experiment:
+    planned = found[0].spec["experiment"]
+    version_id = found[0].spec["version_id"]
+    entries = []
+    for job in found:
+        adapter = made.get(job.id)
+        evaluation = measured.get((adapter.id, version_id)) if adapter else None
+        closed = evaluation is not None and blind.sealed(session, evaluation.id)
+        entries.append(Entry(job, job.spec["experiment"]["varies"], adapter, evaluation, closed))
+    return Experiment(
+        planned["id"], Kind(planned["kind"]), planned["name"], version_id, tuple(entries)
+    )
+
+
+def points(session: Session, experiment: Experiment) -> Iterator[Measured]:
+    """What the measured runs of an experiment answered right, by the rows they learnt from.
+
+    Raises:
+        RuleBroken: a blind trial on these answers is open.
+    """
+    for one in experiment.entries:
+        if one.evaluation is None:
+            continue
+        answered = blind.opened(session, one.evaluation.id)
+        right = tuple(answered[i][Arm.TUNED].correct for i in sorted(answered))
+        yield Measured(int((one.job.result or {})["rows"]["train"]), right)
+
+
+def fitted(session: Session, experiment: Experiment) -> Curve:
+    """The learning curve of an experiment.
+
+    Raises:
+        RuleBroken: fewer than three of its runs are measured, or their answers are sealed.
+    """
+    return learning_curve.fit(list(points(session, experiment)))

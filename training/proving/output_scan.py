@@ -1,0 +1,38 @@
+"""Look for personal data in models' answers, as a project's settings have it.
+
+Words that the model copied from the message count too. What the scan misses is listed by
+`curation.detect.limits`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curation import analyzer, detect, pii
+from storage.errors import AssayError
+from training.work.evidence import Evidence
+
+
+def check(
+    lines: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None, held: Evidence
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The lines of `outputs.jsonl`, each with `personal`: the types found in its answer.
+
+    None stands for an answer that could not be read whole. Where the scan itself cannot run, the
+    lines stay as they are and the figures say why; the answers are worth keeping all the same.
+    """
+    if settings is None:
+        return [dict(line) for line in lines], {}
+    held.say("Looking for personal data in the answers.")
+    config = pii.from_json(settings)
+    try:
+        found = analyzer.Scanner(config).scan([line["text"] for line in lines], output=True)
+    except AssayError as missing:
+        return [dict(line) for line in lines], {"personal_unread": str(missing)}
+    told = [{**line, "personal": _types(spans)} for line, spans in zip(lines, found, strict=True)]
+    return told, {"scan_sha256": config.sha256}
+
+
+def _types(found: list[detect.Span] | detect.Quarantine) -> list[str] | None:
+    if isinstance(found, detect.Quarantine):
+        return None
+    return sorted({span.type for span in found})

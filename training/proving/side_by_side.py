@@ -1,0 +1,111 @@
+"""Runs beside each other: what was set differently, what they scored, which rows they differ in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curation import versions
+from curation.statistics import sign_test
+from storage.errors import RuleBroken
+from storage.types import Arm, Evaluation, Job, Output, Split, VersionRow
+from training.lifecycle import adapters
+from training.proving import blind, experiments
+
+MOST = 4
+"""Runs that fit beside each other on a screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One run against the first, on the same held-out rows."""
+
+    gained: int
+    """Rows that it answers right and the first wrong."""
+    lost: int
+    p_value: float
+    """Of the two being equally good: exact McNemar test, two-sided (McNemar 1947)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A run with its answers, where it has some that may be seen."""
+
+    job: Job
+    evaluation: Evaluation | None
+    answers: Mapping[int, Output]
+    """Its answer to each held-out row; empty where it was not measured or the answers are sealed.
+    """
+    sealed: bool
+
+    @property
+    def hits(self) -> int:
+        """Rows answered exactly right."""
+        return sum(one.correct for one in self.answers.values())
+
+    @property
+    def valid(self) -> int:
+        """Answers that fit the schema."""
+        return sum(one.valid for one in self.answers.values())
+
+
+def settings(found: Sequence[Job]) -> dict[str, list[Any]]:
+    """What was set differently, one value for each run; None where a method has no such setting."""
+    told = [_told(job.spec) for job in found]
+    names = dict.fromkeys(name for one in told for name in one)
+    table = {name: [one.get(name) for one in told] for name in names}
+    return {name: values for name, values in table.items() if any(v != values[0] for v in values)}
+
+
+def _told(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "version": spec["version_number"],
+        "share": spec.get("share", 1.0),
+        "base": spec["base"]["where"],
+        **spec["settings"],
+    }
+
+
+def scored(session: Session, project_id: int, found: Sequence[Job]) -> list[Scored]:
+    """The runs with their newest answers to the held-out rows of the version they trained on."""
+    made = {one.job_id: one.id for one in adapters.listing(session, project_id)}
+    newest = experiments.newest(session, project_id)
+    return [
+        _scored(session, job, newest.get((made.get(job.id, 0), job.spec["version_id"])))
+        for job in found
+    ]
+
+
+def _scored(session: Session, job: Job, evaluation: Evaluation | None) -> Scored:
+    if evaluation is None:
+        return Scored(job, None, {}, False)
+    try:
+        answers = blind.opened(session, evaluation.id)
+    except RuleBroken:
+        return Scored(job, evaluation, {}, True)
+    return Scored(job, evaluation, {i: one[Arm.TUNED] for i, one in answers.items()}, False)
+
+
+def paired(first: Scored, other: Scored) -> Paired | None:
+    """How another run does against the first; None where they answered different rows."""
+    if not first.answers or set(first.answers) != set(other.answers):
+        return None
+    gained = sum(other.answers[i].correct and not one.correct for i, one in first.answers.items())
+    lost = sum(one.correct and not other.answers[i].correct for i, one in first.answers.items())
+    return Paired(gained, lost, sign_test(gained, lost))
+
+
+def differing(
+    session: Session, version_id: int, found: Sequence[Scored]
+) -> list[tuple[VersionRow, list[Output]]]:
+    """The held-out rows that not all runs answer right or wrong alike, with each run's answer."""
+    shown = [one for one in found if one.answers]
+    if len(shown) < 2 or len({frozenset(one.answers) for one in shown}) > 1:
+        return []
+    rows = {row.pair_id: row for row in versions.rows(session, version_id, Split.TEST)}
+    return [
+        (rows[i], [one.answers[i] for one in shown])
+        for i in sorted(shown[0].answers)
+        if len({one.answers[i].correct for one in shown}) > 1
+    ]

@@ -1,0 +1,288 @@
+"""Checkpoints of a run: whole and verified or not there, so that a killed run can go on exactly.
+
+`checkpoints/checkpoint-<step>/` holds the files of one step and `MANIFEST.json` with the name, size
+and sha256 of each; `checkpoints.json` beside the folder records the sha256 of every manifest.
+Nothing in a checkpoint is read for training before both agree. What this does not catch: someone
+who can write both.
+"""
+
+import errno
+import hashlib
+import json
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from storage.errors import RuleBroken, Unavailable
+from training.work import evidence
+
+KEPT = 2
+"""Verified checkpoints that are kept: the newest, and the one before should it be damaged."""
+_MANIFEST = "MANIFEST.json"
+_RECORD = "checkpoints.json"
+_WORKING = ".working-"
+_LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "peft",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "trl",
+)
+_SAME = {
+    "rows_sha256": "the rows",
+    "system_sha256": "the system message",
+    "settings": "the settings",
+    "base_sha256": "the base model",
+    "libraries": "the versions of the libraries",
+}
+"""What must be as it was for a run to go on exactly, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One recorded checkpoint; its folder may be damaged or gone until `verify` says otherwise."""
+
+    step: int
+    sha256: str
+    """Of its manifest."""
+    size: int
+    """Bytes of its files."""
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A checkpoint that was passed over, and why."""
+
+    step: int
+    why: str
+
+
+def libraries() -> dict[str, str]:
+    """The versions on which the exact figures of a run depend."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES}
+
+
+def recorded(directory: Path) -> list[Checkpoint]:
+    """The checkpoints of a run directory as recorded, newest first; verified by nobody yet."""
+    known = (evidence.read_json(directory / _RECORD) or {}).get("checkpoints", [])
+    found = [
+        Checkpoint(one["step"], one["sha256"], one["size"], _path(directory, one["step"]))
+        for one in known
+    ]
+    return sorted(found, key=lambda one: one.step, reverse=True)
+
+
+def verify(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The manifest of a checkpoint whose every file is the one that was written.
+
+    Raises:
+        Unavailable: it is gone, or a file is missing, added, cut or changed.
+    """
+    manifest = _manifest(checkpoint)
+    for name, known in manifest["files"].items():
+        if _sha256(checkpoint.path / name) != known["sha256"]:
+            raise Unavailable(f"File {name} of checkpoint {checkpoint.step} has changed.")
+    return manifest
+
+
+def newest(directory: Path) -> tuple[Checkpoint | None, list[Refused]]:
+    """The newest checkpoint that verifies, and those passed over on the way to it."""
+    refused: list[Refused] = []
+    for one in recorded(directory):
+        try:
+            verify(one)
+        except Unavailable as error:
+            refused.append(Refused(one.step, str(error)))
+        else:
+            return one, refused
+    return None, refused
+
+
+def offered(directory: Path) -> Checkpoint | None:
+    """The newest checkpoint that looks whole: names and sizes only, fast enough for a page."""
+    for one in recorded(directory):
+        try:
+            _manifest(one)
+        except Unavailable:
+            continue
+        return one
+    return None
+
+
+def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is no longer as it was when a checkpoint was written, in words.
+
+    `now` may leave out what the caller cannot know.
+    """
+    return [words for key, words in _SAME.items() if key in now and saved.get(key) != now[key]]
+
+
+def check(checkpoint: Checkpoint, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on where the rest of the run could not be the same.
+
+    Raises:
+        RuleBroken: rows, settings, base model or library versions differ.
+    """
+    changed = differences(saved, now)
+    if changed:
+        raise RuleBroken(
+            f"The run cannot go on from step {checkpoint.step}: {' and '.join(changed)} changed "
+            "since. Launch a new run."
+        )
+
+
+@contextmanager
+def writing(directory: Path, step: int, run: Mapping[str, Any]) -> Iterator[Path]:
+    """An empty folder for the files of a checkpoint, which becomes one when the block ends well.
+
+    `run` is what must be the same to go on (`differences`). Older checkpoints are removed only
+    after this one verified.
+
+    Raises:
+        OSError: the disk has less than twice the room that the last checkpoint took (ENOSPC).
+    """
+    before = recorded(directory)
+    _need_room(directory, 2 * before[0].size if before else 0)
+    folder = working(directory, step)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        _commit(directory, step, folder, run)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _rotate(directory)
+
+
+def working(directory: Path, step: int) -> Path:
+    """Where the files of a checkpoint lie until it is one."""
+    return _path(directory, step).with_name(f"{_WORKING}{step}")
+
+
+def adopt(source: Path, step: int, sha256: str, directory: Path) -> Checkpoint:
+    """Copy a verified checkpoint into another run directory, so that it stands on its own.
+
+    Raises:
+        Unavailable: there is no such checkpoint, or it does not verify.
+    """
+    wanted = [one for one in recorded(source) if (one.step, one.sha256) == (step, sha256)]
+    if not wanted:
+        raise Unavailable(f"Checkpoint {step} is gone. Go on from another, or launch a new run.")
+    verify(wanted[0])
+    _need_room(directory, 2 * wanted[0].size)
+    folder = working(directory, step)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(wanted[0].path, folder)
+    evidence.sync_tree(folder)
+    _publish(directory, Checkpoint(step, sha256, wanted[0].size, folder))
+    return find(directory, step, sha256)
+
+
+def find(directory: Path, step: int, sha256: str) -> Checkpoint:
+    """One checkpoint that verifies, by its step and the sha256 of its manifest.
+
+    Raises:
+        Unavailable: there is none, or it is damaged.
+    """
+    for one in recorded(directory):
+        if (one.step, one.sha256) == (step, sha256):
+            verify(one)
+            return one
+    raise Unavailable(f"Checkpoint {step} is gone. Go on from another, or launch a new run.")
+
+
+def tidy(directory: Path, *, keep: bool) -> None:
+    """Remove what a run left half-written; with `keep=False` its checkpoints as well."""
+    folder = directory / "checkpoints"
+    if not keep:
+        (directory / _RECORD).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    known = {one.path for one in recorded(directory)}
+    rests = [one for one in folder.glob("*") if one not in known]
+    for rest in (*rests, *directory.glob(".adapter-*"), directory / "trainer"):
+        shutil.rmtree(rest, ignore_errors=True)
+
+
+def _path(directory: Path, step: int) -> Path:
+    return directory / "checkpoints" / f"checkpoint-{step}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The manifest, once it is the recorded one and names and sizes fit the folder."""
+    where, step = checkpoint.path, checkpoint.step
+    try:
+        content = (where / _MANIFEST).read_bytes()
+        present = {one.name: one for one in where.iterdir() if one.name != _MANIFEST}
+    except OSError as error:
+        raise Unavailable(f"Checkpoint {step} is missing or has no manifest.") from error
+    if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
+        raise Unavailable(f"The manifest of checkpoint {step} is not the one that was recorded.")
+    found: dict[str, Any] = json.loads(content)
+    if set(present) != set(found["files"]):
+        raise Unavailable(f"Checkpoint {step} has files too few or too many.")
+    for name, known in found["files"].items():
+        one = present[name]
+        if one.is_symlink() or not one.is_file() or one.stat().st_size != known["size"]:
+            raise Unavailable(f"File {name} of checkpoint {step} is not whole.")
+    return found
+
+
+def _need_room(directory: Path, size: int) -> None:
+    free = shutil.disk_usage(directory).free
+    if free < size:
+        raise OSError(
+            errno.ENOSPC,
+            f"{free // 1_000_000} MB are free and a checkpoint asks for {size // 1_000_000 + 1} MB",
+        )
+
+
+def _commit(directory: Path, step: int, working: Path, run: Mapping[str, Any]) -> None:
+    """Force the files to the disk, describe them, give the folder its name, and read it back."""
+    evidence.sync_tree(working)
+    files = {
+        one.name: {"size": one.stat().st_size, "sha256": _sha256(one)}
+        for one in sorted(working.iterdir())
+    }
+    evidence.write_json(working / _MANIFEST, {"step": step, "run": dict(run), "files": files})
+    size = sum(one.stat().st_size for one in working.iterdir())
+    made = Checkpoint(step, _sha256(working / _MANIFEST), size, working)
+    _publish(directory, made)
+    find(directory, step, made.sha256)
+
+
+def _publish(directory: Path, made: Checkpoint) -> None:
+    """Record, then rename: a crash between leaves a record without a folder, which is passed
+    over, never a folder that nobody vouches for.
+    """
+    final = _path(directory, made.step)
+    shutil.rmtree(final, ignore_errors=True)
+    others = [one for one in recorded(directory) if one.step != made.step]
+    _record(directory, [made, *others])
+    evidence.publish(made.path, final)
+
+
+def _record(directory: Path, known: list[Checkpoint]) -> None:
+    lines = [{"step": one.step, "sha256": one.sha256, "size": one.size} for one in known]
+    evidence.write_json(directory / _RECORD, {"checkpoints": lines})
+
+
+def _rotate(directory: Path) -> None:
+    known = recorded(directory)
+    _record(directory, known[:KEPT])
+    for old in known[KEPT:]:
+        shutil.rmtree(old.path, ignore_errors=True)

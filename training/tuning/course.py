@@ -1,0 +1,226 @@
+"""The course of a run on this machine, whatever its method: begin, go on from a checkpoint, train,
+keep what was learnt, and leave the record.
+"""
+
+import hashlib
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from training.models import base_models, vetting
+from training.models.precision import Precision
+from training.settings import Full, Local
+from training.tuning import checkpoints, saving
+from training.tuning.saving import Diverged, Tuned
+from training.tuning.trainer import Exact, Saves
+from training.work import ranks
+from training.work.evidence import Evidence
+from training.work.watch import Watch
+
+
+def base(spec: Mapping[str, Any], held: Evidence) -> base_models.ModelFolder:
+    """The base model of a run, ready to load.
+
+    Raises:
+        AssayError: it is refused, or not to be had.
+    """
+    with ranks.first_then_others():
+        return base_models.prepare(
+            base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        )
+
+
+def arguments(directory: Path, settings: Local, train: int, validation: int) -> dict[str, Any]:
+    """What every trainer is told, by the number of train and validation rows.
+
+    With several processes each takes its part of a batch, so that a step learns from as many rows
+    as with one.
+    """
+    cuda = torch.cuda.is_available()
+    share = max(1, settings.batch_size // ranks.count())
+    return {
+        "output_dir": str(directory / "trainer"),
+        "per_device_train_batch_size": share,
+        "per_device_eval_batch_size": share,
+        "num_train_epochs": settings.epochs,
+        "max_steps": settings.max_steps or -1,
+        "learning_rate": settings.learning_rate,
+        "warmup_steps": math.ceil(settings.warmup * settings.steps(train)),
+        "lr_scheduler_type": "linear",
+        "weight_decay": settings.weight_decay if isinstance(settings, Full) else 0.0,
+        "max_grad_norm": 1.0,
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "use_cpu": not cuda,
+        "bf16": cuda and torch.cuda.is_bf16_supported(),
+        "dataloader_pin_memory": cuda,
+        "ddp_find_unused_parameters": False,  # every trained weight is used in every step
+        "logging_steps": 1,
+        "logging_first_step": True,
+        "logging_nan_inf_filter": False,  # else a NaN loss is logged as 0.0
+        "eval_strategy": "epoch" if validation else "no",
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "seed": settings.seed,
+        "data_seed": settings.seed,
+    }
+
+
+def follow(trainer: Exact, watch: Watch, settings: Local, train: int) -> None:
+    """Let the watch and the checkpoints follow a trainer, and take away the callbacks that print,
+    since progress lines are ours.
+    """
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(watch)
+    steps_a_pass = math.ceil(train / settings.batch_size)
+    trainer.add_callback(Saves(settings.checkpoint_steps, steps_a_pass, watch))
+
+
+def as_float32(model: nn.Module) -> None:
+    """Train an adapter on a 4-bit base in float32, as any other: trl gives it bfloat16, in which
+    steps as small as the last of a run are lost.
+    """
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A run that is about to begin."""
+
+    directory: Path
+    held: Evidence
+    spec: Mapping[str, Any]
+    settings: Local
+    base: base_models.ModelFolder
+    tokenizer: PreTrainedTokenizerBase
+    precision: Precision
+
+    def see_through(
+        self, trainer: Exact, watch: Watch, tokens: int, more: Mapping[str, Any]
+    ) -> None:
+        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`; of a probe,
+        only measure.
+
+        `tokens` count towards the loss in one pass; `more` goes into the record as it is.
+
+        Raises:
+            Diverged: a loss or weight is no number.
+            RuleBroken: what the run goes on from does not fit it.
+            Unavailable: the checkpoint is gone or damaged.
+        """
+        if self.spec.get("kind") == "probe":
+            from training.launch import probing  # which builds on this module
+
+            probing.measure(self, trainer, watch)
+            return
+        run = self._identity()
+        trainer.keep(self.directory, watch, run)
+        before = self._went_on(run, watch)
+        if ranks.first() and self.spec.get("trackers"):
+            from training.tuning import tracking
+
+            tracking.follow(trainer, self.spec, self.held)
+        try:
+            trainer.train(resume_from_checkpoint=before)
+            if watch.cancelled:
+                self._cancelled(watch)
+                return
+            tuned = cast("Tuned", trainer.model)
+            watch.restore_best(tuned)
+            if not ranks.first():
+                saving.check_finite(saving.trained(tuned))
+                return
+            hashes = saving.save(tuned, self.tokenizer, self.base.name, self.directory / "adapter")
+        except Diverged as error:
+            self.held.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
+            raise
+        record = self._record(trainer, watch, run, hashes)
+        record["trained_tokens"] = round(watch.epochs * tokens)
+        self.held.finish("finished", watch.ending(), record | dict(more))
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be the same for the run to go on exactly, and what it ran on."""
+        return {
+            "rows_sha256": self.spec["rows_sha256"],
+            "system_sha256": hashlib.sha256(self.spec["system_message"].encode()).hexdigest(),
+            "settings": self.settings.to_dict(),
+            "base_sha256": self.base.sha256,
+            "libraries": checkpoints.libraries(),
+            "hardware": hardware(),
+        }
+
+    def _went_on(self, run: dict[str, Any], watch: Watch) -> str | None:
+        """The checkpoint that the run goes on from, verified and compared; None for a new run.
+
+        Raises:
+            Unavailable: it is gone or damaged.
+            RuleBroken: rows, settings, base model or libraries are no longer as they were.
+        """
+        wanted = self.spec.get("resumed_from")
+        if wanted is None:
+            return None
+        found = checkpoints.find(self.directory, wanted["step"], wanted["sha256"])
+        saved = checkpoints.verify(found)["run"]
+        checkpoints.check(found, saved, run)
+        watch.load(found.path)
+        self.held.say(f"Going on from step {found.step} of run {wanted['job'][:8]}.")
+        if saved["hardware"] != run["hardware"]:
+            self.held.say(
+                "The machine is another one than before: the last digits of figures may differ."
+            )
+        return str(found.path)
+
+    def _cancelled(self, watch: Watch) -> None:
+        if ranks.first():
+            checkpoints.tidy(self.directory, keep=False)
+        self.held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
+
+    def _record(
+        self, trainer: Exact, watch: Watch, run: Mapping[str, Any], hashes: Mapping[str, str]
+    ) -> dict[str, Any]:
+        sets = (trainer.train_dataset, trainer.eval_dataset)
+        train, validation = (len(cast("Any", one)) if one is not None else 0 for one in sets)
+        return {
+            "version_sha256": self.spec.get("version_sha256"),
+            "rows_sha256": self.spec["rows_sha256"],
+            "base": {
+                "name": self.base.name,
+                "sha256": self.base.sha256,
+                "licence": self.base.licence,
+                "revision": self.base.revision,
+            },
+            "settings": self.settings.to_dict(),
+            "precision": self.precision.value,
+            "seed": self.settings.seed,
+            "libraries": run["libraries"],
+            "hardware": run["hardware"],
+            "rows": {"train": train, "validation": validation},
+            **watch.figures(),
+            "seconds": round(watch.seconds(), 1),
+            "resumed_from": self.spec.get("resumed_from"),
+            "started_from": self.spec.get("started_from"),
+            "adapter_files": dict(hashes),
+            "adapter_sha256": vetting.names_sha256(hashes),
+        }
+
+
+def hardware() -> dict[str, Any]:
+    """What the run ran on."""
+    return {
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "processes": ranks.count(),
+        "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+    }

@@ -1,0 +1,1 @@
+"""Long work in processes of their own: begun, watched, decided from evidence on disk."""

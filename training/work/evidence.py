@@ -1,0 +1,340 @@
+"""The files by which a job process shows what it is doing; its state is decided from them alone.
+
+A job directory holds `spec.json` (the launcher's), `launch.json`, `heartbeat.json`, `events.jsonl`,
+`run.lock` and `result.json` (the worker's), `cancel.requested` and `stop.requested` (anyone's), and
+what `checkpoints` tells of. The worker holds a lock on `run.lock` for as long as it lives, so that
+"alive" needs no trust in process ids. A lock on a network file system may not be seen by another
+host.
+"""
+
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from storage.errors import RuleBroken
+from training.work import machine
+
+RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
+"""Environment variable that marks every process of a job, for the sweep after a cancel."""
+
+_HEARTBEAT_SECONDS = 5.0
+_LOCK_TRIES = 30
+_LOCK_PAUSE = 0.1
+_CHUNK = 1 << 20
+_MESSAGE_CHARACTERS = 1000
+
+
+class Cancelled(Exception):
+    """Raised by work that stops between two steps because someone asked for it."""
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat()
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Force a folder's files and the folder itself to the disk, so that a rename publishes whole
+    files.
+    """
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    _sync_folder(folder)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Rename a finished file or folder to its name and force the rename to the disk."""
+    temporary.rename(final)
+    _sync_folder(final.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, also through a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object whole or not at all. Non-finite numbers are refused."""
+    write_bytes(path, json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def boot_id() -> str:
+    """What changes when the machine restarts."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+
+
+def cancel_requested(directory: Path) -> bool:
+    """Whether someone asked the job to stop at its next step."""
+    return (directory / "cancel.requested").exists()
+
+
+def request_cancel(directory: Path) -> None:
+    """Ask the job to stop at its next step."""
+    write_bytes(directory / "cancel.requested", now().encode())
+
+
+def stop_requested(directory: Path) -> bool:
+    """Whether someone asked the run to stop at its next step and keep what it learnt."""
+    return (directory / "stop.requested").exists()
+
+
+def request_stop(directory: Path) -> None:
+    """Ask the run to stop at its next step and keep what it learnt."""
+    write_bytes(directory / "stop.requested", now().encode())
+
+
+def read_result(directory: Path) -> dict[str, Any] | None:
+    """How the job ended; None while it has not said so."""
+    return read_json(directory / "result.json")
+
+
+def read_events(directory: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Whole progress lines from a byte offset, and the offset to go on from.
+
+    A half-written last line is left for the next call; at most a megabyte is read at a time.
+    """
+    try:
+        with (directory / "events.jsonl").open("rb") as file:
+            file.seek(offset)
+            chunk = file.read(_CHUNK)
+    except FileNotFoundError:
+        return [], offset
+    end = chunk.rfind(b"\n") + 1
+    if end == 0 and len(chunk) == _CHUNK:
+        end = _CHUNK
+    return [event for line in chunk[:end].splitlines() if (event := _parsed(line))], offset + end
+
+
+def every_event(directory: Path) -> Iterator[dict[str, Any]]:
+    """All whole progress lines."""
+    events, offset = read_events(directory)
+    while events:
+        yield from events
+        events, offset = read_events(directory, offset)
+
+
+def copy_events(source: Path, directory: Path, step: int) -> None:
+    """Give a job the measured progress lines of another up to a step, marked as `earlier`."""
+    lines = (
+        json.dumps(event | {"earlier": True}, ensure_ascii=False) + "\n"
+        for event in every_event(source)
+        if event.get("step", 0) <= step and "message" not in event
+    )
+    write_bytes(directory / "events.jsonl", "".join(lines).encode())
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """One progress line, or None where a crash tore it."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _lock_held(directory: Path) -> bool:
+    """Whether a living worker holds the job's lock."""
+    try:
+        handle = os.open(directory / "run.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _same_process(launch: Mapping[str, Any]) -> bool:
+    """Whether the very process that wrote `launch.json` still runs (not another with its
+    number).
+    """
+    if launch.get("boot_id") != boot_id():
+        return False
+    try:
+        process = psutil.Process(int(launch["pid"]))
+        started = process.create_time()
+        same = abs(started - float(launch["create_time"])) < 1
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except (psutil.Error, KeyError, ValueError):
+        return False
+
+
+def alive(directory: Path) -> bool:
+    """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
+    ended.
+    """
+    if _lock_held(directory):
+        return True
+    launch = read_json(directory / "launch.json")
+    return launch is not None and read_result(directory) is None and _same_process(launch)
+
+
+def finish(
+    directory: Path, state: str, message: str, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Say how the job ended. The first word stands: a final state never changes."""
+    if read_result(directory) is None:
+        result = {**(detail or {}), "state": state, "message": message, "at": now()}
+        write_json(directory / "result.json", result)
+
+
+class Evidence:
+    """A worker's hold on its job directory: lock, launch record, heartbeat, progress lines.
+
+    Raises:
+        RuleBroken: on entering, another process is at this job.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._step = 0
+        self._total = 0
+        self._moved = now()
+        self._stopped = threading.Event()
+        self._beat = threading.Thread(target=self._beats, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._lock = os.open(self.directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take_lock()
+            self._write_launch()
+            self._mend_events()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._beat.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopped.set()
+        self._beat.join()
+        os.close(self._lock)
+
+    def progress(
+        self, step: int, total: int, message: str | None = None, **numbers: float | None
+    ) -> None:
+        """Add one progress line: loss, eval_loss, learning_rate, grad_norm, memory_mb,
+        rows_a_second; None for what is not finite.
+        """
+        self._step, self._total = step, total
+        self.moved()
+        event: dict[str, Any] = {"at": now(), "step": step, "total": total}
+        for name, value in numbers.items():
+            event[name] = value if value is not None and math.isfinite(value) else None
+        if message is not None:
+            event["message"] = message[:_MESSAGE_CHARACTERS]
+        line = json.dumps(event, allow_nan=False, ensure_ascii=False) + "\n"
+        with (self.directory / "events.jsonl").open("ab") as file:
+            file.write(line.encode())
+
+    def say(self, message: str) -> None:
+        """Add a progress line that only tells what happens now."""
+        self.progress(self._step, self._total, message)
+
+    def moved(self) -> None:
+        """Let the heartbeat tell that the work goes on, where there is no progress line to add."""
+        self._moved = now()
+
+    def stop_requested(self) -> bool:
+        """Whether someone asked this run to stop at its next step and keep what it learnt."""
+        return stop_requested(self.directory)
+
+    def cancel_requested(self) -> bool:
+        """Whether someone asked this job to stop at its next step."""
+        return cancel_requested(self.directory)
+
+    def finish(self, state: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        """Say how the job ended, and what its process took: seconds, and memory at its highest."""
+        took = {"seconds": round(machine.lived(), 2), "peak_memory_mb": machine.peak_mb()}
+        finish(self.directory, state, message, {**(detail or {}), "took": took})
+
+    def _take_lock(self) -> None:
+        """Take the lock; a probe by `alive` holds it for an instant, so one refusal is not the last
+        word.
+        """
+        for _ in range(_LOCK_TRIES):
+            with suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_LOCK_PAUSE)
+        raise RuleBroken(
+            f"Job {self.directory.name} is already being worked on by another process."
+        )
+
+    def _write_launch(self) -> None:
+        launch = {
+            "pid": os.getpid(),
+            "create_time": psutil.Process().create_time(),
+            "boot_id": boot_id(),
+            "token": os.environ.get(RUN_TOKEN, self.directory.name),
+            "at": now(),
+        }
+        write_json(self.directory / "launch.json", launch)
+
+    def _mend_events(self) -> None:
+        """End a line that a killed worker tore, so that the next one starts clean."""
+        path = self.directory / "events.jsonl"
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            with path.open("ab") as file:
+                file.write(b"\n")
+
+    def _beats(self) -> None:
+        """Show every five seconds that the process lives. A full disk must not end the
+        heartbeat.
+        """
+        while True:
+            with suppress(OSError):
+                beat = {
+                    "at": now(), "step": self._step, "total": self._total, "moved": self._moved,
+                }  # fmt: skip
+                write_json(self.directory / "heartbeat.json", beat)
+            if self._stopped.wait(_HEARTBEAT_SECONDS):
+                return
