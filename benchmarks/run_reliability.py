@@ -40,7 +40,7 @@ from training.launch import runs
 from training.models import base_models
 from training.settings import Lora
 from training.tuning import checkpoints
-from training.work import evidence, jobs, worker
+from training.work import evidence, jobs, reconcile, worker
 
 LINES = rows(26) + rows(7, "validation", first=100)
 CHOSEN: dict[str, Any] = {
@@ -50,10 +50,9 @@ CHOSEN: dict[str, Any] = {
 SERVER = """
 from storage import settings
 from storage.engine import open_engine
-from training import jobs
+from training.work import reconcile
 import threading
-jobs.reconcile_forever(open_engine(settings.current().database), settings.current(),
-                       threading.Event())
+reconcile.forever(open_engine(settings.current().database), settings.current(), threading.Event())
 """
 FULL = """
 mount -t tmpfs -o size=$1 none $2 && cp -r $3/. $2 && "$4" -m training work $2
@@ -160,7 +159,7 @@ def _directory(job: Job) -> Path:
 
 
 def _state(engine: Engine, job: Job) -> JobState:
-    jobs.tick(engine, settings.current())
+    reconcile.tick(engine, settings.current())
     with reading(engine) as session:
         return jobs.get(session, job.id).state
 
@@ -204,7 +203,7 @@ def cancels(engine: Engine, story: tuned.Frozen, base: Path, count: int) -> list
     good, slowest = 0, 0.0
     for _ in range(count):
         job = _launched(engine, story, base)
-        jobs.tick(engine, settings.current())
+        reconcile.tick(engine, settings.current())
         _until(lambda job=job: len(checkpoints.recorded(_directory(job))) > 0)  # type: ignore[misc]
         began = time.monotonic()
         good += _cancel(engine, story, job)
@@ -270,7 +269,7 @@ def lies(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
 def whole_way(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
     """Through the verbs: killed, lost, gone on with, finished, an adapter with both runs named."""
     job = _launched(engine, story, base, epochs=4)
-    jobs.tick(engine, settings.current())
+    reconcile.tick(engine, settings.current())
     _until(lambda: len(checkpoints.recorded(_directory(job))) == 2)
     began = time.monotonic()
     launch = evidence.read_json(_directory(job) / "launch.json") or {}
@@ -279,7 +278,7 @@ def whole_way(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
     took = time.monotonic() - began
     with writing(engine) as session:
         again = jobs.resume(session, story.lead, job.id, settings.current())
-    for latest in jobs.finish_all(engine, settings.current(), again.id):
+    for latest in reconcile.finish_all(engine, settings.current(), again.id):
         again = latest
     named = ((again.result or {}).get("resumed_from") or {}).get("job") == job.id
     good = lost and again.state is JobState.FINISHED and named

@@ -16,7 +16,7 @@ from training.launch import runs
 from training.lifecycle import adapters
 from training.models import base_models, vetting
 from training.settings import Lora, Tuning
-from training.work import jobs
+from training.work import jobs, reconcile
 
 CHOSEN = Lora(
     r=4,
@@ -83,7 +83,7 @@ def adapter(
 def worked(engine: Engine, job: Any) -> None:  # noqa: ANN401
     """Let the real worker do a job to its end."""
     here = settings.current()
-    for one in jobs.finish_all(engine, here, job.id):
+    for one in reconcile.finish_all(engine, here, job.id):
         job = one
     assert job.state == "finished", job.message
 

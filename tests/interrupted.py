@@ -14,7 +14,7 @@ from tests import tuned
 from training.launch import runs
 from training.settings import Lora
 from training.tuning import checkpoints
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 
 def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:
@@ -47,6 +47,6 @@ def lost(engine: Engine, *steps: int, **changed: object) -> tuple[tuned.Frozen, 
             for step in range(1, 26)
         )
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     with reading(engine) as session:
         return story, jobs.get(session, job.id)

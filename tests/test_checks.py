@@ -16,7 +16,7 @@ from tests import promoted, tuned
 from tests.training_support import rows, tiny, training_job
 from training.lifecycle import adapters, check_prompts, checks
 from training.models import base_models
-from training.work import evidence, jobs, worker
+from training.work import evidence, jobs, reconcile, worker
 
 
 def _own(engine: Engine, story: tuned.Frozen, prompt: str, *must_not: str) -> int:
@@ -68,7 +68,7 @@ def test_a_worker_asks_both_models_and_freezes_what_they_said(
         job = jobs.check(session, story.lead, adapter.id)
     directory = _prepared(engine, job)
     assert worker.work(directory) == 0
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     with reading(engine) as session:
         done = jobs.get(session, job.id)
         lines = checks.opened(session, adapter, settings.current())

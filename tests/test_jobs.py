@@ -24,13 +24,13 @@ from training.launch import runs
 from training.lifecycle import adapters
 from training.models import base_models
 from training.settings import Lora
-from training.work import evidence, jobs
+from training.work import evidence, jobs, processes, reconcile
 
 TICK = """
 from storage import settings
 from storage.engine import open_engine
-from training import jobs
-jobs.tick(open_engine(settings.current().database), settings.current())
+from training.work import reconcile
+reconcile.tick(open_engine(settings.current().database), settings.current())
 """
 
 
@@ -41,11 +41,11 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     with reading(engine) as session:
         made = session.connection().exec_driver_sql("SELECT id FROM job").all()
     for row in made:
-        jobs.sweep(str(row[0]))
+        processes.sweep(str(row[0]))
 
 
 def _tick(engine: Engine) -> None:
-    jobs.tick(engine, settings.current())
+    reconcile.tick(engine, settings.current())
 
 
 def _tick_elsewhere() -> None:
@@ -201,7 +201,7 @@ def test_a_process_that_never_reported_never_started(engine: Engine) -> None:
     tuned.running(engine, job)
     _tick(engine)
     assert _state(engine, job) is JobState.RUNNING
-    old = time.time() - jobs.START_SECONDS - 1
+    old = time.time() - reconcile.START_SECONDS - 1
     os.utime(_directory(job) / "spec.json", (old, old))
     _tick(engine)
     assert _state(engine, job) is JobState.FAILED

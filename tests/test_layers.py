@@ -129,7 +129,7 @@ def test_a_cold_page_loads_no_model_code() -> None:
     script = "\n".join(
         [
             "import app, json, sys",
-            "from training import jobs",
+            "from training.work import reconcile",
             *wanted,
             "print(json.dumps(list(sys.modules)))",
         ]

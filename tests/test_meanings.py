@@ -21,7 +21,7 @@ from tests import curated, stories
 from tests.training_support import encoder
 from training import meaning
 from training.models import vetting
-from training.work import jobs
+from training.work import jobs, reconcile
 from training.work.evidence import Evidence
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -158,7 +158,7 @@ def test_a_job_proposes_rows_that_people_settle(
     desk, rows = three(engine)
     here = places.current()
     job = asked(engine, desk, here, 0.8)
-    done = list(jobs.finish_all(engine, here, job.id))[-1]
+    done = list(reconcile.finish_all(engine, here, job.id))[-1]
     assert done.state is JobState.FINISHED, done.message
     assert done.message == "Compared what 3 rows ask: 1 new pair with a cosine of 0.8 or more."
     (link,) = curated.links(engine, desk)
@@ -170,7 +170,7 @@ def test_a_job_proposes_rows_that_people_settle(
     with writing(engine) as session:
         overlaps.both_right(session, curated.ana(engine), link.id, "Both ways to ask are wanted")
     assert curated.links(engine, desk) == []
-    again = list(jobs.finish_all(engine, here, asked(engine, desk, here, 0.8).id))[-1]
+    again = list(reconcile.finish_all(engine, here, asked(engine, desk, here, 0.8).id))[-1]
     assert "0 new pairs" in (again.message or ""), "what was settled is not proposed again"
 
 

@@ -27,7 +27,7 @@ from training.launch import runs
 from training.lifecycle import adapters
 from training.proving import evaluations
 from training.settings import Provider
-from training.work import evidence, jobs
+from training.work import evidence, jobs, processes, reconcile
 
 CHOSEN = Provider(endpoint="house", model="small-1", epochs=2)
 
@@ -50,7 +50,7 @@ def story(engine: Engine) -> Iterator[tuned.Frozen]:
     yield made
     with reading(engine) as session:
         for (job_id,) in session.execute(text("SELECT id FROM job")).all():
-            jobs.sweep(str(job_id))
+            processes.sweep(str(job_id))
 
 
 def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.Wish:
@@ -66,7 +66,7 @@ def _launched(engine: Engine, story: tuned.Frozen) -> Job:
 def _ended(engine: Engine, job: Job) -> Job:
     """The job after its real process has ended."""
     end = time.monotonic() + 60
-    for latest in jobs.finish_all(engine, settings.current(), job.id):
+    for latest in reconcile.finish_all(engine, settings.current(), job.id):
         job = latest
         assert time.monotonic() < end
     return job
@@ -162,7 +162,7 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
     here = settings.current()
-    jobs.tick(engine, here, wait=False)
+    reconcile.tick(engine, here, wait=False)
     assert server.reached.wait(60)
     directory = jobs.folder(here, job.id)
     launched = evidence.read_json(directory / "launch.json")
@@ -202,7 +202,7 @@ def test_a_cancel_reaches_the_endpoint(
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
     here = settings.current()
-    jobs.tick(engine, here, wait=False)
+    reconcile.tick(engine, here, wait=False)
     assert server.reached.wait(60)
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="ends with a model or with none"):
@@ -221,12 +221,12 @@ def test_other_work_goes_on_beside_a_run_at_an_endpoint(
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
     here = settings.current()
-    jobs.tick(engine, here, wait=False)
+    reconcile.tick(engine, here, wait=False)
     assert server.reached.wait(60)
     with writing(engine) as session:
         second = jobs.launch(session, story.lead, _wish(story, replace(CHOSEN, seed=1)))
         scan = jobs.scan(session, story.lead, story.project.id)
-    jobs.tick(engine, here, wait=False)
+    reconcile.tick(engine, here, wait=False)
     with reading(engine) as session:
         assert jobs.get(session, scan.id).state is JobState.RUNNING
         assert jobs.get(session, second.id).state is JobState.QUEUED

@@ -15,7 +15,7 @@ from storage.types import Job, JobState, Role
 from tests import interrupted, stories, tuned
 from training.launch import runs
 from training.tuning import checkpoints
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 
 def _resume(engine: Engine, story: tuned.Frozen, job: Job) -> Job:
@@ -105,7 +105,7 @@ def test_a_run_that_diverged_would_diverge_again(engine: Engine) -> None:
     directory = tuned.running(engine, job)
     interrupted.save(engine, job, 10)
     evidence.finish(directory, "failed", "The loss was no number.", {"diverged": True})
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     assert "would diverge again" in _refused(engine, story, job, RuleBroken)
     assert [one.step for one in checkpoints.recorded(directory)] == [10], "it is kept to look at"
 
@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_or_ran_to_its_end_is_not_gone_on_with(engine: Engine
     assert "is queued; only one that was lost" in _refused(engine, story, job, RuleBroken)
     with writing(engine) as session:
         jobs.cancel(session, story.lead, job.id, settings.current())
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     assert "is cancelled; only one that was" in _refused(engine, story, job, RuleBroken)
     adapter = tuned.trained(engine, story)
     with reading(engine) as session:
@@ -137,7 +137,7 @@ def test_stop_asks_a_running_run_only(engine: Engine) -> None:
     assert evidence.stop_requested(directory)
     assert not evidence.cancel_requested(directory)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
-    jobs.tick(engine, here, wait=False)
+    reconcile.tick(engine, here, wait=False)
     with writing(engine) as session, pytest.raises(RuleBroken, match="already lost"):
         jobs.stop(session, story.lead, job.id, here)
 
@@ -151,7 +151,7 @@ def test_a_cancelled_run_leaves_nothing_that_it_learnt(engine: Engine) -> None:
     (directory / "adapter").mkdir()
     evidence.request_cancel(directory)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
-    jobs.tick(engine, here)
+    reconcile.tick(engine, here)
     with reading(engine) as session:
         assert jobs.get(session, job.id).state is JobState.CANCELLED
     for name in ("checkpoints", "checkpoints.json", "adapter"):

@@ -17,7 +17,7 @@ from training.launch import runs
 from training.launch.presets import presets
 from training.lifecycle import adapters
 from training.settings import Lora
-from training.work import jobs
+from training.work import jobs, reconcile
 
 
 def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:
@@ -111,7 +111,7 @@ def test_rows_changed_behind_the_gate_never_reach_a_worker(engine: Engine) -> No
     with engine.begin() as connection:
         connection.execute(text("DROP TRIGGER version_row_no_update"))
         connection.execute(text("UPDATE version_row SET prompt = 'other' WHERE pair_id = 1"))
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     with reading(engine) as session:
         ended = jobs.get(session, job.id)
     assert ended.state is JobState.FAILED

@@ -196,7 +196,8 @@ def test_places_that_are_none(base: Base, words: str, tmp_path: Path) -> None:
 
 def test_the_hub_offline_is_one_sentence(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from training.models.base_models import Base, prepare\n"
+        "import sys; from pathlib import Path\n"
+        "from training.models.base_models import Base, prepare\n"
         "from storage.errors import Unavailable\n"
         "try: prepare(Base('hub', 'org/name'), Path(sys.argv[1]))\n"
         "except Unavailable as error: print(error)"

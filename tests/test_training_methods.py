@@ -36,7 +36,7 @@ from training.lifecycle import adapters, lineage
 from training.models import base_models
 from training.proving import evaluations
 from training.settings import TARGETS, Full, Lora, Preference, Qlora, Tuning
-from training.work import evidence, jobs, worker
+from training.work import evidence, jobs, reconcile, worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -74,7 +74,7 @@ def _corrected(engine: Engine) -> tuned.Frozen:
 
 def _seen_out(engine: Engine, job: Job) -> Job:
     """The job when it has ended."""
-    for ended in jobs.finish_all(engine, settings.current(), job.id):
+    for ended in reconcile.finish_all(engine, settings.current(), job.id):
         job = ended
     assert job.state is JobState.FINISHED, job.message
     return job

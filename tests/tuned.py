@@ -1,7 +1,7 @@
 """Stories that get somewhere: a frozen version, a finished run, a finished comparison, a trial.
 
 Everything goes through the verbs. Only the worker is left out where a test is not about it:
-`finished` leaves the files that a worker would have left, and `jobs.tick` takes them in.
+`finished` leaves the files that a worker would have left, and `reconcile.tick` takes them in.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from training.lifecycle import adapters
 from training.models import vetting
 from training.proving import blind, evaluations
 from training.settings import Lora
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def finished(engine: Engine, job: Job, files: Mapping[str, bytes], result: dict[
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_bytes(content)
     evidence.finish(directory, "finished", "Done.", result)
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     with reading(engine) as session:
         return jobs.get(session, job.id)
 

@@ -30,13 +30,13 @@ KEY = Key()
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Start and stop what lives beside the pages; ends the process where it must not start."""
-    from training.work import jobs  # here, because a page should not wait for it
+    from training.work import reconcile  # here, because a page should not wait for it
 
     quieten()
     with closing(_begin()):
         stop = threading.Event()
         reconciler = threading.Thread(
-            target=jobs.reconcile_forever,
+            target=reconcile.forever,
             args=(wiring.engine(), settings.current(), stop),
             name="jobs",
             daemon=True,

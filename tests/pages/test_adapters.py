@@ -12,7 +12,7 @@ from storage.types import JobKind, Stage
 from tests import promoted, stories, tuned
 from tests.ui import OpenPage
 from training.lifecycle import adapters, check_prompts, stages
-from training.work import jobs
+from training.work import jobs, reconcile
 
 PAGE = "pages/train/adapters.py"
 
@@ -108,7 +108,7 @@ def test_each_missing_line_is_the_next_step(engine: Engine, open_page: OpenPage)
     tuned.running(engine, job)
     assert not page.run().exception
     page.button(key=f"cancel-{job.id}").click().run()
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     promoted.checked(engine, story, adapter)
     page.run()
     assert "Blind trial won: Plan a blind trial and let people judge." in _texts(page)

@@ -16,7 +16,7 @@ from tests.ui import OpenPage
 from training.hosted import provider_record, remote, terms
 from training.launch import runs
 from training.settings import Provider
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 LAUNCH, RUNS, ADAPTERS = (f"pages/train/{name}.py" for name in ("launch", "runs", "adapters"))
 CHOSEN = Provider(endpoint="house", model="small-1")
@@ -91,7 +91,7 @@ def test_a_lost_run_offers_to_be_taken_up_again(
     directory = tuned.running(engine, job)
     remote.Remote("house", job.id, "file-1", None, "ftjob-1", "running", 3).save(directory)
     evidence.write_json(directory / "launch.json", {"pid": 1, "boot_id": "another"})
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     page = open_page(RUNS, user="lena")
     assert not page.exception
     assert "Endpoint house may still be at its job ftjob-1" in page.error[0].value

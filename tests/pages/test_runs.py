@@ -13,7 +13,7 @@ from storage.engine import reading
 from storage.types import Job, JobState
 from tests import interrupted, stories, tuned
 from tests.ui import OpenPage
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 PAGE = "pages/train/runs.py"
 
@@ -155,7 +155,7 @@ def test_other_figures_of_a_step_are_drawn_under_their_names(
 def test_it_survives_a_reload_and_ends_truly(engine: Engine, open_page: OpenPage) -> None:
     _story, job = _going(engine)
     assert "running" in _texts(open_page(PAGE, user="lena"))
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     page = open_page(PAGE, user="lena")
     assert "Training run, lost" in page.error[0].value
     assert "Start it again." in page.error[0].value
@@ -166,7 +166,7 @@ def test_it_survives_a_reload_and_ends_truly(engine: Engine, open_page: OpenPage
 def test_a_cancel_after_the_end_is_refused(engine: Engine, open_page: OpenPage) -> None:
     _story, job = _going(engine)
     page = open_page(PAGE, user="lena")
-    jobs.tick(engine, settings.current(), wait=False)
+    reconcile.tick(engine, settings.current(), wait=False)
     page.button(key=f"cancel-{job.id}").click().run()
     assert page.error[0].value == "This job is already lost."
 

@@ -10,7 +10,7 @@ from curation import meanings, overlaps
 from storage import console, settings
 from storage.types import JobKind, LinkKind
 from training.draft import drafts
-from training.work import jobs
+from training.work import jobs, reconcile
 from training.work.following import wait
 
 app = console.app("Draft rows; watch, stop and resume runs.")
@@ -67,7 +67,7 @@ def cancel(job: str, as_: console.As) -> None:
     here, engine = settings.current(), console.engine()
     with console.acting() as session:
         jobs.cancel(session, console.actor(session, as_), job, here)
-    jobs.tick(engine, here)
+    reconcile.tick(engine, here)
     with console.looking() as session:
         console.show(None, as_json=False, words=f"The job is {jobs.get(session, job).state}.")
 

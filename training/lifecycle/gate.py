@@ -1,7 +1,7 @@
 """The promotion gate of an adapter: gather what its lines look at, ask each, set lines aside.
 
-The lines are in `training.lifecycle.promotion`. A lead may set one aside for one adapter by name, with a
-reason and an expiry date.
+The lines are in `training.lifecycle.promotion`. A lead may set one aside for one adapter by name,
+with a reason and an expiry date.
 """
 
 from collections.abc import Sequence

@@ -202,6 +202,14 @@ def _same_process(launch: Mapping[str, Any]) -> bool:
         return False
 
 
+def age(path: Path) -> float:
+    """Seconds since a file was written; endless where there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
 def alive(directory: Path) -> bool:
     """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
     ended.

@@ -10,7 +10,7 @@ from curation import versions
 from storage import console, settings
 from storage.errors import RuleBroken, Unavailable
 from storage.types import Job, JobState, Version
-from training.work import evidence, jobs
+from training.work import evidence, jobs, reconcile
 
 Number = Annotated[
     int, typer.Option("--version", help="Number of the version; newest if left out.")
@@ -29,7 +29,7 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
     offset = 0
     with Progress(*columns, console=console.err, disable=quiet) as bar:
         task = bar.add_task(f"{job.kind} {job.id[:8]}", total=1)
-        for latest in jobs.finish_all(console.engine(), here, job.id):
+        for latest in reconcile.finish_all(console.engine(), here, job.id):
             job = latest
             seen, offset = evidence.read_events(jobs.folder(here, job.id), offset)
             for event in seen:

@@ -1,0 +1,83 @@
+"""The processes of jobs: started detached, seen out, and swept up by the token they carry."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from storage.settings import ROOT
+from storage.types import Job, JobKind
+from training.tuning import trackers
+from training.work import evidence, spawning
+
+CANCEL_SECONDS = 20.0
+"""A worker has so long to stop at a step boundary before it is terminated."""
+TERM_SECONDS = 10.0
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES",
+                "LD_LIBRARY_PATH", "HF_HOME", "OMP_NUM_THREADS")  # fmt: skip
+
+
+def start(directory: Path, one: Job) -> None:
+    """Start the worker detached: its own session, a file as output, a small environment; a run
+    gets a process for each accelerator.
+    """
+    keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    if one.kind is JobKind.TRAIN:
+        keep |= trackers.environment(trackers.chosen())
+    for name in one.spec.get("environment", ()):
+        keep |= {name: os.environ[name]} if name in os.environ else {}
+    there = spawning.accelerators()
+    count = spawning.processes(one.kind, one.spec, len(there))
+    keep |= spawning.visible(count, there)
+    with (directory / "train.log").open("ab") as log:
+        child = subprocess.Popen(
+            spawning.command(directory, count),
+            cwd=ROOT,
+            env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+        )
+    # The exit status is collected so that no zombie looks alive; the state comes from the files.
+    threading.Thread(target=child.wait, name=f"reap-{one.id[:8]}", daemon=True).start()
+
+
+def stop(directory: Path, token: str) -> None:
+    """See a cancelled worker out: wait for its step, terminate its group, kill what is left."""
+    if _gone(directory, CANCEL_SECONDS - evidence.age(directory / "cancel.requested")):
+        return
+    launched = evidence.read_json(directory / "launch.json")
+    for strength in (signal.SIGTERM, signal.SIGKILL):
+        if launched is not None and evidence.alive(directory):
+            with suppress(ProcessLookupError):
+                os.killpg(int(launched["pid"]), strength)
+        if _gone(directory, TERM_SECONDS):
+            break
+    sweep(token)
+
+
+def _gone(directory: Path, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while evidence.alive(directory):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def sweep(token: str) -> int:
+    """Kill every process that carries a job's token; returns how many there were."""
+    killed = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(evidence.RUN_TOKEN) == token:
+                process.kill()
+                killed += 1
+    return killed
