@@ -1,0 +1,143 @@
+"""How long others wait for a page while somebody uploads files that unpack to far more than they
+weigh.
+
+`python -m benchmarks.bomb_uploads` starts the server, and one person goes to and fro between two
+pages in real Chromium, in interleaved rounds: alone, and while another person uploads the bombs of
+the tests one after the other. Printed are p50, p95 and the ratio; the time of a page is from the
+click on its name until its heading stands there. The two browsers, the server and the process that
+reads the files share this machine's processors.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from multiprocessing import Event, get_context
+from multiprocessing.synchronize import Event as Flag
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+from rich.progress import track
+
+from storage import migrate
+from storage.engine import open_engine
+from storage.types import Role
+from tests import chromium, stories, test_files_bombs
+from tests.live import running
+
+ROUNDS, VISITS = 4, 15
+PAGES = (("Browse", "Browse"), ("Write", "Write"))
+BOMBS = {
+    "a.parquet": test_files_bombs.fifty_gigabytes,
+    "b.xlsx": test_files_bombs.big_sheet,
+    "c.csv": test_files_bombs.twelve_million_rows,
+    "d.csv": test_files_bombs.ten_million_columns,
+    "e.xlsx": test_files_bombs.billion_laughs,
+    "f.jsonl": test_files_bombs.a_million_keys,
+}
+
+
+def written(folder: Path) -> list[Path]:
+    """The bombs as files."""
+    folder.mkdir()
+    for name, write in BOMBS.items():
+        write(folder / name)
+    return [folder / name for name in BOMBS]
+
+
+@contextmanager
+def signed_in(link: str, name: str) -> Iterator[Page]:
+    """A browser of its own in which a person is signed in."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium.find(), args=list(chromium.ARGUMENTS)
+        )
+        page = browser.new_page()
+        page.goto(link)
+        page.get_by_role("button", name=name).first.click(timeout=60_000)
+        expect(page.get_by_role("heading").first).to_be_visible(timeout=60_000)
+        yield page
+        browser.close()
+
+
+def upload(link: str, paths: list[Path], now: Flag, over: Flag, counts: Path) -> None:
+    """Upload one file after the other for as long as `now` is set, until `over`."""
+    with signed_in(link, "Ben") as page:
+        for refused, path in enumerate(cycle(paths)):
+            while not now.wait(0.2):
+                if over.is_set():
+                    counts.write_text(str(refused))
+                    return
+            page.goto(link.replace("/?", "/import?"))
+            page.locator("input[type=file]").first.set_input_files(path, timeout=60_000)
+            expect(page.get_by_test_id("stAlert").first).to_be_visible(timeout=120_000)
+
+
+def visits(page: Page) -> list[float]:
+    """Milliseconds from click to heading, of some visits to the two pages in turn."""
+    times = []
+    for _ in range(VISITS):
+        for link, heading in PAGES:
+            begun = time.perf_counter()
+            page.get_by_test_id("stSidebarNav").get_by_role("link", name=link).click()
+            expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+            times.append(1000 * (time.perf_counter() - begun))
+            page.wait_for_timeout(100)
+    return times
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = written(folder / "bombs")
+        engine = open_engine(folder / "data" / "assay.db")
+        migrate.upgrade(engine)
+        desk = stories.project(engine)
+        for person in ("Ana", "Ben"):
+            stories.person(engine, person, Role.EXPERT)
+        stories.waiting(engine, desk, stories.messages(200))
+        now, over, counts = Event(), Event(), folder / "counts"
+        with running(folder / "data") as live:
+            other = get_context("spawn").Process(
+                target=upload, args=(live.link, paths, now, over, counts)
+            )
+            other.start()
+            with signed_in(live.link, "Ana") as page:
+                visits(page)
+                alone, beside = _rounds(page, now)
+            over.set()
+            now.clear()
+            other.join(130)
+        engine.dispose()
+        _tell(alone, beside, int(counts.read_text()))
+
+
+def _rounds(page: Page, now: Flag) -> tuple[list[float], list[float]]:
+    alone: list[float] = []
+    beside: list[float] = []
+    for _ in track(range(ROUNDS), "Visiting"):
+        alone += visits(page)
+        now.set()
+        page.wait_for_timeout(2_000)
+        beside += visits(page)
+        now.clear()
+        page.wait_for_timeout(10_000)
+    return alone, beside
+
+
+def _tell(alone: list[float], beside: list[float], refused: int) -> None:
+    high = {}
+    for words, times in (("alone", alone), ("beside bombs", beside)):
+        high[words] = statistics.quantiles(times, n=20)[-1]
+        print(
+            f"{words:13} n {len(times)}: p50 {statistics.median(times):.0f} ms, "
+            f"p95 {high[words]:.0f} ms"
+        )
+    print(f"ratio of p95: {high['beside bombs'] / high['alone']:.2f}x; {refused} uploads refused")
+
+
+if __name__ == "__main__":
+    main()
