@@ -5,6 +5,7 @@ import io
 import json
 import weakref
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from training.lifecycle import adapters, lineage
 from training.models import base_models
 from training.proving import evaluations
 from training.settings import TARGETS, Full, Lora, Preference, Qlora, Tuning
-from training.work import evidence, jobs, reconcile, worker
+from training.work import evidence, jobs, machine, reconcile, worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -128,6 +129,26 @@ def test_lora_with_rslora_and_dora_on_all_layers(engine: Engine, base: base_mode
     assert adapter.card["result"]["precision"] == "usual"
     made = _answered(engine, story, adapter).summary["made"]
     assert made["precision"] == "usual"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_base_that_answered_the_rows_is_not_asked_again(
+    engine: Engine, base: base_models.Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = _plain(engine)
+    adapter, _ = _trained(engine, story, base, Lora(epochs=1, learning_rate=0.05))
+    asked = _answered(engine, story, adapter)
+    again = _answered(engine, story, adapter)
+    assert "base_answers_of" not in asked.summary["made"]
+    assert again.summary["made"]["base_answers_of"] == asked.id
+    assert again.summary["base"] == asked.summary["base"]
+    with reading(engine) as session:
+        assert evaluations.outputs(session, again.id) == evaluations.outputs(session, asked.id)
+        job = jobs.get(session, again.job_id)
+        prepared = partial(evaluations.prepare, session, job, settings.current().jobs / job.id)
+        assert prepared(settings.current())["base_answers"]["evaluation"] == again.id
+        monkeypatch.setattr(machine, "setup", lambda: {"device": "another card"})
+        assert prepared(settings.current())["base_answers"] is None
 
 
 @pytest.mark.usefixtures("here")

@@ -46,6 +46,9 @@ def figures(evaluation: Evaluation) -> None:
         if any(labels):
             _cells("Right label", labels)
         _cells("Personal data in it", [_personal(evaluation, arm) for arm in arms])
+    before = summary["made"].get("base_answers_of")
+    if before is not None:
+        shell.note(f"The base was not asked again: it says what it said in comparison {before}.")
     if "eras" in summary:
         _by_era(summary["eras"], arms)
     shell.note(

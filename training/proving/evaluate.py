@@ -3,8 +3,10 @@
 Greedy, the same rendered prompt for both arms, one loaded model with its adapter off and on; a
 wholly tuned model is loaded after the base has gone. The base is held as it was when the adapter
 was trained: in 4 bits for one made by QLoRA, for both arms. The answers are written once, whole,
-and never changed: comparison pages and blind trials only read them. Personal data in an answer is
-counted, never taken out: the answer is what the model said.
+and never changed: comparison pages and blind trials only read them. Where an earlier comparison
+froze what the same base says to the same rows, those answers are taken: greedy ones would be the
+same again. Personal data in an answer is counted, never taken out: the answer is what the model
+said.
 """
 
 import gc
@@ -25,7 +27,7 @@ from storage.errors import BadInput, RuleBroken
 from training.models import base_models, vetting
 from training.models.precision import Precision
 from training.proving import generate, output_scan
-from training.work import evidence
+from training.work import evidence, machine
 from training.work.evidence import Evidence
 from training.work.rows import Held as Held
 from training.work.rows import answer_line
@@ -53,7 +55,8 @@ def main(directory: Path, held: Evidence) -> None:
     base = base_models.prepare(
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
-    answered, figures = _all_arms(base.path, rows, spec, held)
+    before = _before(directory, spec.get("base_answers"), base.sha256)
+    answered, figures = _all_arms(base.path, rows, spec, before, held)
     lines, scanned = output_scan.check(answered, spec.get("scan"), held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
@@ -64,6 +67,7 @@ def main(directory: Path, held: Evidence) -> None:
         "outputs_sha256": hashlib.sha256(content).hexdigest(),
         "base": {"name": base.name, "sha256": base.sha256},
         "precision": _precision(spec).value,
+        "setup": machine.setup(),
         "seconds": round(time.monotonic() - started, 1),
     }
     held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
@@ -127,36 +131,73 @@ def arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
         yield "tuned", base_models.load(folder)
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one arm says to the rows, in their order."""
+
+    texts: Sequence[str]
+    unended: int
+    limit: int
+    """Tokens an answer could have."""
+    evaluation: int | None = None
+    """The one that froze them, where it was not this one."""
+
+
+def _before(directory: Path, known: Mapping[str, Any] | None, base_sha256: str) -> _Told | None:
+    """The base's answers that were sent along, if they are this base's and arrived unchanged."""
+    if known is None or known["base_sha256"] != base_sha256:
+        return None
+    content = (directory / known["file"]).read_bytes()
+    if hashlib.sha256(content).hexdigest() != known["sha256"]:
+        return None
+    return _Told(json.loads(content), known["unended"], known["limit"], known["evaluation"])
+
+
 def _all_arms(
-    base: Path, rows: Sequence[Held], spec: dict[str, Any], held: Evidence
+    base: Path, rows: Sequence[Held], spec: dict[str, Any], before: _Told | None, held: Evidence
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     lines: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
     total = (2 if spec.get("adapter_path") else 1) * len(rows)
     held.say("Loading the model.")
-    for name, (model, tokenizer) in arms(base, spec):  # enumerate would hold on to the base
-        limit = int(spec.get("max_new_tokens") or answer_limit(tokenizer, rows))
-        held.say(f"Answering with the {name} model.")
-        texts = generate.answers(
-            model,
-            tokenizer,
-            spec["system_message"],
-            [row.prompt for row in rows],
-            limit,
-            on_progress=_Progress(held, len(lines), total),
-            should_stop=held.cancel_requested,
-        )
-        del model
+    for name, loaded in arms(base, spec):  # enumerate would hold on to the base
+        limit = int(spec.get("max_new_tokens") or answer_limit(loaded[1], rows))
+        if name == "base" and before is not None and before.limit == limit:
+            told = before
+            figures["base_answers_of"] = told.evaluation
+        else:
+            told = _asked(name, loaded, rows, spec, limit, _Progress(held, len(lines), total))
+        del loaded
         found = [
-            score(one.text, row.response, spec.get("output_schema"), spec.get("label_field"))
-            for one, row in zip(texts, rows, strict=True)
+            score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
+            for text, row in zip(told.texts, rows, strict=True)
         ]
         figures |= {"max_new_tokens": limit} | tally(found, name)
-        figures[f"{name}_unended"] = sum(not one.ended for one in texts)
-        each = zip(rows, texts, found, strict=True)
-        lines += [answer_line(row.pair_id, name, one.text, got) for row, one, got in each]
+        figures[f"{name}_unended"] = told.unended
+        each = zip(rows, told.texts, found, strict=True)
+        lines += [answer_line(row.pair_id, name, text, got) for row, text, got in each]
     return lines, figures
+
+
+def _asked(
+    name: str,
+    loaded: Loaded,
+    rows: Sequence[Held],
+    spec: Mapping[str, Any],
+    limit: int,
+    progress: "_Progress",
+) -> _Told:
+    progress.held.say(f"Answering with the {name} model.")
+    answers = generate.answers(
+        *loaded,
+        spec["system_message"],
+        [row.prompt for row in rows],
+        limit,
+        on_progress=progress,
+        should_stop=progress.held.cancel_requested,
+    )
+    return _Told([one.text for one in answers], sum(not one.ended for one in answers), limit)
 
 
 @dataclass(frozen=True, slots=True)

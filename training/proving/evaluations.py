@@ -1,7 +1,8 @@
 """Evaluations: frozen answers of base and tuned to the held-out rows of a version, scored."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
 from training.hosted import endpoints, terms
 from training.launch import runs
 from training.lifecycle import lineage
-from training.work import evidence
+from training.models.precision import Precision
+from training.work import evidence, machine
 
 
 def _evaluation(row: EvaluationRow) -> Evaluation:
@@ -136,8 +138,43 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "version_sha256": version.sha256,
         "data_dir": str(settings.data),
         "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
+        "base_answers": _before(session, job, [row.pair_id for row in frozen], directory),
         **{key: job.spec[key] for key in ("endpoint", "models") if key in job.spec},
     }
+
+
+def _before(
+    session: Session, job: Job, pair_ids: Sequence[int], directory: Path
+) -> dict[str, Any] | None:
+    """What the base said when the same rows were put to it here before; its texts as a file.
+
+    Only from a comparison of the same version with the same base, held as precisely, on the same
+    machine and libraries; the worker looks whether the base's files are still the same. An endpoint
+    is asked again: nobody here knows what changed there.
+    """
+    if "endpoint" in job.spec:
+        return None
+    query = select(EvaluationRow).where(EvaluationRow.version_id == job.spec["version_id"])
+    for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
+        made = row.summary["made"]
+        if made.get("setup") != machine.setup() or made["precision"] != _precision(job):
+            continue
+        told = {one: arms[Arm.BASE].text for one, arms in outputs(session, row.id).items()}
+        content = json.dumps([told[one] for one in pair_ids]).encode()
+        evidence.write_bytes(directory / "base.json", content)
+        return {
+            "file": "base.json",
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "base_sha256": made["base"]["sha256"],
+            "unended": made["base_unended"],
+            "limit": made["max_new_tokens"],
+            "evaluation": row.id,
+        }
+    return None
+
+
+def _precision(job: Job) -> str:
+    return str(job.spec.get("precision") or Precision.USUAL)
 
 
 def ingest(

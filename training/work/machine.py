@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ class Accelerator:
 
     name: str
     memory_mb: float
+
+
+def setup() -> dict[str, str]:
+    """What a model's answers depend on besides its files: libraries by version, and the device."""
+    there = accelerators()
+    libraries = {name: version(name) for name in ("assay", "torch", "transformers", "peft")}
+    return {**libraries, "device": there[0].name if there else "cpu"}
 
 
 @lru_cache(maxsize=1)
