@@ -146,8 +146,8 @@ def test_cancel_ends_the_process_and_all_it_started(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that does not stop by itself in time is terminated, with its whole group."""
-    monkeypatch.setattr(jobs, "CANCEL_SECONDS", 0.2)
-    monkeypatch.setattr(jobs, "TERM_SECONDS", 5.0)
+    monkeypatch.setattr(processes, "CANCEL_SECONDS", 0.2)
+    monkeypatch.setattr(processes, "TERM_SECONDS", 5.0)
     story, job = _running(engine)
     with writing(engine) as session:
         jobs.cancel(session, story.lead, job.id, settings.current())

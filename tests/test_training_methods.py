@@ -37,7 +37,7 @@ from training.lifecycle import adapters, lineage
 from training.models import base_models
 from training.proving import evaluations
 from training.settings import TARGETS, Full, Lora, Preference, Qlora, Tuning
-from training.work import evidence, jobs, machine, reconcile, worker
+from training.work import evidence, jobs, machine, processes, reconcile, worker
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -53,7 +53,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> base_models.Base:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs work in this process, which has the libraries loaded; all else is as in a server."""
-    monkeypatch.setattr(jobs, "_spawn", lambda directory, _job: worker.work(directory))
+    monkeypatch.setattr(processes, "start", lambda directory, _job: worker.work(directory))
 
 
 def _corrected(engine: Engine) -> tuned.Frozen:
@@ -213,7 +213,7 @@ def test_preference_goes_on_from_an_adapter(
     """The first adapter is trained in this process, the second in one of its own."""
     story = _corrected(engine)
     with monkeypatch.context() as inside:
-        inside.setattr(jobs, "_spawn", lambda directory, _job: worker.work(directory))
+        inside.setattr(processes, "start", lambda directory, _job: worker.work(directory))
         first, _ = _trained(engine, story, base, Qlora(epochs=1, learning_rate=0.05))
     chosen = Preference(
         epochs=1, learning_rate=0.02, batch_size=4, max_steps=2, adapter_id=first.id
@@ -235,7 +235,7 @@ def test_preference_goes_on_from_an_adapter(
     with reading(engine) as session:
         tested = {row.pair_id for row in versions.rows(session, story.version.id, Split.TEST)}
     assert not tested & {line["pair_id"] for line in lines}
-    monkeypatch.setattr(jobs, "_spawn", lambda directory, _job: worker.work(directory))
+    monkeypatch.setattr(processes, "start", lambda directory, _job: worker.work(directory))
     _answered(engine, story, second)
 
 
