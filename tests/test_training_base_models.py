@@ -42,7 +42,8 @@ def test_the_packaged_model_is_offered_before_it_is_converted(tmp_path: Path) ->
 
 def test_the_list_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from training import base_models, evidence, worker\n"
+        "import sys; from pathlib import Path\n"
+        "from training.models import base_models; from training.work import evidence, worker\n"
         "base_models.listing(Path('.'))\n"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )

@@ -1,7 +1,8 @@
 """Hostile adapters and models: each is refused before anything is loaded, and no code runs.
 
-RELIABILITY T26. `adapter` cases go through the verb as a person would, as a folder or as a zip;
-`model` cases through `base_models.prepare`. A canary file would tell if any of them ran.
+RELIABILITY T26. `adapter` cases go through `keep`, which the verb calls with the folder or zip that
+a person named; `model` cases through `base_models.prepare`. A canary file would tell if any of them
+ran.
 """
 
 import io
@@ -257,7 +258,7 @@ def _take(engine: Engine, story: tuned.Frozen, source: Path, base: Path) -> Adap
 def vetted_without_torch() -> set[str]:
     """The model libraries that are imported once everything that vets is."""
     code = (
-        "import sys; from training import imports, adapter_vetting, incoming\n"
+        "import sys; from training.lifecycle import imports, adapter_vetting, incoming\n"
         "print([m for m in ('torch', 'transformers', 'peft', 'safetensors') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -278,7 +279,7 @@ def test_a_hostile_adapter_is_refused(came: Path, models: tuple[Path, Path], nam
     home = came.parent / "jobs" / "x"
     home.parent.mkdir()
     with pytest.raises(BadInput, match=words) as refused:
-        imports._kept(came, models[0], home / "adapter", Base("folder", str(models[0])))
+        imports.keep(came, models[0], home / "adapter", Base("folder", str(models[0])))
     assert str(refused.value).endswith(".")
     assert not (home / "adapter").exists()
     assert not Path("canary").exists()
@@ -338,7 +339,7 @@ def test_a_hostile_zip_is_refused(
     (came.parent / "jobs").mkdir()
     home = came.parent / "jobs" / "x" / "adapter"
     with pytest.raises(BadInput, match=words):
-        imports._kept(source, models[0], home, Base("folder", str(models[0])))
+        imports.keep(source, models[0], home, Base("folder", str(models[0])))
     assert not home.exists()
     assert not (came.parent / "evil.json").exists()
 
@@ -350,7 +351,7 @@ def test_what_is_no_zip_is_refused(
     source = tmp_path / "x.zip"
     source.write_bytes(content)
     with pytest.raises(BadInput, match=r"no zip|There is no adapter_config"):
-        imports._kept(source, models[0], tmp_path / "x" / "adapter", Base("packaged"))
+        imports.keep(source, models[0], tmp_path / "x" / "adapter", Base("packaged"))
 
 
 def test_an_adapter_is_taken_in_and_judged_like_others(

@@ -66,7 +66,7 @@ def take(
     final = settings.jobs / job_id / "adapter"
     settings.jobs.mkdir(parents=True, exist_ok=True)
     try:
-        found = _kept(source, at, final, base)
+        found = keep(source, at, final, base)
         sha256 = vetting.folder_sha256(final)
         _refuse_twice(session, project_id, sha256)
         return _registered(session, actor, version, job_id, " ".join(name.split())[:80], {
@@ -77,8 +77,13 @@ def take(
         raise
 
 
-def _kept(source: Path, base: Path, final: Path, named: Base) -> Vetted:
-    """Vet what came and write the adapter's own folder; returns what it is."""
+def keep(source: Path, base: Path, final: Path, named: Base) -> Vetted:
+    """Vet what came and write the adapter's own folder `final`, whole or not at all; returns what
+    it is.
+
+    Raises:
+        BadInput: it is refused; says why.
+    """
     record = evidence.read_json(base / "assay.json") or {}
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=final.parent.parent) as unpacked:
         came = Path(unpacked)

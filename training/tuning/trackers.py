@@ -92,7 +92,7 @@ def end_elsewhere(directory: Path, state: str) -> None:
     left: Mapping[str, Any] = links(directory).get("mlflow", {})
     if not left.get("run") or left.get("ended"):
         return
-    code = "import sys; from training import trackers; trackers.tell_end(*sys.argv[1:])"
+    code = "import sys; from training.tuning import trackers; trackers.tell_end(*sys.argv[1:])"
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "VIRTUAL_ENV") if key in os.environ}
     with (directory / "train.log").open("ab") as log:
         subprocess.Popen(
