@@ -91,15 +91,12 @@ def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
 
 
 def _baseline(session: Session, version: Version | None) -> tuple[int, int] | None:
+    """The most that the base got right of the test rows, by any prompt that was tried on them."""
     if version is None:
         return None
-    found = session.scalar(
-        select(EvaluationRow.summary)
-        .where(EvaluationRow.version_id == version.id)
-        .order_by(EvaluationRow.id)
-        .limit(1)
-    )
-    return None if found is None else (found["base"]["correct"], found["n"])
+    query = select(EvaluationRow.summary).where(EvaluationRow.version_id == version.id)
+    found = [(one["base"]["correct"], one["n"]) for one in session.scalars(query)]
+    return max(found, default=None)
 
 
 def _lines(s: _Set) -> tuple[Signal, ...]:

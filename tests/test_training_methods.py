@@ -152,6 +152,35 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
 
 
 @pytest.mark.usefixtures("here")
+def test_the_base_gets_the_examples_that_help_it_most(
+    engine: Engine, base: base_models.Base
+) -> None:
+    story = _plain(engine)
+    _asked_alone(engine, story, base, best_prompt=False)
+    found = _asked_alone(engine, story, base, best_prompt=True)
+    again = _asked_alone(engine, story, base, best_prompt=True)
+    prompting = found.summary["made"]["prompting"]
+    assert [one["examples"] for one in prompting["tried"]] == [0, 2, 4, 8]
+    assert {one["n"] for one in prompting["tried"]} == {story.version.counts[Split.VALIDATION]}
+    assert len(prompting["pair_ids"]) == prompting["chosen"]
+    assert "base_answers_of" not in found.summary["made"]  # the first was asked otherwise
+    assert again.summary["made"]["base_answers_of"] == found.id
+    assert again.summary["made"]["prompting"] == prompting
+
+
+def _asked_alone(
+    engine: Engine, story: tuned.Frozen, base: base_models.Base, *, best_prompt: bool
+) -> Evaluation:
+    with writing(engine) as session:
+        job = jobs.evaluate(
+            session, story.lead, story.version.id, base.to_dict(), None, best_prompt=best_prompt
+        )
+    _seen_out(engine, job)
+    with reading(engine) as session:
+        return evaluations.listing(session, story.project.id)[0]
+
+
+@pytest.mark.usefixtures("here")
 def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: base_models.Base) -> None:
     story = _plain(engine)
     chosen = Qlora(epochs=1, learning_rate=0.05, targets=TARGETS)

@@ -49,7 +49,7 @@ from storage.types import (
 from training.launch import runs
 from training.lifecycle import adapters
 from training.models import base_models
-from training.proving import blind, evaluations
+from training.proving import best_prompt, blind, evaluations
 from training.settings import SMALL_BASE
 from training.work import jobs
 
@@ -77,7 +77,7 @@ def run(here: Settings) -> dict[str, Any]:
     version_id = _decide_and_freeze(engine, lead, second, project)
     base = base_models.Base("packaged")
     with writing(engine) as session:
-        job = jobs.evaluate(session, lead, version_id, base.to_dict(), None)
+        job = jobs.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
     _finish(job, "Baseline measured")
     with writing(engine) as session:
         until = datetime.now(UTC).date() + timedelta(days=1)
@@ -224,7 +224,7 @@ def _prove(
     with writing(engine) as session:
         adapter = adapters.listing(session, project.id)[0]
         base = base_models.Base("packaged").to_dict()
-        job = jobs.evaluate(session, lead, version_id, base, adapter.id)
+        job = jobs.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out rows")
     with writing(engine) as session:
         evaluation = evaluations.listing(session, project.id)[0]
@@ -300,6 +300,7 @@ def _tell(report: dict[str, Any], here: Settings) -> None:
                 f"({rate:.0%}, 95 % interval {low:.0%} to {high:.0%})",
                 markup=False,
             )
+    console.out.print(f"The base got {best_prompt.words(report['evaluation'])}.", markup=False)
     console.out.print(
         f"{report['seconds']:.0f} s in all; written to {here.data / 'report.json'}", markup=False
     )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from curation import versions
 from pages.parts import compare_start, job_panel, kept, shell
 from pages.parts.wiring import act, looking
 from storage import settings
 from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
 from training.lifecycle import adapters, gate, promotion, registry
 from training.lifecycle.registry import Entry
+from training.proving import evaluations
 from training.work import jobs
 
 _COMPARE = "Compare on held-out rows"
@@ -53,7 +55,7 @@ def _work_on(user: User, adapter: Adapter, blocking: Sequence[Signal]) -> str:
     st.text(f"{line.name}: {line.fix}")
     work = _work(line)
     if work == "compare":
-        compare_start.button(user, adapter.version_id, adapter, _COMPARE)
+        _compare_button(user, adapter)
     elif work == "check":
         check_button(user, adapter, first=True)
     elif line.page:
@@ -73,9 +75,17 @@ def _work(line: Signal) -> str:
 def others(user: User, entry: Entry, working_on: str) -> None:
     """The buttons for work that is not the next step."""
     if working_on != "compare":
-        compare_start.button(user, entry.adapter.version_id, entry.adapter, _COMPARE, first=False)
+        _compare_button(user, entry.adapter, first=False)
     if working_on != "check" and not adapters.at_endpoint(entry.adapter):
         check_button(user, entry.adapter, first=False)
+
+
+def _compare_button(user: User, adapter: Adapter, *, first: bool = True) -> None:
+    """Compare with the base's best prompt, where one can be looked for."""
+    with looking() as session:
+        version = versions.get(session, adapter.version_id)
+    can = evaluations.can_prompt(version, adapter.card)
+    compare_start.button(user, adapter.version_id, adapter, _COMPARE, best_prompt=can, first=first)
 
 
 def _first(blocking: Sequence[Signal]) -> Signal:

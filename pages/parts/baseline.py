@@ -5,6 +5,7 @@ import streamlit as st
 from pages.parts import job_panel, rows, run_form, shell
 from pages.parts.wiring import act, looking
 from storage.types import JobKind, User, Version
+from training.proving import evaluations
 from training.work import jobs
 
 
@@ -28,10 +29,16 @@ def _start(user: User, version: Version) -> None:
                 key=f"baseline-{version.id}",
                 on_click=act,
                 args=("The measurement begins.", jobs.evaluate, user, version.id),
-                kwargs={"base": base.to_dict(), "adapter_id": None},
+                kwargs={
+                    "base": base.to_dict(),
+                    "adapter_id": None,
+                    "best_prompt": evaluations.can_prompt(version),
+                },
             )
         tested = rows.count(version.counts["test"], "test row", "test rows")
+        how = "with the system message alone"
+        if evaluations.can_prompt(version):
+            how = "with the system message and as many examples as help it on the validation rows"
         shell.note(
-            f"It answers the {tested} of version {version.number} with the system message alone, "
-            "before anything is tuned."
+            f"It answers the {tested} of version {version.number} {how}, before anything is tuned."
         )

@@ -9,7 +9,7 @@ import streamlit as st
 from curation import visible
 from pages.parts import diff, shell
 from storage.types import Arm, Evaluation, Output, VersionRow
-from training.proving import evaluations
+from training.proving import best_prompt, evaluations
 
 Answers = Mapping[int, Mapping[Arm, Output]]
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
@@ -47,8 +47,8 @@ def figures(evaluation: Evaluation) -> None:
             _cells("Right label", labels)
         _cells("Personal data in it", [_personal(evaluation, arm) for arm in arms])
     before = summary["made"].get("base_answers_of")
-    if before is not None:
-        shell.note(f"The base was not asked again: it says what it said in comparison {before}.")
+    again = f" It said so in comparison {before} and was not asked again." if before else ""
+    shell.note(f"The base model got {best_prompt.words(summary['made'])}.{again}")
     if "eras" in summary:
         _by_era(summary["eras"], arms)
     shell.note(

@@ -7,6 +7,7 @@ import streamlit as st
 from pages.parts import shell
 from pages.parts.wiring import act
 from storage.types import Adapter, User, Version
+from training.proving import evaluations
 from training.work import jobs
 
 _PACKAGED = {"kind": "packaged"}
@@ -30,15 +31,32 @@ def form(
             format_func=lambda i: tuned[i].name if i else "None: the base model alone",
             key="compare-adapter",
         )
-        button(user, version, tuned.get(adapter), "Compare")
+        one = tuned.get(adapter)
+        can = evaluations.can_prompt(known[version], one.card if one else None)
+        best = st.toggle(
+            "Give the base model its best prompt",
+            value=can,
+            disabled=not can,
+            key=f"compare-best-{version}-{adapter}",
+            help="Tries 0, 2, 4 and 8 examples from the training rows on the validation rows and "
+            "takes the number that does best. Without it the base gets the system message alone. "
+            "A base at an endpoint, or a version without validation rows, has no choice.",
+        )
+        button(user, version, one, "Compare", best_prompt=can and best)
         shell.note(
-            "Both models get the same prompt and always give their most likely answer. "
-            "The base model alone is the baseline that the Ready page asks for."
+            "Both models always give their most likely answer. The base model alone is the "
+            "baseline that the Ready page asks for; with its best prompt it is the fair one."
         )
 
 
 def button(
-    user: User, version_id: int, adapter: Adapter | None, label: str, *, first: bool = True
+    user: User,
+    version_id: int,
+    adapter: Adapter | None,
+    label: str,
+    *,
+    best_prompt: bool,
+    first: bool = True,
 ) -> None:
     """Start one comparison; the verb refuses what would prove nothing."""
     base = adapter.card["base"] if adapter else _PACKAGED
@@ -49,4 +67,5 @@ def button(
         key=f"compare-{version_id}-{number}",
         on_click=act,
         args=("Started.", jobs.evaluate, user, version_id, base, number),
+        kwargs={"best_prompt": best_prompt},
     )

@@ -7,7 +7,7 @@ from pages.parts import shell
 from pages.parts.wiring import act, looking
 from storage import people
 from storage.types import Arm, Evaluation, Role, Trial, User
-from training.proving import blind, evaluations
+from training.proving import best_prompt, blind, evaluations
 
 _PREFERENCES = (60, 65, 70, 80)
 """Shares in per cent for which the votes needed are shown."""
@@ -22,6 +22,7 @@ def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> Non
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
+    shell.note(f"The base model got {best_prompt.given(known[chosen].summary['made'])}.")
     rows = known[chosen].summary["n"]
     left, right = st.columns(2)
     planned = left.number_input(

@@ -22,6 +22,9 @@ def evaluate(
     adapter: Annotated[
         str, typer.Option(help="adapter@3, 3, or its name; the base alone if left out.")
     ] = "",
+    best_prompt: Annotated[
+        bool, typer.Option("--best-prompt", help="Show the base as many examples as help it.")
+    ] = False,
     version: Number = 0,
     project: console.In = "",
     as_json: console.AsJson = False,
@@ -33,7 +36,7 @@ def evaluate(
         tuned = adapters.named(session, inside, adapter).id if adapter else None
         job = jobs.evaluate(
             session, console.actor(session, as_), frozen.id,
-            base_models.Base("packaged").to_dict(), tuned,
+            base_models.Base("packaged").to_dict(), tuned, best_prompt=best_prompt,
         )  # fmt: skip
     wait(job, quiet=as_json)
     with console.looking() as session:

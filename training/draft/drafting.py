@@ -59,10 +59,7 @@ class Task:
 
     def answers(self, prompt: str) -> list[Message]:
         """The chat that asks for the answer: the task's own system message, gold pairs before."""
-        chat = messages(self.system_message, "")[:1]
-        for asked, response in self.examples:
-            chat += messages("", asked, response)[1:]
-        return [*chat, {"role": "user", "content": prompt}]
+        return messages(self.system_message, prompt, examples=self.examples)
 
     @property
     def answer_tokens(self) -> int:

@@ -15,7 +15,7 @@ from curation import statistics
 from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
 from storage.types import Adapter, Stage, StageChange
 from training.lifecycle import checks, stages, standing
-from training.proving import blind
+from training.proving import best_prompt, blind
 
 FORMAT = "assay-adapter-card/1"
 """Rises when a key goes or changes its meaning; new keys may come at any time."""
@@ -45,7 +45,10 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
             "libraries": result.get("libraries", {}),
             "hardware": result.get("hardware", {}),
         },
-        "evaluations": [scored(one.summary) for one in measured],
+        "evaluations": [
+            {**scored(one.summary), "base_prompt": best_prompt.words(one.summary["made"])}
+            for one in measured
+        ],
         "checks": checks.summary(session, adapter),
         "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
         "stages": [_change(one) for one in history],
@@ -224,9 +227,10 @@ def _scores(rates: dict[str, Any]) -> str:
         f"{name.replace('_', ' ')} {r['k']} of {rates['n']} "
         f"({r['rate']:.0%}, 95 % interval {r['low']:.0%} to {r['high']:.0%})"
         for name, r in rates.items()
-        if name != "n"
+        if isinstance(r, dict)
     ]
-    return "- " + "; ".join(parts)
+    asked = rates.get("base_prompt")
+    return "- " + "; ".join([*parts, *([f"the base got {asked}"] if asked else [])])
 
 
 def _checks(found: dict[str, Any] | None) -> Iterator[str]:

@@ -22,9 +22,19 @@ IGNORED = -100
 Message = dict[str, str]
 
 
-def messages(system: str, prompt: str, response: str | None = None) -> list[Message]:
-    """The chat of one pair: system, user and, where given, the assistant's answer."""
-    chat = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
+def messages(
+    system: str,
+    prompt: str,
+    response: str | None = None,
+    examples: Sequence[tuple[str, str]] = (),
+) -> list[Message]:
+    """The chat of one pair: system, worked examples as earlier turns, user and, where given, the
+    assistant's answer.
+    """
+    chat = [{"role": "system", "content": system}]
+    for asked, answered in examples:
+        chat += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    chat.append({"role": "user", "content": prompt})
     return chat if response is None else [*chat, {"role": "assistant", "content": response}]
 
 
@@ -46,9 +56,14 @@ def chat_ids(tokenizer: "PreTrainedTokenizerBase", chat: Sequence[Message]) -> l
     return _encoded(tokenizer, chat_text(tokenizer, chat))
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", system: str, prompt: str) -> list[int]:
+def prompt_ids(
+    tokenizer: "PreTrainedTokenizerBase",
+    system: str,
+    prompt: str,
+    examples: Sequence[tuple[str, str]] = (),
+) -> list[int]:
     """What the model is given before it answers."""
-    return chat_ids(tokenizer, messages(system, prompt))
+    return chat_ids(tokenizer, messages(system, prompt, examples=examples))
 
 
 def pair_ids(

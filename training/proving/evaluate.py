@@ -1,12 +1,14 @@
 """Put the held-out rows through base and tuned model and freeze the answers with what they scored.
 
-Greedy, the same rendered prompt for both arms, one loaded model with its adapter off and on; a
-wholly tuned model is loaded after the base has gone. The base is held as it was when the adapter
-was trained: in 4 bits for one made by QLoRA, for both arms. The answers are written once, whole,
-and never changed: comparison pages and blind trials only read them. Where an earlier comparison
-froze what the same base says to the same rows, those answers are taken: greedy ones would be the
-same again. Personal data in an answer is counted, never taken out: the answer is what the model
-said.
+Greedy, one loaded model with its adapter off and on; a wholly tuned model is loaded after the base
+has gone. The base is held as it was when the adapter was trained: in 4 bits for one made by QLoRA,
+for both arms. Both get the system message and the row's input; where the lead asks for the base
+model's best prompt, the base gets worked examples too (`best_prompt`).
+
+The answers are written once, whole, and never changed: comparison pages and blind trials only read
+them. Where an earlier comparison froze what the same base says to the same rows, those answers are
+taken: greedy ones would be the same again. Personal data in an answer is counted, never taken out:
+the answer is what the model said.
 """
 
 import gc
@@ -14,7 +16,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,9 +26,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curation.schema_check import check_schema
 from curation.score import score, tally
 from storage.errors import BadInput, RuleBroken
-from training.models import base_models, vetting
+from training.models import base_models, render, vetting
 from training.models.precision import Precision
-from training.proving import generate, output_scan
+from training.proving import best_prompt, generate, output_scan
 from training.work import evidence, machine
 from training.work.evidence import Evidence
 from training.work.rows import Held as Held
@@ -56,7 +58,8 @@ def main(directory: Path, held: Evidence) -> None:
         base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     before = _before(directory, spec.get("base_answers"), base.sha256)
-    answered, figures = _all_arms(base.path, rows, spec, before, held)
+    trying = _trying(directory, spec.get("prompting"))
+    answered, figures = _all_arms(base.path, rows, spec, before, trying, held)
     lines, scanned = output_scan.check(answered, spec.get("scan"), held)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
@@ -141,6 +144,8 @@ class _Told:
     """Tokens an answer could have."""
     evaluation: int | None = None
     """The one that froze them, where it was not this one."""
+    prompting: Mapping[str, Any] | None = None
+    """Which examples the model was shown, where the best prompt was looked for."""
 
 
 def _before(directory: Path, known: Mapping[str, Any] | None, base_sha256: str) -> _Told | None:
@@ -150,11 +155,33 @@ def _before(directory: Path, known: Mapping[str, Any] | None, base_sha256: str) 
     content = (directory / known["file"]).read_bytes()
     if hashlib.sha256(content).hexdigest() != known["sha256"]:
         return None
-    return _Told(json.loads(content), known["unended"], known["limit"], known["evaluation"])
+    return _Told(
+        json.loads(content), known["unended"], known["limit"], known["evaluation"],
+        known["prompting"],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Trying:
+    """What the base model's best prompt is looked for with."""
+
+    examples: Sequence[Held]
+    rows: Sequence[Held]
+
+
+def _trying(directory: Path, files: Mapping[str, str] | None) -> _Trying | None:
+    if files is None:
+        return None
+    return _Trying(read_held(directory / files["examples"]), read_held(directory / files["rows"]))
 
 
 def _all_arms(
-    base: Path, rows: Sequence[Held], spec: dict[str, Any], before: _Told | None, held: Evidence
+    base: Path,
+    rows: Sequence[Held],
+    spec: dict[str, Any],
+    before: _Told | None,
+    trying: _Trying | None,
+    held: Evidence,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     lines: list[dict[str, Any]] = []
@@ -163,12 +190,17 @@ def _all_arms(
     held.say("Loading the model.")
     for name, loaded in arms(base, spec):  # enumerate would hold on to the base
         limit = int(spec.get("max_new_tokens") or answer_limit(loaded[1], rows))
+        progress = _Progress(held, len(lines), total)
         if name == "base" and before is not None and before.limit == limit:
             told = before
             figures["base_answers_of"] = told.evaluation
+        elif name == "base" and trying is not None:
+            told = _best_asked(loaded, rows, spec, limit, trying, progress)
         else:
-            told = _asked(name, loaded, rows, spec, limit, _Progress(held, len(lines), total))
+            held.say(f"Answering with the {name} model.")
+            told = _asked(loaded, rows, spec, limit, progress)
         del loaded
+        figures |= {"prompting": dict(told.prompting)} if told.prompting else {}
         found = [
             score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
             for text, row in zip(told.texts, rows, strict=True)
@@ -180,15 +212,63 @@ def _all_arms(
     return lines, figures
 
 
+def _best_asked(
+    loaded: Loaded,
+    rows: Sequence[Held],
+    spec: Mapping[str, Any],
+    limit: int,
+    trying: _Trying,
+    progress: "_Progress",
+) -> _Told:
+    """The base's answers with the number of examples that does best on the validation rows."""
+    model, tokenizer = loaded
+    room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    trials: list[best_prompt.Trial] = []
+    for count in best_prompt.numbers(len(trying.examples)):
+        shown = _shown(trying, count)
+        prompts = [row.prompt for row in (*trying.rows, *rows)]
+        longest = max(
+            len(render.prompt_ids(tokenizer, spec["system_message"], one, shown)) for one in prompts
+        )
+        if count and room is not None and longest + limit > room:
+            break
+        progress.held.say(f"Trying the base model with {count} examples on validation rows.")
+        told = _asked(
+            loaded, trying.rows, spec, limit, _Progress(progress.held, 0, len(trying.rows)), shown
+        )
+        found = [
+            score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
+            for text, row in zip(told.texts, trying.rows, strict=True)
+        ]
+        trials.append(
+            best_prompt.Trial(
+                count, sum(one.correct for one in found), sum(one.valid for one in found),
+                len(found),
+            )
+        )  # fmt: skip
+    chosen = best_prompt.best(trials).examples
+    progress.held.say(f"Answering with the base model, after {chosen} examples.")
+    told = _asked(loaded, rows, spec, limit, progress, _shown(trying, chosen))
+    record = {
+        "chosen": chosen,
+        "pair_ids": [row.pair_id for row in trying.examples[:chosen]],
+        "tried": [asdict(one) for one in trials],
+    }
+    return replace(told, prompting=record)
+
+
+def _shown(trying: _Trying, count: int) -> best_prompt.Examples:
+    return [(row.prompt, row.response) for row in trying.examples[:count]]
+
+
 def _asked(
-    name: str,
     loaded: Loaded,
     rows: Sequence[Held],
     spec: Mapping[str, Any],
     limit: int,
     progress: "_Progress",
+    examples: best_prompt.Examples = (),
 ) -> _Told:
-    progress.held.say(f"Answering with the {name} model.")
     answers = generate.answers(
         *loaded,
         spec["system_message"],
@@ -196,6 +276,7 @@ def _asked(
         limit,
         on_progress=progress,
         should_stop=progress.held.cancel_requested,
+        examples=examples,
     )
     return _Told([one.text for one in answers], sum(not one.ended for one in answers), limit)
 

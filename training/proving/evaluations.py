@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from curation import eras, pii, scan_settings, versions
 from curation.statistics import wilson
-from storage import events
+from storage import events, projects
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
@@ -20,6 +20,7 @@ from training.hosted import endpoints, terms
 from training.launch import runs
 from training.lifecycle import lineage
 from training.models.precision import Precision
+from training.proving import best_prompt as prompting
 from training.work import evidence, machine
 
 
@@ -74,30 +75,57 @@ def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]
 
 
 def request(
-    session: Session, version_id: int, base: Mapping[str, Any], adapter_id: int | None
+    session: Session,
+    version_id: int,
+    base: Mapping[str, Any],
+    adapter_id: int | None,
+    *,
+    best_prompt: bool = False,
 ) -> tuple[int, dict[str, Any]]:
-    """The project and the spec of an evaluation.
+    """The project and the spec of an evaluation; with `best_prompt` the base is shown as many
+    examples as help it.
 
     Raises:
-        RuleBroken: the version has no test rows, or the adapter was trained on some of them.
+        RuleBroken: the version has no test rows, or the adapter was trained on some of them; or the
+            best prompt cannot be looked for: no validation rows, or an endpoint's model.
     """
     version = versions.verify(session, version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(f"Version {version.number} holds no test rows out. Freeze a new one.")
+    if best_prompt and not can_prompt(version):
+        raise RuleBroken(
+            f"Version {version.number} has no validation rows to choose the base model's prompt "
+            "on. Compare with the system message alone, or freeze a new version."
+        )
+    asked = {"version_id": version_id, "best_prompt": best_prompt}
     if adapter_id is None:
-        return version.project_id, {"version_id": version_id, "base": dict(base), "adapter": None}
+        return version.project_id, {**asked, "base": dict(base), "adapter": None}
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
     lineage.refuse_trained_on(session, version, adapter)
     spec: dict[str, Any] = {
-        "version_id": version_id,
+        **asked,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
         "precision": adapter.card.get("result", {}).get("precision"),
         "whole_model": lineage.whole(adapter.card),
     }
-    return version.project_id, spec | _outside(version, adapter)
+    outside = _outside(version, adapter)
+    if best_prompt and not can_prompt(version, adapter.card):
+        raise RuleBroken(
+            f"The base of {adapter.name} is an endpoint's, which is asked with the system message "
+            "alone. Compare it so."
+        )
+    return version.project_id, spec | outside
+
+
+def can_prompt(version: Version, card: Mapping[str, Any] | None = None) -> bool:
+    """Whether the base's best prompt can be looked for: there are validation rows, and the base of
+    the adapter with this card is not an endpoint's.
+    """
+    at_endpoint = card is not None and card.get("kind") == terms.KIND
+    return version.counts[Split.VALIDATION] > 0 and not at_endpoint
 
 
 def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
@@ -139,8 +167,23 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         "data_dir": str(settings.data),
         "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
         "base_answers": _before(session, job, [row.pair_id for row in frozen], directory),
+        "prompting": _prompting(session, job, opened, directory),
         **{key: job.spec[key] for key in ("endpoint", "models") if key in job.spec},
     }
+
+
+def _prompting(
+    session: Session, job: Job, opened: versions.Opened, directory: Path
+) -> dict[str, str] | None:
+    """The files that the base model's best prompt is looked for with."""
+    if not job.spec.get("best_prompt"):
+        return None
+    project = projects.get(session, job.project_id)
+    shown = prompting.examples(opened.part(Split.TRAIN), project)
+    tried = sorted(opened.part(Split.VALIDATION), key=lambda row: row.content_sha256)
+    evidence.write_bytes(directory / "examples.jsonl", runs.rows_jsonl(shown))
+    evidence.write_bytes(directory / "tried.jsonl", runs.rows_jsonl(tried[: prompting.MOST_ROWS]))
+    return {"examples": "examples.jsonl", "rows": "tried.jsonl"}
 
 
 def _before(
@@ -148,16 +191,17 @@ def _before(
 ) -> dict[str, Any] | None:
     """What the base said when the same rows were put to it here before; its texts as a file.
 
-    Only from a comparison of the same version with the same base, held as precisely, on the same
-    machine and libraries; the worker looks whether the base's files are still the same. An endpoint
-    is asked again: nobody here knows what changed there.
+    Only from a comparison of the same version with the same base, held as precisely and prompted
+    alike, on the same machine and libraries; the worker looks whether the base's files are still
+    the same. An endpoint is asked again: nobody here knows what changed there.
     """
     if "endpoint" in job.spec:
         return None
     query = select(EvaluationRow).where(EvaluationRow.version_id == job.spec["version_id"])
     for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
         made = row.summary["made"]
-        if made.get("setup") != machine.setup() or made["precision"] != _precision(job):
+        alike = made.get("setup") == machine.setup() and made["precision"] == _precision(job)
+        if not alike or ("prompting" in made) != job.spec.get("best_prompt", False):
             continue
         told = {one: arms[Arm.BASE].text for one, arms in outputs(session, row.id).items()}
         content = json.dumps([told[one] for one in pair_ids]).encode()
@@ -169,6 +213,7 @@ def _before(
             "unended": made["base_unended"],
             "limit": made["max_new_tokens"],
             "evaluation": row.id,
+            "prompting": made.get("prompting"),
         }
     return None
 

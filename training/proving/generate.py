@@ -75,13 +75,14 @@ def answers(
     batch_size: int = _AT_ONCE,
     on_progress: Callable[[int], None] = lambda _done: None,
     should_stop: Callable[[], bool] = lambda: False,
+    examples: Sequence[tuple[str, str]] = (),
 ) -> list[Answer]:
-    """One greedy answer per prompt, in the prompts' order.
+    """One greedy answer per prompt, in the prompts' order; `examples` come before each prompt.
 
     `on_progress` is told how many are done, whenever there are more. Raises `Cancelled` between
     tokens when `should_stop` says so.
     """
-    ids = [render.prompt_ids(tokenizer, system, prompt) for prompt in prompts]
+    ids = [render.prompt_ids(tokenizer, system, prompt, examples) for prompt in prompts]
     return complete(
         model, tokenizer, ids, max_new_tokens, greedy, batch_size, on_progress, should_stop
     )

@@ -26,7 +26,7 @@ from training.work import evidence
 
 _SAME = {
     JobKind.TRAIN: ("version_id", "base", "settings", "share", "resumed_from"),
-    JobKind.EVALUATE: ("version_id", "base", "adapter"),
+    JobKind.EVALUATE: ("version_id", "base", "adapter", "best_prompt"),
 }
 """What makes two jobs of a kind the same work; of any other kind, any two are."""
 
@@ -173,10 +173,20 @@ def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
 
 @allowed(Role.LEAD)
 def evaluate(
-    session: Session, actor: User, version_id: int, base: Mapping[str, Any], adapter_id: int | None
+    session: Session,
+    actor: User,
+    version_id: int,
+    base: Mapping[str, Any],
+    adapter_id: int | None,
+    *,
+    best_prompt: bool = False,
 ) -> Job:
-    """Ask for answers to the held-out rows: the base's alone, or base and tuned."""
-    project_id, spec = evaluations.request(session, version_id, base, adapter_id)
+    """Ask for answers to the held-out rows: the base's alone, or base and tuned; the base with its
+    best prompt or with the system message alone.
+    """
+    project_id, spec = evaluations.request(
+        session, version_id, base, adapter_id, best_prompt=best_prompt
+    )
     return queue(session, actor, project_id, JobKind.EVALUATE, spec)
 
 

@@ -1,0 +1,75 @@
+"""The base model's best prompt: how many worked examples to put before a question.
+
+Zero, two, four and eight are tried on validation rows, and the number that answers most of them
+exactly is taken; of equals the one with more answers that fit the schema, then the shortest.
+Examples are train rows. Held-out rows are never shown and have no say in the choice. Not tried:
+other words in the system message, other examples, retrieval.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Any
+
+from curation.evidence import label
+from storage.types import Origin, Project, VersionRow
+
+TRIED = (0, 2, 4, 8)
+"""Numbers of examples."""
+MOST_ROWS = 50
+"""Validation rows that a number is tried on."""
+
+Examples = Sequence[tuple[str, str]]
+"""Inputs with their answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a number of examples did on the validation rows."""
+
+    examples: int
+    correct: int
+    valid: int
+    n: int
+
+
+def examples(rows: Sequence[VersionRow], project: Project) -> list[VersionRow]:
+    """The train rows to show, first to last: written by hand before others, of each label in turn.
+
+    The same rows give the same choice, in whatever order they come.
+    """
+    labels: dict[str, list[VersionRow]] = {}
+    for row in sorted(rows, key=lambda one: (one.origin is not Origin.GOLD, one.content_sha256)):
+        labels.setdefault(label(project, row.response, None), []).append(row)
+    turns = chain.from_iterable(zip_longest(*labels.values()))
+    return [row for row in turns if row is not None][: TRIED[-1]]
+
+
+def numbers(there: int) -> Iterator[int]:
+    """The numbers to try where there are so many examples."""
+    return (count for count in TRIED if count <= there)
+
+
+def best(trials: Sequence[Trial]) -> Trial:
+    """The one to take."""
+    return max(trials, key=lambda one: (one.correct, one.valid, -one.examples))
+
+
+def given(made: Mapping[str, Any]) -> str:
+    """What the base model was given in a comparison, from the record of how that was made."""
+    found = made.get("prompting")
+    if found is None:
+        return "the system message alone; a better prompt may do better"
+    shown = f"{found['chosen']} examples" if found["chosen"] else "no example"
+    return f"its best prompt: the system message and {shown} from the training rows"
+
+
+def words(made: Mapping[str, Any]) -> str:
+    """The same with what came of each number of examples that was tried: scores, which nobody sees
+    while a blind trial is planned or open.
+    """
+    tried = [
+        f"{one['correct']} of {one['n']} with {one['examples']}"
+        for one in made.get("prompting", {}).get("tried", ())
+    ]
+    return given(made) + (f". Right on validation rows: {', '.join(tried)}" if tried else "")
