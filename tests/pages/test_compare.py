@@ -46,8 +46,28 @@ def test_a_first_comparison_is_started_from_here(engine: Engine, open_page: Open
     with reading(engine) as session:
         (job,) = jobs.listing(session, story.project.id, JobKind.EVALUATE)
     assert job.spec["adapter"] is None
+    assert job.spec["best_prompt"]
     page.button(key=f"compare-{story.version.id}-None").click().run()
     assert "already going on" in page.error[0].value
+
+
+def test_the_base_can_be_asked_with_the_system_message_alone(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    page = open_page(PAGE, user="lena")
+    page.toggle(key=f"compare-best-{story.version.id}-0").set_value(False).run()
+    page.button(key=f"compare-{story.version.id}-None").click().run()
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, story.project.id, JobKind.EVALUATE)
+    assert not job.spec["best_prompt"]
+
+
+def test_what_the_base_was_given_is_said(engine: Engine, open_page: OpenPage) -> None:
+    tuned.compared(engine, 40)
+    page = open_page(PAGE, user="lena")
+    words = [one.value for one in page.markdown]
+    assert any("The base model got the system message alone" in one for one in words)
 
 
 def test_rates_stand_with_n_and_interval(engine: Engine, open_page: OpenPage) -> None:
