@@ -339,6 +339,9 @@ def compare(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("compare")
     page.get_by_text("Start a comparison").click()
     page.wait_for_timeout(400)
+    if pictures is None:  # trying four prompts on the validation rows takes minutes
+        page.get_by_text("Give the base model its best prompt").click()
+        lea.still()
     page.get_by_role("button", name="Compare", exact=True).last.click()
     lea.still()
     _job_ends(engine, "evaluate")
