@@ -47,7 +47,7 @@ def test_what_the_base_was_given_is_said_with_counts() -> None:
     tried = [{"examples": 0, "correct": 1, "n": 9}, {"examples": 2, "correct": 4, "n": 9}]
     told = best_prompt.words({"prompting": {"chosen": 2, "tried": tried}})
     assert "2 examples from the training rows" in told
-    assert told.endswith("Right on validation rows: 1 of 9 with 0, 4 of 9 with 2")
+    assert told.endswith("Right on validation rows: 1 of 9 with 0, 4 of 9 with 2 examples")
     assert "system message alone" in best_prompt.words({})
 
 

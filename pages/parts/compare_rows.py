@@ -47,7 +47,9 @@ def figures(evaluation: Evaluation) -> None:
             _cells("Right label", labels)
         _cells("Personal data in it", [_personal(evaluation, arm) for arm in arms])
     before = summary["made"].get("base_answers_of")
-    again = f" It said so in comparison {before} and was not asked again." if before else ""
+    again = (
+        f" It was not asked again: its answers are those of comparison {before}." if before else ""
+    )
     shell.note(f"The base model got {best_prompt.words(summary['made'])}.{again}")
     if "eras" in summary:
         _by_era(summary["eras"], arms)

@@ -45,7 +45,7 @@ def form(
         button(user, version, one, "Compare", best_prompt=can and best)
         shell.note(
             "Both models always give their most likely answer. The base model alone is the "
-            "baseline that the Ready page asks for; with its best prompt it is the fair one."
+            "baseline that the Ready page asks for; its best prompt makes it a fair one."
         )
 
 

@@ -14,7 +14,8 @@ from training.proving import blind, evaluations
 
 user = require_user()
 shell.header(
-    "Compare", "The held-out messages through base and tuned model: the same prompt, no chance."
+    "Compare",
+    "The held-out messages through base and tuned model; each gives its likeliest answer.",
 )
 project = shell.require_project(user)
 with looking() as session:

@@ -72,4 +72,6 @@ def words(made: Mapping[str, Any]) -> str:
         f"{one['correct']} of {one['n']} with {one['examples']}"
         for one in made.get("prompting", {}).get("tried", ())
     ]
-    return given(made) + (f". Right on validation rows: {', '.join(tried)}" if tried else "")
+    return given(made) + (
+        f". Right on validation rows: {', '.join(tried)} examples" if tried else ""
+    )
