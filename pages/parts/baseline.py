@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import job_panel, rows, run_form, shell
+from pages.parts import compare_start, job_panel, rows, run_form, shell
 from pages.parts.wiring import act, looking
 from storage.types import JobKind, User, Version
-from training.proving import evaluations
 from training.work import jobs
 
 
@@ -24,6 +23,7 @@ def _start(user: User, version: Version) -> None:
         if isinstance(base, str):
             shell.note(base)
         else:
+            best = compare_start.prompt(version, None, f"baseline-best-{version.id}")
             st.button(
                 "Measure the base model on the test rows",
                 key=f"baseline-{version.id}",
@@ -32,13 +32,8 @@ def _start(user: User, version: Version) -> None:
                 kwargs={
                     "base": base.to_dict(),
                     "adapter_id": None,
-                    "best_prompt": evaluations.can_prompt(version),
+                    "best_prompt": best,
                 },
             )
         tested = rows.count(version.counts["test"], "test row", "test rows")
-        how = "with the system message alone"
-        if evaluations.can_prompt(version):
-            how = "with the system message and as many examples as help it on the validation rows"
-        shell.note(
-            f"It answers the {tested} of version {version.number} {how}, before anything is tuned."
-        )
+        shell.note(f"It answers the {tested} of version {version.number} before anything is tuned.")

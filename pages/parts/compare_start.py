@@ -32,21 +32,27 @@ def form(
             key="compare-adapter",
         )
         one = tuned.get(adapter)
-        can = evaluations.can_prompt(known[version], one.card if one else None)
-        best = st.toggle(
-            "Give the base model its best prompt",
-            value=can,
-            disabled=not can,
-            key=f"compare-best-{version}-{adapter}",
-            help="Tries 0, 2, 4 and 8 examples from the training rows on the validation rows and "
-            "takes the number that does best. Without it the base gets the system message alone. "
-            "A base at an endpoint, or a version without validation rows, has no choice.",
-        )
-        button(user, version, one, "Compare", best_prompt=can and best)
+        best = prompt(known[version], one, f"compare-best-{version}-{adapter}")
+        button(user, version, one, "Compare", best_prompt=best)
         shell.note(
             "Both models always give their most likely answer. The base model alone is the "
             "baseline that the Ready page asks for; its best prompt makes it a fair one."
         )
+
+
+def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
+    """Whether the base model gets its best prompt; no choice where none can be looked for."""
+    can = evaluations.can_prompt(version, adapter.card if adapter else None)
+    wanted = st.toggle(
+        "Give the base model its best prompt",
+        value=can,
+        disabled=not can,
+        key=key,
+        help="Tries 0, 2, 4 and 8 examples from the training rows on the validation rows and takes "
+        "the number that does best. Without it the base gets the system message alone. A base at "
+        "an endpoint, or a version without validation rows, has no choice.",
+    )
+    return can and wanted
 
 
 def button(

@@ -273,6 +273,8 @@ def freeze_a_version(lea: Person, engine: Engine, pictures: Path | None) -> None
     lea.sees("Frozen by Lea")  # before going on: a page that is left may lose what was pressed
     lea.still()
     lea.picture(pictures, "versions")
+    page.get_by_text("Give the base model its best prompt").click()  # four prompts take minutes
+    lea.still()
     page.get_by_role("button", name=re.compile("^Measure")).first.click()
     _job_ends(engine, "evaluate")
 
