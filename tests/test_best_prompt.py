@@ -14,6 +14,7 @@ from tests import stories, tuned
 from training.proving import best_prompt, evaluations
 from training.proving.best_prompt import Trial
 from training.work import jobs
+from training.work.rows import read_held
 
 
 def _row(number: int, team: str, origin: Origin = Origin.DRAFT) -> VersionRow:
@@ -67,8 +68,6 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
 
 
 def _splits(path: Path, known: dict[int, Split]) -> list[Split]:
-    from training.work.rows import read_held
-
     return [known[row.pair_id] for row in read_held(path)]
 
 

@@ -29,11 +29,7 @@ def _start(user: User, version: Version) -> None:
                 key=f"baseline-{version.id}",
                 on_click=act,
                 args=("The measurement begins.", jobs.evaluate, user, version.id),
-                kwargs={
-                    "base": base.to_dict(),
-                    "adapter_id": None,
-                    "best_prompt": best,
-                },
+                kwargs={"base": base.to_dict(), "adapter_id": None, "best_prompt": best},
             )
         tested = rows.count(version.counts["test"], "test row", "test rows")
         shell.note(f"It answers the {tested} of version {version.number} before anything is tuned.")

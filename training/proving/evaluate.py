@@ -24,7 +24,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curation.schema_check import check_schema
-from curation.score import score, tally
+from curation.score import Score, score, tally
 from storage.errors import BadInput, RuleBroken
 from training.models import base_models, render, vetting
 from training.models.precision import Precision
@@ -201,10 +201,7 @@ def _all_arms(
             told = _asked(loaded, rows, spec, limit, progress)
         del loaded
         figures |= {"prompting": dict(told.prompting)} if told.prompting else {}
-        found = [
-            score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
-            for text, row in zip(told.texts, rows, strict=True)
-        ]
+        found = _scored(told, rows, spec)
         figures |= {"max_new_tokens": limit} | tally(found, name)
         figures[f"{name}_unended"] = told.unended
         each = zip(rows, told.texts, found, strict=True)
@@ -236,10 +233,7 @@ def _best_asked(
         told = _asked(
             loaded, trying.rows, spec, limit, _Progress(progress.held, 0, len(trying.rows)), shown
         )
-        found = [
-            score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
-            for text, row in zip(told.texts, trying.rows, strict=True)
-        ]
+        found = _scored(told, trying.rows, spec)
         trials.append(
             best_prompt.Trial(
                 count, sum(one.correct for one in found), sum(one.valid for one in found),
@@ -255,6 +249,13 @@ def _best_asked(
         "tried": [asdict(one) for one in trials],
     }
     return replace(told, prompting=record)
+
+
+def _scored(told: _Told, rows: Sequence[Held], spec: Mapping[str, Any]) -> list[Score]:
+    return [
+        score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
+        for text, row in zip(told.texts, rows, strict=True)
+    ]
 
 
 def _shown(trying: _Trying, count: int) -> best_prompt.Examples:

@@ -197,10 +197,11 @@ def _before(
     """
     if "endpoint" in job.spec:
         return None
+    setup = machine.setup()
     query = select(EvaluationRow).where(EvaluationRow.version_id == job.spec["version_id"])
     for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
         made = row.summary["made"]
-        alike = made.get("setup") == machine.setup() and made["precision"] == _precision(job)
+        alike = made.get("setup") == setup and made["precision"] == _precision(job)
         if not alike or ("prompting" in made) != job.spec.get("best_prompt", False):
             continue
         told = {one: arms[Arm.BASE].text for one, arms in outputs(session, row.id).items()}
