@@ -5,7 +5,6 @@ The answer holds rows only when the whole file was good.
 """
 
 import json
-import os
 import resource
 import sys
 import traceback
@@ -18,8 +17,6 @@ from curation.files import Limits, Refused, Source, Table, check_size
 from storage.errors import BadInput
 
 _RESULT_BYTES = 1_000_000_000
-_POLITE = 10
-"""Added to the niceness: on a full machine a page gets some ten times as much of the processor."""
 
 _KNOWN: tuple[tuple[bytes, str], ...] = (
     (
@@ -109,10 +106,7 @@ def _read_zip(source: Source) -> Table:
 
 
 def limit(limits: Limits) -> None:
-    """Bound this process before it looks at the file, and let others' pages go first. Not every
-    system can bound memory.
-    """
-    os.nice(_POLITE)
+    """Bound this process before it looks at the file. Not every system can bound memory."""
     bounds = (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),

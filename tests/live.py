@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.settings import ROOT
+from tests.patience import PATIENCE
 
 Headers = list[tuple[str, str]]
 
@@ -84,11 +85,11 @@ def running(data: Path, **environment: str) -> Iterator[Live]:
         yield live
     finally:
         live.process.terminate()
-        live.process.wait(timeout=20)
+        live.process.wait(timeout=PATIENCE)
 
 
 def _wait(live: Live) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until and live.process.poll() is None:
         try:
             if ask(live, "GET", "/_stcore/health").status == 200:
@@ -103,7 +104,7 @@ def ask(
 ) -> Answer:
     """One raw request: exactly these headers (and Host, unless given)."""
     headers = headers or []
-    link = http.client.HTTPConnection("127.0.0.1", live.port, timeout=20)
+    link = http.client.HTTPConnection("127.0.0.1", live.port, timeout=PATIENCE)
     with closing(link):
         link.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         if not any(name == "Host" for name, _ in headers):

@@ -14,6 +14,7 @@ from pages.parts.security import HEADERS, host_allowed, origin_allowed
 from storage.errors import Unavailable
 from storage.settings import ROOT, Settings
 from tests.live import Answer, Headers, Live, ask, free_port, launch, open_socket, running
+from tests.patience import PATIENCE
 
 CONFIG = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
 
@@ -245,7 +246,7 @@ def test_the_profile_route(live: Live, cookie: tuple[str, str]) -> None:
 
 
 def _refusal(process: subprocess.Popen[bytes], data: Path) -> str:
-    assert process.wait(timeout=60) == 2
+    assert process.wait(timeout=PATIENCE) == 2
     return (data / "server.log").read_text()
 
 

@@ -25,7 +25,7 @@ MB = 1_000_000
 
 
 def refused(path: Path, label: str) -> str:
-    """The sentence, after a check of time and of the memory that this process grew by."""
+    """The sentence, after a check of the memory that this process grew by."""
     process = psutil.Process(os.getpid())
     before = peak = process.memory_info().rss
     done = threading.Event()
@@ -47,7 +47,6 @@ def refused(path: Path, label: str) -> str:
     seconds, grown = time.perf_counter() - start, (peak - before) / MB
     size = path.stat().st_size / MB
     print(f"{label}: {size:.2f} MB, {seconds:.1f} s, parent grew by {grown:.1f} MB")
-    assert seconds < 30
     assert grown < 100
     return str(refusal.value)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState, Role
 from tests import stories, tuned
+from tests.patience import PATIENCE, until
 from tests.training_support import tiny
 from training.launch import runs
 from training.lifecycle import adapters
@@ -50,7 +51,7 @@ def _tick(engine: Engine) -> None:
 
 def _tick_elsewhere() -> None:
     """One look by a process that knows nothing yet, as after a restart of the server."""
-    subprocess.run([sys.executable, "-c", TICK], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", TICK], cwd=ROOT, check=True, timeout=PATIENCE)
 
 
 def _state(engine: Engine, job: Job) -> JobState:
@@ -72,15 +73,6 @@ def _directory(job: Job) -> Path:
     return jobs.folder(settings.current(), job.id)
 
 
-def _until(done: Callable[[], bool], seconds: float = 60) -> float:
-    """Wait, and say how long it took."""
-    began = time.monotonic()
-    while not done():
-        assert time.monotonic() < began + seconds, "took too long"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 def _workers(job: Job) -> list[psutil.Process]:
     """The living processes that carry a job's token."""
     found = []
@@ -98,7 +90,7 @@ def _running(engine: Engine) -> tuple[tuned.Frozen, Job]:
     story = tuned.frozen(engine, 12)
     job = tuned.launched(engine, story)
     _tick(engine)
-    _until(lambda: (_directory(job) / "launch.json").exists())
+    until(lambda: (_directory(job) / "launch.json").exists())
     assert _state(engine, job) is JobState.RUNNING
     return story, job
 
@@ -112,8 +104,7 @@ def _kill(job: Job) -> None:
 def test_a_killed_worker_is_lost_at_the_next_look(engine: Engine) -> None:
     _story, job = _running(engine)
     _kill(job)
-    took = _until(lambda: _after_a_look(engine, job) is JobState.LOST)
-    assert took < 60
+    until(lambda: _after_a_look(engine, job) is JobState.LOST)
     assert "ended without a result" in _message(engine, job)
     assert not _workers(job)
 
@@ -123,12 +114,12 @@ def test_a_restarted_server_finds_the_true_state(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     job = tuned.launched(engine, story)
     _tick_elsewhere()
-    _until(lambda: (_directory(job) / "launch.json").exists())
+    until(lambda: (_directory(job) / "launch.json").exists())
     _tick_elsewhere()
     assert _state(engine, job) is JobState.RUNNING
     assert len(_workers(job)) == 1
     _kill(job)
-    _until(lambda: not evidence.alive(_directory(job)))
+    until(lambda: not evidence.alive(_directory(job)))
     _tick_elsewhere()
     assert _state(engine, job) is JobState.LOST
 
@@ -136,7 +127,7 @@ def test_a_restarted_server_finds_the_true_state(engine: Engine) -> None:
 def test_a_final_state_never_changes(engine: Engine) -> None:
     _story, job = _running(engine)
     _kill(job)
-    _until(lambda: _after_a_look(engine, job) is JobState.LOST)
+    until(lambda: _after_a_look(engine, job) is JobState.LOST)
     evidence.finish(_directory(job), "finished", "Too late.", {})
     _tick(engine)
     assert _state(engine, job) is JobState.LOST
@@ -161,12 +152,10 @@ def test_cancel_ends_the_process_and_all_it_started(
 def test_cancel_of_a_dead_run_succeeds_at_once(engine: Engine) -> None:
     story, job = _running(engine)
     _kill(job)
-    _until(lambda: not evidence.alive(_directory(job)))
+    until(lambda: not evidence.alive(_directory(job)))
     with writing(engine) as session:
         jobs.cancel(session, story.lead, job.id, settings.current())
-    began = time.monotonic()
     _tick(engine)
-    assert time.monotonic() - began < 5
     assert _state(engine, job) is JobState.CANCELLED
 
 
@@ -216,8 +205,8 @@ def test_two_looks_at_once_start_one_worker(engine: Engine) -> None:
         look.start()
     _tick_elsewhere()
     for look in looks:
-        look.join(timeout=60)
-    _until(lambda: (_directory(job) / "launch.json").exists())
+        look.join(timeout=PATIENCE)
+    until(lambda: (_directory(job) / "launch.json").exists())
     assert len(_workers(job)) == 1
     assert _state(engine, job) is JobState.RUNNING
 
@@ -239,7 +228,7 @@ def test_two_launches_at_once_are_one_run(engine: Engine) -> None:
     for click in clicks:
         click.start()
     for click in clicks:
-        click.join(timeout=60)
+        click.join(timeout=PATIENCE)
     assert len(refused) == 3
     with reading(engine) as session:
         assert len(jobs.listing(session, story.project.id, JobKind.TRAIN)) == 1
@@ -277,8 +266,8 @@ def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_pa
         wish = runs.Wish(story.version.id, "For real", base, Lora(epochs=2, batch_size=4))
         job = jobs.launch(session, story.lead, wish)
     _tick_elsewhere()
-    _until(lambda: evidence.read_result(_directory(job)) is not None, 240)
-    _until(lambda: not evidence.alive(_directory(job)))
+    until(lambda: evidence.read_result(_directory(job)) is not None)
+    until(lambda: not evidence.alive(_directory(job)))
     assert _state(engine, job) is JobState.RUNNING
     _tick_elsewhere()
     assert _state(engine, job) is JobState.FINISHED, _message(engine, job)

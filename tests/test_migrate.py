@@ -18,6 +18,7 @@ from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.tables import Base
 from storage.types import Role
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_process_killed_inside_a_migration_leaves_nothing_half(
         target=_killed, args=(str(tmp_path / "assay.db"),)
     )
     child.start()
-    child.join(timeout=60)
+    child.join(timeout=PATIENCE)
     assert child.exitcode == -9
     assert (_schema(empty), migrate.counts(empty)) == (before, rows)
     migrate.upgrade(empty)

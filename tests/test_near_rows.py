@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +20,7 @@ from typer.testing import CliRunner
 from curation import jaccard_join, shingles
 from curation.__main__ import app
 from storage.settings import ROOT
+from tests.patience import until
 
 Found = dict[tuple[int, int], float]
 Row = dict[str, Any]
@@ -269,11 +269,7 @@ def test_killed_in_the_middle_it_leaves_the_file_of_before(tmp_path: Path) -> No
     running = subprocess.Popen(
         [sys.executable, "-m", "curation", "duplicates", str(source), "--out", str(out)], cwd=ROOT
     )
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not any(
-        path.stat().st_size for path in tmp_path.glob(".out.jsonl.*")
-    ):
-        time.sleep(0.01)
+    until(lambda: any(path.stat().st_size for path in tmp_path.glob(".out.jsonl.*")))
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
     assert out.read_text() == "as it was"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.training_support import SYSTEM, job, rows, started
 from tests.tuning_server import KEY, Answer, TuningServer, said
 from training.hosted import remote
@@ -116,7 +117,7 @@ def test_a_worker_killed_after_the_job_began_pays_once(
     server.states = ("queued", "running", "running")
     directory = _run(tmp_path / "run", server)
     process = started(directory)
-    assert server.reached.wait(60)
+    assert server.reached.wait(PATIENCE)
     while (known := remote.read(directory)) is None or known.step < 3:
         assert process.poll() is None
     os.kill(process.pid, signal.SIGKILL)
@@ -235,9 +236,9 @@ def test_a_cancel_is_passed_on_and_the_files_go(server: TuningServer, tmp_path: 
     server.states = ("queued", "running", "running")
     directory = _run(tmp_path / "run", server, poll=5.0)
     process = started(directory)
-    assert server.reached.wait(60)
+    assert server.reached.wait(PATIENCE)
     evidence.request_cancel(directory)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
     told = _result(directory)
     assert told["state"] == "cancelled"
     assert "Cancelled at endpoint house (it says: cancelled)." in told["message"]

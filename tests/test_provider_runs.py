@@ -19,6 +19,7 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.types import Job, JobKind, JobState, Origin, Split, VersionRow
 from tests import tuned
+from tests.patience import PATIENCE
 from tests.training_support import models_folder, packaged
 from tests.tuning_server import KEY, TuningServer
 from training.__main__ import app
@@ -65,7 +66,7 @@ def _launched(engine: Engine, story: tuned.Frozen) -> Job:
 
 def _ended(engine: Engine, job: Job) -> Job:
     """The job after its real process has ended."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     for latest in reconcile.finish_all(engine, settings.current(), job.id):
         job = latest
         assert time.monotonic() < end
@@ -163,7 +164,7 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
     job = _launched(engine, story)
     here = settings.current()
     reconcile.tick(engine, here, wait=False)
-    assert server.reached.wait(60)
+    assert server.reached.wait(PATIENCE)
     directory = jobs.folder(here, job.id)
     launched = evidence.read_json(directory / "launch.json")
     assert launched is not None
@@ -203,7 +204,7 @@ def test_a_cancel_reaches_the_endpoint(
     job = _launched(engine, story)
     here = settings.current()
     reconcile.tick(engine, here, wait=False)
-    assert server.reached.wait(60)
+    assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="ends with a model or with none"):
             jobs.stop(session, story.lead, job.id, here)
@@ -222,7 +223,7 @@ def test_other_work_goes_on_beside_a_run_at_an_endpoint(
     job = _launched(engine, story)
     here = settings.current()
     reconcile.tick(engine, here, wait=False)
-    assert server.reached.wait(60)
+    assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
         second = jobs.launch(session, story.lead, _wish(story, replace(CHOSEN, seed=1)))
         scan = jobs.scan(session, story.lead, story.project.id)

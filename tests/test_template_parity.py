@@ -26,6 +26,7 @@ from storage.errors import BadInput
 from storage.settings import ROOT
 from storage.types import Adapter
 from tests import handed, tuned
+from tests.patience import PATIENCE
 from tests.training_support import tiny
 from training.exits import exports, serving
 from training.lifecycle import adapters
@@ -84,7 +85,7 @@ def running(engine: Engine, adapter: Adapter, tmp_path: Path) -> Iterator[Runnin
         )  # fmt: skip
     try:
         with httpx.Client(
-            base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False
+            base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False
         ) as client:
             transport = httpx.HTTPTransport(retries=0)
             transport.close()

@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from storage.errors import BadInput
 from storage.settings import ROOT
+from tests.patience import PATIENCE, until
 from tests.training_support import rows, started, tiny, training_job
 from training.tuning import trackers
 from training.work import evidence
@@ -178,17 +178,13 @@ def test_a_killed_run_does_not_stay_running_there(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url)
     directory = _run(tmp_path / "run", base, "mlflow", epochs=20, batch_size=1)
     process = started(directory)
-    until = time.monotonic() + 120
-    while not trackers.links(directory):
-        assert process.poll() is None
-        assert time.monotonic() < until
+    until(lambda: trackers.links(directory), lambda: process.poll() is None)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     run = trackers.links(directory)["mlflow"]["run"]
     assert mlflow.status(run) == "RUNNING"
     trackers.end_elsewhere(directory, "lost")
-    while mlflow.status(run) == "RUNNING":
-        assert time.monotonic() < until
+    until(lambda: mlflow.status(run) != "RUNNING")
     assert mlflow.status(run) == "FAILED"
 
 
@@ -218,7 +214,7 @@ def test_weights_and_biases_offline(
     monkeypatch.setenv("WANDB_MODE", "offline")
     directory = _run(tmp_path / "run", base, "wandb")
     process = started(directory)
-    assert process.wait(200) == 0
+    assert process.wait(PATIENCE) == 0
     known = trackers.links(directory)["wandb"]
     assert (known["link"], known["ended"]) == (None, True)
     (kept,) = directory.rglob("run-*.wandb")

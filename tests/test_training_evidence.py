@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from storage.errors import RuleBroken
+from tests.patience import until
 from tests.training_support import ROOT, hold
 from training.work import evidence
 from training.work.evidence import Evidence
@@ -82,17 +82,14 @@ def test_a_second_worker_is_turned_away(tmp_path: Path, monkeypatch: pytest.Monk
 def test_alive_follows_a_real_process_to_its_kill(tmp_path: Path) -> None:
     assert not evidence.alive(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", WAITS, str(tmp_path)], cwd=ROOT)
-    for _ in range(100):
-        if evidence.read_events(tmp_path)[0]:
-            break
-        time.sleep(0.1)
+    until(lambda: evidence.read_events(tmp_path)[0])
     launch = evidence.read_json(tmp_path / "launch.json")
     assert launch is not None
     assert launch["pid"] == child.pid
     assert evidence.alive(tmp_path)
     child.send_signal(signal.SIGKILL)
-    time.sleep(0.3)
-    assert not evidence.alive(tmp_path), "a killed process that nobody has waited for is not alive"
+    # A killed process that nobody has waited for is not alive.
+    until(lambda: not evidence.alive(tmp_path))
     child.wait()
     assert not evidence.alive(tmp_path)
     assert evidence.read_result(tmp_path) is None
@@ -112,10 +109,7 @@ def test_another_process_with_the_same_number_is_not_the_worker(
 
 def test_a_heartbeat_says_how_far_the_work_is(tmp_path: Path) -> None:
     with Evidence(tmp_path):
-        for _ in range(50):
-            if (tmp_path / "heartbeat.json").exists():
-                break
-            time.sleep(0.05)
+        until((tmp_path / "heartbeat.json").exists)
         beat = evidence.read_json(tmp_path / "heartbeat.json")
     assert beat is not None
     assert {"at", "step", "total", "moved"} == set(beat)

@@ -5,14 +5,12 @@ import math
 import random
 import shutil
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.patience import until
 from tests.training_support import rows, started, tiny, training_job
 from training.tuning import checkpoints
 from training.work import evidence
@@ -56,17 +54,10 @@ def _steps(directory: Path) -> int:
     return max((e["step"] for e in evidence.read_events(directory)[0] if "loss" in e), default=0)
 
 
-def _until(done: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
-    while not done() and child.poll() is None:
-        assert time.monotonic() < end, "took too long"
-        time.sleep(0.002)
-
-
 def _killed_at(directory: Path, step: int) -> None:
     """Run in a process of its own until it has done this step, then kill it."""
     child = started(directory)
-    _until(lambda: _steps(directory) >= step, child)
+    until(lambda: _steps(directory) >= step or child.poll() is not None)
     child.send_signal(signal.SIGKILL)
     child.wait()
 

@@ -10,6 +10,7 @@ import pytest
 
 from storage.settings import ROOT
 from storage.types import JobKind
+from tests.patience import PATIENCE
 from tests.training_support import rows, tiny, training_job
 from training.work import evidence, ranks, spawning
 from training.work.worker import work
@@ -96,7 +97,7 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     assert work(one) == 0
     done = subprocess.run(
         spawning.command(two, 2), cwd=ROOT, env={**os.environ, evidence.RUN_TOKEN: "two"},
-        capture_output=True, timeout=240,
+        capture_output=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     alone, shared = (_result(directory) for directory in (one, two))

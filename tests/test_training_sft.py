@@ -1,7 +1,6 @@
 """Training end to end in job folders, on a tiny model so that a run takes seconds."""
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 
 from curation import duplicates
 from storage.errors import RuleBroken
+from tests.patience import PATIENCE, until
 from tests.training_support import SYSTEM, job, packaged, rows, started, tiny, training_job
 from training.models import base_models, render
 from training.tuning import batches
@@ -28,13 +28,6 @@ def _result(directory: Path) -> dict[str, Any]:
     found = evidence.read_result(directory)
     assert found is not None
     return found
-
-
-def _until(done: Any, seconds: float = 60) -> None:  # noqa: ANN401 - any condition
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "took too long"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -167,15 +160,15 @@ def test_early_stop_keeps_the_best_weights(small: Path, tmp_path: Path) -> None:
 def test_a_second_worker_is_refused_and_cancel_stops_the_first(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
     first = started(directory)
-    _until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
+    until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
     assert evidence.alive(directory)
-    assert started(directory).wait(60) == 1
+    assert started(directory).wait(PATIENCE) == 1
     launch = evidence.read_json(directory / "launch.json")
     assert launch is not None
     assert launch["pid"] == first.pid
     assert evidence.read_result(directory) is None
     evidence.request_cancel(directory)
-    assert first.wait(30) == 0
+    assert first.wait(PATIENCE) == 0
     assert _result(directory)["state"] == "cancelled"
     assert not evidence.alive(directory)
     assert not (directory / "adapter").exists()
@@ -184,7 +177,7 @@ def test_a_second_worker_is_refused_and_cancel_stops_the_first(small: Path, tmp_
 def test_a_killed_run_is_not_alive_and_says_nothing(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
     child = started(directory)
-    _until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
+    until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not evidence.alive(directory)

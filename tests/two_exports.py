@@ -47,22 +47,20 @@ def twins(engine: Engine, rows: int, characters: int) -> list[Version]:
 def at_versions(page: Page, live: Live, name: str) -> None:
     """Sign in and open the page that exports."""
     page.goto(live.link)
-    page.get_by_role("button", name=name).first.click(timeout=60_000)
-    expect(page.get_by_text(name).first).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name=name).first.click()
+    expect(page.get_by_text(name).first).to_be_visible()
     # Signing in loads the page once more, to send the new cookie.
-    expect(page.get_by_test_id("stApp")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=60_000
-    )
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     page.wait_for_timeout(500)
     page.goto(f"{live.url}/versions")
-    expect(_button(page)).to_be_visible(timeout=60_000)
+    expect(_button(page)).to_be_visible()
 
 
 def both(pages: Sequence[Page], folder: Path, number: int) -> list[Path]:
     """Let both press Download, neither waiting for the other; where their files lie."""
     ann, bob = pages
     first, second = (ann, bob) if number % 2 else (bob, ann)
-    with ann.expect_download(timeout=60_000) as one, bob.expect_download(timeout=60_000) as other:
+    with ann.expect_download() as one, bob.expect_download() as other:
         _button(first).click(no_wait_after=True)
         _button(second).click(no_wait_after=True)
     saved = []

@@ -20,6 +20,7 @@ from storage import migrate, people
 from storage.engine import open_engine, reading, writing
 from storage.settings import ROOT
 from storage.types import Role, User
+from tests.patience import PATIENCE
 
 OpenPage = Callable[..., AppTest]
 _JAR = "cookies of this test's browser"
@@ -77,7 +78,7 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
         cookies: dict[str, str] | None = None,
     ) -> AppTest:
         person = join(engine, user) if isinstance(user, str) else user
-        page = AppTest.from_file(ROOT / "app.py", default_timeout=30)
+        page = AppTest.from_file(ROOT / "app.py", default_timeout=PATIENCE)
         jar = {cookie_name("profile"): str(person.id)} if person else {}
         page.session_state[_JAR] = jar if cookies is None else cookies
         page.run()

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.live import Live
+from tests.patience import PATIENCE
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
 """What a browser says when a test has killed the server."""
@@ -33,7 +34,7 @@ class Person:
     def still(self) -> Page:
         """Wait until Streamlit has drawn."""
         expect(self.page.get_by_test_id("stApp")).to_have_attribute(
-            "data-test-script-state", "notRunning", timeout=60_000
+            "data-test-script-state", "notRunning"
         )
         self.page.wait_for_timeout(150)
         return self.page
@@ -46,13 +47,13 @@ class Person:
         self.page.keyboard.press("Enter")
         self.still()
 
-    def sees(self, words: str, seconds: float = 30) -> None:
+    def sees(self, words: str) -> None:
         """Wait for words on the page."""
-        expect(self.page.get_by_text(words).first).to_be_visible(timeout=seconds * 1000)
+        expect(self.page.get_by_text(words).first).to_be_visible()
 
     def picture(self, folder: Path | None, name: str) -> None:
         """Keep a screenshot, and hold the page to its width."""
-        expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)
+        expect(self.page.get_by_test_id("stSkeleton")).to_have_count(0)
         self.page.wait_for_timeout(400)
         wide = self.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 1280, f"{name} scrolls sideways ({wide} px)"
@@ -74,12 +75,13 @@ def arrive(browser: Browser) -> Iterator[Arrive]:
             viewport={"width": 1280, "height": 800},
             color_scheme="dark" if scheme == "dark" else "light",
         )
+        context.set_default_timeout(PATIENCE * 1000)
         person = Person(name, live, context, context.new_page())
         people.append(person)
         _watch(person)
         person.page.goto(live.link)
-        person.page.get_by_role("button", name=name).first.click(timeout=60_000)
-        expect(person.page.get_by_text(name).first).to_be_visible(timeout=60_000)
+        person.page.get_by_role("button", name=name).first.click()
+        expect(person.page.get_by_text(name).first).to_be_visible()
         person.still()
         return person
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.browser_components.test_review_card import RECORDER, drum
 from tests.live import Live, _wait, launch, running
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.browser
 ACTIONS = {"a": Action.APPROVE, "f": Action.FLAG}
@@ -39,12 +39,12 @@ def desk(tmp_path: Path) -> Iterator[tuple[Live, Engine, Project]]:
 
 def _at_review(person: Person) -> None:
     person.go("review")
-    expect(person.page.locator("#card")).not_to_have_attribute("data-row", "", timeout=60_000)
+    expect(person.page.locator("#card")).not_to_have_attribute("data-row", "")
     person.page.wait_for_timeout(600)
 
 
 def _saved(person: Person) -> None:
-    expect(person.page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    expect(person.page.locator("#saved")).to_have_text("all saved")
 
 
 def _made(engine: Engine, inside: Project) -> list[tuple[int, Action, Outcome]]:
@@ -118,12 +118,10 @@ def test_a_killed_server_loses_no_decision(
         ana.wrong[:] = [said for said in before if "403" not in said and "CORS" not in said]
         _at_review(ana)
         _saved(ana)
-        until = time.monotonic() + 30
-        while len(_made(engine, inside)) < 8 and time.monotonic() < until:
-            time.sleep(0.2)
+        until(lambda: len(_made(engine, inside)) >= 8)
     finally:
         again.terminate()
-        again.wait(timeout=20)
+        again.wait(timeout=PATIENCE)
     made = _made(engine, inside)
     assert len(made) == len({row for row, _, _ in made}) == 8
     assert {outcome for _, _, outcome in made} == {Outcome.APPLIED}

@@ -24,6 +24,7 @@ from storage.types import FindingState, JobKind, JobState, LinkKind, Origin, Pai
 from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.live import Live, running
+from tests.patience import PATIENCE
 from tests.training_support import packaged
 from training.lifecycle import adapters
 from training.proving import evaluations
@@ -93,11 +94,11 @@ def write_gold(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("write")
     page.locator("#prompt").fill(GOLD)
     page.locator("#response").fill('{"team": "nobody"}')
-    expect(page.locator("#check")).to_contain_text("nobody", timeout=30_000)
+    expect(page.locator("#check")).to_contain_text("nobody")
     page.wait_for_timeout(1200)
     page.reload()
     lea.still()
-    expect(page.locator("#prompt")).to_have_value(GOLD, timeout=30_000)
+    expect(page.locator("#prompt")).to_have_value(GOLD)
     with reading(engine) as session:
         answer = next(
             p.response for p in pairs.listing(session, 1) if p.topic and '"cards"' in p.response
@@ -120,7 +121,7 @@ def import_records(lea: Person, engine: Engine, pictures: Path | None) -> None:
         page.locator("input[type=file]").set_input_files(
             {"name": name, "mimeType": "text/plain", "buffer": content}
         )
-        expect(page.get_by_test_id("stAlert").first).to_be_visible(timeout=30_000)
+        expect(page.get_by_test_id("stAlert").first).to_be_visible()
         page.get_by_role("button", name="Remove").first.click()
         lea.still()
     lea.press("Use the sample's import.jsonl")
@@ -135,7 +136,7 @@ def import_records(lea: Person, engine: Engine, pictures: Path | None) -> None:
 
 def review_by_keyboard(max_: Person, engine: Engine, pictures: Path | None) -> None:
     page = max_.go("review")
-    expect(page.locator("#card")).not_to_have_attribute("data-row", "", timeout=60_000)
+    expect(page.locator("#card")).not_to_have_attribute("data-row", "")
     page.wait_for_timeout(600)
     page.keyboard.press("a")
     page.wait_for_timeout(200)
@@ -156,7 +157,7 @@ def review_by_keyboard(max_: Person, engine: Engine, pictures: Path | None) -> N
         for key in ("x", "1") if problem else ("a",):
             page.keyboard.press(key)
             page.wait_for_timeout(60)
-    expect(page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    expect(page.locator("#saved")).to_have_text("all saved")
     with reading(engine) as session:
         counts = pairs.counts(session, 1)
         edited = [p for p in pairs.listing(session, 1) if p.prompt.endswith(" Thank you.")]
@@ -175,9 +176,7 @@ def ask_for_drafts(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page.keyboard.press("Tab")
     lea.still()
     page.get_by_role("button", name="Draft", exact=True).last.click()
-    expect(page.get_by_text(re.compile(r"Finished|did not|drafts", re.I)).first).to_be_visible(
-        timeout=30_000
-    )
+    expect(page.get_by_text(re.compile(r"Finished|did not|drafts", re.I)).first).to_be_visible()
     _job_ends(engine, "draft")
     lea.go("draft")
     lea.picture(pictures, "draft")
@@ -189,7 +188,7 @@ def ask_for_drafts(lea: Person, engine: Engine, pictures: Path | None) -> None:
 
 def _job_ends(engine: Engine, kind: str) -> None:
     """Wait for the newest job of a kind as the server sees it."""
-    until = time.monotonic() + 900
+    until = time.monotonic() + 5 * PATIENCE
     while time.monotonic() < until:
         with reading(engine) as session:
             newest = jobs.listing(session, 1, JobKind(kind))
@@ -365,13 +364,13 @@ def judge_blind(lea: Person, max_: Person, pictures: Path | None) -> None:
     page.get_by_role("button", name="Start the trial").click()
     lea.still()
     page = max_.go("blind")
-    expect(page.locator("#left")).not_to_be_empty(timeout=60_000)
+    expect(page.locator("#left")).not_to_be_empty()
     page.wait_for_timeout(600)
     max_.picture(pictures, "blind")
     for key in ("1", "2", "3", "0", "1", "2"):
         page.keyboard.press(key)
         page.wait_for_timeout(500)
-    expect(page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    expect(page.locator("#saved")).to_have_text("all saved")
     page = lea.go("blind")
     page.get_by_text("Turnout, registration, closing").click()
     lea.press("Close the trial for good")
@@ -384,7 +383,7 @@ def hand_on(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("adapters")
     lea.sees("Download (zip)")
     lea.picture(pictures, "adapters")
-    with page.expect_download(timeout=60_000) as caught:
+    with page.expect_download() as caught:
         page.get_by_role("button", name="Download (zip)").click()
     assert caught.value.suggested_filename.endswith(".zip")
     data = Path(lea.live.data)

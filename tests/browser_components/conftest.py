@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.browser_components import desk
+from tests.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -61,13 +61,14 @@ class Server:
         self._wait()
 
     def _wait(self) -> None:
-        for _ in range(150):
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):  # noqa: S310
-                    return
-            except OSError:
-                time.sleep(0.2)
-        raise AssertionError("The harness did not start within 30 seconds.")
+        until(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=5):  # noqa: S310
+                return True
+        except OSError:
+            return False
 
     def kill(self) -> None:
         """kill -9, as a crash would."""
@@ -108,6 +109,7 @@ def serve(servers: dict[tuple[str, float], Server]) -> Serve:
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """One person's browser; fails the test on a script error in any of its pages."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(PATIENCE * 1000)
     wrong: list[str] = []
 
     def watch(page: Page) -> None:

@@ -17,7 +17,7 @@ def opened(window: BrowserContext, server: Server) -> Page:
     """The ballot with its first pair on the screen."""
     page = window.new_page()
     page.goto(server.url)
-    expect(page.locator("#card")).to_have_attribute("data-item", "i1", timeout=30_000)
+    expect(page.locator("#card")).to_have_attribute("data-item", "i1")
     page.wait_for_timeout(300)
     return page
 
@@ -57,7 +57,7 @@ def test_votes_on_a_killed_server_are_saved_once(serve: Serve, window: BrowserCo
     server.kill()
     met = press(page, "12301")
     server.start()
-    expect(page.locator("#saved")).to_have_text("all saved", timeout=60_000)
+    expect(page.locator("#saved")).to_have_text("all saved")
     assert desk.standing_votes() == dict(met)
 
 

@@ -39,7 +39,7 @@ def test_words_come_back_after_a_reload(serve: Serve, window: BrowserContext) ->
     page = opened(window, serve("harness_editor.py"))
     page.locator("#prompt").press_sequentially("half a sent")
     page.reload()
-    expect(page.locator("#prompt")).to_have_value("half a sent", timeout=30_000)
+    expect(page.locator("#prompt")).to_have_value("half a sent")
     expect(page.locator("#saved")).to_contain_text("words kept")
 
 
@@ -99,5 +99,5 @@ def test_a_pair_saved_on_a_killed_server_is_saved_once(
     page.keyboard.press("Control+Enter")
     expect(page.locator("#saved")).to_contain_text("saving 1")
     server.start()
-    expect(page.locator("#banner-text")).to_have_text("Saved as pair 1.", timeout=60_000)
+    expect(page.locator("#banner-text")).to_have_text("Saved as pair 1.")
     assert len(desk.rows("select * from pair")) == 1

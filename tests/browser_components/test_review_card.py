@@ -1,7 +1,6 @@
 """The review card in Chromium: each press lands once, on the row that was shown."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
+from tests.patience import until
 
 pytestmark = pytest.mark.browser
 
@@ -36,14 +36,14 @@ def opened(window: BrowserContext, server: Server) -> Page:
     """The card with its first row on the screen."""
     page = window.new_page()
     page.goto(server.url)
-    expect(page.locator("#card")).not_to_have_attribute("data-row", "", timeout=30_000)
+    expect(page.locator("#card")).not_to_have_attribute("data-row", "")
     page.wait_for_timeout(300)
     return page
 
 
-def settled(page: Page, timeout: float = 30_000) -> None:
+def settled(page: Page) -> None:
     """Wait until the card says that all is saved."""
-    expect(page.locator("#saved")).to_have_text("all saved", timeout=timeout)
+    expect(page.locator("#saved")).to_have_text("all saved")
 
 
 def row_shown(page: Page) -> int:
@@ -54,14 +54,6 @@ def row_shown(page: Page) -> int:
 def decisions() -> list[dict[str, Any]]:
     """What the desk holds, in order of arrival."""
     return desk.rows("select * from decision order by n")
-
-
-def eventually(check: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait for the desk."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "The desk did not get there in time."
-        time.sleep(0.05)
 
 
 def drum(page: Page, keys: str, per_second: int) -> None:
@@ -143,7 +135,7 @@ def test_words_typed_survive_escape_and_a_reload(serve: Serve, window: BrowserCo
     page.keyboard.press("Escape")
     expect(page.locator("#note")).to_contain_text("are kept")
     page.reload()
-    expect(page.locator("#card")).to_have_attribute("data-row", "1", timeout=30_000)
+    expect(page.locator("#card")).to_have_attribute("data-row", "1")
     page.keyboard.press("e")
     expect(page.locator("#edit-prompt")).to_have_value("My own words")
 
@@ -206,7 +198,7 @@ def test_undo_after_a_reload_brings_the_row_back(serve: Serve, window: BrowserCo
     drum(page, "aa", 10)
     settled(page)
     page.reload()
-    expect(page.locator("#recent button")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#recent button")).to_have_count(2)
     page.keyboard.press("Backspace")
     expect(page.locator("#card")).to_have_attribute("data-row", "2")
     settled(page)
@@ -269,7 +261,7 @@ def test_a_reload_with_unsent_decisions_saves_them_once(
     page.on("dialog", lambda dialog: dialog.accept())
     drum(page, "aaaaa", 20)
     page.reload()
-    eventually(lambda: len(decisions()) == 5)
+    until(lambda: len(decisions()) == 5)
     settled(page)
     assert [d["row"] for d in decisions()] == [1, 2, 3, 4, 5]
 
@@ -283,9 +275,9 @@ def test_five_decisions_on_a_killed_server_are_saved_once(
     settled(page)
     server.kill()
     drum(page, "aafaa", 10)
-    expect(page.locator("#saved")).to_contain_text("connection lost", timeout=15_000)
+    expect(page.locator("#saved")).to_contain_text("connection lost")
     server.start()
-    settled(page, 60_000)
+    settled(page)
     assert [d["row"] for d in decisions()] == [1, 2, 3, 4, 5, 6]
     page.keyboard.press("a")
     settled(page)
@@ -317,7 +309,7 @@ def test_unsent_decisions_of_a_closed_tab_are_sent_by_the_next(
     page.close(run_before_unload=False)
     server.start()
     later = opened(window, server)
-    eventually(lambda: len(decisions()) == 3)
+    until(lambda: len(decisions()) == 3)
     settled(later)
     assert row_shown(later) == 4
 
@@ -342,7 +334,7 @@ def test_the_end_of_the_queue_says_so_and_new_rows_appear(
     drum(page, "aa", 10)
     expect(page.locator("#empty")).to_contain_text("Nothing is waiting for you")
     desk.rows("update row set status = 'waiting', version = 9 where id = 30")
-    expect(page.locator("#card")).to_have_attribute("data-row", "30", timeout=20_000)
+    expect(page.locator("#card")).to_have_attribute("data-row", "30")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
