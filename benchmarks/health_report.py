@@ -11,8 +11,9 @@ import statistics
 import sys
 import time
 
-from curation import health, text_measures
-from curation.health_set import row_of
+from curation import health
+from curation.measures import texts
+from curation.measures.measured import row_of
 from tests import stories
 
 ROUNDS = 3
@@ -40,8 +41,8 @@ def main() -> None:
     properties = {**stories.SCHEMA["properties"], "why": {"type": "string"}}
     task = health.Task({**stories.SCHEMA, "properties": properties}, "team")
     started = time.perf_counter()
-    text_measures.language("a" * 60)
-    text_measures.encoding("\u00e9")
+    texts.language("a" * 60)
+    texts.encoding("\u00e9")
     print(f"loading the language model, once a process: {time.perf_counter() - started:.2f} s")
     first: list[float] = []
     again: list[float] = []

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from curation.analyzer import Scanner
-from curation.detect import LONGEST, Quarantine
+from curation.personal.detect import LONGEST, Quarantine
 from curation.pii import Config
 
 HIDDEN = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\U000e0061", "\u180e")

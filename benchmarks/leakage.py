@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
-from curation import duplicates, file_rows, leakage, statistics
+from curation import duplicates, leakage, statistics
 from curation.leakage import Row
+from curation.reading import file_rows
 from tests import leaks
 
 

@@ -10,8 +10,9 @@ needs Python below 3.14) compares tokens of the small spaCy model, all personal 
 F2 by spans (overlap of at least 0.9, its default, and 0.5, as its own text says) and by tokens.
 "Uncovered" is the share of gold spans with any character not found, "characters" the share of what
 was found that is gold. Templates are halved by the sha256 of their number: rules were written with
-the one half in view and only scored on the other. `--write curation/recall.json` keeps recall by
-type, on the half not looked at, for the page. `--only baseline` gives Presidio's own figures.
+the one half in view and only scored on the other. `--write curation/personal/recall.json` keeps
+recall by type, on the half not looked at, for the page. `--only baseline` gives Presidio's own
+figures.
 
 Speed: each of four quarters of the texts is scanned by each way in turn, after all have loaded.
 Where others use the machine, processor time is the fairer figure; it exists for one process only.
@@ -32,9 +33,10 @@ from typing import Any
 import psutil
 
 from benchmarks import hostile_texts
-from curation import analyzer, language, presidio, scan_cache, scanning
+from curation import analyzer
 from curation.analyzer import Scanner
-from curation.detect import Span, pieces, resolved
+from curation.personal import language, presidio, scan_cache, scanning
+from curation.personal.detect import Span, pieces, resolved
 from curation.pii import TYPES, Config
 from curation.statistics import wilson
 

@@ -17,7 +17,8 @@ import typer
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from curation import audit, eras, overlaps, readiness, scrub, versions
+from curation import audit, overlaps, readiness, scrub, versions
+from curation.policy import eras
 from storage import migrate, pairs, people
 from storage.engine import open_engine, reading, writing
 from storage.tables import DecisionRow, PairRow, RevisionRow, ScanRow

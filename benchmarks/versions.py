@@ -24,8 +24,9 @@ from pathlib import Path
 from rich.progress import track
 from sqlalchemy import Engine
 
-from curation import canonical, cards, packages, verification, verify_version, versions
-from curation.layouts import LAYOUTS
+from curation import versions
+from curation.frozen import canonical, cards, packages, verification, verify_version
+from curation.frozen.layouts import LAYOUTS
 from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.settings import ROOT
@@ -36,7 +37,7 @@ from tests.test_versions_integrity import cells, flip, rows, unflip, unguarded
 ROUNDS = 3
 _HASHES = """
 import json, random, sys
-from curation import canonical
+from curation.frozen import canonical
 from tests.test_versions_integrity import rows
 made = rows(int(sys.argv[1]))
 random.Random(int(sys.argv[2])).shuffle(made)
@@ -45,7 +46,7 @@ print(json.dumps([canonical.sha256(made), canonical.merkle_root(made)]))
 _CARD = """
 import hashlib, sys
 from pathlib import Path
-from curation import cards
+from curation.frozen import cards
 from storage.engine import open_engine, reading
 with reading(open_engine(Path(sys.argv[1]))) as session:
     print(hashlib.sha256(cards.to_json(cards.build(session, 1))).hexdigest())

@@ -1,8 +1,8 @@
 """Find personal data in texts: a spaCy model, Presidio, our patterns, perhaps a second model.
 
 A text that could not be read whole is quarantined, never called clean. What the scan misses is
-listed by `curation.detect.limits`. No text takes longer than some five seconds of processor time
-where there is no second model; what would is quarantined too.
+listed by `curation.personal.detect.limits`. No text takes longer than some five seconds of
+processor time where there is no second model; what would is quarantined too.
 """
 
 import re
@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from curation import language, name_models, presidio, recognise
-from curation.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, unreadable
-from curation.language import DESK_WORDS
+from curation.personal import language, name_models, presidio, recognise
+from curation.personal.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, unreadable
+from curation.personal.language import DESK_WORDS
 from curation.pii import Config
 
 if TYPE_CHECKING:

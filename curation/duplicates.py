@@ -2,7 +2,7 @@
 
 Rows are compared by the exact Jaccard similarity of their shingle sets: three words in a row, or,
 where either row has under eight words or is written without blanks, five characters in a row.
-Every pair is found (`curation.jaccard_join`). Paraphrases in other words are not.
+Every pair is found (`curation.near.jaccard_join`). Paraphrases in other words are not.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from curation import jaccard_join, shingles
+from curation.near import jaccard_join, shingles
 from storage.errors import BadInput
 
 THRESHOLD = 0.8

@@ -9,10 +9,12 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 
-from curation import exports, strict_json, visible
-from curation.columns import Mapping as Mapping
-from curation.columns import suggest as suggest
+from curation import visible
 from curation.files import Faults, Refusal, Refused, Row, Table, Value
+from curation.frozen import exports
+from curation.reading import strict_json
+from curation.reading.columns import Mapping as Mapping
+from curation.reading.columns import suggest as suggest
 from storage.errors import BadInput
 
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}

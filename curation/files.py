@@ -219,7 +219,7 @@ def _run_child(source: Source, folder: Path, result: Path) -> int:
         "limits": asdict(source.limits),
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "curation.files_child", json.dumps(task)],
+        [sys.executable, "-m", "curation.reading.child", json.dumps(task)],
         cwd=Path(__file__).resolve().parent.parent,
         env=_environment(),
         stdin=subprocess.DEVNULL,

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 
-from curation import health_coverage as coverage
 from curation import schema_check
-from curation import text_measures as text
-from curation.health_set import (
+from curation.measures import coverage
+from curation.measures import texts as text
+from curation.measures.measured import (
     KEPT,
     Approval,
     Id,

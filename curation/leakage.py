@@ -1,8 +1,9 @@
 """Training rows that repeat test rows: the same words, nearly the same, or one source.
 
 Inputs are compared, not outputs: a test proves nothing about a question that the model has seen.
-Inputs are nearly the same by `curation.duplicates` (shared runs of words) or by `curation.edits` (a
-few edits apart). Not found: a paraphrase in other words, and one source that nobody declared.
+Inputs are nearly the same by `curation.duplicates` (shared runs of words) or by
+`curation.near.edits` (a few edits apart). Not found: a paraphrase in other
+words, and one source that nobody declared.
 """
 
 from collections import defaultdict
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
-from curation import duplicates, edits
+from curation import duplicates
 from curation.duplicates import Near
+from curation.near import edits
 
 
 class How(StrEnum):

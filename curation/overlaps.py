@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from curation import duplicates, leakage, live_rows, review
+from curation import duplicates, leakage, review
+from curation.near import live_rows
 from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken

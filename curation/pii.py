@@ -1,8 +1,8 @@
 """What counts as personal data: the settings of a scan, checked, and the hash that names them.
 
-Pure: no model, no database. `curation.scan_settings` keeps them per project, `curation.analyzer`
-and `curation.recognise` search by them. What no setting makes the scan catch is listed by
-`curation.detect.limits`.
+Pure: no model, no database. `curation.personal.scan_settings` keeps them per project,
+`curation.analyzer` and `curation.personal.recognise` search by them. What no setting makes the scan
+catch is listed by `curation.personal.detect.limits`.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from curation import number_grammar
-from curation.id_numbers import COUNTRIES
+from curation.personal import number_grammar
+from curation.personal.id_numbers import COUNTRIES
 from storage.errors import BadInput
 
 _VERSION = 1
@@ -79,7 +79,7 @@ class Config:
     context: tuple[tuple[str, str], ...] = ()
     """Type and words: a number, or for a name type capitalised words, right after them is one."""
     patterns: tuple[tuple[str, str], ...] = ()
-    """Type and pattern in the grammar of `curation.number_grammar`."""
+    """Type and pattern in the grammar of `curation.personal.number_grammar`."""
     second_model: str = ""
     """A folder of `name_models`: its model is asked too, beside the language model."""
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import schema_check, strict_json
+from curation import schema_check
+from curation.reading import strict_json
 from storage import projects
 from storage.access import allowed
 from storage.errors import BadInput

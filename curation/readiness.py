@@ -11,8 +11,9 @@ from datetime import UTC, date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import audit, decision, eras, overlaps, schema_check, scrub, signals, versions
-from curation.eras import retired as retired
+from curation import audit, decision, overlaps, schema_check, scrub, signals, versions
+from curation.policy import eras
+from curation.policy.eras import retired as retired
 from curation.signals import GOLD as GOLD
 from curation.signals import REVIEWED as REVIEWED
 from storage import events, pairs, people, projects

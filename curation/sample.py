@@ -12,8 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import claims, eras, exchange, files, intake, review, schema_check, writing
+from curation import claims, exchange, files, intake, review, schema_check, writing
 from curation.ops import Op, Submission
+from curation.policy import eras
 from storage import people, projects
 from storage.access import allowed
 from storage.settings import ROOT

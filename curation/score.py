@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curation import schema_check, strict_json
+from curation import schema_check
+from curation.reading import strict_json
 from curation.statistics import wilson
 from storage.errors import BadInput
 

@@ -1,7 +1,7 @@
 """Personal data: take in what a scan found, keep what people said, put stand-ins in its place.
 
 A row is clean only when its present text was scanned whole with the present settings and every
-finding was decided. What the scanner does not catch is listed by `curation.detect.limits`.
+finding was decided. What the scanner does not catch is listed by `curation.personal.detect.limits`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +13,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import detect, findings, messages, pii, redaction
-from curation.findings import Coverage, Marked, Preview, coverage, marked, preview, unscanned
+from curation import pii
+from curation.personal import detect, findings, messages, redaction
+from curation.personal.findings import (
+    Coverage,
+    Marked,
+    Preview,
+    coverage,
+    marked,
+    preview,
+    unscanned,
+)
 from storage import events, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -45,7 +54,7 @@ class Spread:
 
 
 def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:
-    """What a scan reads, as `curation.scanning` wants it: rows, and the system message as row 0."""
+    """What `personal.scanning` reads: the rows, and the system message as row 0."""
     rows = [
         {
             "pair_id": pair.id,

@@ -3,8 +3,9 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import eras, review
+from curation import review
 from curation.ops import Submission
+from curation.policy import eras
 from storage import events, pairs, projects, scratch
 from storage.access import allowed
 from storage.errors import RuleBroken

@@ -6,17 +6,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import (
-    claims,
-    decision,
-    findings,
-    messages,
-    overlaps,
-    review,
-    scan_settings,
-    scrub,
-    versions,
-)
+from curation import claims, decision, overlaps, review, scrub, versions
+from curation.personal import findings, messages, scan_settings
 from storage import pairs, people, scratch
 from storage.engine import reading, writing
 from storage.types import Link, LinkKind, Origin, Pair, Project, Role, User, Version

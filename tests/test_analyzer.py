@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import analyzer, recall
+from curation import analyzer
 from curation.analyzer import Scanner
-from curation.detect import (
+from curation.personal import recall
+from curation.personal.detect import (
     LONGEST,
     WINDOW,
     Quarantine,

@@ -13,20 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation import (
-    audit,
-    cards,
-    certificate,
-    claims,
-    eras,
-    packages,
-    readiness,
-    review,
-    scrub,
-    tags,
-    verify_version,
-    versions,
-)
+from curation import audit, claims, readiness, review, scrub, versions
+from curation.frozen import cards, certificate, packages, tags, verify_version
+from curation.policy import eras
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -146,7 +135,7 @@ _REBUILD = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from curation import cards, packages
+from curation.frozen import cards, packages
 from storage.engine import open_engine, reading
 from storage.types import Split
 with reading(open_engine(Path(sys.argv[1]))) as session:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation import edits, leakage
+from curation import leakage
+from curation.near import edits
 from tests import leaks, stories
 
 few = st.text(alphabet="ab c", min_size=1, max_size=12)

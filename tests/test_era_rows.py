@@ -6,19 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from curation import (
-    claims,
-    era_rows,
-    era_search,
-    eras,
-    lineage,
-    overlaps,
-    readiness,
-    review,
-    versions,
-)
-from curation.era_rows import Done
-from curation.era_search import Search
+from curation import claims, overlaps, readiness, review, versions
+from curation.near import lineage
+from curation.policy import era_rows, era_search, eras
+from curation.policy.era_rows import Done
+from curation.policy.era_search import Search
 from storage import events, pairs, projects
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from curation import eras
 from curation import writing as gold
+from curation.policy import eras
 from storage import events, migrate, projects
 from storage.engine import driver, open_engine, reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import exchange, exports, files
-from curation.files_child import parse
-from curation.layouts import LAYOUTS, Out
+from curation import exchange, files
+from curation.frozen import exports
+from curation.frozen.layouts import LAYOUTS, Out
+from curation.reading.child import parse
 from storage.types import Split
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)

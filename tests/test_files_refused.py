@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation import files
-from curation.files_child import parse
+from curation.reading.child import parse
 from storage.errors import BadInput
 
 GOOD = '{"prompt": "a", "response": "b"}'

@@ -220,7 +220,7 @@ def test_sources_leak_and_fail_exits_with_one(tmp_path: Path) -> None:
 
 def test_both_start_without_the_database() -> None:
     script = (
-        "import sys, curation.commands.on_files_split, curation.file_split;"
+        "import sys, curation.commands.on_files_split, curation.reading.file_split;"
         "sys.exit('sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
-from curation import exchange, files, health, health_coverage, health_rows, intake
+from curation import exchange, files, health, intake
 from curation.__main__ import app
 from curation.health import Approval, Measure, Row, Task
-from curation.health_set import row_of
+from curation.measures import coverage, project_rows
+from curation.measures.measured import row_of
 from storage.engine import reading, writing
 from storage.errors import BadInput
 from storage.types import Project, Role
@@ -133,7 +134,7 @@ def test_lengths_have_a_histogram_and_outliers() -> None:
     ],
 )  # fmt: skip
 def test_histograms(counts: list[int], bars: tuple[tuple[str, int], ...]) -> None:
-    assert health_coverage.histogram(counts) == bars
+    assert coverage.histogram(counts) == bars
 
 
 def test_difficulty_and_edge_cases_only_where_somebody_said_so() -> None:
@@ -183,8 +184,8 @@ def desk(engine: Engine) -> Project:
 
 def test_rejected_rows_do_not_count(engine: Engine, desk: Project) -> None:
     with reading(engine) as session:
-        alive = health_rows.report(session, desk.id)
-        approved = health_rows.report(session, desk.id, approved=True)
+        alive = project_rows.report(session, desk.id)
+        approved = project_rows.report(session, desk.id, approved=True)
     assert (alive.n, approved.n) == (3, 2)
     assert [one.key for one in alive.to_look_at()] == ["schema", "left_in", "pace"]
     assert [one.key for one in approved.to_look_at()] == ["pace"]
@@ -207,7 +208,7 @@ def test_the_pace_is_taken_between_one_persons_decisions(engine: Engine, desk: P
             )  # fmt: skip
         with reading(engine) as session:
             one = next(
-                one for one in health_rows.report(session, desk.id).measures if one.key == "pace"
+                one for one in project_rows.report(session, desk.id).measures if one.key == "pace"
             )
         return [(row, one.n) for row in one.rows]
 
@@ -232,7 +233,7 @@ def test_an_import_remembers_another_system_message(engine: Engine, tmp_path: Pa
             session, lena, desk.id, preview.take(path.name), name=path.name, sha256=table.sha256
         )
         found = next(
-            one for one in health_rows.report(session, desk.id).measures if one.key == "system"
+            one for one in project_rows.report(session, desk.id).measures if one.key == "system"
         )
     assert found.rows == taken.added[:1]
 
@@ -295,7 +296,7 @@ def test_the_project_is_measured_by_the_same_command(engine: Engine, desk: Proje
     assert code == 0
     by_key = {one["key"]: one for one in json.loads(out)}
     with reading(engine) as session:
-        report = health_rows.report(session, desk.id)
+        report = project_rows.report(session, desk.id)
     assert {key: one["rows"] for key, one in by_key.items()} == {
         one.key: list(one.rows) for one in report.measures
     }

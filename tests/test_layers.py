@@ -27,9 +27,9 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     ),
 }
 ONLY_IN = {
-    "presidio_analyzer": "curation/presidio.py",
-    "presidio_anonymizer": "curation/presidio.py",
-    "datasketch": "curation/minhash.py",
+    "presidio_analyzer": "curation/personal/presidio.py",
+    "presidio_anonymizer": "curation/personal/presidio.py",
+    "datasketch": "curation/near/minhash.py",
 }
 SLOW = {"torch", "transformers", "peft", "trl", "presidio_analyzer", "spacy", "datasketch"}
 PAGES = sorted(path for path in (ROOT / "pages").glob("*/*.py") if path.parent.name != "parts")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation import duplicates, live_index
+from curation import duplicates
 from curation.duplicates import Near
-from curation.live_index import LiveIndex
+from curation.near import live_index
+from curation.near.live_index import LiveIndex
 from tests.test_duplicates import WORDS, sentences
 
 SPOKEN = "my card was eaten by the machine at Ä 银行 银 a b c"

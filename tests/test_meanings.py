@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from curation import meanings, overlaps, signals
+from curation import overlaps, signals
+from curation.near import meanings
 from storage import pairs
 from storage import settings as places
 from storage.engine import reading, writing

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from curation import jaccard_join, shingles
 from curation.__main__ import app
+from curation.near import jaccard_join, shingles
 from storage.settings import ROOT
 from tests.patience import until
 

@@ -5,7 +5,8 @@ from collections import OrderedDict
 import pytest
 from sqlalchemy import Engine
 
-from curation import live_rows, overlaps, review, versions
+from curation import overlaps, review, versions
+from curation.near import live_rows
 from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken

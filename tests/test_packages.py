@@ -16,19 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from curation import (
-    canonical,
-    claims,
-    exchange,
-    files,
-    packages,
-    review,
-    verify_version,
-    versions,
-    visible,
-)
-from curation.files_child import parse
-from curation.layouts import LAYOUTS, Out
+from curation import claims, exchange, files, review, versions, visible
+from curation.frozen import canonical, packages, verify_version
+from curation.frozen.layouts import LAYOUTS, Out
+from curation.reading.child import parse
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version

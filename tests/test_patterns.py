@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from curation import gazetteer, name_rules, patterns
+from curation.personal import gazetteer, name_rules, patterns
 
 DESK = frozenset({"card", "visa"})
 
@@ -119,5 +119,5 @@ def test_making_the_patterns_is_not_on_the_clock_of_the_first_text(
         return made
 
     monkeypatch.setattr(patterns, "_compiled", slowly)
-    monkeypatch.setattr("curation.patterns.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("curation.personal.patterns.time.monotonic", lambda: now[0])
     assert {one.type for one in patterns.found("born 1990-01-02 at ten")} == {"DATE_TIME"}

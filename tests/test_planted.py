@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation import overlaps, readiness, review, sample, scan_settings, scanning, scrub, visible
+from curation import overlaps, readiness, review, sample, scrub, visible
+from curation.personal import scan_settings, scanning
 from storage import pairs, projects
 from storage.engine import reading, writing
 from storage.settings import ROOT

@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from curation import decision, eras, readiness, scrub
+from curation import decision, readiness, scrub
+from curation.policy import eras
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, RuleBroken
 from storage.types import FindingState, Origin, Project, Role, Signal

@@ -2,9 +2,10 @@
 
 import pytest
 
-from curation import number_grammar, pii, recognise
-from curation.detect import Span
-from curation.id_numbers import COUNTRIES, places
+from curation import pii
+from curation.personal import number_grammar, recognise
+from curation.personal.detect import Span
+from curation.personal.id_numbers import COUNTRIES, places
 from curation.pii import Config
 from storage.errors import BadInput
 

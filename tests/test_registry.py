@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from curation import cards, eras, versions
+from curation import versions
+from curation.frozen import cards
+from curation.policy import eras
 from storage import events, settings
 from storage.engine import driver, reading, writing
 from storage.errors import AssayError, BadInput, NotFound, RuleBroken

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from curation import scan_cache, scanning
 from curation.__main__ import app
-from curation.detect import Span
+from curation.personal import scan_cache, scanning
+from curation.personal.detect import Span
 from curation.pii import Config
 from storage.errors import Unavailable
 

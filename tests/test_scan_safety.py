@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks import hostile_texts
 from benchmarks.hostile_texts import POISONS, Row, outcome
-from curation import analyzer, language, presidio
+from curation import analyzer
 from curation.analyzer import Scanner
-from curation.detect import LONGEST, Quarantine
+from curation.personal import language, presidio
+from curation.personal.detect import LONGEST, Quarantine
 from curation.pii import Config
 from storage.errors import Unavailable
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from curation import messages, readiness, scan_settings, scanning, scrub
+from curation import readiness, scrub
+from curation.personal import messages, scan_settings, scanning
 from curation.pii import Config, Replacement
 from storage import events, pairs, projects, settings
 from storage.engine import driver, reading, writing

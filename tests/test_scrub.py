@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from curation import claims, scan_settings, scrub
+from curation import claims, scrub
+from curation.personal import scan_settings
 from curation.pii import Replacement
 from storage import events, pairs, people
 from storage.engine import reading, writing

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
-from curation import name_models, presidio, scan_settings
 from curation.__main__ import app
 from curation.analyzer import Scanner
-from curation.detect import Quarantine, Span
+from curation.personal import name_models, presidio, scan_settings
+from curation.personal.detect import Quarantine, Span
 from curation.pii import Config, Replacement
 from storage.engine import writing
 from storage.errors import BadInput, Unavailable

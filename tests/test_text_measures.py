@@ -2,7 +2,7 @@
 
 import pytest
 
-from curation import text_measures as text
+from curation.measures import texts as text
 from curation.phrases import folded
 
 ENGLISH = "Where is the card that I ordered last week? It has not come yet."

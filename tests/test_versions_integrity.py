@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation import canonical, verification, verify_version, versions
+from curation import versions
+from curation.frozen import canonical, verification, verify_version
 from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.settings import ROOT
@@ -27,7 +28,7 @@ ROWS, FLIPS = 2000, 1000
 _BUILD = """
 import json, random, sys
 sys.path.insert(0, sys.argv[1])
-from curation import canonical
+from curation.frozen import canonical
 from tests.test_versions_integrity import rows
 made = rows(int(sys.argv[2]))
 random.Random(int(sys.argv[3])).shuffle(made)
@@ -275,9 +276,9 @@ def test_every_use_of_frozen_rows_goes_through_the_one_door() -> None:
         if "MemberRow" in path.read_text(encoding="utf-8")
     }
     assert readers == {
-        "curation/archive.py",
-        "curation/certificate.py",  # counts scans of member rows, reads no text
-        "curation/freezing.py",  # writes them
+        "curation/frozen/archive.py",
+        "curation/frozen/certificate.py",  # counts scans of member rows, reads no text
+        "curation/frozen/freezing.py",  # writes them
         "curation/ledger.py",  # asks what was ever a test row
         "curation/review.py",  # asks whether a row is in any version
     }

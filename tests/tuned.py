@@ -15,8 +15,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation import eras, readiness, versions
+from curation import readiness, versions
 from curation.ops import BallotOp
+from curation.policy import eras
 from storage import pairs, settings
 from storage.engine import reading, writing
 from storage.tables import JobRow

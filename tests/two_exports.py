@@ -12,7 +12,7 @@ from zipfile import ZipFile
 from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import Engine
 
-from curation import verify_version
+from curation.frozen import verify_version
 from storage import scratch
 from storage.engine import writing
 from storage.types import Role, Version

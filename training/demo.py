@@ -16,20 +16,9 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from curation import (
-    audit,
-    decision,
-    findings,
-    messages,
-    overlaps,
-    readiness,
-    review,
-    sample,
-    scrub,
-    versions,
-    visible,
-)
+from curation import audit, decision, overlaps, readiness, review, sample, scrub, versions, visible
 from curation.ops import BallotOp
+from curation.personal import findings, messages
 from storage import console, pairs, people, projects
 from storage.engine import reading, writing
 from storage.errors import RuleBroken

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy.orm import Session
 
-from curation import meanings
+from curation.near import meanings
 from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User

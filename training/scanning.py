@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import pii, scan_settings, scanning, scrub
+from curation import pii, scrub
+from curation.personal import scan_settings, scanning
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User

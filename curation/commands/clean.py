@@ -6,14 +6,9 @@ import typer
 from rich.progress import track
 from sqlalchemy.orm import Session
 
-from curation import (
-    audit,
-    overlaps,
-    scan_settings,
-    scanning,
-    scrub,
-)
+from curation import audit, overlaps, scrub
 from curation.audit import Part
+from curation.personal import scan_settings, scanning
 from storage import console, pairs, people
 from storage.errors import BadInput, NotFound
 from storage.types import FindingState

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from curation import era_rows, era_search, eras
+from curation.policy import era_rows, era_search, eras
 from storage import console, projects
 from storage.errors import BadInput
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import health, strict_json
-from curation.health_set import row_of
+from curation import health
+from curation.measures.measured import row_of
+from curation.reading import strict_json
 from storage import console
 from storage.errors import BadInput
 
@@ -35,11 +36,11 @@ def measure(
         task = health.Task(_schema(schema), label_field or None)
         report = health.report(_rows(file), task)
     else:
-        from curation import health_rows
+        from curation.measures import project_rows
 
         with console.looking() as session:
             inside = console.project(session, project).id
-            report = health_rows.report(session, inside, approved=approved)
+            report = project_rows.report(session, inside, approved=approved)
     console.show(
         [_told(one) for one in report.measures] if as_json else None, as_json=as_json,
         words="\n".join(_words(one) for one in report.measures),

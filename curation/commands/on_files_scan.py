@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from curation import jsonl
+from curation.reading import jsonl
 from storage import lazily, settings
 from storage.errors import BadInput
 
 if TYPE_CHECKING:
-    from curation.detect import Quarantine, Span
+    from curation.personal.detect import Quarantine, Span
     from curation.pii import Config
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def _found(
     texts: Iterable[str], config: "Config", processes: int, cache: Path | None
 ) -> "tuple[dict[str, list[Span] | Quarantine], int]":
     """What was found in each text, scanned once however often it stands there; how many knew it."""
-    from curation import scan_cache, scanning
+    from curation.personal import scan_cache, scanning
 
     by_hash = {scan_cache.key(config.sha256, text): text for text in texts}
     old = scan_cache.known(cache, list(by_hash)) if cache else {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curation import file_rows, jsonl
+from curation.reading import file_rows, jsonl
 from storage import lazily
 from storage.errors import BadInput, Unavailable
 
@@ -117,7 +117,7 @@ def _split(
     threshold: float,
     keep: Path | None,
 ) -> None:
-    from curation import file_split
+    from curation.reading import file_split
 
     begun = time.perf_counter()
     asked = file_split.Asked(shares, seed, stratify, group, text, threshold)

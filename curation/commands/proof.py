@@ -8,18 +8,9 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from curation import (
-    cards,
-    changes,
-    decision,
-    packages,
-    readiness,
-    tags,
-    verification,
-    verify_version,
-    versions,
-)
-from curation.layouts import LAYOUTS
+from curation import decision, readiness, versions
+from curation.frozen import cards, changes, packages, tags, verification, verify_version
+from curation.frozen.layouts import LAYOUTS
 from storage import console
 from storage.errors import BadInput, Unavailable
 from storage.types import Split, Version
@@ -73,7 +64,7 @@ def write_record(
     project: console.In = "",
 ) -> None:
     """Write the decision record from a JSON file."""
-    from curation import strict_json
+    from curation.reading import strict_json
 
     given = strict_json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(given, dict) or not isinstance(given.get("answers"), dict):

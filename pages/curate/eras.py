@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import era_search, eras
+from curation.policy import era_search, eras
 from pages.parts import era_affected, era_list, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking

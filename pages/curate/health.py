@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import health_rows
+from curation.measures import project_rows
 from pages.parts import health_views, shell
 from pages.parts.identity import require_user
 from pages.parts.wiring import looking
@@ -17,7 +17,7 @@ chosen = st.segmented_control(
     label_visibility="collapsed",
 )  # fmt: skip
 with looking() as session:
-    report = health_rows.report(session, project.id, approved=chosen == _APPROVED)
+    report = project_rows.report(session, project.id, approved=chosen == _APPROVED)
 if not report.n:
     if chosen == _APPROVED:
         shell.empty("No row is approved yet.", "pages/label/review.py", "Review some rows first")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from curation.health_set import Bars
+from curation.measures.measured import Bars
 
 Bar = dict[str, str | int]
 MOST = 14

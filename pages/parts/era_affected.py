@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import era_rows, era_search, eras, visible
-from curation.era_search import Affected, Search
+from curation import visible
+from curation.policy import era_rows, era_search, eras
+from curation.policy.era_search import Affected, Search
 from pages.parts import rows, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act, looking

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 
 import streamlit as st
 
-from curation import eras
-from curation.eras import Revision
+from curation.policy import eras
+from curation.policy.eras import Revision
 from pages.parts import era_affected, rows, shell
 from pages.parts.wiring import act
 from storage.types import Era, Pair, Project, User

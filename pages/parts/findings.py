@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import detect, findings, pii, scrub, visible
+from curation import pii, scrub, visible
+from curation.personal import detect, findings
 from curation.scrub import Marked
 from pages.parts import marked_text, rows, shell
 from pages.parts.plain import plain

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from curation import eras, sample
 from curation import projects as beginnings
+from curation import sample
+from curation.policy import eras
 from pages.parts import shell
 from pages.parts.wiring import act, choose_project, looking
 from storage import projects

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import meanings
+from curation.near import meanings
 from pages.parts import job_panel, rows, shell
 from pages.parts.wiring import act, looking
 from storage import settings

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import messages
+from curation.personal import messages
 from pages.parts import marked_text, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import differences, meanings, overlaps, visible
+from curation import differences, overlaps, visible
+from curation.near import meanings
 from curation.overlaps import Group
 from pages.parts import kept, rows, shell
 from pages.parts.wiring import act

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from curation import visible
-from curation.health_set import Bars
+from curation.measures.measured import Bars
 from pages.parts import bars, progress, rows, shell
 from pages.parts.theme import COMPONENT_CSS
 from storage.types import Job

@@ -6,7 +6,8 @@ from typing import Any
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import id_numbers, name_models, pii, recognise, scan_settings
+from curation import pii
+from curation.personal import id_numbers, name_models, recognise, scan_settings
 from curation.pii import Config, Replacement
 from pages.parts import kept, marked_text, shell
 from pages.parts.plain import plain

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from curation import detect, name_models, pii, recall, scan_settings
+from curation import pii
+from curation.personal import detect, name_models, recall, scan_settings
 from pages.parts import shell
 from pages.parts.plain import plain
 from pages.parts.wiring import looking

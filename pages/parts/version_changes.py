@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from curation import changes, versions, visible
-from curation.changes import Change
+from curation import versions, visible
+from curation.frozen import changes
+from curation.frozen.changes import Change
 from pages.parts import diff, rows, shell
 from pages.parts.plain import plain
 from pages.parts.version_views import PARTS

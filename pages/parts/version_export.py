@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from sqlalchemy import Engine
 
-from curation import cards, packages, versions
-from curation.layouts import LAYOUTS
+from curation import versions
+from curation.frozen import cards, packages
+from curation.frozen.layouts import LAYOUTS
 from pages.parts import rows, shell
 from pages.parts.plain import plain
 from pages.parts.version_views import PARTS

@@ -5,7 +5,8 @@ import json
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import tags, versions, visible
+from curation import versions, visible
+from curation.frozen import tags
 from pages.parts import kept, rows, shell
 from pages.parts.plain import plain
 from pages.parts.wiring import act, looking

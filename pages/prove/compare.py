@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from curation import eras, versions
+from curation import versions
+from curation.policy import eras
 from pages.parts import compare_rows, compare_start, job_panel, shell
 from pages.parts.identity import require_user
 from pages.parts.plain import plain

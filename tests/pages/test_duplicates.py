@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import meanings, overlaps
+from curation import overlaps
+from curation.near import meanings
 from pages.parts import overlap_groups
 from storage import pairs
 from storage.engine import reading, writing

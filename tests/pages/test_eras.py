@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import era_rows, eras
+from curation.policy import era_rows, eras
 from pages.parts import era_affected
 from storage import pairs, people, projects
 from storage.engine import reading, writing

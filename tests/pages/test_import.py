@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import files, packages, sample
+from curation import files, sample
+from curation.frozen import packages
 from storage import pairs, people, scratch
 from storage.engine import reading, writing
 from storage.types import Origin, Pair, PairStatus, Project, Role, Split

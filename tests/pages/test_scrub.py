@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation import name_models, recall, scan_settings, scrub
+from curation import scrub
+from curation.personal import name_models, recall, scan_settings
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation import claims, review, versions
-from curation.layouts import LAYOUTS
+from curation.frozen.layouts import LAYOUTS
 from pages.parts import version_export
 from pages.parts.plain import plain
 from storage import pairs, people

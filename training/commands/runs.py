@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from curation import meanings, overlaps
+from curation import overlaps
+from curation.near import meanings
 from storage import console, settings
 from storage.types import JobKind, LinkKind
 from training.draft import drafts

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import packages, versions
+from curation import versions
+from curation.frozen import packages
 from storage import events
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings

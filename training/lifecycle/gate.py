@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import eras, readiness, versions
+from curation import readiness, versions
+from curation.policy import eras
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from curation import phrases, schema_check, strict_json
+from curation import phrases, schema_check
+from curation.reading import strict_json
 from curation.score import canonical
 from storage.errors import BadInput
 

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import eras, pii, scan_settings, versions
+from curation import pii, versions
+from curation.personal import scan_settings
+from curation.policy import eras
 from curation.statistics import wilson
 from storage import events, projects
 from storage.errors import NotFound, RuleBroken

@@ -1,13 +1,14 @@
 """Look for personal data in models' answers, as a project's settings have it.
 
 Words that the model copied from the message count too. What the scan misses is listed by
-`curation.detect.limits`.
+`curation.personal.detect.limits`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curation import analyzer, detect, pii
+from curation import analyzer, pii
+from curation.personal import detect
 from storage.errors import AssayError
 from training.work.evidence import Evidence
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import meanings
+from curation.near import meanings
 from storage import events, people
 from storage.access import allowed
 from storage.errors import NotFound, RuleBroken

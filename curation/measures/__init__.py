@@ -1,0 +1,1 @@
+"""What `curation.health` measures in a set."""

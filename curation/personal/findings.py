@@ -1,0 +1,241 @@
+"""Personal-data findings as they stand: which rows have them, and how the rows would read without.
+
+Looked at are the input, the output, the topic and what else came with an imported row. The names of
+imported files and what Assay itself writes down about a row are not.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, and_, case, exists, func, select
+from sqlalchemy.orm import Session
+
+from curation.personal import detect, messages, scan_settings
+from curation.personal.stand_ins import StandIns
+from storage import pairs
+from storage.tables import FindingRow, PairRow, ScanRow
+from storage.types import Finding, FindingState, Pair, PairStatus
+
+INVENTED = "INVENTED"
+"""The type of words that Assay put in itself; nobody is asked about them."""
+FIELDS = ("prompt", "response", "topic", "source")
+_OURS = frozenset({"file", "sha256", "line", "job", "model", "seed", "prompt_sha256"})
+"""What Assay writes down about where a row comes from."""
+_LONGEST_KEY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A pair with the findings in its present text."""
+
+    pair: Pair
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A row as it would read if every finding that nobody dismissed were accepted."""
+
+    texts: Mapping[str, str]
+    becomes: Mapping[int, str]
+    """What stands in the place of each such finding, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How far the rows that count (not rejected) have been scanned and decided."""
+
+    rows: int
+    unscanned: tuple[int, ...]
+    """Pairs whose present text has no scan with the present settings."""
+    quarantined: dict[int, str]
+    """Why a row could not be scanned whole, by pair."""
+    open: tuple[int, ...]
+    """Pairs with findings that nobody has decided."""
+    stale: tuple[int, ...] = ()
+    """Those of `unscanned` that were scanned with earlier settings."""
+    message: messages.State = messages.NOTHING
+    """The same about the project's system message."""
+
+
+def finding(row: FindingRow) -> Finding:
+    """The value of a row."""
+    return Finding(
+        id=row.id,
+        pair_id=row.pair_id,
+        field=row.field,
+        start=row.start,
+        end=row.end,
+        type=row.type,
+        score=row.score,
+        state=row.state,
+        decided_by=row.decided_by,
+        key=row.key,
+    )
+
+
+def texts(pair: Pair | PairRow) -> dict[str, str]:
+    """What is scanned of a pair, by place: "prompt", "response", "topic", "source:id" and so on."""
+    found = {"prompt": pair.prompt, "response": pair.response}
+    if pair.topic:
+        found["topic"] = pair.topic
+    for key, value in pair.source.items():
+        if isinstance(value, str) and value and key not in _OURS and len(key) <= _LONGEST_KEY:
+            found[f"source:{key}"] = value
+    return found
+
+
+def place(one: Finding | FindingRow) -> str:
+    """Which of `texts` a finding is in."""
+    return one.field if one.key is None else f"{one.field}:{one.key}"
+
+
+def spans(found: Iterable[Finding]) -> dict[str, list[detect.Span]]:
+    """The findings as stretches of their texts, by place."""
+    by_place: dict[str, list[detect.Span]] = {}
+    for one in found:
+        span = detect.Span(one.start, one.end, one.type, one.score)
+        by_place.setdefault(place(one), []).append(span)
+    return by_place
+
+
+def unscanned(session: Session, project_id: int, config_sha256: str | None = None) -> list[Pair]:
+    """Pairs, not rejected, whose present text has no scan with these settings (or the present)."""
+    wanted = config_sha256 or scan_settings.current(session, project_id).config.sha256
+    scanned = exists().where(
+        ScanRow.pair_id == PairRow.id,
+        ScanRow.content_sha256 == PairRow.content_sha256,
+        ScanRow.config_sha256 == wanted,
+    )
+    query = (
+        select(PairRow)
+        .where(PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED, ~scanned)
+        .order_by(PairRow.id)
+    )
+    return [pairs.pair(row) for row in session.scalars(query)]
+
+
+def newest(session: Session, project_id: int, pair_id: int | None = None) -> Select[tuple[int]]:
+    """The scan that counts for each present text (of one pair, or of all).
+
+    That is the one with the present settings, else the newest.
+    """
+    wanted = scan_settings.current(session, project_id).config.sha256
+    mine = PairRow.project_id == project_id
+    if pair_id is not None:
+        mine = and_(mine, PairRow.id == pair_id)
+    order = [case((ScanRow.config_sha256 == wanted, 0), else_=1), ScanRow.id.desc()]
+    ranked = (
+        select(
+            ScanRow.id,
+            func.row_number().over(partition_by=ScanRow.pair_id, order_by=order).label("place"),
+        )
+        .join(
+            PairRow,
+            and_(PairRow.id == ScanRow.pair_id, PairRow.content_sha256 == ScanRow.content_sha256),
+        )
+        .where(mine)
+        .subquery()
+    )
+    return select(ranked.c.id).where(ranked.c.place == 1)
+
+
+def current(session: Session, project_id: int, pair_id: int | None = None) -> list[FindingRow]:
+    """The findings in the present texts (of one pair, or of all) that are not yet settled."""
+    query = (
+        select(FindingRow)
+        .where(
+            FindingRow.scan_id.in_(newest(session, project_id, pair_id)),
+            FindingRow.settled.is_not(True),
+        )
+        .order_by(FindingRow.pair_id, FindingRow.field, FindingRow.key, FindingRow.start)
+    )
+    if pair_id is not None:
+        query = query.where(FindingRow.pair_id == pair_id)
+    return list(session.scalars(query))
+
+
+def marked(
+    session: Session, project_id: int, state: FindingState | None = FindingState.OPEN
+) -> list[Marked]:
+    """Pairs, not rejected, with findings in this state (all of the pair's findings come along)."""
+    by_pair: dict[int, list[Finding]] = {}
+    for row in current(session, project_id):
+        by_pair.setdefault(row.pair_id, []).append(finding(row))
+    wanted = {
+        pair_id
+        for pair_id, found in by_pair.items()
+        if state is None
+        or any(one.state is state for one in found)
+        or (state is FindingState.OPEN and any(map(_undone, found)))
+    }
+    if not wanted:
+        return []
+    having = select(FindingRow.pair_id).where(FindingRow.scan_id.in_(newest(session, project_id)))
+    query = (
+        select(PairRow)
+        .where(PairRow.status != PairStatus.REJECTED, PairRow.id.in_(having))
+        .order_by(PairRow.id)
+    )
+    return [
+        Marked(pairs.pair(row), tuple(by_pair[row.id]))
+        for row in session.scalars(query)
+        if row.id in wanted
+    ]
+
+
+def _undone(one: Finding | FindingRow) -> bool:
+    """Open; or accepted in a text that is back as it was before stand-ins were put in."""
+    return one.state is not FindingState.DISMISSED
+
+
+def preview(session: Session, seen: Marked) -> Preview:
+    """The row with stand-ins for its accepted and its open findings.
+
+    Raises:
+        RuleBroken: one of them would break the JSON of a field.
+    """
+    fields = texts(seen.pair)
+    kept = [one for one in seen.findings if one.state is not FindingState.DISMISSED]
+    project_id = seen.pair.project_id
+    given = StandIns(
+        session, project_id, scan_settings.current(session, project_id).replacement
+    ).given
+    accepted = spans(kept)
+    named = detect.labels(fields, accepted, given)
+    becomes = {
+        one.id: label
+        for where, words in named.items()
+        for one, label in zip(_in(kept, where), words, strict=True)
+    }
+    return Preview(detect.replace(fields, accepted, given), becomes)
+
+
+def _in(found: Sequence[Finding], where: str) -> list[Finding]:
+    return sorted((one for one in found if place(one) == where), key=lambda one: one.start)
+
+
+def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None) -> Coverage:
+    """How far the rows (all not rejected, or `ids`) are scanned and decided."""
+    query = select(PairRow.id).where(
+        PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED
+    )
+    alive = set(session.scalars(query))
+    if ids is not None:
+        alive &= set(ids)
+    left = [pair.id for pair in unscanned(session, project_id) if pair.id in alive]
+    scans = session.execute(
+        select(ScanRow.pair_id, ScanRow.quarantined).where(
+            ScanRow.id.in_(newest(session, project_id))
+        )
+    )
+    known = {pair_id: why for pair_id, why in scans if pair_id in alive}
+    opened = {row.pair_id for row in current(session, project_id) if _undone(row)}
+    return Coverage(
+        rows=len(alive),
+        unscanned=tuple(left),
+        quarantined={pair_id: why for pair_id, why in known.items() if why is not None},
+        open=tuple(sorted(opened & alive)),
+        stale=tuple(pair_id for pair_id in left if pair_id in known),
+        message=messages.state(session, project_id) if alive else messages.NOTHING,
+    )

@@ -1,0 +1,142 @@
+"""Personal data in a project's system message: every trained row begins with it, so a lead decides.
+
+The message is scanned along with the rows. A new wording is scanned anew.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.personal import scan_settings
+from storage import events, projects
+from storage.access import allowed
+from storage.errors import NotFound
+from storage.tables import MessageScanRow
+from storage.types import Role, User
+
+FIELD = "system_message"
+"""The place of the message among scanned texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Words of the message that may be personal data. Offsets in characters, end exclusive."""
+
+    number: int
+    start: int
+    end: int
+    type: str
+    dismissed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known about the present message."""
+
+    scanned: bool
+    found: tuple[Found, ...] = ()
+    quarantined: str | None = None
+
+    @property
+    def open(self) -> int:
+        """Findings that nobody has decided."""
+        return sum(not one.dismissed for one in self.found)
+
+
+NOTHING = State(scanned=True)
+"""Of a project without rows: there is nothing to scan for yet."""
+
+
+def state(session: Session, project_id: int) -> State:
+    """What the scan with the present settings said about the present message."""
+    row = _row(session, project_id)
+    if row is None:
+        return State(scanned=False)
+    found = tuple(
+        Found(n, one["start"], one["end"], one["type"], n in row.dismissed)
+        for n, one in enumerate(row.found)
+    )
+    return State(True, found, row.quarantined)
+
+
+def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:
+    """The message as a row of a scan, under the number 0; nothing where it has been scanned."""
+    if _row(session, project_id) is not None:
+        return []
+    text = projects.get(session, project_id).system_message
+    return [{"pair_id": 0, "content_sha256": _sha256(text), "texts": {FIELD: text}}]
+
+
+def store(session: Session, project_id: int, line: Mapping[str, Any]) -> bool:
+    """Take in what a scan found; whether it counted: not if the message changed, or is known."""
+    text = projects.get(session, project_id).system_message
+    if line["content_sha256"] != _sha256(text):
+        return False
+    if _row(session, project_id, line["config_sha256"]) is not None:
+        return False
+    found = list(line.get("findings", ()))
+    settled = _settled(session, project_id, text)
+    session.add(
+        MessageScanRow(
+            project_id=project_id,
+            text_sha256=line["content_sha256"],
+            config_sha256=line["config_sha256"],
+            quarantined=line.get("quarantined"),
+            found=found,
+            dismissed=[n for n, f in enumerate(found) if text[f["start"] : f["end"]] in settled],
+        )
+    )
+    session.flush()
+    return True
+
+
+def _settled(session: Session, project_id: int, text: str) -> set[str]:
+    """Words of this very message that were called harmless under other settings."""
+    query = select(MessageScanRow).where(
+        MessageScanRow.project_id == project_id, MessageScanRow.text_sha256 == _sha256(text)
+    )
+    return {
+        text[row.found[n]["start"] : row.found[n]["end"]]
+        for row in session.scalars(query)
+        for n in row.dismissed
+    }
+
+
+@allowed(Role.LEAD)
+def dismiss(session: Session, actor: User, project_id: int, number: int) -> None:
+    """Say that words of the system message are no personal data.
+
+    Raises:
+        NotFound: there is no such finding in the present message.
+    """
+    row = _row(session, project_id)
+    if row is None or not 0 <= number < len(row.found):
+        raise NotFound("There is no such finding in the system message. Scan it again.")
+    row.dismissed = sorted({*row.dismissed, number})
+    session.flush()
+    events.record(
+        session, actor, "finding_dismissed", "message_scan", row.id, project_id=project_id,
+        number=number, type=row.found[number]["type"],
+    )  # fmt: skip
+
+
+def _row(
+    session: Session, project_id: int, config_sha256: str | None = None
+) -> MessageScanRow | None:
+    text = projects.get(session, project_id).system_message
+    wanted = config_sha256 or scan_settings.current(session, project_id).config.sha256
+    return session.scalar(
+        select(MessageScanRow).where(
+            MessageScanRow.project_id == project_id,
+            MessageScanRow.text_sha256 == _sha256(text),
+            MessageScanRow.config_sha256 == wanted,
+        )
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""What earlier scans found, by a hash of text and configuration: no text is ever kept.
+
+The hash of a short text can be guessed, so the file is readable by its owner only.
+"""
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from curation.personal.detect import Span
+from storage.errors import Unavailable
+
+_AT_ONCE = 500
+
+
+def key(config_sha256: str, text: str) -> bytes:
+    """Names one text under one configuration."""
+    return hashlib.sha256(f"{config_sha256}\n{text}".encode("utf-8", "surrogatepass")).digest()
+
+
+def known(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
+    """What is remembered of these; nothing where there is no file yet.
+
+    Raises:
+        Unavailable: the file is no cache.
+    """
+    found: dict[bytes, list[Span]] = {}
+    if not path.exists():
+        return found
+    with _opened(path) as database:
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(some))
+            rows = database.execute(
+                f"SELECT hash, spans FROM scans WHERE hash IN ({marks})",  # noqa: S608 - only marks
+                some,
+            )
+            found.update((hash_, list(_spans(spans))) for hash_, spans in rows)
+    return found
+
+
+def remember(path: Path, found: Mapping[bytes, Iterable[Span]]) -> None:
+    """Keep what was found. A row set aside is not kept: the next scan tries it again.
+
+    Raises:
+        Unavailable: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
+    with _opened(path) as database:
+        database.executemany(
+            "INSERT OR REPLACE INTO scans VALUES (?, ?)",
+            ((hash_, _written(spans)) for hash_, spans in found.items()),
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as database, database:
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS scans (hash BLOB PRIMARY KEY, spans TEXT) WITHOUT ROWID"
+            )
+            yield database
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise Unavailable(
+            f"{path} cannot be used to remember scans: delete it or name another with --cache."
+        ) from error
+
+
+def _written(spans: Iterable[Span]) -> str:
+    return json.dumps([[one.start, one.end, one.type, one.score] for one in spans])
+
+
+def _spans(written: str) -> Iterator[Span]:
+    return (Span(*one) for one in json.loads(written))

@@ -1,0 +1,1 @@
+"""Policy eras, the rows that a change concerns, and what becomes of them."""

@@ -1,0 +1,254 @@
+"""What a policy change does to rows: send back, reject or clone those chosen, and undo it.
+
+Rows in a reviewer's hand and rows that changed since they were shown are left as they are and
+counted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import review
+from curation.near import lineage
+from curation.policy import era_search
+from storage import events, pairs, people
+from storage.access import allowed
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.tables import EventRow, PairRow
+from storage.types import PairStatus, Role, User
+
+MOST = 1000
+"""Rows of one change, so that others can write in between."""
+RETIRED = "Policy era retired"
+"""The reason of a rejection by a policy change."""
+_TAKEN_BACK, _CLONE_BACK = "Policy change taken back", "Clone taken back"
+_VERBS = {
+    "policy_send_back": "sent back to review",
+    "policy_reject": "retired",
+    "policy_clone": "cloned",
+}
+_UNDO = "policy_undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a change did."""
+
+    rows: tuple[int, ...]
+    """Sent back or rejected; for a clone, the new rows."""
+    held: tuple[int, ...]
+    """Left alone: in a reviewer's hand."""
+    changed: tuple[int, ...]
+    """Left alone: changed since they were shown."""
+    already: tuple[int, ...]
+    """Left alone: already where they would go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change as the log tells it."""
+
+    event_id: int
+    at: datetime
+    by: str
+    words: str
+    rows: tuple[int, ...]
+    undoable: bool
+    """Rejections and clones can be taken back; an approval only a person gives."""
+
+
+@allowed(Role.LEAD)
+def send_back(
+    session: Session, actor: User, project_id: int, seen: Mapping[int, int], reason: str
+) -> Done:
+    """Withdraw the approval of these rows (ids with the versions shown), by a new decision each.
+
+    Raises:
+        BadInput: no reason, no rows, or too many.
+    """
+    if not reason.strip():
+        raise BadInput("Say in a few words why these rows go back to review.")
+
+    def one(row: PairRow) -> int | None:
+        if row.status is not PairStatus.APPROVED:
+            return None
+        review.send_back(session, actor, row, reason.strip())
+        return row.id
+
+    return _each(session, actor, project_id, seen, one, "policy_send_back")
+
+
+@allowed(Role.LEAD)
+def reject(session: Session, actor: User, project_id: int, seen: Mapping[int, int]) -> Done:
+    """Retire these rows: rejected, with the reason that their policy era is over.
+
+    Raises:
+        BadInput: no rows, or too many.
+    """
+
+    def one(row: PairRow) -> int | None:
+        if row.status is PairStatus.REJECTED:
+            return None
+        review.reject(session, actor, row, RETIRED)
+        return row.id
+
+    return _each(session, actor, project_id, seen, one, "policy_reject")
+
+
+@allowed(Role.LEAD)
+def clone(
+    session: Session, actor: User, project_id: int, seen: Mapping[int, int], era_id: int
+) -> Done:
+    """Copy these rows into another era as new rows that wait for review; none is approved.
+
+    A copy keeps origin, author, topic and lineage, names its row under `cloned_from` in its
+    source, and stays held out where that row is. The rows themselves stay as they are.
+
+    Raises:
+        RuleBroken: the era is retired.
+        BadInput: no rows, or too many.
+    """
+    era = era_search.era_of(session, project_id, era_id)
+    if era.retired:
+        raise RuleBroken(f"The era {era.name} is retired. Clone into one that is in force.")
+
+    def one(row: PairRow) -> int | None:
+        key = f"{lineage.CLONE}{row.id}:{row.version}:{era_id}"
+        known = select(PairRow.id).where(
+            PairRow.project_id == project_id, PairRow.source_key == key
+        )
+        if row.era_id == era_id or session.scalar(known) is not None:
+            return None
+        author = people.get(session, row.author_id) if row.author_id is not None else None
+        made = pairs.add(
+            session, project_id, row.prompt, row.response, row.origin, author=author,
+            era_id=era_id, topic=row.topic, held_out=row.held_out,
+            source={**row.source, "cloned_from": row.id}, source_key=key,
+        )  # fmt: skip
+        events.record(
+            session, actor, "clone", "pair", made.id, project_id=project_id, cloned_from=row.id,
+            era=era_id, after=made.content_sha256,
+        )  # fmt: skip
+        return made.id
+
+    return _each(session, actor, project_id, seen, one, "policy_clone")
+
+
+def _each(
+    session: Session,
+    actor: User,
+    project_id: int,
+    seen: Mapping[int, int],
+    one: Callable[[PairRow], int | None],
+    verb: str,
+) -> Done:
+    """Do one thing to each row that nobody holds and that stands as it was shown."""
+    if not 1 <= len(seen) <= MOST:
+        raise BadInput(f"Choose 1 to {MOST:,} rows at a time; {len(seen):,} are chosen.")
+    held = era_search.held(session, seen)
+    rows, changed, already = {}, [], []
+    for pair_id, version in seen.items():
+        row = pairs.row_of(session, pair_id)
+        if row.project_id != project_id:
+            raise RuleBroken(f"Pair {pair_id} belongs to another project.")
+        if pair_id in held:
+            continue
+        if row.version != version:
+            changed.append(pair_id)
+            continue
+        made = one(row)
+        if made is None:
+            already.append(pair_id)
+        else:
+            rows[made] = pairs.row_of(session, made).version
+    events.record(
+        session, actor, verb, "project", project_id, project_id=project_id,
+        rows=[[i, version] for i, version in rows.items()], held=len(held),
+        changed=len(changed), already=len(already),
+    )  # fmt: skip
+    return Done(tuple(rows), tuple(sorted(held)), tuple(changed), tuple(already))
+
+
+def changes(session: Session, project_id: int, limit: int = 10) -> list[Change]:
+    """The latest policy changes to rows, newest first."""
+    query = (
+        select(EventRow)
+        .where(EventRow.project_id == project_id, EventRow.verb.in_([*_VERBS, _UNDO]))
+        .order_by(EventRow.id.desc())
+    )
+    told, names = list(session.scalars(query)), people.names(session)
+    undone = {row.detail["undone"] for row in told if row.verb == _UNDO}
+    return [
+        Change(
+            event_id=row.id,
+            at=datetime.fromisoformat(row.at),
+            by=names.get(row.actor_id or 0, "someone"),
+            words=_words(row.verb, row.detail, taken_back=row.id in undone),
+            rows=tuple(pair_id for pair_id, _ in row.detail["rows"]),
+            undoable=row.verb in ("policy_reject", "policy_clone")
+            and bool(row.detail["rows"])
+            and row.id not in undone,
+        )
+        for row in told[:limit]
+    ]
+
+
+def _words(verb: str, detail: Mapping[str, Any], *, taken_back: bool) -> str:
+    n = len(detail["rows"])
+    rows = f"{n} row" if n == 1 else f"{n} rows"
+    said = f"{rows} {_VERBS.get(verb, 'taken back')}"
+    left = {
+        "in a reviewer's hand": detail["held"],
+        "changed since they were shown": detail["changed"],
+        "already there": detail["already"],
+    }
+    skipped = ", ".join(f"{count} {why}" for why, count in left.items() if count)
+    return said + (f"; left alone: {skipped}" if skipped else "") + ("; undone" * taken_back)
+
+
+@allowed(Role.LEAD)
+def undo(session: Session, actor: User, event_id: int) -> Done:
+    """Take a change back by new decisions: retired rows wait again, clones are rejected.
+
+    Raises:
+        RuleBroken: it was taken back already, or it withdrew approvals, which only people give.
+    """
+    row = session.get(EventRow, event_id)
+    if row is None or row.verb not in _VERBS or row.project_id is None:
+        raise NotFound(f"There is no policy change {event_id}.")
+    if row.verb == "policy_send_back":
+        raise RuleBroken("An approval is given by reading: approve these rows again on Review.")
+    query = select(EventRow.detail).where(
+        EventRow.project_id == row.project_id, EventRow.verb == _UNDO
+    )
+    if any(detail["undone"] == event_id for detail in session.scalars(query)):
+        raise RuleBroken("This change was taken back already.")
+    seen: dict[int, int] = dict(row.detail["rows"])
+    return _take_back(session, actor, row, seen)
+
+
+def _take_back(session: Session, actor: User, done: EventRow, seen: Mapping[int, int]) -> Done:
+    held = era_search.held(session, seen)
+    rows, changed = [], []
+    for pair_id, version in seen.items():
+        row = pairs.row_of(session, pair_id)
+        if pair_id in held:
+            continue
+        if row.version != version:
+            changed.append(pair_id)
+            continue
+        if done.verb == "policy_reject":
+            review.send_back(session, actor, row, _TAKEN_BACK)
+        else:
+            review.reject(session, actor, row, _CLONE_BACK)
+        rows.append(pair_id)
+    events.record(
+        session, actor, _UNDO, "project", done.project_id or 0, project_id=done.project_id,
+        undone=done.id, rows=[[i, 0] for i in rows], held=len(held), changed=len(changed),
+        already=0,
+    )  # fmt: skip
+    return Done(tuple(rows), tuple(sorted(held)), tuple(changed), ())

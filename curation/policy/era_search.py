@@ -1,0 +1,148 @@
+"""Find the rows that a policy change concerns, by era, phrase, topic or label.
+
+It finds words, not meaning: see `curation.phrases` for what it misses.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from curation import phrases
+from curation.measures import coverage
+from curation.policy import eras
+from storage import pairs, projects
+from storage.errors import BadInput, NotFound
+from storage.tables import ClaimRow, PairRow
+from storage.types import Era, Pair, PairStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which rows a policy change may concern: all that is given must hold, one of the phrases."""
+
+    era_id: int | None = None
+    phrases: tuple[str, ...] = ()
+    topic: str | None = None
+    label: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it asks for nothing."""
+        named = (self.era_id, self.topic, self.label)
+        return all(one is None for one in named) and not any(map(str.strip, self.phrases))
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """The rows that a search finds; rejected ones are only counted."""
+
+    pairs: tuple[Pair, ...]
+    held: frozenset[int]
+    """Those in a reviewer's hand now."""
+    rejected: int
+    counts: Mapping[str, int]
+    """Waiting and approved rows that meet each part of the search by itself, in plain words."""
+
+
+def affected(session: Session, project_id: int, search: Search) -> Affected:
+    """The rows that meet a search.
+
+    Raises:
+        BadInput: it asks for nothing, or for phrases that cannot be searched.
+    """
+    tests = _tests(session, project_id, search)
+    known = pairs.listing(session, project_id)
+    alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
+    met = {
+        name: {pair.id for pair in known if test(pair)} for name, test in tests.items()
+    }  # fmt: skip
+    wanted = set.intersection(*met.values())
+    found = tuple(pair for pair in alive if pair.id in wanted)
+    ids = {pair.id for pair in alive}
+    return Affected(
+        pairs=found,
+        held=frozenset(held(session, [pair.id for pair in found])),
+        rejected=len(wanted - ids),
+        counts={name: len(rows & ids) for name, rows in met.items()},
+    )
+
+
+def _tests(session: Session, project_id: int, search: Search) -> dict[str, Callable[[Pair], bool]]:
+    tests: dict[str, Callable[[Pair], bool]] = {}
+    if search.era_id is not None:
+        era = era_of(session, project_id, search.era_id)
+        tests[f"of the era {era.name}"] = lambda pair: eras.belongs(pair, era)
+    if words := _searchable(search.phrases):
+        name = "with the phrase" if len(words) == 1 else "with one of the phrases"
+        tests[name] = lambda p: bool(phrases.found(f"{p.prompt}\n{p.response}", words))
+    if search.topic is not None:
+        topic = search.topic
+        tests[f"of the topic {topic}"] = lambda pair: pair.topic == topic
+    if search.label is not None:
+        field, label = projects.get(session, project_id).label_field, search.label
+        tests[f"with the label {label}"] = lambda pair: _label(field, pair) == label
+    if not tests:
+        raise BadInput("Say what to look for: an era, a phrase, a topic or a label.")
+    return tests
+
+
+def _searchable(given: tuple[str, ...]) -> tuple[str, ...]:
+    words = phrases.cleaned(given)
+    if len(words) > phrases.MOST or any(len(one) > phrases.LONGEST for one in words):
+        raise BadInput(
+            f"Search for {phrases.MOST} phrases of {phrases.LONGEST} characters at most."
+        )
+    if any(not any(c.isalnum() for c in one) for one in words):
+        raise BadInput("A phrase needs at least one letter or digit.")
+    return words
+
+
+def era_of(session: Session, project_id: int, era_id: int) -> Era:
+    """The era, where it is one of this project.
+
+    Raises:
+        NotFound: it is not.
+    """
+    era = eras.get(session, era_id)
+    if era.project_id != project_id:
+        raise NotFound(f"The era {era_id} belongs to another project.")
+    return era
+
+
+def tagged(session: Session, project_id: int) -> dict[int, int]:
+    """How many rows bear the tag of each era."""
+    query = (
+        select(PairRow.era_id, func.count())
+        .where(PairRow.project_id == project_id, PairRow.era_id.is_not(None))
+        .group_by(PairRow.era_id)
+    )
+    return {era: n for era, n in session.execute(query) if era is not None}
+
+
+def topics(session: Session, project_id: int) -> list[str]:
+    """The topics that rows name, by name."""
+    query = select(PairRow.topic).where(PairRow.project_id == project_id).distinct()
+    return sorted(topic for topic in session.scalars(query) if topic)
+
+
+def labels(session: Session, project_id: int) -> list[str]:
+    """The labels in the outputs, by name; none where the project has no label field."""
+    name = projects.get(session, project_id).label_field
+    if name is None:
+        return []
+    known = pairs.listing(session, project_id)
+    return sorted({label for pair in known if (label := _label(name, pair)) is not None})
+
+
+def _label(name: str | None, pair: Pair) -> str | None:
+    return None if name is None else coverage.label_of(name, pair.response)
+
+
+def held(session: Session, ids: Collection[int]) -> set[int]:
+    """Which of these rows are in a reviewer's hand now."""
+    wanted = set(ids)
+    query = select(ClaimRow.pair_id).where(ClaimRow.lease_until > datetime.now(UTC))
+    return {pair_id for pair_id in session.scalars(query) if pair_id in wanted}
