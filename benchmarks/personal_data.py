@@ -36,7 +36,8 @@ from benchmarks import hostile_texts
 from curation import analyzer
 from curation.analyzer import Scanner
 from curation.personal import language, presidio, scan_cache, scanning
-from curation.personal.detect import Span, pieces, resolved
+from curation.personal.detect import Span, pieces
+from curation.personal.resolving import resolved
 from curation.pii import TYPES, Config
 from curation.statistics import wilson
 

@@ -63,7 +63,7 @@ class Config:
     """Also "Friday", which says when only to those who know the week."""
     threshold: float = 0.4
     allow: tuple[str, ...] = ()
-    """Literals of the output format (`detect.vocabulary`): never reported in outputs."""
+    """Literals of the output format (`resolving.vocabulary`): never reported in outputs."""
     addresses: bool = True
     """Street addresses."""
     births: bool = False

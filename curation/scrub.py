@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation import pii
-from curation.personal import detect, findings, messages, redaction
+from curation.personal import findings, messages, placeholders, redaction
 from curation.personal.findings import (
     Coverage,
     Marked,
@@ -261,7 +261,7 @@ def _same(
 
 def _words(row: PairRow, found: FindingRow) -> str:
     text = findings.texts(row).get(findings.place(found), "")
-    return detect.surface(text[found.start : found.end], structured=True)
+    return placeholders.surface(text[found.start : found.end], structured=True)
 
 
 def _of(session: Session, finding_id: int) -> tuple[FindingRow, PairRow]:

@@ -15,18 +15,9 @@ from hypothesis import strategies as st
 from curation import analyzer
 from curation.analyzer import Scanner
 from curation.personal import recall
-from curation.personal.detect import (
-    LONGEST,
-    WINDOW,
-    Quarantine,
-    Span,
-    limits,
-    pieces,
-    placeholders,
-    replace,
-    resolved,
-    vocabulary,
-)
+from curation.personal.detect import LONGEST, WINDOW, Quarantine, Span, limits, pieces
+from curation.personal.placeholders import placeholders, replace
+from curation.personal.resolving import resolved, vocabulary
 from curation.pii import TYPES, Config
 from storage.errors import RuleBroken, Unavailable
 

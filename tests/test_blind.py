@@ -18,8 +18,8 @@ from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken, Unavailab
 from storage.types import Choice, Role
 from tests import curated, stories, tuned
 from training.lifecycle import adapters
-from training.proving import blind
-from training.proving.blind import Tally
+from training.proving import blind, verdicts
+from training.proving.verdicts import Tally
 
 
 def _vote(engine: Engine, who: Any, trial: Any, op: BallotOp) -> Any:  # noqa: ANN401
@@ -65,11 +65,11 @@ def test_a_ballot_shows_the_message_that_was_answered(engine: Engine) -> None:
 
 def test_sides_are_half_and_half_and_differ_between_reviewers() -> None:
     items = [f"item-{i}" for i in range(101)]
-    sides = [blind.tuned_left("a secret", items, reviewer) for reviewer in range(40)]
+    sides = [verdicts.tuned_left("a secret", items, reviewer) for reviewer in range(40)]
     assert {len(side) for side in sides} <= {50, 51}
     assert len({frozenset(side) for side in sides}) == 40
-    assert blind.tuned_left("a secret", list(reversed(items)), 7) == sides[7]
-    assert blind.tuned_left("another secret", items, 7) != sides[7]
+    assert verdicts.tuned_left("a secret", list(reversed(items)), 7) == sides[7]
+    assert verdicts.tuned_left("another secret", items, 7) != sides[7]
 
 
 def test_each_reviewer_has_an_order_of_their_own(engine: Engine) -> None:
@@ -288,6 +288,6 @@ def test_the_verdict(
 ) -> None:
     total = Tally("All", tuned_votes, base_votes, tie, both_bad)
     p_value = statistics.sign_test(tuned_votes, base_votes)
-    assert blind.judge(total, 2, p_value)[0] == verdict
-    assert "these reviewers and messages" in blind.judge(Tally("", 9, 0, 0, 0), 2, 0.004)[1]
-    assert "over these reviewers" in blind.judge(Tally("", 9, 0, 0, 0), 6, 0.004)[1]
+    assert verdicts.judge(total, 2, p_value)[0] == verdict
+    assert "these reviewers and messages" in verdicts.judge(Tally("", 9, 0, 0, 0), 2, 0.004)[1]
+    assert "over these reviewers" in verdicts.judge(Tally("", 9, 0, 0, 0), 6, 0.004)[1]

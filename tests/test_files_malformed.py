@@ -4,8 +4,11 @@ import collections
 import contextlib
 import io
 import json
+import os
 import random
 import re
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ import pytest
 from curation import files
 from curation.reading.child import parse
 from storage.errors import BadInput
+from tests.patience import PATIENCE
 
 CANARY = "Quetzalcoatl"
 ROWS = [{"prompt": f"{CANARY} {i}", "response": f'{{"n": {i}}}', "note": "x"} for i in range(30)]
@@ -201,6 +205,15 @@ def test_a_child_that_dies_is_told_in_one_sentence(tmp_path: Path) -> None:
     assert str(refusal.value) == (
         "upload.csv took more than 0 s to read and was given up; split it."
     )
+
+
+def test_a_long_read_lets_others_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    says = "import os, time; time.sleep(1); raise SystemExit(os.getpriority(os.PRIO_PROCESS, 0))"
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    for at_full_speed, niceness in ((PATIENCE, mine), (0, min(mine + 10, 19))):
+        monkeypatch.setattr(files, "_PROMPT_SECONDS", at_full_speed)
+        child = subprocess.Popen([sys.executable, "-c", says], start_new_session=True)
+        assert files._ends(child, PATIENCE) == niceness
 
 
 def test_a_child_without_memory_or_time(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, case, exists, func, select
 from sqlalchemy.orm import Session
 
-from curation.personal import detect, messages, scan_settings
+from curation.personal import detect, messages, placeholders, scan_settings
 from curation.personal.stand_ins import StandIns
 from storage import pairs
 from storage.tables import FindingRow, PairRow, ScanRow
@@ -202,13 +202,13 @@ def preview(session: Session, seen: Marked) -> Preview:
         session, project_id, scan_settings.current(session, project_id).replacement
     ).given
     accepted = spans(kept)
-    named = detect.labels(fields, accepted, given)
+    named = placeholders.labels(fields, accepted, given)
     becomes = {
         one.id: label
         for where, words in named.items()
         for one, label in zip(_in(kept, where), words, strict=True)
     }
-    return Preview(detect.replace(fields, accepted, given), becomes)
+    return Preview(placeholders.replace(fields, accepted, given), becomes)
 
 
 def _in(found: Sequence[Finding], where: str) -> list[Finding]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from curation.personal import id_numbers, number_grammar
-from curation.personal.detect import NAMES, Span, pieces, resolved
+from curation.personal.detect import NAMES, Span, pieces
+from curation.personal.resolving import resolved
 from curation.pii import Config
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -82,7 +83,7 @@ class Own:
     ) -> list[Span]:
         """The model's findings and the project's own, without overlaps; the project's win.
 
-        Like `detect.resolved`, which it is where a project describes nothing.
+        Like `resolving.resolved`, which it is where a project describes nothing.
         """
         if not self:
             return resolved(text, found, allow)

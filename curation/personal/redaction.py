@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.personal import detect, findings, scan_settings
+from curation.personal import findings, placeholders, scan_settings
 from curation.personal.stand_ins import TEXTS, StandIns
 from storage import events, pairs
 from storage.tables import FindingRow, PairRow, ScanRow
@@ -25,8 +25,8 @@ def put(session: Session, actor: User, row: PairRow, accepted: Sequence[FindingR
     settings = scan_settings.current(session, row.project_id)
     stand_ins = StandIns(session, row.project_id, settings.replacement)
     texts, spans = findings.texts(row), findings.spans(map(findings.finding, accepted))
-    named = detect.labels(texts, spans, stand_ins.given)
-    done = detect.replace(texts, spans, stand_ins.given)
+    named = placeholders.labels(texts, spans, stand_ins.given)
+    done = placeholders.replace(texts, spans, stand_ins.given)
     stand_ins.keep()
     _redact(session, actor, row, accepted, done)
     if all(done[field] == texts[field] for field in TEXTS):

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation import pii
-from curation.personal import detect, name_models
+from curation.personal import name_models, resolving
 from curation.personal.stand_ins import StandIns
 from curation.pii import Config, Replacement
 from storage import events, projects
@@ -65,7 +65,7 @@ def _settings(row: ScanConfigRow | None, allow: tuple[str, ...]) -> ScanSettings
 def vocabulary(session: Session, project_id: int) -> tuple[str, ...]:
     """Words of the output schema: they are never personal data."""
     schema = projects.get(session, project_id).output_schema
-    return tuple(sorted(detect.vocabulary(schema))) if schema else ()
+    return tuple(sorted(resolving.vocabulary(schema))) if schema else ()
 
 
 @allowed(Role.LEAD)

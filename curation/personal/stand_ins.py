@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from curation.personal.detect import PLACEHOLDER
+from curation.personal.placeholders import PLACEHOLDER
 from curation.pii import Replacement
 from storage.tables import PairRow, ProjectRow, StandInRow
 

@@ -7,7 +7,7 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from curation import pii, scrub, visible
-from curation.personal import detect, findings
+from curation.personal import findings, placeholders
 from curation.scrub import Marked
 from pages.parts import marked_text, rows, shell
 from pages.parts.plain import plain
@@ -47,7 +47,7 @@ def _open(seen: Marked) -> list[Finding]:
 
 
 def _key(seen: Marked, one: Finding) -> tuple[str, str]:
-    return one.type, detect.surface(_words(seen, one), structured=True)
+    return one.type, placeholders.surface(_words(seen, one), structured=True)
 
 
 def _words(seen: Marked, one: Finding) -> str:

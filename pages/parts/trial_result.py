@@ -10,7 +10,7 @@ from pages.parts.plain import plain
 from pages.parts.wiring import looking
 from storage.types import Trial
 from training.proving import blind
-from training.proving.blind import Result, Tally
+from training.proving.verdicts import Result, Tally
 
 _FEW = 6
 

@@ -6,11 +6,9 @@ could not tell is not measured here.
 """
 
 import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -31,54 +29,9 @@ from storage.tables import (
 )
 from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User, VersionRow
 from training.proving import evaluations
+from training.proving.verdicts import Result, judge, mac, tally, together, tuned_left
 
 QUESTION = "Which answer would you rather have sent?"
-NO_DIFFERENCE_SHARE = 0.5
-"""Above this share of ties and both-bad votes the verdict is that no difference was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Votes of one reviewer or of all, by what the pressed side turned out to be."""
-
-    name: str
-    tuned: int
-    base: int
-    tie: int
-    both_bad: int
-
-    @property
-    def n(self) -> int:
-        """All votes."""
-        return self.tuned + self.base + self.tie + self.both_bad
-
-    @property
-    def decisive(self) -> int:
-        """Votes for one of the two."""
-        return self.tuned + self.base
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a closed trial showed."""
-
-    total: Tally
-    reviewers: tuple[Tally, ...]
-    win_low: float
-    win_high: float
-    """95 % Wilson interval of the tuned model's share of decisive votes."""
-    p_value: float
-    """Exact two-sided sign test on decisive votes."""
-    verdict: str
-    """One of: better, worse, no difference shown, too few votes."""
-    why: str
-    secret: str
-    familiar: int
-    """Votes by people who had approved or written the item's gold answer themselves."""
-    left_tuned: float
-    """Share of votes where the tuned answer stood on the left; near a half by design."""
-    left_presses: int
-    """Decisive votes that went to the left side: a habit of pressing left shows here."""
 
 
 def _trial(session: Session, row: TrialRow) -> Trial:
@@ -182,7 +135,7 @@ def plan(
     if not question.strip():
         raise BadInput("A trial needs the question that reviewers answer.")
     secret = secrets.token_hex(32)
-    drawn = sorted(both, key=lambda pair_id: _mac(secret, "draw", str(pair_id)))[:planned]
+    drawn = sorted(both, key=lambda pair_id: mac(secret, "draw", str(pair_id)))[:planned]
     registration = _registration(session, evaluation, answers, drawn, question, reviewers)
     row = TrialRow(
         project_id=evaluation.project_id,
@@ -233,17 +186,6 @@ def _registration(
     return {**body, "sha256": hashlib.sha256(canonical.encode()).hexdigest()}
 
 
-def _mac(secret: str, *parts: str) -> str:
-    return hmac.new(secret.encode(), "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
-
-
-def tuned_left(secret: str, items: Sequence[str], reviewer_id: int) -> set[str]:
-    """The items whose tuned answer stands left for a reviewer: half of them, by the secret."""
-    ordered = sorted(items, key=lambda item: _mac(secret, "side", str(reviewer_id), item))
-    half = len(items) // 2 + (int(_mac(secret, "odd", str(reviewer_id)), 16) & len(items) & 1)
-    return set(ordered[:half])
-
-
 def _items(session: Session, trial_id: int) -> list[TrialItemRow]:
     query = select(TrialItemRow).where(TrialItemRow.trial_id == trial_id)
     return list(session.scalars(query.order_by(TrialItemRow.position)))
@@ -273,7 +215,7 @@ def ballots(
     items = _items(session, trial_id)
     left = tuned_left(row.secret, [item.id for item in items], actor.id)
     done = {vote.item_id for vote in _standing(session, trial_id, actor.id)}
-    ordered = sorted(items, key=lambda item: _mac(row.secret, "order", str(actor.id), item.id))
+    ordered = sorted(items, key=lambda item: mac(row.secret, "order", str(actor.id), item.id))
     answers = evaluations.outputs(session, row.evaluation_id)
     open_items = [item for item in ordered if item.id not in done and item.id not in set(have)]
     shown = open_items[:limit]
@@ -406,10 +348,10 @@ def result(session: Session, trial_id: int) -> Result:
     sides = {user: tuned_left(row.secret, items, user) for user in {v.user_id for v in votes}}
     names = people.names(session)
     reviewers = tuple(
-        _tally(names.get(user, "someone"), [v for v in votes if v.user_id == user], left)
+        tally(names.get(user, "someone"), [v for v in votes if v.user_id == user], left)
         for user, left in sorted(sides.items())
     )
-    total = _sum(reviewers)
+    total = together(reviewers)
     low, high = statistics.wilson(total.tuned, total.decisive)
     p_value = statistics.sign_test(total.tuned, total.base)
     verdict, why = judge(total, len(reviewers), p_value)
@@ -460,52 +402,6 @@ def ledger(session: Session, trial_id: int) -> dict[str, Any]:
         "base": found.total.base,
         "verdict": found.verdict,
     }
-
-
-def _tally(name: str, votes: Sequence[VoteRow], left: set[str]) -> Tally:
-    for_tuned = sum(
-        (v.choice is Choice.LEFT and v.item_id in left)
-        or (v.choice is Choice.RIGHT and v.item_id not in left)
-        for v in votes
-    )
-    sided = sum(v.choice in (Choice.LEFT, Choice.RIGHT) for v in votes)
-    return Tally(
-        name=name,
-        tuned=for_tuned,
-        base=sided - for_tuned,
-        tie=sum(v.choice is Choice.TIE for v in votes),
-        both_bad=sum(v.choice is Choice.BOTH_BAD for v in votes),
-    )
-
-
-def _sum(tallies: Sequence[Tally]) -> Tally:
-    return Tally(
-        name="All reviewers",
-        tuned=sum(t.tuned for t in tallies),
-        base=sum(t.base for t in tallies),
-        tie=sum(t.tie for t in tallies),
-        both_bad=sum(t.both_bad for t in tallies),
-    )
-
-
-def judge(total: Tally, reviewers: int, p_value: float) -> tuple[str, str]:
-    """The verdict, from a fixed list of words, and why."""
-    who = (
-        "for these reviewers and messages"
-        if reviewers < 6  # with fewer, reviewers in general cannot be spoken for
-        else "over these reviewers"
-    )
-    if total.n == 0:
-        return "too few votes", "Nobody voted."
-    if (total.tie + total.both_bad) / total.n > NO_DIFFERENCE_SHARE:
-        return "no difference shown", "More than half of the votes were ties or both bad."
-    if p_value > 0.05:
-        return (
-            "no difference shown",
-            f"The sign test gives p = {p_value:.3f}; chance alone could do this.",
-        )
-    word = "better" if total.tuned > total.base else "worse"
-    return word, f"The tuned model is {word} {who} (sign test p = {p_value:.4f})."
 
 
 def _familiar(session: Session, trial_id: int, votes: Sequence[VoteRow]) -> int:

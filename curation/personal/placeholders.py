@@ -1,0 +1,123 @@
+"""Numbered placeholders for personal data, `<PERSON_1>`: the same words get the same number."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from curation.personal.detect import LITERAL, Span, is_json, unescaped, unstyled
+from storage.errors import RuleBroken
+
+PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
+Given = Callable[[str, str, str], str | None]
+"""What stands for words, by field, type and the words without case; None where the row counts."""
+
+
+def replace(
+    fields: Mapping[str, str],
+    accepted: Mapping[str, Sequence[Span]],
+    given: Given = lambda _field, _type, _words: None,
+) -> dict[str, str]:
+    """All fields of a row with the accepted spans as numbered placeholders, `<PERSON_1>`.
+
+    The same words of the same type get the same number throughout the row. Numbers start after
+    those already in it, unless `given` says what stands for the words. JSON stays JSON: a bare
+    number becomes a string.
+
+    Raises:
+        RuleBroken: spans overlap, lie outside the text, or a placeholder would break the JSON.
+    """
+    named = labels(fields, accepted, given)
+    done = dict(fields)
+    for name, text in fields.items():
+        spans = _in_order(accepted, name)
+        done[name] = (
+            _put_in_json(name, text, spans, named[name])
+            if is_json(text)
+            else _put(text, [(span.start, span.end) for span in spans], named[name])
+        )
+    return done
+
+
+def labels(
+    fields: Mapping[str, str],
+    accepted: Mapping[str, Sequence[Span]],
+    given: Given = lambda _field, _type, _words: None,
+) -> dict[str, list[str]]:
+    """The placeholder that each accepted span becomes: by field, in the order of the text.
+
+    Raises:
+        RuleBroken: spans overlap or lie outside the text.
+    """
+    last = _last_numbers(fields)
+    numbers: dict[tuple[str, str], int] = {}
+    named: dict[str, list[str]] = {name: [] for name in fields}
+    for name, text in fields.items():
+        spans = _in_order(accepted, name)
+        _check(name, text, spans)
+        structured = is_json(text)
+        for span in spans:
+            key = span.type, surface(text[span.start : span.end], structured)
+            label = given(name, *key)
+            if label is None:
+                if key not in numbers:
+                    numbers[key] = last[span.type] = last.get(span.type, 0) + 1
+                label = f"<{span.type}_{numbers[key]}>"
+            named[name].append(label)
+    return named
+
+
+def placeholders(text: str, spans: Sequence[Span]) -> str:
+    """One text with its spans as numbered placeholders; see `replace`."""
+    return replace({"text": text}, {"text": spans})["text"]
+
+
+def surface(words: str, structured: bool = False) -> str:
+    """What makes two spans the same words: neither case, spacing, width nor JSON escapes count."""
+    if structured and "\\" in words:
+        words = unescaped(words, 0, len(words)).text
+    return " ".join("".join(map(unstyled, words)).casefold().split())
+
+
+def _in_order(accepted: Mapping[str, Sequence[Span]], name: str) -> list[Span]:
+    return sorted(accepted.get(name, ()), key=lambda span: span.start)
+
+
+def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
+    """The highest number that each type of placeholder already has in the row."""
+    last: dict[str, int] = {}
+    for text in fields.values():
+        for match in PLACEHOLDER.finditer(text):
+            last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    return last
+
+
+def _check(name: str, text: str, spans: Sequence[Span]) -> None:
+    edges = [0, *(edge for span in spans for edge in (span.start, span.end)), len(text)]
+    if edges != sorted(edges) or any(span.start == span.end for span in spans):
+        raise RuleBroken(f"Findings in the {name} overlap or lie outside it: scan the row again.")
+    if not all(PLACEHOLDER.fullmatch(f"<{span.type}_1>") for span in spans):
+        raise RuleBroken(f"A finding in the {name} has no known type: choose one from the list.")
+
+
+def _put(text: str, places: Sequence[tuple[int, int]], labels: Sequence[str]) -> str:
+    """The text with a label in each place; of places that overlap only the first counts."""
+    parts, at = [], 0
+    for (start, end), label in zip(places, labels, strict=True):
+        if start >= at:
+            parts += [text[at:start], label]
+            at = end
+    return "".join([*parts, text[at:]])
+
+
+def _put_in_json(name: str, text: str, spans: Sequence[Span], labels: Sequence[str]) -> str:
+    numbers = [match.span() for match in LITERAL.finditer(text) if match[0][0] != '"']
+    places, quoted = [], []
+    for span, label in zip(spans, labels, strict=True):
+        whole = [place for place in numbers if place[0] < span.end and span.start < place[1]]
+        places.append(whole[0] if whole else (span.start, span.end))
+        quoted.append(f'"{label}"' if whole else label)
+    done = _put(text, places, quoted)
+    if not is_json(done):
+        raise RuleBroken(
+            f"A placeholder would break the JSON of the {name}: mark less, in one value."
+        )
+    return done
