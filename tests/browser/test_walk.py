@@ -20,11 +20,11 @@ from curation import audit, decision, overlaps, readiness, review, scrub
 from storage import migrate, pairs, people, projects
 from storage.engine import open_engine, reading, writing
 from storage.settings import Settings
-from storage.types import FindingState, JobKind, JobState, LinkKind, Origin, PairStatus, User
+from storage.types import FindingState, Job, JobKind, JobState, LinkKind, Origin, PairStatus, User
 from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.live import Live, running
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.training_support import packaged
 from training.lifecycle import adapters
 from training.proving import evaluations
@@ -186,17 +186,24 @@ def ask_for_drafts(lea: Person, engine: Engine, pictures: Path | None) -> None:
             assert draft.source["model"]
 
 
-def _job_ends(engine: Engine, kind: str) -> None:
-    """Wait for the newest job of a kind as the server sees it."""
-    until = time.monotonic() + 5 * PATIENCE
-    while time.monotonic() < until:
-        with reading(engine) as session:
-            newest = jobs.listing(session, 1, JobKind(kind))
-        if newest and newest[0].state.final:
-            assert newest[0].state is JobState.FINISHED, newest[0].message
-            return
+def _jobs(engine: Engine, kind: str) -> list[Job]:
+    with reading(engine) as session:
+        return jobs.listing(session, 1, JobKind(kind))
+
+
+def _job_begins(engine: Engine, kind: str, number: int = 1) -> None:
+    """Wait for so many jobs of a kind: a page that is left may lose what was pressed."""
+    until(lambda: len(_jobs(engine, kind)) == number)
+
+
+def _job_ends(engine: Engine, kind: str, number: int = 1) -> None:
+    """Wait for the end of so many jobs of a kind, as the server sees it."""
+    _job_begins(engine, kind, number)
+    end = time.monotonic() + 5 * PATIENCE
+    while not (newest := _jobs(engine, kind)[0]).state.final:
+        assert time.monotonic() < end, f"The {kind} job did not end."
         time.sleep(0.5)
-    raise AssertionError(f"The {kind} job did not end.")
+    assert newest.state is JobState.FINISHED, newest.message
 
 
 def scrub_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
@@ -326,6 +333,7 @@ def launch_a_run(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page.get_by_role("heading", name="Launch", exact=True).scroll_into_view_if_needed()
     lea.picture(pictures, "launch")
     lea.press("Launch")
+    _job_begins(engine, "train")
     page = lea.go("runs")
     page.reload()
     lea.still()
@@ -345,7 +353,7 @@ def compare(lea: Person, engine: Engine, pictures: Path | None) -> None:
         lea.still()
     page.get_by_role("button", name="Compare", exact=True).last.click()
     lea.still()
-    _job_ends(engine, "evaluate")
+    _job_ends(engine, "evaluate", 2)  # the first was the baseline
     lea.go("compare")
     lea.sees("Exactly right")
     lea.picture(pictures, "compare")
