@@ -2,10 +2,11 @@
 
 `python -m benchmarks.train_throughput` trains the packaged 135M model on the sample project's rows;
 `--messages FILE.jsonl` (lines `{"text", "label"}`) takes eight of its labels instead, with a short
-system message; `--gpu` a random model of 1B parameters in bfloat16 on random rows that share 500
-tokens. Each contender trains the same rows in a process of its own, in interleaved rounds, so that
-its peak memory is its own. Printed are medians over all steps but the first of each round: by the
-clock, and by processor time, which other programs on the machine disturb less.
+system message; `--shared N` random rows that share N tokens; `--gpu` a random model of 1B parameters
+in bfloat16 on random rows that share 500. Each contender trains the same rows in a process of its
+own, in interleaved rounds, so that its peak memory is its own. Printed are medians over all steps but
+the first of each round: by the clock, and by processor time, which other programs on the machine
+disturb less.
 """
 
 import argparse
@@ -32,7 +33,7 @@ CONTENDERS = (
 )  # fmt: skip
 BATCH, LABELS = 8, 8
 SHARED = 500
-"""Tokens of the system message with `--gpu`."""
+"""Tokens of the system message with `--gpu`, unless `--shared` says otherwise."""
 LARGE: Mapping[str, Any] = {
     "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
     "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
@@ -78,11 +79,14 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     rows = asked.add_mutually_exclusive_group()
     rows.add_argument("--messages", type=Path)
-    rows.add_argument("--gpu", action="store_true")
+    rows.add_argument("--shared", type=int, metavar="N")
+    asked.add_argument("--gpu", action="store_true")
     asked.add_argument("--rounds", type=int, default=2)
     asked.add_argument("--steps", type=int, default=6)
     asked.add_argument("--contender", choices=CONTENDERS, help="only this one, as a line of JSON")
     given = asked.parse_args()
+    if given.gpu and given.messages:
+        asked.error("--gpu trains on random rows, not on --messages.")
     if given.contender:
         print(json.dumps(contend(given.contender, *_setting(given), given.gpu)))
         return
@@ -141,7 +145,9 @@ def _setting(given: argparse.Namespace) -> tuple[Any, Any, Rows]:
     model, tokenizer = base_models.load(folder.path)
     wanted = BATCH * given.steps
     if given.gpu:
-        return large(tokenizer, LARGE), tokenizer, random_rows(tokenizer, wanted, SHARED)
+        model = large(tokenizer, LARGE)
+    if given.gpu or given.shared:
+        return model, tokenizer, random_rows(tokenizer, wanted, given.shared or SHARED)
     task = intents(given.messages) if given.messages else sample()
     return model, tokenizer, examples(task, tokenizer, wanted)
 

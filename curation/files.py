@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from curation import visible
+from storage import priority
 from storage.errors import BadInput, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,7 @@ Value: TypeAlias = str | list[Any]
 """A cell: text, or the messages of a chat as JSON values."""
 
 _PROMPT_SECONDS = 3.0
-_POLITE = 10
-"""Added to the niceness of a long read: on a full machine a page gets nine tenths of a core."""
+"""A read that takes longer goes behind people's pages."""
 SHOWN = 100
 """How many faulty lines a refusal lists; all are counted."""
 
@@ -239,12 +239,11 @@ def _run_child(source: Source, folder: Path, result: Path) -> int:
 
 
 def _ends(child: subprocess.Popen[bytes], seconds: float) -> int:
-    """Wait for its end, at full speed first; what takes long lets other people's pages go first."""
+    """Wait for its end."""
     try:
         return child.wait(min(_PROMPT_SECONDS, seconds))
     except subprocess.TimeoutExpired:
-        mine = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PGRP, child.pid, min(mine + _POLITE, 19))
+        priority.behind(child.pid)
         return child.wait(max(seconds - _PROMPT_SECONDS, 0))
 
 

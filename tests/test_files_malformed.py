@@ -21,6 +21,7 @@ import pytest
 
 from curation import files
 from curation.reading.child import parse
+from storage import priority
 from storage.errors import BadInput
 from tests.patience import PATIENCE
 
@@ -210,7 +211,7 @@ def test_a_child_that_dies_is_told_in_one_sentence(tmp_path: Path) -> None:
 def test_a_long_read_lets_others_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     says = "import os, time; time.sleep(1); raise SystemExit(os.getpriority(os.PRIO_PROCESS, 0))"
     mine = os.getpriority(os.PRIO_PROCESS, 0)
-    for at_full_speed, niceness in ((PATIENCE, mine), (0, min(mine + 10, 19))):
+    for at_full_speed, niceness in ((PATIENCE, mine), (0, min(mine + priority.POLITE, 19))):
         monkeypatch.setattr(files, "_PROMPT_SECONDS", at_full_speed)
         child = subprocess.Popen([sys.executable, "-c", says], start_new_session=True)
         assert files._ends(child, PATIENCE) == niceness

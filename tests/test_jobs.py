@@ -13,7 +13,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from storage import settings
+from storage import priority, settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.settings import ROOT
@@ -28,7 +28,7 @@ from training.settings import Lora
 from training.work import evidence, jobs, processes, reconcile
 
 TICK = """
-from storage import settings
+from storage import settings, priority
 from storage.engine import open_engine
 from training.work import reconcile
 reconcile.tick(open_engine(settings.current().database), settings.current())
@@ -208,7 +208,7 @@ def test_two_looks_at_once_start_one_worker(engine: Engine) -> None:
         look.join(timeout=PATIENCE)
     until(lambda: (_directory(job) / "launch.json").exists())
     (worker,) = _workers(job)
-    assert worker.nice() >= processes.POLITE, "pages go first"
+    assert worker.nice() >= priority.POLITE, "pages go first"
     assert _state(engine, job) is JobState.RUNNING
 
 

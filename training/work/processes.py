@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from storage import priority
 from storage.settings import ROOT
 from storage.types import Job, JobKind
 from training.tuning import trackers
@@ -18,8 +19,6 @@ from training.work import evidence, spawning
 CANCEL_SECONDS = 20.0
 """A worker has so long to stop at a step boundary before it is terminated."""
 TERM_SECONDS = 10.0
-POLITE = 10
-"""Niceness of a worker: where it shares the processor with a page, the page gets nine tenths."""
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES",
                 "LD_LIBRARY_PATH", "HF_HOME", "OMP_NUM_THREADS")  # fmt: skip
 
@@ -47,8 +46,7 @@ def start(directory: Path, one: Job) -> None:
             start_new_session=True,
             close_fds=True,
         )
-    with suppress(psutil.Error):
-        psutil.Process(child.pid).nice(POLITE)
+    priority.behind(child.pid)
     # The exit status is collected so that no zombie looks alive; the state comes from the files.
     threading.Thread(target=child.wait, name=f"reap-{one.id[:8]}", daemon=True).start()
 
