@@ -2,11 +2,11 @@
 
 `python -m benchmarks.train_throughput` trains the packaged 135M model on the sample project's rows;
 `--messages FILE.jsonl` (lines `{"text", "label"}`) takes eight of its labels instead, with a short
-system message; `--shared N` random rows that share N tokens; `--gpu` a random model of 1B parameters
-in bfloat16 on random rows that share 500. Each contender trains the same rows in a process of its
-own, in interleaved rounds, so that its peak memory is its own. Printed are medians over all steps but
-the first of each round: by the clock, and by processor time, which other programs on the machine
-disturb less.
+system message; `--shared N` random rows that share N tokens; `--gpu` a random model of 1B
+parameters in bfloat16 on random rows that share 500. Each contender trains the same rows in a
+process of its own, in interleaved rounds, so that its peak memory is its own. Printed are medians
+over all steps but the first of each round: by the clock, and by processor time, which other
+programs on the machine disturb less.
 """
 
 import argparse
