@@ -28,7 +28,7 @@ from training.settings import Lora
 from training.work import evidence, jobs, processes, reconcile
 
 TICK = """
-from storage import settings, priority
+from storage import settings
 from storage.engine import open_engine
 from training.work import reconcile
 reconcile.tick(open_engine(settings.current().database), settings.current())
