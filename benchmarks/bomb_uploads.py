@@ -18,13 +18,14 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from rich.progress import track
 
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Role
-from tests import chromium, stories, test_files_bombs
+from tests import stories, test_files_bombs
+from tests.browser_fixture import launched, window
 from tests.live import running
 
 ROUNDS, VISITS = 3, 12
@@ -50,16 +51,12 @@ def written(folder: Path) -> list[Path]:
 @contextmanager
 def signed_in(link: str, name: str) -> Iterator[Page]:
     """A browser of its own in which a person is signed in."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium.find(), args=list(chromium.ARGUMENTS)
-        )
-        page = browser.new_page()
+    with launched() as browser:
+        page = window(browser).new_page()
         page.goto(link)
-        page.get_by_role("button", name=name).first.click(timeout=60_000)
-        expect(page.get_by_role("heading").first).to_be_visible(timeout=60_000)
+        page.get_by_role("button", name=name).first.click()
+        expect(page.get_by_role("heading").first).to_be_visible()
         yield page
-        browser.close()
 
 
 def upload(link: str, url: str, paths: list[Path], now: Flag, over: Flag, counts: Path) -> None:
@@ -71,8 +68,8 @@ def upload(link: str, url: str, paths: list[Path], now: Flag, over: Flag, counts
                     counts.write_text(str(refused))
                     return
             page.goto(f"{url}/import")
-            page.locator("input[type=file]").first.set_input_files(path, timeout=60_000)
-            expect(page.get_by_test_id("stAlert").first).to_be_visible(timeout=120_000)
+            page.locator("input[type=file]").first.set_input_files(path)
+            expect(page.get_by_test_id("stAlert").first).to_be_visible()
 
 
 def visits(page: Page, url: str) -> list[float]:
@@ -82,7 +79,7 @@ def visits(page: Page, url: str) -> list[float]:
         for name in PAGES:
             begun = time.perf_counter()
             page.goto(f"{url}/{name.lower()}")
-            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=30_000)
+            expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
             times.append(1000 * (time.perf_counter() - begun))
             page.wait_for_timeout(100)
     return times

@@ -11,13 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from rich.progress import track
 
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Version
-from tests import chromium, two_exports
+from tests import two_exports
+from tests.browser_fixture import launched, window
 from tests.live import Live, running
 
 
@@ -26,22 +27,18 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--times", type=int, default=100, help="Downloads of each person.")
     times = ask.parse_args().times
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name, launched() as browser:
         folder = Path(name)
         engine = open_engine(folder / "data" / "assay.db")
         migrate.upgrade(engine)
         made = two_exports.twins(engine, rows=24, characters=160_000)
         engine.dispose()
-        browser = playwright.chromium.launch(
-            executable_path=chromium.find(), args=list(chromium.ARGUMENTS)
-        )
         with running(folder / "data") as live:
             _measure(browser, live, folder, made, times)
-        browser.close()
 
 
 def _measure(browser: Browser, live: Live, folder: Path, made: list[Version], times: int) -> None:
-    pages = [browser.new_context(accept_downloads=True).new_page() for _ in made]
+    pages = [window(browser).new_page() for _ in made]
     for page, name in zip(pages, two_exports.NAMES, strict=True):
         two_exports.at_versions(page, live, name)
     right, sizes, begun = 0, set(), time.perf_counter()

@@ -13,14 +13,15 @@ import time
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from rich.progress import track
 
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Role
-from tests import chromium, stories
+from tests import stories
 from tests.browser_components.test_review_card import RECORDER
+from tests.browser_fixture import launched, window
 from tests.live import free_port, running
 
 ROUNDS, PRESSES = 4, 10
@@ -65,7 +66,7 @@ def plain(page: Page) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
         data = Path(folder) / "data"
         engine = open_engine(data / "assay.db")
         migrate.upgrade(engine)
@@ -81,23 +82,19 @@ def main() -> None:
         )  # fmt: skip
         try:
             with running(data) as live:
-                browser = playwright.chromium.launch(
-                    executable_path=chromium.find(), args=list(chromium.ARGUMENTS)
-                )
-                mine = browser.new_page()
+                mine = window(browser).new_page()
                 mine.goto(live.link)
-                mine.get_by_role("button", name="Ana").first.click(timeout=60_000)
-                expect(mine.get_by_role("heading").first).to_be_visible(timeout=60_000)
+                mine.get_by_role("button", name="Ana").first.click()
+                expect(mine.get_by_role("heading").first).to_be_visible()
                 mine.goto(f"{live.url}/review")
-                expect(mine.locator("#card")).not_to_have_attribute("data-row", "", timeout=60_000)
+                expect(mine.locator("#card")).not_to_have_attribute("data-row", "")
                 mine.wait_for_timeout(1000)
                 mine.evaluate(RECORDER)
-                other = browser.new_page()
+                other = window(browser).new_page()
                 _wait(port)
                 other.goto(f"http://127.0.0.1:{port}")
-                expect(other.get_by_test_id("stText")).to_be_visible(timeout=60_000)
+                expect(other.get_by_test_id("stText")).to_be_visible()
                 _compare(mine, other)
-                browser.close()
         finally:
             peer.terminate()
             engine.dispose()

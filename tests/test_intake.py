@@ -15,6 +15,7 @@ from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.errors import BadInput
 from tests import stories
+from tests.patience import until
 
 SHA = "a" * 64
 
@@ -61,9 +62,7 @@ def test_an_import_that_is_killed_leaves_nothing_half_there(tmp_path: Path) -> N
         target=_import, args=(str(path), desk.id, str(begun))
     )
     process.start()
-    while not begun.exists():
-        assert process.is_alive()
-        time.sleep(0.05)
+    until(begun.exists, process.is_alive)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -149,7 +149,10 @@ def test_cancel_ends_the_process_and_all_it_started(
         jobs.cancel(session, story.lead, job.id, settings.current())
 
 
-def test_cancel_of_a_dead_run_succeeds_at_once(engine: Engine) -> None:
+def test_cancel_of_a_dead_run_succeeds_at_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "CANCEL_SECONDS", 10 * PATIENCE)  # who waits, hangs
     story, job = _running(engine)
     _kill(job)
     until(lambda: not evidence.alive(_directory(job)))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.training_support import SYSTEM, job, rows, started
 from tests.tuning_server import KEY, Answer, TuningServer, said
 from training.hosted import remote
@@ -118,8 +118,10 @@ def test_a_worker_killed_after_the_job_began_pays_once(
     directory = _run(tmp_path / "run", server)
     process = started(directory)
     assert server.reached.wait(PATIENCE)
-    while (known := remote.read(directory)) is None or known.step < 3:
-        assert process.poll() is None
+    until(
+        lambda: (known := remote.read(directory)) is not None and known.step >= 3,
+        lambda: process.poll() is None,
+    )
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert evidence.read_result(directory) is None

@@ -190,6 +190,7 @@ def _calmed(piece: Piece) -> Piece:
 
 
 def unstyled(char: str) -> str:
+    """A character as plain ones: none where it is invisible."""
     kind = unicodedata.category(char)
     if kind == "Cf" or char in _INVISIBLE:
         return ""

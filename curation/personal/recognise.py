@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from curation.personal import id_numbers, number_grammar
 from curation.personal.detect import NAMES, Span, pieces
-from curation.personal.resolving import resolved
+from curation.personal.resolving import literals, resolved
 from curation.pii import Config
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -130,14 +130,7 @@ def own(config: Config) -> Own:
         listed.add(name, "PERSON", len(name.split()) > 1)
     for kind, words in config.context:
         before.add(words, kind, True)
-    return Own(config, listed, before, _literals(config.known))
-
-
-def _literals(known: Sequence[str]) -> re.Pattern[str] | None:
-    if not known:
-        return None
-    longest_first = sorted(known, key=lambda words: (-len(words), words))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    return Own(config, listed, before, literals(frozenset(config.known)))
 
 
 def _walk(tree: _Node, text: str) -> Iterator[tuple[int, int, tuple[str, bool]]]:

@@ -3,6 +3,7 @@
 import re
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from curation.personal.detect import NAMES, Span
 from curation.personal.placeholders import PLACEHOLDER
@@ -33,7 +34,7 @@ def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset
     a finding. Placeholders and `allow`ed literals are left alone.
     """
     taken = bytearray(len(text))
-    for start, end in [*_occurrences(text, allow), *(m.span() for m in PLACEHOLDER.finditer(text))]:
+    for start, end in (match.span() for match in _left_alone(text, allow)):
         taken[start:end] = b"\1" * (end - start)
     kept: list[Span] = []
     for span in sorted(_joined(text, _widened(text, spans)), key=_precedence):
@@ -104,12 +105,19 @@ def _precedence(span: Span) -> tuple[int, int, float, int]:
     return rank, span.start - span.end, -span.score, span.start
 
 
-def _occurrences(text: str, literals: frozenset[str]) -> list[tuple[int, int]]:
-    if not literals:
-        return []
-    longest_first = sorted(literals, key=lambda word: (-len(word), word))
-    anyone = "|".join(map(re.escape, longest_first))
-    return [match.span() for match in re.finditer(rf"(?<!\w)(?:{anyone})(?!\w)", text)]
+@lru_cache(maxsize=8)
+def literals(words: frozenset[str]) -> re.Pattern[str] | None:
+    """Finds each of the words whole, the longest first; None where there are none."""
+    if not words:
+        return None
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+def _left_alone(text: str, allow: frozenset[str]) -> Iterator[re.Match[str]]:
+    for pattern in (literals(allow), PLACEHOLDER):
+        if pattern is not None:
+            yield from pattern.finditer(text)
 
 
 def _outside(span: Span, taken: bytearray) -> Iterator[Span]:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from tests.browser_fixture import window
 from tests.live import Live
-from tests.patience import PATIENCE
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
 """What a browser says when a test has killed the server."""
@@ -71,11 +71,7 @@ def arrive(browser: Browser) -> Iterator[Arrive]:
     people: list[Person] = []
 
     def arrive(live: Live, name: str, scheme: str = "light") -> Person:
-        context = browser.new_context(
-            viewport={"width": 1280, "height": 800},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        context.set_default_timeout(PATIENCE * 1000)
+        context = window(browser, color_scheme="dark" if scheme == "dark" else "light")
         person = Person(name, live, context, context.new_page())
         people.append(person)
         _watch(person)

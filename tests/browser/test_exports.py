@@ -8,8 +8,8 @@ from playwright.sync_api import Browser
 from storage import migrate
 from storage.engine import open_engine
 from tests import two_exports
+from tests.browser_fixture import window
 from tests.live import running
-from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.browser
 TIMES = 4
@@ -21,9 +21,7 @@ def test_each_gets_their_own_of_two_equally_long_exports(browser: Browser, tmp_p
     migrate.upgrade(engine)
     made = two_exports.twins(engine, rows=24, characters=140_000)
     with running(data) as live:
-        contexts = [browser.new_context() for _ in made]
-        for context in contexts:
-            context.set_default_timeout(PATIENCE * 1000)
+        contexts = [window(browser) for _ in made]
         pages = [context.new_page() for context in contexts]
         for page, name in zip(pages, two_exports.NAMES, strict=True):
             two_exports.at_versions(page, live, name)

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
+from tests import browser_fixture
 from tests.browser_components import desk
-from tests.patience import PATIENCE, until
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -108,8 +109,7 @@ def serve(servers: dict[tuple[str, float], Server]) -> Serve:
 @pytest.fixture
 def window(browser: Browser) -> Iterator[BrowserContext]:
     """One person's browser; fails the test on a script error in any of its pages."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(PATIENCE * 1000)
+    context = browser_fixture.window(browser)
     wrong: list[str] = []
 
     def watch(page: Page) -> None:

@@ -61,6 +61,7 @@ class Result:
 
 
 def mac(secret: str, *parts: str) -> str:
+    """HMAC-SHA256 of the parts, in hexadecimal digits: everything a trial draws is drawn by it."""
     return hmac.new(secret.encode(), "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
 
 
@@ -72,6 +73,7 @@ def tuned_left(secret: str, items: Sequence[str], reviewer_id: int) -> set[str]:
 
 
 def tally(name: str, votes: Sequence[VoteRow], left: set[str]) -> Tally:
+    """The votes of one reviewer; `left` are the items whose tuned answer stood left for them."""
     for_tuned = sum(
         (v.choice is Choice.LEFT and v.item_id in left)
         or (v.choice is Choice.RIGHT and v.item_id not in left)
@@ -88,6 +90,7 @@ def tally(name: str, votes: Sequence[VoteRow], left: set[str]) -> Tally:
 
 
 def together(tallies: Sequence[Tally]) -> Tally:
+    """The votes of all reviewers."""
     return Tally(
         name="All reviewers",
         tuned=sum(t.tuned for t in tallies),
