@@ -9,7 +9,7 @@ PORT ?= 8501
 .PHONY: run test demo check install install-test browser clean
 
 run: install ## Set up, migrate the database, start the app and open it in the browser
-	$(BIN)/python -m pages.parts.launcher --port $(PORT)
+	$(BIN)/python -m pages.frame.launcher --port $(PORT)
 
 test: install-test browser check ## Set up everything the tests need and run the whole suite
 	$(BIN)/python -m pytest
@@ -41,7 +41,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 browser: install-test
-	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.support.chromium
 
 clean: ## Remove the environment; data/ stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -3,7 +3,7 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
-from pages.parts import index, profiles, security, server, shell
+from pages.frame import index, profiles, security, server, shell
 
 if __name__ == "__main__":  # a draw: Streamlit executes this file anew for each one
     shell.run()

@@ -24,9 +24,10 @@ from rich.progress import track
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Role
-from tests import stories, test_files_bombs
-from tests.browser_fixture import launched, window
-from tests.live import running
+from tests.curation.exchange.reading import test_files_bombs
+from tests.support import stories
+from tests.support.browser_fixture import launched, window
+from tests.support.live import running
 
 ROUNDS, VISITS = 3, 12
 PAGES = ("Browse", "Write")

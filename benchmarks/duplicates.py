@@ -113,7 +113,7 @@ def with_datasketch(path: Path) -> Found:
 
 def live(path: Path) -> None:
     """Put rows one by one into an index of all of them, each asked for its nearest row first."""
-    from curation.near.live_index import LiveIndex
+    from curation.overlap.near.live_index import LiveIndex
 
     texts = [" ".join(json.loads(line).values()) for line in _without_ids(path)]
     before = _resident()

@@ -19,12 +19,15 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from curation import overlaps, readiness, sample, versions
+from curation.gate import readiness
+from curation.overlap import overlaps
+from curation.project import sample
+from curation.versions import verbs
 from storage import console, people
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import Role, User, Version
-from training import demo
+from training.commands import demo
 from training.launch import estimates, runs
 from training.launch.estimates import Against
 from training.settings import SMALL_BASE, Lora
@@ -46,7 +49,7 @@ def _project(engine: Engine) -> tuple[User, Version]:
         demo._settle(session, lead, project)
     with writing(engine) as session:
         overlaps.sweep(session, lead, project.id)
-        version = versions.freeze(session, lead, project.id, seed=7)
+        version = verbs.freeze(session, lead, project.id, seed=7)
     until = datetime.now(UTC).date() + timedelta(days=1)
     with writing(engine) as session:
         for one in readiness.unmet(readiness.report(session, project.id)):
@@ -83,7 +86,7 @@ def main() -> None:
         engine = console.engine(upgrade=True)
         lead, version = _project(engine)
         with reading(engine) as session:
-            print(f"rows {versions.get(session, version.id).counts}")
+            print(f"rows {verbs.get(session, version.id).counts}")
         names = ", ".join(one.name for one in machine.accelerators()) or "none"
         print(f"cores {os.cpu_count()}, accelerators {names}, steps a run {given.steps}")
         print(f"{'run':14} {'estimate s':>10} {'took s':>8} {'off':>7} "

@@ -17,9 +17,9 @@ from rich.progress import track
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Version
-from tests import two_exports
-from tests.browser_fixture import launched, window
-from tests.live import Live, running
+from tests.support import two_exports
+from tests.support.browser_fixture import launched, window
+from tests.support.live import Live, running
 
 
 def main() -> None:

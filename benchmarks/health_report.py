@@ -11,10 +11,9 @@ import statistics
 import sys
 import time
 
-from curation import health
-from curation.measures import texts
-from curation.measures.measured import row_of
-from tests import stories
+from curation.health import report, texts
+from curation.health.measured import row_of
+from tests.support import stories
 
 ROUNDS = 3
 _WORDS = (
@@ -24,7 +23,7 @@ _WORDS = (
 )
 
 
-def rows(count: int, seed: int) -> list[health.Row]:
+def rows(count: int, seed: int) -> list[report.Row]:
     """Rows of random words: each is like no other."""
     draw = random.Random(seed)
     made = []
@@ -39,7 +38,7 @@ def main() -> None:
     """Measure and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     properties = {**stories.SCHEMA["properties"], "why": {"type": "string"}}
-    task = health.Task({**stories.SCHEMA, "properties": properties}, "team")
+    task = report.Task({**stories.SCHEMA, "properties": properties}, "team")
     started = time.perf_counter()
     texts.language("a" * 60)
     texts.encoding("\u00e9")
@@ -50,7 +49,7 @@ def main() -> None:
         given = rows(count, seed)
         for times in (first, again):
             started = time.perf_counter()
-            health.report(given, task)
+            report.report(given, task)
             times.append(time.perf_counter() - started)
     for name, times in (("first look", first), ("again", again)):
         middle = statistics.median(times)

@@ -14,10 +14,11 @@ from typing import Annotated
 
 import typer
 
-from curation import duplicates, leakage, statistics
-from curation.leakage import Row
-from curation.reading import file_rows
-from tests import leaks
+from curation import statistics
+from curation.exchange.reading import file_rows
+from curation.overlap import duplicates, leakage
+from curation.overlap.leakage import Row
+from tests.support import leaks
 
 
 def main(

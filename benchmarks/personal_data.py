@@ -33,12 +33,11 @@ from typing import Any
 import psutil
 
 from benchmarks import hostile_texts
-from curation import analyzer
-from curation.analyzer import Scanner
-from curation.personal import language, presidio, scan_cache, scanning
+from curation.personal import analyzer, language, presidio, scan_cache, scanning
+from curation.personal.analyzer import Scanner
 from curation.personal.detect import Span, pieces
+from curation.personal.pii import TYPES, Config
 from curation.personal.resolving import resolved
-from curation.pii import TYPES, Config
 from curation.statistics import wilson
 
 Found = list[list[Span]]

@@ -17,13 +17,16 @@ import typer
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from curation import audit, overlaps, readiness, scrub, versions
+from curation.gate import audit, readiness
+from curation.overlap import overlaps
+from curation.personal import scrub
 from curation.policy import eras
+from curation.versions import verbs
 from storage import migrate, pairs, people
 from storage.engine import open_engine, reading, writing
 from storage.tables import DecisionRow, PairRow, RevisionRow, ScanRow
 from storage.types import Action, Origin, Outcome, PairStatus, Project, User
-from tests import stories
+from tests.support import stories
 
 ROUNDS = 5
 
@@ -68,7 +71,7 @@ def _verbs(session: Session, desk: Project) -> dict[str, Callable[[], object]]:
             session, desk.id, {p.id for p in pairs.listing(session, desk.id)}
         ),
         "audit.latest": lambda: audit.latest(session, desk.id),
-        "versions.listing": lambda: versions.listing(session, desk.id),
+        "versions.listing": lambda: verbs.listing(session, desk.id),
         "people.names": lambda: people.names(session),
     }
 

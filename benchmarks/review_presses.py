@@ -19,10 +19,10 @@ from rich.progress import track
 from storage import migrate
 from storage.engine import open_engine
 from storage.types import Role
-from tests import stories
 from tests.browser_components.test_review_card import RECORDER
-from tests.browser_fixture import launched, window
-from tests.live import free_port, running
+from tests.support import stories
+from tests.support.browser_fixture import launched, window
+from tests.support.live import free_port, running
 
 ROUNDS, PRESSES = 4, 10
 PLAIN = """

@@ -34,13 +34,14 @@ from storage.engine import open_engine, reading, writing
 from storage.errors import RuleBroken
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
-from tests import tuned
-from tests.training_support import rows, tiny, training_job
+from tests.support import tuned
+from tests.support.training_support import rows, tiny, training_job
+from training import reconcile, worker
 from training.launch import runs
 from training.models import base_models
 from training.settings import Lora
 from training.tuning import checkpoints
-from training.work import evidence, jobs, reconcile, worker
+from training.work import evidence, jobs
 
 LINES = rows(26) + rows(7, "validation", first=100)
 CHOSEN: dict[str, Any] = {
@@ -50,7 +51,7 @@ CHOSEN: dict[str, Any] = {
 SERVER = """
 from storage import settings
 from storage.engine import open_engine
-from training.work import reconcile
+from training import reconcile
 import threading
 reconcile.forever(open_engine(settings.current().database), settings.current(), threading.Event())
 """

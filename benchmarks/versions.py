@@ -24,21 +24,20 @@ from pathlib import Path
 from rich.progress import track
 from sqlalchemy import Engine
 
-from curation import versions
-from curation.frozen import canonical, cards, packages, verification, verify_version
-from curation.frozen.layouts import LAYOUTS
+from curation.versions import canonical, cards, packages, verbs, verification, verify_version
+from curation.versions.layouts import LAYOUTS
 from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.settings import ROOT
 from storage.types import Action, Origin, PairStatus, Project, Role, Split, User, Version
-from tests import stories
-from tests.test_versions_integrity import cells, flip, rows, unflip, unguarded
+from tests.curation.versions.test_versions_integrity import cells, flip, rows, unflip, unguarded
+from tests.support import stories
 
 ROUNDS = 3
 _HASHES = """
 import json, random, sys
-from curation.frozen import canonical
-from tests.test_versions_integrity import rows
+from curation.versions.verbs import canonical
+from tests.curation.versions.test_versions_integrity import rows
 made = rows(int(sys.argv[1]))
 random.Random(int(sys.argv[2])).shuffle(made)
 print(json.dumps([canonical.sha256(made), canonical.merkle_root(made)]))
@@ -46,7 +45,7 @@ print(json.dumps([canonical.sha256(made), canonical.merkle_root(made)]))
 _CARD = """
 import hashlib, sys
 from pathlib import Path
-from curation.frozen import cards
+from curation.versions.verbs import cards
 from storage.engine import open_engine, reading
 with reading(open_engine(Path(sys.argv[1]))) as session:
     print(hashlib.sha256(cards.to_json(cards.build(session, 1))).hexdigest())
@@ -109,7 +108,7 @@ def flips_in_database(path: Path, flips: int) -> None:
 def flips_in_snapshot(engine: Engine, version: Version, flips: int) -> None:
     """Bits changed one at a time in the canonical rows."""
     with reading(engine) as session:
-        content = bytearray(canonical.canonical(versions.rows(session, version.id)))
+        content = bytearray(canonical.canonical(verbs.rows(session, version.id)))
     dice, found = random.Random(31), 0
     for _ in track(range(flips), description="snapshot"):
         bit = dice.randrange(len(content) * 8)
@@ -148,7 +147,7 @@ def times(engine: Engine, version: Version) -> None:
 
     def proven() -> object:
         with reading(engine) as session:
-            return versions.opened(session, version.id)
+            return verbs.opened(session, version.id)
 
     def carded() -> object:
         with reading(engine) as session:
@@ -184,7 +183,7 @@ def main() -> None:
         approved(engine, desk, lead, asked.rows)
         start = time.process_time()
         with writing(engine) as session:
-            version = versions.freeze(session, lead, desk.id)
+            version = verbs.freeze(session, lead, desk.id)
         print(f"{'freeze':26} {time.process_time() - start:7.3f} s of CPU   n 1")
         times(engine, version)
         with reading(engine) as session:
@@ -208,7 +207,7 @@ def _small(path: Path) -> None:
     desk, lead = stories.project(engine), stories.person(engine, "lena", Role.LEAD)
     approved(engine, desk, lead, 60)
     with writing(engine) as session:
-        versions.freeze(session, lead, desk.id)
+        verbs.freeze(session, lead, desk.id)
     engine.dispose()
 
 

@@ -79,7 +79,7 @@ def create(
     two_people: bool = True,
     sample: bool = False,
 ) -> Project:
-    """Begin a project. `curation.projects.begin` also checks the schema.
+    """Begin a project. `curation.project.begin.begin` also checks the schema.
 
     Raises:
         BadInput: a field is empty, or the name is taken.

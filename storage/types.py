@@ -268,7 +268,7 @@ class Link:
     kind: LinkKind
     similarity: float
     """Exact Jaccard similarity of the shingle sets, 0 to 1; of rows found by what they mean
-    (`curation.near.meanings`) the cosine."""
+    (`curation.overlap.near.meanings`) the cosine."""
     state: LinkState
     reason: str | None
 

@@ -2,8 +2,8 @@
 
 import os
 
-from tests.browser_fixture import browser
-from tests.ui import engine, migrated, open_page, own_main
+from tests.support.browser_fixture import browser
+from tests.support.ui import engine, migrated, open_page, own_main
 
 __all__ = ["browser", "engine", "migrated", "open_page", "own_main"]
 

@@ -9,7 +9,8 @@ app = commands(
         "training.commands.runs": (
             "draft", "runs", "cancel", "stop", "resume", "work", "meanings",
         ),
-        "training.commands.proof": ("evaluate", "trial", "ballot", "close", "demo"),
+        "training.commands.proof": ("evaluate", "trial", "ballot", "close"),
+        "training.commands.demo": ("demo",),
         "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),
         "training.commands.adapters": ("adapters", "card", "package"),
         "training.commands.exits": ("export", "serve", "import-adapter"),

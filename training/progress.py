@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from curation import overlaps, readiness, versions
+from curation.gate import readiness
+from curation.overlap import overlaps
+from curation.versions import verbs as versions
 from storage import pairs, projects
 from storage.types import JobKind, Origin, PairStatus, Signal
 from training.lifecycle import adapters

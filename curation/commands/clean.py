@@ -6,9 +6,10 @@ import typer
 from rich.progress import track
 from sqlalchemy.orm import Session
 
-from curation import audit, overlaps, scrub
-from curation.audit import Part
-from curation.personal import scan_settings, scanning
+from curation.gate import audit
+from curation.gate.audit import Part
+from curation.overlap import overlaps
+from curation.personal import scan_settings, scanning, scrub
 from storage import console, pairs, people
 from storage.errors import BadInput, NotFound
 from storage.types import FindingState

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import health
-from curation.measures.measured import row_of
-from curation.reading import strict_json
+from curation.exchange.reading import strict_json
+from curation.health import report as health
+from curation.health.measured import row_of
 from storage import console
 from storage.errors import BadInput
 
@@ -36,7 +36,7 @@ def measure(
         task = health.Task(_schema(schema), label_field or None)
         report = health.report(_rows(file), task)
     else:
-        from curation.measures import project_rows
+        from curation.health import project_rows
 
         with console.looking() as session:
             inside = console.project(session, project).id

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from curation.reading import jsonl
+from curation.exchange.reading import jsonl
 from storage import lazily
 from storage.errors import BadInput
 
@@ -77,11 +77,11 @@ def _find(
 ) -> None:
     begun = time.perf_counter()
     _check(source, out, threshold, method, groups)
-    from curation.near import jaccard_join, shingles
+    from curation.overlap.near import jaccard_join, shingles
 
     search = jaccard_join.pairs
     if method is Method.MINHASH:
-        from curation.near import minhash
+        from curation.overlap.near import minhash
 
         search = minhash.pairs
     cut = {Shingle.WORD3: shingles.words, Shingle.CHAR5: shingles.characters}[shingle]

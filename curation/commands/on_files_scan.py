@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from curation.reading import jsonl
+from curation.exchange.reading import jsonl
 from storage import lazily, settings
 from storage.errors import BadInput
 
 if TYPE_CHECKING:
     from curation.personal.detect import Quarantine, Span
-    from curation.pii import Config
+    from curation.personal.pii import Config
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def _scan(source: Path, out: Path, processes: int, cache: Path | None, second_mo
     found: dict[str, list[Span] | Quarantine] = {}
     known = 0
     if texts:
-        from curation.pii import Config
+        from curation.personal.pii import Config
 
         config = Config(nationality=True, weekdays=True, second_model=second_model)
         found, known = _found(texts.values(), config, processes, cache)

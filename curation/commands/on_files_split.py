@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curation.reading import file_rows, jsonl
+from curation.exchange.reading import file_rows, jsonl
 from storage import lazily
 from storage.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
-    from curation.leakage import Leak
+    from curation.overlap.leakage import Leak
 
 app = lazily.part()
 
@@ -117,7 +117,7 @@ def _split(
     threshold: float,
     keep: Path | None,
 ) -> None:
-    from curation.reading import file_split
+    from curation.exchange.reading import file_split
 
     begun = time.perf_counter()
     asked = file_split.Asked(shares, seed, stratify, group, text, threshold)
@@ -150,7 +150,7 @@ def _sha256(path: Path) -> str:
 
 
 def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, text: str) -> int:
-    from curation import leakage as engine
+    from curation.overlap import leakage as engine
 
     begun = time.perf_counter()
     if out.resolve() in (train.resolve(), test.resolve()):

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from sqlalchemy.orm import Session
 
-from curation import decision, readiness, versions
-from curation.frozen import cards, changes, packages, tags, verification, verify_version
-from curation.frozen.layouts import LAYOUTS
+from curation.gate import decision, readiness
+from curation.versions import cards, changes, packages, tags, verbs, verification, verify_version
+from curation.versions.layouts import LAYOUTS
 from storage import console
 from storage.errors import BadInput, Unavailable
 from storage.types import Split, Version
@@ -64,7 +64,7 @@ def write_record(
     project: console.In = "",
 ) -> None:
     """Write the decision record from a JSON file."""
-    from curation.reading import strict_json
+    from curation.exchange.reading import strict_json
 
     given = strict_json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(given, dict) or not isinstance(given.get("answers"), dict):
@@ -97,7 +97,7 @@ def freeze(
     """Freeze the approved rows as the next version."""
     with console.acting() as session:
         inside = console.project(session, project).id
-        made = versions.freeze(session, console.actor(session, as_), inside, seed, note)
+        made = verbs.freeze(session, console.actor(session, as_), inside, seed, note)
         console.show(
             made, as_json=as_json, words=f"Version {made.number}: {made.counts}, {made.sha256}"
         )
@@ -108,7 +108,7 @@ def freeze(
 def list_versions(project: console.In = "", as_json: console.AsJson = False) -> None:
     """List the versions, newest first."""
     with console.looking() as session:
-        found = versions.listing(session, console.project(session, project).id)
+        found = verbs.listing(session, console.project(session, project).id)
         short = [
             {"number": v.number, "tags": ", ".join(tags.of(session, v)), "sha256": v.sha256,
              "rows": v.counts}
@@ -136,7 +136,7 @@ def export(
     with console.looking() as session:
         found = _find(session, project, version)
         package = packages.build(session, found.id, format_, split or packages.TO_TRAIN)
-        later = versions.held_out_since(session, found.id)
+        later = verbs.held_out_since(session, found.id)
     path = packages.write(package, folder, zipped=as_zip)
     if package.left_out:
         console.err.print(package.left_out, markup=False)
@@ -159,7 +159,7 @@ def diff(
     """Show which rows two versions do not share, and why."""
     with console.looking() as session:
         before, after = (_find(session, project, one) for one in (older, newer))
-        found = versions.difference(session, before.id, after.id)
+        found = verbs.difference(session, before.id, after.id)
     rows = [
         {
             "pair": change.pair_id,
@@ -181,7 +181,7 @@ def tag(name: str, as_: console.As, version: Named = "", project: console.In = "
     """Give a version a name; the name leaves the version it was on before."""
     with console.acting() as session:
         found = _find(session, project, version)
-        versions.tag(session, console.actor(session, as_), found.id, name)
+        verbs.tag(session, console.actor(session, as_), found.id, name)
         console.show(None, as_json=False, words=f"{name.strip()} is version {found.number} now.")
 
 
@@ -199,7 +199,7 @@ def card(version: Named = "", project: console.In = "", as_json: console.AsJson 
 def inclusion(pair: int, version: Named = "", project: console.In = "") -> None:
     """Print the proof that one pair was in a version; `verify` checks it without the others."""
     with console.looking() as session:
-        proof = versions.inclusion(session, _find(session, project, version).id, pair)
+        proof = verbs.inclusion(session, _find(session, project, version).id, pair)
     sys.stdout.write(cards.to_json(proof).decode())
 
 
@@ -237,4 +237,4 @@ def verify(
 
 
 def _find(session: Session, project: str, version: str) -> Version:
-    return versions.find(session, console.project(session, project).id, version)
+    return verbs.find(session, console.project(session, project).id, version)

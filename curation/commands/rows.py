@@ -6,8 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import claims, exchange, files, intake, review, sample, writing
-from curation.ops import Op, Submission
+from curation.exchange import files, intake
+from curation.exchange import table as exchange
+from curation.project import sample
+from curation.review import claims, decisions, writing
+from curation.review.ops import Op, Submission
 from storage import console, pairs, projects
 from storage.errors import BadInput
 from storage.types import Action
@@ -149,4 +152,4 @@ def review_one(
             str(uuid.uuid4()), pair, card.pair.version, card.fence, action, None, None,
             reject or None, None,
         )  # fmt: skip
-        console.show(review.decide(session, actor, op), as_json=as_json)
+        console.show(decisions.decide(session, actor, op), as_json=as_json)

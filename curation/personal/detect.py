@@ -1,6 +1,6 @@
 """What a personal-data finding is, and how a text is cut into the windows that are read.
 
-Nothing here loads a model: `curation.analyzer` does, and only a job or a command imports it.
+Nothing here loads a model: `analyzer` does, and only a job or a command imports it.
 """
 
 import json

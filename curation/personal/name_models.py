@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from curation import model_files
+from curation.personal import model_files
 from storage import settings
 from storage.errors import BadInput, Unavailable
 

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from curation.personal import id_numbers, number_grammar
 from curation.personal.detect import NAMES, Span, pieces
+from curation.personal.pii import Config
 from curation.personal.resolving import literals, resolved
-from curation.pii import Config
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NEAR = 40

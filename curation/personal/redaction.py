@@ -1,6 +1,6 @@
 """Put stand-ins in the place of accepted personal data: in a row's texts, and in what came with it.
 
-A verb of `curation.scrub` has checked who asks and that every finding is decided. Earlier texts of
+A verb of `scrub` has checked who asks and that every finding is decided. Earlier texts of
 a row stay in its history; what came along with it (topic, ids) is kept nowhere.
 """
 

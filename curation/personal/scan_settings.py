@@ -9,10 +9,9 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import pii
-from curation.personal import name_models, resolving
+from curation.personal import name_models, pii, resolving
+from curation.personal.pii import Config, Replacement
 from curation.personal.stand_ins import StandIns
-from curation.pii import Config, Replacement
 from storage import events, projects
 from storage.access import allowed
 from storage.errors import BadInput

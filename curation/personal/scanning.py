@@ -9,10 +9,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from curation.personal import detect
-from curation.pii import Config
+from curation.personal.pii import Config
 
 if TYPE_CHECKING:
-    from curation.analyzer import Scanner
+    from curation.personal.analyzer import Scanner
 
 BATCH = 32
 _PROSE = frozenset({"prompt", "response", "system_message"})
@@ -29,12 +29,12 @@ def results(
     config: Config,
     ready: Callable[[], None] = lambda: None,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Lines for `curation.scrub.store`, a batch at a time.
+    """Lines for `scrub.store`, a batch at a time.
 
     Each row has `pair_id`, `content_sha256` and `texts`: what is scanned, by place. `ready` is
     called once the language model is loaded.
     """
-    from curation import analyzer
+    from curation.personal import analyzer
 
     scanner = analyzer.Scanner(config)
     ready()
@@ -105,10 +105,10 @@ def scanners(
 ) -> Iterator[Callable[[Sequence[str]], Iterator[list[detect.Span] | detect.Quarantine]]]:
     """A function that gives what is found in each text, in order: one process or several.
 
-    See `curation.analyzer.Scanner.scan`. The processes load the model with the first texts.
+    See `analyzer.Scanner.scan`. The processes load the model with the first texts.
     """
     if processes == 1:
-        from curation import analyzer
+        from curation.personal import analyzer
 
         scanner = analyzer.Scanner(config)
         yield lambda texts: chain.from_iterable(map(scanner.scan, _parts(texts)))
@@ -124,7 +124,7 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def _take(config: Config) -> None:
     """Load the model in a process of its own, once."""
-    from curation import analyzer
+    from curation.personal import analyzer
 
     global _scanner
     _scanner = analyzer.Scanner(config)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from curation.personal.pii import Replacement
 from curation.personal.placeholders import PLACEHOLDER
-from curation.pii import Replacement
 from storage.tables import PairRow, ProjectRow, StandInRow
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import review
-from curation.near import lineage
+from curation.overlap.near import lineage
 from curation.policy import era_search
+from curation.review import decisions
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -76,7 +76,7 @@ def send_back(
     def one(row: PairRow) -> int | None:
         if row.status is not PairStatus.APPROVED:
             return None
-        review.send_back(session, actor, row, reason.strip())
+        decisions.send_back(session, actor, row, reason.strip())
         return row.id
 
     return _each(session, actor, project_id, seen, one, "policy_send_back")
@@ -93,7 +93,7 @@ def reject(session: Session, actor: User, project_id: int, seen: Mapping[int, in
     def one(row: PairRow) -> int | None:
         if row.status is PairStatus.REJECTED:
             return None
-        review.reject(session, actor, row, RETIRED)
+        decisions.reject(session, actor, row, RETIRED)
         return row.id
 
     return _each(session, actor, project_id, seen, one, "policy_reject")
@@ -242,9 +242,9 @@ def _take_back(session: Session, actor: User, done: EventRow, seen: Mapping[int,
             changed.append(pair_id)
             continue
         if done.verb == "policy_reject":
-            review.send_back(session, actor, row, _TAKEN_BACK)
+            decisions.send_back(session, actor, row, _TAKEN_BACK)
         else:
-            review.reject(session, actor, row, _CLONE_BACK)
+            decisions.reject(session, actor, row, _CLONE_BACK)
         rows.append(pair_id)
     events.record(
         session, actor, _UNDO, "project", done.project_id or 0, project_id=done.project_id,

@@ -1,6 +1,6 @@
 """Find the rows that a policy change concerns, by era, phrase, topic or label.
 
-It finds words, not meaning: see `curation.phrases` for what it misses.
+It finds words, not meaning: see `curation.review.phrases` for what it misses.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curation import phrases
-from curation.measures import coverage
+from curation.health import coverage
 from curation.policy import eras
+from curation.review import phrases
 from storage import pairs, projects
 from storage.errors import BadInput, NotFound
 from storage.tables import ClaimRow, PairRow

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import phrases as wording
+from curation.review import phrases as wording
 from storage import events, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from curation.measures.measured import Bars
+from curation.health.measured import Bars
 
 Bar = dict[str, str | int]
 MOST = 14

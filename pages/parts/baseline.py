@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from pages.parts import compare_start, job_panel, rows, run_form, shell
-from pages.parts.wiring import act, looking
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import compare_start, job_panel, rows, run_form
 from storage.types import JobKind, User, Version
 from training.work import jobs
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.parts import shell
-from pages.parts.wiring import act
+from pages.frame import shell
+from pages.frame.wiring import act
 from storage.types import Adapter, User, Version
 from training.proving import evaluations
 from training.work import jobs

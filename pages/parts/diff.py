@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 import streamlit as st
 
 from curation import visible
-from pages.parts.theme import COMPONENT_CSS
+from pages.frame.theme import COMPONENT_CSS
 
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 _MOST_WORDS = 4000

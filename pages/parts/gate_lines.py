@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import readiness
-from pages.parts import kept, rows, shell
-from pages.parts.wiring import act
+from curation.gate import readiness
+from pages.frame import shell
+from pages.frame.wiring import act
+from pages.parts import kept, rows
 from storage import scratch
 from storage.types import Project, Signal, User
 
@@ -34,7 +35,7 @@ def top(signals: Sequence[Signal]) -> None:
     blocking = blocking_of(signals)
     if not blocking:
         st.success("Ready: every line is met or set aside by a lead.")
-        shell.link("pages/train/launch.py", "Next: launch a training run")
+        shell.link("pages/train/launch/page.py", "Next: launch a training run")
         return
     verb = "blocks" if len(blocking) == 1 else "block"
     st.warning(f"Not ready: {len(blocking)} of {len(signals)} lines {verb}.")

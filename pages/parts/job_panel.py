@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from pages.parts import identity, progress, shell
+from pages.frame import identity, shell
+from pages.frame.wiring import act, looking
+from pages.parts import progress
 from pages.parts.plain import plain
-from pages.parts.wiring import act, looking
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
-from training import meaning
 from training.launch import runs
+from training.scans import meaning
 from training.work import jobs
 from training.work.health import Health
 

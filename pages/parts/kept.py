@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from pages.parts.wiring import act, looking
+from pages.frame.wiring import act, looking
 from storage import scratch
 from storage.types import User
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.parts import shell
-from pages.parts.theme import COMPONENT_CSS
+from pages.frame import shell
+from pages.frame.theme import COMPONENT_CSS
 from training.launch.estimates import PARTS
 
 _LEAST = 0.004

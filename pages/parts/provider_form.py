@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from curation import versions
-from pages.parts import shell
+from curation.versions import verbs
+from pages.frame import shell
+from pages.frame.wiring import looking
 from pages.parts.plain import plain
-from pages.parts.wiring import looking
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Split, Version
@@ -76,6 +76,6 @@ def agreement(version: Version, chosen: Provider) -> Consent | None:
 def _price(version: Version, chosen: Provider) -> Price:
     _, offer = terms.offered(chosen)
     with looking() as session:
-        rows = versions.rows(session, version.id, Split.TRAIN)
+        rows = verbs.rows(session, version.id, Split.TRAIN)
     system = version.manifest["system_message"]
     return terms.price(rows, system, chosen.epochs, offer, settings.current().data)

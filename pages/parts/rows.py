@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from curation import visible
-from pages.parts import identity, shell
+from pages.frame import identity, shell
 from storage.types import Origin, Pair, PairStatus
 
-BROWSE = "pages/label/browse.py"
+BROWSE = "pages/label/browse/page.py"
 _MOST = 300
 """Ids in one address; browsers cut very long ones."""
 _ORIGINS = {

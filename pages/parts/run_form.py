@@ -6,8 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages.parts import provider_form, shell
-from pages.parts.wiring import looking
+from pages.frame import shell
+from pages.frame.wiring import looking
+from pages.parts import provider_form
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Version

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.browser_fixture import window
-from tests.live import Live
+from tests.support.browser_fixture import window
+from tests.support.live import Live
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
 """What a browser says when a test has killed the server."""

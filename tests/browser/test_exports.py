@@ -7,9 +7,9 @@ from playwright.sync_api import Browser
 
 from storage import migrate
 from storage.engine import open_engine
-from tests import two_exports
-from tests.browser_fixture import window
-from tests.live import running
+from tests.support import two_exports
+from tests.support.browser_fixture import window
+from tests.support.live import running
 
 pytestmark = pytest.mark.browser
 TIMES = 4

@@ -12,11 +12,11 @@ from sqlalchemy import Engine
 from storage import events, migrate, pairs
 from storage.engine import open_engine, reading
 from storage.types import Action, Outcome, PairStatus, Project, Role
-from tests import stories
 from tests.browser.conftest import Arrive, Person
 from tests.browser_components.test_review_card import RECORDER, drum
-from tests.live import Live, _wait, launch, running
-from tests.patience import PATIENCE, until
+from tests.support import stories
+from tests.support.live import Live, _wait, launch, running
+from tests.support.patience import PATIENCE, until
 
 pytestmark = pytest.mark.browser
 ACTIONS = {"a": Action.APPROVE, "f": Action.FLAG}

@@ -16,16 +16,19 @@ from playwright.sync_api import expect
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from curation import audit, decision, overlaps, readiness, review, scrub
+from curation.gate import audit, decision, readiness
+from curation.overlap import overlaps
+from curation.personal import scrub
+from curation.review import decisions
 from storage import migrate, pairs, people, projects
 from storage.engine import open_engine, reading, writing
 from storage.settings import Settings
 from storage.types import FindingState, Job, JobKind, JobState, LinkKind, Origin, PairStatus, User
-from tests import stories
 from tests.browser.conftest import Arrive, Person
-from tests.live import Live, running
-from tests.patience import PATIENCE, until
-from tests.training_support import packaged
+from tests.support import stories
+from tests.support.live import Live, running
+from tests.support.patience import PATIENCE, until
+from tests.support.training_support import packaged
 from training.lifecycle import adapters
 from training.proving import evaluations
 from training.work import jobs
@@ -251,7 +254,7 @@ def settle_duplicates(lea: Person, engine: Engine, pictures: Path | None) -> Non
         for pair in pairs.listing(session, 1):
             retired = readiness.retired(pair, eras) and pair.status is PairStatus.APPROVED
             if retired or pair.status is PairStatus.WAITING:
-                review.reject(session, actor, pairs.row_of(session, pair.id), "Not our policy")
+                decisions.reject(session, actor, pairs.row_of(session, pair.id), "Not our policy")
     lea.go("duplicates")
     lea.sees("nothing is left to settle")
 

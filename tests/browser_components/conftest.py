@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-from tests import browser_fixture
 from tests.browser_components import desk
-from tests.patience import until
+from tests.support import browser_fixture
+from tests.support.patience import until
 
 ROOT = Path(__file__).parents[2]
 ROWS = [

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from curation.ops import Answer, BallotOp, Op, Receipt, Submission
+from curation.review.ops import Answer, BallotOp, Op, Receipt, Submission
 from storage.types import Action
 
 _SCHEMA = """

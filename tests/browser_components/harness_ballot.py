@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from curation import ops
-from pages.parts.stream.ballot import ItemData, ballot
+from curation.review import ops
+from pages.prove.blind.ballot import ItemData, ballot
 from tests.browser_components import desk
 
 PLANNED = 40

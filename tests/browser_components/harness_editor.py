@@ -4,8 +4,8 @@ import dataclasses
 
 import streamlit as st
 
-from curation import ops
-from pages.parts.stream.editor import ScratchData, pair_editor
+from curation.review import ops
+from pages.label.write.editor import ScratchData, pair_editor
 from tests.browser_components import desk
 from tests.browser_components.harness_text import GUIDELINES, SCHEMA
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from curation import ops
-from pages.parts.stream.review_card import CardData, RecentData, review_card
+from curation.review import ops
+from pages.label.review.review_card import CardData, RecentData, review_card
 from tests.browser_components import desk
 from tests.browser_components.harness_text import GUIDELINES
 

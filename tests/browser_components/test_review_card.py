@@ -8,7 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
-from tests.patience import until
+from tests.support.patience import until
 
 pytestmark = pytest.mark.browser
 

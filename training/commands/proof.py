@@ -1,10 +1,10 @@
-"""Answer the held-out rows, judge blind, close a trial; the demo of the whole loop."""
+"""Answer the held-out rows, judge blind, close a trial."""
 
 from typing import Annotated
 
 import typer
 
-from storage import console, settings
+from storage import console
 from storage.errors import BadInput
 from training.lifecycle import adapters
 from training.models import base_models
@@ -73,7 +73,7 @@ def cast(
     """Show the next item of a trial; with --item and --choice, vote on it."""
     import uuid
 
-    from curation.ops import BallotOp
+    from curation.review.ops import BallotOp
     from storage.types import Choice
 
     with console.acting() as session:
@@ -101,12 +101,3 @@ def close_trial(trial: int, as_: console.As, as_json: console.AsJson = False) ->
     with console.acting() as session:
         found = blind.close(session, console.actor(session, as_), trial)
         console.show(found, as_json=as_json, words=f"{found.verdict}: {found.why}")
-
-
-@app.command("demo")
-@console.plain
-def run_demo() -> None:
-    """Take the sample project through the whole loop, headless, in ASSAY_DATA."""
-    from training import demo
-
-    demo.run(settings.current())

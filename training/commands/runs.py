@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from curation import overlaps
-from curation.near import meanings
+from curation.overlap import overlaps
+from curation.overlap.near import meanings
 from storage import console, settings
 from storage.types import JobKind, LinkKind
+from training import reconcile
 from training.draft import drafts
-from training.work import jobs, reconcile
+from training.work import jobs
 from training.work.following import wait
 
 app = console.app("Draft rows; watch, stop and resume runs.")
@@ -20,7 +21,7 @@ app = console.app("Draft rows; watch, stop and resume runs.")
 @app.command()
 def work(directory: Path) -> None:
     """Do the work of one job directory (started by the app, not by hand)."""
-    from training.work import worker
+    from training import worker
 
     sys.exit(worker.work(directory))
 

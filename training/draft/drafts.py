@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import ledger
+from curation.overlap import ledger
 from storage import events, pairs, projects
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings

@@ -17,8 +17,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import versions
-from curation.frozen import packages
+from curation.versions import packages, verbs
 from storage import events
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings
@@ -85,7 +84,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     adapter = adapters.get(session, job.spec["adapter"]["id"])
     path = adapters.intact(adapter, settings)
     found = recipes.of(session, adapter, settings)
-    opened = versions.opened(session, adapter.version_id)
+    opened = verbs.opened(session, adapter.version_id)
     rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
     return {
         "name": found.served,

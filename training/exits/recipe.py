@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation.versions import verbs
 from storage import projects
 from storage.settings import Settings
 from storage.types import Adapter
@@ -98,7 +98,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
     if base.kind == "hub" and made_on.get("revision"):
         base = Base("hub", base.where, made_on["revision"])
     found = base_models.at_hand(base, settings.data)
-    version = versions.get(session, adapter.version_id)
+    version = verbs.get(session, adapter.version_id)
     project = projects.get(session, adapter.project_id)
     return Recipe(
         adapter=adapter,

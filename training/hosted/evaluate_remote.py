@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from curation.project.score import score, tally
 from curation.schema_check import check_schema
-from curation.score import score, tally
 from storage.errors import Unavailable
 from training.draft.writers import Wanted, complete
 from training.hosted import endpoint_words

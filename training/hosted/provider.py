@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from curation.frozen import layouts
+from curation.versions import layouts
 from storage.errors import BadInput, Unavailable
 from storage.types import Split
 from training.hosted import calls, endpoint_words, provider_record, remote

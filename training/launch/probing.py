@@ -32,10 +32,10 @@ from training.settings import read
 from training.tuning import course, saving
 from training.tuning.course import Course
 from training.tuning.trainer import Exact, Saves
+from training.tuning.watch import Watch
 from training.work import evidence, machine, ranks, rows
 from training.work.evidence import Evidence
-from training.work.watch import Watch
-from training.work.worker import method_module
+from training.worker import method_module
 
 MOST = 12
 """Measured steps at most, after one to warm up."""

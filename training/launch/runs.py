@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import ledger, readiness, versions
+from curation.gate import readiness
+from curation.overlap import ledger
+from curation.versions import verbs
 from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings, current
@@ -51,7 +53,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    version = versions.verify(session, wish.version_id)
+    version = verbs.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
     base = base_models.Base.from_dict(chosen["base"])
@@ -80,7 +82,7 @@ def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    version = versions.verify(session, wish.version_id)
+    version = verbs.verify(session, wish.version_id)
     if not isinstance(wish.settings, Local):
         raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
     chosen = _chosen(session, version, replace(wish, share=1.0))
@@ -109,7 +111,7 @@ def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | No
     if not isinstance(wish.settings, Preference):
         return None
     adapter = lineage.going_on(session, version, wish.settings.adapter_id)
-    taught = _taught(versions.opened(session, version.id), {"share": wish.share})
+    taught = _taught(verbs.opened(session, version.id), {"share": wish.share})
     preferred.require(session, version, taught)
     return adapter
 
@@ -150,7 +152,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         spec["experiment"] = job.spec["experiment"]
     now = {
         "rows_sha256": hashlib.sha256(
-            _rows(session, versions.opened(session, wish.version_id), job.spec)
+            _rows(session, verbs.opened(session, wish.version_id), job.spec)
         ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
@@ -219,7 +221,7 @@ def _share(spec: Mapping[str, Any]) -> float:
     return float(spec.get("share", 1.0))
 
 
-def _taught(opened: versions.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
+def _taught(opened: verbs.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
     """The rows that a run trains on and those that it watches, in the version's order."""
     train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
     kept = {row.pair_id for row in train}
@@ -241,7 +243,7 @@ def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionR
     return [row for row in rows if row.group in kept]
 
 
-def _rows(session: Session, opened: versions.Opened, spec: Mapping[str, Any]) -> bytes:
+def _rows(session: Session, opened: verbs.Opened, spec: Mapping[str, Any]) -> bytes:
     """What a run is taught, as a worker reads it: rows, or the preference pairs in them."""
     taught = _taught(opened, spec)
     if spec["settings"].get("method") == Method.PREFERENCE:
@@ -279,7 +281,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the training and validation rows of the verified version; test rows stay away. A run
     that goes on gets its checkpoint and the progress lines up to there.
     """
-    opened = versions.opened(session, job.spec["version_id"])
+    opened = verbs.opened(session, job.spec["version_id"])
     version, content = opened.version, _rows(session, opened, job.spec)
     taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
@@ -365,9 +367,9 @@ def _kind(job: Job) -> str:
 
 def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
     """The lineage that is known when a run ends; evaluations and votes are added when read."""
-    version = versions.get(session, job.spec["version_id"])
+    version = verbs.get(session, job.spec["version_id"])
     names = people.names(session)
-    ids = [row.pair_id for row in versions.rows(session, version.id)]
+    ids = [row.pair_id for row in verbs.rows(session, version.id)]
     approvals: dict[str, int] = {}
     for user_id in pairs.approvers(session, ids).values():
         name = names.get(user_id, "someone")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation import tensor_header
-from curation.tensor_header import Tensor
+from curation.personal import tensor_header
+from curation.personal.tensor_header import Tensor
 from storage.errors import BadInput
 from training.models import vetting
 from training.settings import TARGETS

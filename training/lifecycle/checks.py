@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation.versions import verbs
 from storage import events
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
@@ -64,7 +64,7 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the tasks as they are now: packaged ones, and the project's own."""
-    manifest = versions.get(session, job.spec["version_id"]).manifest
+    manifest = verbs.get(session, job.spec["version_id"]).manifest
     schema = manifest["output_schema"]
     asked = _asked(
         manifest["system_message"], schema, check_prompts.listing(session, job.project_id)

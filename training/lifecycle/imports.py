@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation.versions import verbs
 from storage import events
 from storage.access import allowed
 from storage.errors import RuleBroken, Unavailable
@@ -53,7 +53,7 @@ def take(
         RuleBroken: the project has no version yet, or an adapter of the same files.
         Unavailable: the base model is not here.
     """
-    version = next(iter(versions.listing(session, project_id)), None)
+    version = next(iter(verbs.listing(session, project_id)), None)
     if version is None:
         raise RuleBroken("Freeze a version first: the adapter is judged on its held-out rows.")
     at = base_models.at_hand(base, settings.data)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from curation.model_files import (
+from curation.personal.model_files import (
     file_hashes,
     folder_sha256,
     forbidden,

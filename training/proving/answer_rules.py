@@ -8,9 +8,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from curation import phrases, schema_check
-from curation.reading import strict_json
-from curation.score import canonical
+from curation import schema_check
+from curation.exchange.reading import strict_json
+from curation.project.score import canonical
+from curation.review import phrases
 from storage.errors import BadInput
 
 Rule = Mapping[str, Any]

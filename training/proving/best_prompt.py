@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
-from curation.frozen.evidence import label
+from curation.versions.evidence import label
 from storage.types import Origin, Project, VersionRow
 
 TRIED = (0, 2, 4, 8)

@@ -15,8 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from curation import statistics, versions
-from curation.ops import Answer, BallotOp, Receipt
+from curation import statistics
+from curation.review.ops import Answer, BallotOp, Receipt
+from curation.versions import verbs
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -169,7 +170,7 @@ def _registration(
     question: str,
     reviewers: Sequence[str],
 ) -> dict[str, Any]:
-    version = versions.verify(session, evaluation.version_id)
+    version = verbs.verify(session, evaluation.version_id)
     body: dict[str, Any] = {
         "question": question.strip(),
         "planned": len(drawn),
@@ -240,7 +241,7 @@ def ballots(
 def _asked(session: Session, row: TrialRow, pair_ids: Sequence[int]) -> dict[int, VersionRow]:
     """The messages as they were frozen and answered, whatever became of the rows since."""
     evaluation = evaluations.get(session, row.evaluation_id)
-    return versions.texts(session, evaluation.version_id, pair_ids)
+    return verbs.texts(session, evaluation.version_id, pair_ids)
 
 
 def _shown(text: str) -> str:

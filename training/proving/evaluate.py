@@ -23,8 +23,8 @@ from typing import Any, cast
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from curation.project.score import Score, score, tally
 from curation.schema_check import check_schema
-from curation.score import Score, score, tally
 from storage.errors import BadInput, RuleBroken
 from training.models import base_models, render, vetting
 from training.models.precision import Precision

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation.versions import verbs
 from storage import events
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -131,7 +131,7 @@ def curve(session: Session, actor: User, wish: runs.Wish) -> list[Job]:
     Raises:
         RuleBroken: a readiness line blocks, the version holds no test rows, or has too few rows.
     """
-    train = versions.get(session, wish.version_id).counts[Split.TRAIN]
+    train = verbs.get(session, wish.version_id).counts[Split.TRAIN]
     if train < 2 * len(SHARES):
         raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
     planned = [(replace(wish, share=share), {"share": share}) for share in SHARES]
@@ -145,7 +145,7 @@ def _queue(
     name: str,
     planned: Sequence[tuple[runs.Wish, Mapping[str, Any]]],
 ) -> list[Job]:
-    version = versions.get(session, planned[0][0].version_id)
+    version = verbs.get(session, planned[0][0].version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(
             f"Version {version.number} holds no test rows out, so nothing would be measured. "

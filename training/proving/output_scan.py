@@ -7,8 +7,7 @@ Words that the model copied from the message count too. What the scan misses is 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curation import analyzer, pii
-from curation.personal import detect
+from curation.personal import analyzer, detect, pii
 from storage.errors import AssayError
 from training.work.evidence import Evidence
 

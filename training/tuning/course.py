@@ -21,9 +21,9 @@ from training.settings import Full, Local
 from training.tuning import checkpoints, saving
 from training.tuning.saving import Diverged, Tuned
 from training.tuning.trainer import Exact, Saves
+from training.tuning.watch import Watch
 from training.work import ranks
 from training.work.evidence import Evidence
-from training.work.watch import Watch
 
 
 def base(spec: Mapping[str, Any], held: Evidence) -> base_models.ModelFolder:

@@ -27,9 +27,9 @@ from training.proving import evaluate
 from training.settings import Preference, read
 from training.tuning import course, sft
 from training.tuning.trainer import Exact
+from training.tuning.watch import Watch
 from training.work import evidence
 from training.work.evidence import Evidence
-from training.work.watch import Watch
 
 
 class PreferenceTrainer(Exact, DPOTrainer):

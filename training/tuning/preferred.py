@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from curation.frozen import preferences
+from curation.versions import preferences
 from storage.errors import RuleBroken
 from storage.types import Split, Version, VersionRow
 

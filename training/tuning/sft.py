@@ -24,12 +24,12 @@ from training.models import base_models, precision, render
 from training.settings import Answering, Batching, Lora, Qlora, read
 from training.tuning import attention, batches, course
 from training.tuning.trainer import Trainer
+from training.tuning.watch import Watch
 from training.work import evidence
 from training.work.evidence import Evidence
 from training.work.rows import Row as Row
 from training.work.rows import read_rows as read_rows
 from training.work.rows import refuse_tested as refuse_tested
-from training.work.watch import Watch
 
 _EXAMPLES_NAMED = 5
 

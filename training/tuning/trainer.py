@@ -22,8 +22,8 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 from training.tuning import checkpoints
 from training.tuning.answers import AnswersTrainer
 from training.tuning.saving import Tuned, check_finite, copied, put
+from training.tuning.watch import Watch
 from training.work import ranks
-from training.work.watch import Watch
 
 _WEIGHTS = "adapter_model.safetensors"
 

@@ -6,11 +6,12 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from sqlalchemy.orm import Session
 
-from curation import versions
+from curation.versions import verbs
 from storage import console, settings
 from storage.errors import RuleBroken, Unavailable
 from storage.types import Job, JobState, Version
-from training.work import evidence, jobs, reconcile
+from training import reconcile
+from training.work import evidence, jobs
 
 Number = Annotated[
     int, typer.Option("--version", help="Number of the version; newest if left out.")
@@ -40,7 +41,7 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
 
 
 def version_numbered(session: Session, project_id: int, number: int) -> Version:
-    known = versions.listing(session, project_id)
+    known = verbs.listing(session, project_id)
     chosen = [v for v in known if not number or v.number == number]
     if not chosen:
         raise RuleBroken("There is no such version. See: python -m curation versions")

@@ -9,19 +9,19 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.near import meanings
+from curation.overlap.near import meanings
 from storage import events, people
 from storage.access import allowed
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, Role, User
-from training import meaning, scanning
 from training.draft import drafts
 from training.exits import exports
 from training.launch import preflight, runs
 from training.lifecycle import adapters, checks
 from training.proving import evaluations
+from training.scans import meaning, personal_data
 from training.work import evidence
 
 _SAME = {
@@ -114,7 +114,9 @@ def queue(
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
 def scan(session: Session, actor: User, project_id: int) -> Job:
     """Ask for a personal-data scan of the rows whose text has none."""
-    return queue(session, actor, project_id, JobKind.SCAN, scanning.request(session, project_id))
+    return queue(
+        session, actor, project_id, JobKind.SCAN, personal_data.request(session, project_id)
+    )
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

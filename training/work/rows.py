@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation import duplicates
-from curation.score import Score
+from curation.overlap import duplicates
+from curation.project.score import Score
 from storage.errors import BadInput, RuleBroken
 
 

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-_FOLDER = Path(__file__).parent
+_SHARED = Path(__file__).parent
 
 
-def asset(*names: str) -> str:
-    """The named files of this folder, one after the other."""
-    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
+def asset(module: str, *names: str) -> str:
+    """The named files, one after the other: those beside a component's module (its `__file__`), and
+    those that several components share.
+    """
+    own = Path(module).parent
+    paths = (own / name if (own / name).is_file() else _SHARED / name for name in names)
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation.ops import number
+from curation.review.ops import number
 
 
 def echo(key: str, name: str) -> int:

@@ -1,0 +1,1 @@
+"""Files in: taken apart under limits, columns mapped, rows taken in whole or not at all."""

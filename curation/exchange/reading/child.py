@@ -1,0 +1,181 @@
+"""The process that takes one file apart: `python -m` this module and a task, a JSON object.
+
+It limits its own memory and time first, then writes its answer to the file that the task names.
+The answer holds rows only when the whole file was good.
+"""
+
+import json
+import resource
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from curation.exchange.files import Limits, Refused, Source, Table, check_size
+from curation.versions import verify_version
+from storage.errors import BadInput
+
+_RESULT_BYTES = 1_000_000_000
+
+_KNOWN: tuple[tuple[bytes, str], ...] = (
+    (
+        b"\xd0\xcf\x11\xe0",
+        "is an old or password-protected Excel file; save it as .xlsx without a password",
+    ),
+    (b"\x1f\x8b", "is compressed with gzip; unpack it and import what is inside"),
+    (b"BZh", "is compressed with bzip2; unpack it and import what is inside"),
+    (b"\xfd7zXZ", "is compressed with xz; unpack it and import what is inside"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd; unpack it and import what is inside"),
+    (b"7z\xbc\xaf", "is a 7z archive; unpack it and import what is inside"),
+    (b"Rar!", "is a RAR archive; unpack it and import what is inside"),
+    (b"%PDF", "is a PDF; export the table as CSV, JSONL or XLSX"),
+    (b"\x89PNG", "is a picture; export the table as CSV, JSONL or XLSX"),
+    (b"\xff\xd8\xff", "is a picture; export the table as CSV, JSONL or XLSX"),
+    (b"GIF8", "is a picture; export the table as CSV, JSONL or XLSX"),
+    (b"SQLite format 3", "is a database; export the table as CSV, JSONL or XLSX"),
+    (
+        b"ARROW1",
+        "is a single Arrow file; import the whole folder that save_to_disk wrote, or Parquet",
+    ),
+    (
+        b"\xff\xff\xff\xff",
+        "is a single Arrow file; import the whole folder that save_to_disk wrote",
+    ),
+    (
+        b"\x80\x04\x95",
+        "is a Python pickle, which could run code; export it as CSV, JSONL or Parquet",
+    ),
+)
+
+
+def parse(source: Source) -> Table:
+    """The rows of the file, whatever its name says it is. Runs in this very process.
+
+    Raises `BadInput` (or `Refused`) for whatever is wrong with the file, `MemoryError` where it
+    unpacks to more than this process may hold.
+    """
+    check_size(source)
+    return _reader(source)(source)
+
+
+def _reader(source: Source) -> Callable[[Source], Table]:
+    """What reads such a file, decided from its first bytes."""
+    if source.path.is_dir():
+        from curation.exchange.reading import export
+
+        if export.is_export(source.path):
+            return lambda folder: export.read_folder(folder, parse)
+        from curation.exchange.reading.arrow import read_dataset
+
+        return read_dataset
+    with source.path.open("rb") as file:
+        start = file.read(16)
+    if start.startswith(b"PAR1"):
+        from curation.exchange.reading.arrow import read_parquet
+
+        return read_parquet
+    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _read_zip
+    for magic, why in _KNOWN:
+        if start.startswith(magic):
+            source.refuse(why)
+    from curation.exchange.reading.text import read_text
+
+    return read_text
+
+
+def _read_zip(source: Source) -> Table:
+    from curation.exchange.reading.zips import opened
+
+    with opened(source) as archive:
+        names = archive.namelist()
+        if "xl/workbook.xml" in names or "[Content_Types].xml" in names:
+            from curation.exchange.reading.xlsx import read_xlsx
+
+            return read_xlsx(source, archive)
+        if {verify_version.MANIFEST, verify_version.INDEX} <= set(names):
+            from curation.exchange.reading.export import read_zip
+
+            return read_zip(source, archive, parse)
+        if any(name.endswith(("state.json", "dataset_dict.json")) for name in names):
+            from curation.exchange.reading.arrow import read_dataset_zip
+
+            return read_dataset_zip(source, archive)
+    raise BadInput(f"{source.name} is a zip of something else; import the table inside it.")
+
+
+def limit(limits: Limits) -> None:
+    """Bound this process before it looks at the file. Not every system can bound memory."""
+    bounds = (
+        (resource.RLIMIT_AS, limits.memory_bytes),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_FSIZE, _RESULT_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    )
+    for kind, most in bounds:
+        soft, hard = resource.getrlimit(kind)
+        known = [bound for bound in (most, soft, hard) if bound != resource.RLIM_INFINITY]
+        spare = 2 if kind == resource.RLIMIT_CPU else 0  # room for the soft limit's signal
+        ceiling = min(known) + spare if hard == resource.RLIM_INFINITY else hard
+        try:
+            resource.setrlimit(kind, (min(known), ceiling))
+        except (ValueError, OSError):
+            continue
+
+
+def answer(task: dict[str, Any], out: TextIO) -> None:
+    """Read the file of `task` and write what came of it, one JSON value a line."""
+    limits = Limits(**task["limits"])
+    source = Source(Path(task["path"]), task["name"], limits, Path(task["work"]))
+    try:
+        table = parse(source)
+    except Refused as refused:
+        listed = [[refusal.line, refusal.why] for refusal in refused.refusals]
+        _write(out, {"answer": "refused", "refusals": listed, "count": refused.count})
+    except BadInput as bad:
+        _write(out, {"answer": "bad", "why": str(bad)})
+    except MemoryError:
+        most = f"{limits.memory_bytes / 1e9:g} GB"
+        why = f"{source.name} unpacks to more than the {most} of memory allowed; split it."
+        _write(out, {"answer": "bad", "why": why})
+    else:
+        _write_table(out, table)
+
+
+def _write_table(out: TextIO, table: Table) -> None:
+    head = {
+        "columns": table.columns,
+        "kind": table.kind,
+        "sha256": table.sha256,
+        "notes": table.notes,
+        "layout": table.layout,
+    }
+    _write(out, {"answer": "table", **head})
+    for row in table.rows:
+        _write(out, [row.line, *(row.values.get(column) for column in table.columns)])
+
+
+def _write(out: TextIO, value: object) -> None:
+    out.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def main() -> int:
+    """Exit status 0 when there is an answer, good or bad."""
+    task = json.loads(sys.argv[1])
+    limit(Limits(**task["limits"]))
+    with Path(task["result"]).open("w", encoding="utf-8", newline="\n") as out:
+        try:
+            answer(task, out)
+        except (
+            Exception
+        ) as error:  # the outermost frame: a bug of ours, told without the file's text
+            where = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+            out.seek(0)
+            out.truncate()
+            _write(out, {"answer": "failed", "type": type(error).__name__, "where": where})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""Guess which column of a stranger's table holds what, from its name and from its cells."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from curation.exchange.files import Table, Value
+from curation.versions.exports import ESCAPED
+
+_SAMPLE = 200
+_CHAT_NAMES = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
+_NAMES: dict[str, tuple[str, ...]] = {
+    "response": (
+        "response", "completion", "output", "answer", "assistant", "reply", "target", "expected",
+        "expected output", "ideal", "gold", "label", "agent reply", "agent", "bot", "result",
+        "json", "chosen",
+    ),
+    "prompt": (
+        "prompt", "instruction", "input", "question", "user", "message", "customer message",
+        "query", "request", "text", "customer", "user message", "inquiry", "email",
+        "utterance", "content",
+    ),
+    "system": ("system", "system message", "system prompt"),
+    "era": ("era", "policy era", "policy", "policy version", "period", "rules"),
+    "topic": ("topic", "category", "intent", "subject", "theme", "tag", "kind"),
+    "source": (
+        "source", "source id", "id", "ticket", "ticket id", "ticket no", "case", "case id",
+        "reference", "ref", "record", "record id", "document", "document id", "row id", "uuid",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Which column holds what. A chat column stands in for prompt, response and system.
+
+    Where both are named, a row without a chat is read from its prompt and response.
+    """
+
+    prompt: str | None = None
+    response: str | None = None
+    system: str | None = None
+    era: str | None = None
+    topic: str | None = None
+    source: str | None = None
+    messages: str | None = None
+    input: str | None = None
+    """Alpaca's second half of a prompt: joined to it by a blank line where a row has one."""
+    exact: bool = False
+    """Whether white space around a text belongs to it, as in an export of Assay."""
+
+    def used(self) -> frozenset[str]:
+        """Names of the columns that are mapped."""
+        named = (getattr(self, each.name) for each in fields(self) if each.name != "exact")
+        return frozenset(column for column in named if column is not None)
+
+
+EXPORTED = {
+    "chat": Mapping(messages="messages", exact=True),
+    "sharegpt": Mapping(messages="conversations", exact=True),
+    "datasets": Mapping(messages="messages", exact=True),
+    "trl": Mapping(prompt="prompt", response="completion", exact=True),
+    "preference": Mapping(prompt="prompt", response="chosen", exact=True),
+    "prompt-completion": Mapping(prompt="prompt", response="completion", exact=True),
+    "alpaca": Mapping(
+        prompt="instruction", input="input", response="output", system="system", exact=True
+    ),
+    **{
+        name: Mapping(prompt="prompt", response="response", system="system", exact=True)
+        for name in ("parquet", "csv", "xlsx")
+    },
+}
+"""What holds what in each format that Assay exports."""
+
+
+def suggest(table: Table) -> Mapping:
+    """A guess from names first, then from what the cells look like. A person confirms it.
+
+    Of an export of Assay it is known.
+    """
+    if table.layout in EXPORTED:
+        return EXPORTED[table.layout]
+    chat = _chat_column(table)
+    left = [c for c in table.columns if c not in (chat, ESCAPED)]
+    found: dict[str, Any] = {}
+    texts = not chat or _lacks(table, chat)
+    for part, names in _NAMES.items():
+        if part in ("prompt", "response", "system") and not texts:
+            continue
+        best = _best_named(left, names)
+        if best is not None:
+            found[part] = best
+            left.remove(best)
+    if not chat:
+        _guess_texts(table, left, found)
+        _find_input(left, found)
+    return Mapping(messages=chat, **found)
+
+
+def _find_input(left: list[str], found: dict[str, str]) -> None:
+    """Alpaca splits a prompt in two: the instruction and its input."""
+    second = [column for column in left if _plain_name(column) == "input"]
+    if second and _plain_name(found.get("prompt", "")) == "instruction":
+        found["input"] = second[0]
+
+
+def _chat_column(table: Table) -> str | None:
+    if _conversational(table):
+        return None
+    for column in table.columns:
+        values = [row.values.get(column, "") for row in table.rows[:_SAMPLE]]
+        if any(isinstance(value, list) for value in values):
+            return column
+        if _plain_name(column) in _CHAT_NAMES and any(_chat_text(value) for value in values):
+            return column
+    return None
+
+
+def _conversational(table: Table) -> bool:
+    """Whether prompt and completion are chats of their own, as trl has them."""
+    lists = {
+        _plain_name(column)
+        for column in table.columns
+        if any(isinstance(row.values.get(column), list) for row in table.rows[:_SAMPLE])
+    }
+    return "prompt" in lists and bool(lists & {"completion", "chosen"})
+
+
+def _lacks(table: Table, chat: str) -> bool:
+    """Whether some rows have no chat: such a file mixes chats with plain prompts and responses."""
+    return any(row.values.get(chat, "") == "" for row in table.rows)
+
+
+def _chat_text(value: Value) -> bool:
+    """Whether a cell holds a chat written out as JSON, as CSV and XLSX have to."""
+    return isinstance(value, str) and value.lstrip()[:1] == "[" and '"role"' in value
+
+
+def _plain_name(column: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)
+    return " ".join(re.findall(r"[^\W_]+", spaced.casefold()))
+
+
+def _best_named(columns: Sequence[str], names: tuple[str, ...]) -> str | None:
+    """The column called like one of `names`, else one that begins or ends with such a word."""
+    plain = {column: _plain_name(column) for column in columns}
+    for name in names:
+        for column, words in plain.items():
+            if words == name:
+                return column
+    for name in names:
+        for column, words in plain.items():
+            if words.endswith(f" {name}") or words.startswith(f"{name} "):
+                return column
+    return None
+
+
+def _guess_texts(table: Table, left: list[str], found: dict[str, str]) -> None:
+    """Fill in prompt and response: JSON looks like an output, else the longest text does."""
+    for part in ("response", "prompt"):
+        if part in found or not left:
+            continue
+        score = _looks_json if part == "response" else _mean_length
+        best = max(left, key=lambda column: (score(table, column), _mean_length(table, column)))
+        found[part] = best
+        left.remove(best)
+
+
+def _sample(table: Table, column: str) -> list[str]:
+    values = [row.values.get(column, "") for row in table.rows[:_SAMPLE]]
+    return [value for value in values if isinstance(value, str)]
+
+
+def _looks_json(table: Table, column: str) -> float:
+    sample = _sample(table, column)
+    return sum(v.lstrip().startswith("{") for v in sample) / max(1, len(sample))
+
+
+def _mean_length(table: Table, column: str) -> float:
+    sample = _sample(table, column)
+    return sum(map(len, sample)) / max(1, len(sample))

@@ -1,0 +1,180 @@
+"""Share the rows of a file out: what is kept together, what came out, and what could not be met."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curation.exchange.reading import file_rows
+from curation.exchange.reading.file_rows import FileRow
+from curation.overlap import duplicates, leakage
+from curation.overlap.duplicates import Near
+from curation.versions.split import Item, Shares, split
+from storage.errors import BadInput
+from storage.types import Split
+
+PARTS = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+MISSING = "(missing)"
+NEAR_ENOUGH = 0.01
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a split should look like. Fields are paths such as `response.team`, or empty."""
+
+    shares: Shares
+    seed: int
+    stratify: str
+    group: str
+    text: str
+    threshold: float
+
+
+def share_out(
+    rows: Sequence[FileRow],
+    asked: Asked,
+    name: str,
+    kept: Sequence[Sequence[FileRow]] | None = None,
+) -> tuple[list[str], dict[str, Any]]:
+    """The part of each row, and the report: counts by stratum, groups, what could not be met.
+
+    `kept` are the rows of an earlier split by part: they, and what must stay with them, stay there.
+
+    Raises:
+        BadInput: a field is in no row, or the shares or the threshold cannot be used.
+    """
+    strata = _strata(rows, asked.stratify, name)
+    groups = _groups(rows, asked, name)
+    pins = _pins(kept or ())
+    items = [
+        Item(at, groups[at], stratum, pins.get(row.key))
+        for at, (row, stratum) in enumerate(zip(rows, strata, strict=True))
+    ]
+    parts = split(items, asked.shares, asked.seed)
+    placed = [parts[at].value for at in range(len(rows))]
+    return placed, _report(items, placed, asked, rows)
+
+
+def _strata(rows: Sequence[FileRow], fields: str, name: str) -> list[str]:
+    paths = [path.strip() for path in fields.split(",") if path.strip()]
+    columns = [_column(rows, path, name) for path in paths]
+    if not columns:
+        return [""] * len(rows)
+    return [
+        " · ".join(MISSING if one is None else one for one in values)
+        for values in zip(*columns, strict=True)
+    ]
+
+
+def _column(rows: Sequence[FileRow], path: str, name: str) -> list[str | None]:
+    found = [file_rows.label(row, path) for row in rows]
+    if rows and all(one is None for one in found):
+        raise BadInput(f'No row of {name} has the field "{path}".')
+    return found
+
+
+def _groups(rows: Sequence[FileRow], asked: Asked, name: str) -> list[str]:
+    """The name of each row's group: of its members' keys the one whose hash is the smallest."""
+    sources = _column(rows, asked.group, name) if asked.group else [None] * len(rows)
+    taken = [
+        leakage.Row(at, file_rows.prompt(row, asked.text), source)
+        for at, (row, source) in enumerate(zip(rows, sources, strict=True))
+    ]
+    edges = [
+        Near(members[0], member, 1.0)
+        for members in leakage.families(taken, asked.threshold)
+        for member in members
+    ]
+    texts = [(at, file_rows.whole(row, asked.text)) for at, row in enumerate(rows)]
+    if any(text != row.prompt for (_, text), row in zip(texts, taken, strict=True)):
+        edges += duplicates.pairs([one for one in texts if one[1].strip()], asked.threshold)
+    names = [_hashed(row) for row in rows]
+    for members in duplicates.groups(edges):
+        first = min(names[member] for member in members)
+        for member in members:
+            names[member] = first
+    return names
+
+
+def _hashed(row: FileRow) -> str:
+    return hashlib.sha256(row.key.encode()).hexdigest()
+
+
+def _pins(kept: Sequence[Sequence[FileRow]]) -> dict[str, Split]:
+    return {row.key: part for part, rows in zip(PARTS, kept, strict=False) for row in rows}
+
+
+def _report(
+    items: Sequence[Item], placed: Sequence[str], asked: Asked, rows: Sequence[FileRow]
+) -> dict[str, Any]:
+    sizes = Counter(item.group for item in items)
+    together = [size for size in sizes.values() if size > 1]
+    whole = Counter(placed)
+    strata: dict[str, Counter[str]] = defaultdict(Counter)
+    for item, part in zip(items, placed, strict=True):
+        strata[item.stratum][part] += 1
+    wanted = {part.value: share for part, share in zip(PARTS, asked.shares, strict=True)}
+    cannot = [*_whole_off(whole, wanted, sizes), *_strata_off(strata, wanted)]
+    if rows and not any(file_rows.whole(row, asked.text).strip() for row in rows):
+        cannot.append("No row has a prompt, text or messages: near-duplicates were not looked for.")
+    return {
+        "seed": asked.seed,
+        "shares": wanted,
+        "threshold": asked.threshold,
+        "stratify": asked.stratify or None,
+        "group": asked.group or None,
+        "rows": {part: whole[part] for part in wanted},
+        "achieved": _shares(whole, wanted),
+        "groups": {
+            "count": len(together),
+            "rows": sum(together),
+            "largest": max(together, default=0),
+        },
+        "strata": {
+            stratum: {"rows": {part: counts[part] for part in wanted}, **_shares(counts, wanted)}
+            for stratum, counts in sorted(strata.items())
+        },
+        "cannot": cannot,
+    }
+
+
+def _shares(counts: Counter[str], wanted: dict[str, float]) -> dict[str, float]:
+    return {part: round(counts[part] / (counts.total() or 1), 6) for part in wanted}
+
+
+def _whole_off(counts: Counter[str], wanted: dict[str, float], sizes: Counter[str]) -> list[str]:
+    """The parts that are further from their share than 1 % or than one row, and why."""
+    total = counts.total()
+    why = (
+        f"rows that belong together are kept whole, up to {max(sizes.values(), default=0)} of them"
+    )
+    return [
+        f"{part} has {counts[part] / total:.1%} of the rows, not {share:.1%}: {why}."
+        for part, share in wanted.items()
+        if abs(counts[part] - share * total) > max(1, NEAR_ENOUGH * total)
+    ]
+
+
+def _strata_off(strata: dict[str, Counter[str]], wanted: dict[str, float]) -> list[str]:
+    """The strata in which a part is further from its share than 1 % or than one row, and why."""
+    off = [
+        stratum
+        for stratum, counts in sorted(strata.items())
+        if any(
+            abs(counts[part] - share * counts.total()) > max(1, NEAR_ENOUGH * counts.total())
+            for part, share in wanted.items()
+        )
+    ]
+    small = sum(any(not counts[part] for part in wanted) for counts in strata.values())
+    told = []
+    if off:
+        named = ", ".join(f'"{one}"' for one in off[:_NAMED]) + " and more" * (len(off) > _NAMED)
+        told.append(
+            f"{len(off)} of {len(strata)} strata are more than a row and 1 % off, because rows "
+            f"that belong together are kept whole: {named}."
+        )
+    if small:
+        told.append(f"{small} of {len(strata)} strata are too small to have a row in every part.")
+    return told

@@ -1,0 +1,1 @@
+"""What must hold before a set is trained on, and who waived a line."""

@@ -1,0 +1,411 @@
+"""The random audit: approved rows drawn by a seed, judged by someone who did not approve them.
+
+Acceptance sampling: the share of good rows is shown with its interval, because 19 of 20 good only
+proves about 76 %. A row judged bad goes back to review; where a stratum (rows of one origin, author
+and era) fails, a lead sends all of it back.
+"""
+
+import random
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import statistics
+from curation.gate import sampling
+from curation.gate.sampling import Stratum
+from curation.review import decisions
+from storage import events, pairs, people
+from storage.access import allowed
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.tables import AuditRow, AuditVerdictRow, PairRow
+from storage.types import Origin, Pair, PairStatus, Role, User
+
+SHARE = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the newest audit has shown of one stratum."""
+
+    stratum: Stratum
+    rows: int
+    """Approved rows when the audit was drawn."""
+    drawn: int
+    judged: int
+    bad: int
+    low: float
+    """Of the share of good rows, the two-sided exact (Clopper-Pearson) 95 % interval."""
+    high: float
+    failed: bool
+    """See `sampling.fails`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the newest audit has shown so far.
+
+    All shares are of the random tenth alone: rows drawn beside it, so that each stratum has one, do
+    not count. But for `proven_here` no correction for the finite number of rows is made, so that
+    the figures hold for later rows from the same hands as well.
+    """
+
+    audit_id: int
+    seed: int
+    population: int
+    drawn: int
+    judged: int
+    good: int
+    low: float
+    """Lower end of the two-sided 95 % Wilson interval of the share of good rows."""
+    high: float
+    exact_low: float
+    """The same by Clopper and Pearson: never too narrow."""
+    exact_high: float
+    proven: float
+    """The share proven with 95 % confidence (exact, one-sided)."""
+    proven_here: float
+    """The share proven of these very rows (exact, one-sided, with their finite number)."""
+    more: int
+    """Rows to judge beyond the drawn ones, all good, to prove 95 %."""
+    beside: int = 0
+    """Rows drawn beside, of strata that the random tenth left out."""
+    left: int = 0
+    """Rows that nobody has judged yet, of both."""
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every drawn row was judged."""
+        return self.left == 0
+
+    @property
+    def failed(self) -> tuple[Part, ...]:
+        """The strata that fail."""
+        return tuple(part for part in self.parts if part.failed)
+
+
+def _approved(session: Session, project_id: int) -> list[Pair]:
+    return pairs.listing(session, project_id, status=PairStatus.APPROVED)
+
+
+@allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
+def draw(session: Session, actor: User, project_id: int, seed: int, share: float = SHARE) -> Result:
+    """Draw a new audit. The same seed on the same approved rows draws the same rows.
+
+    Each stratum gives in proportion; of one that would give none, one row is drawn beside.
+
+    Raises:
+        RuleBroken: nothing is approved yet, or an audit is still going on.
+        BadInput: the share is not between 1 and 100 %.
+    """
+    if not 0.01 <= share <= 1:
+        raise BadInput("The share to audit must lie between 1 and 100 %.")
+    approved = _approved(session, project_id)
+    if not approved:
+        raise RuleBroken("No row is approved yet. Review some rows first.")
+    going = latest(session, project_id)
+    if going is not None and not going.complete:
+        raise RuleBroken("An audit is going on. Finish it before drawing another.")
+    count = ceil(len(approved) * share - 1e-9)
+    strata = sampling.strata(approved)
+    drawn, beside = sampling.draw(strata, count, random.Random(seed))  # noqa: S311 - reproducible
+    row = AuditRow(
+        project_id=project_id, seed=seed, drawn=drawn, population=len(approved),
+        strata=_stored(strata, drawn, beside), created_by=actor.id,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    events.record(
+        session,
+        actor,
+        "draw",
+        "audit",
+        row.id,
+        project_id=project_id,
+        seed=seed,
+        rows=len(drawn),
+        beside=len(beside),
+        strata=len(strata),
+    )
+    return _result(session, row)
+
+
+@allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
+def extend(session: Session, actor: User, project_id: int) -> Result:
+    """Draw the rows that are still missing to prove 95 %, beside those already judged.
+
+    The verdicts given so far are carried over, the bad ones too. Going on after a look at the
+    result makes the bound a little too hopeful.
+
+    Raises:
+        RuleBroken: the audit is not complete, proves enough already, or no row is left to draw.
+    """
+    before = _latest_row(session, project_id)
+    result = None if before is None else _result(session, before)
+    if before is None or result is None or not result.complete:
+        raise RuleBroken("Judge every row of the present audit before drawing more.")
+    if not result.more:
+        raise RuleBroken("The present audit needs no more rows to prove 95 %.")
+    known = {*before.drawn, *_beside(before)}
+    rest = [pair for pair in _approved(session, project_id) if pair.id not in known]
+    if not rest:
+        raise RuleBroken("Every approved row has been drawn. There is none left to audit.")
+    count = min(result.more, len(rest))
+    dice = random.Random(f"{before.seed}:{len(before.drawn)}")  # noqa: S311 - reproducible draw
+    fresh, _ = sampling.draw(sampling.strata(rest), count, dice)
+    drawn = sorted([*before.drawn, *fresh])
+    row = AuditRow(
+        project_id=project_id, seed=before.seed, created_by=actor.id, drawn=drawn,
+        population=len(before.drawn) + len(rest),
+        strata=_stored(_strata_of(session, before, rest), drawn, _beside(before)),
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    _carry_over(session, before, row)
+    events.record(
+        session, actor, "extend", "audit", row.id, project_id=project_id, rows=count,
+        before=before.id,
+    )  # fmt: skip
+    return _result(session, row)
+
+
+def _stored(
+    strata: dict[Stratum, list[int]], drawn: list[int], beside: list[int]
+) -> list[dict[str, Any]]:
+    """The strata as the audit keeps them."""
+    main, more = set(drawn), set(beside)
+    return [
+        {
+            "origin": stratum.origin, "author": stratum.author_id, "era": stratum.era_id,
+            "rows": len(ids), "drawn": [i for i in ids if i in main],
+            "beside": [i for i in ids if i in more],
+        }
+        for stratum, ids in sorted(strata.items())
+    ]  # fmt: skip
+
+
+def _beside(audit: AuditRow) -> list[int]:
+    return [pair_id for one in audit.strata or () for pair_id in one["beside"]]
+
+
+def _everything(audit: AuditRow) -> list[int]:
+    """All rows to judge, in an order that tells nothing."""
+    return sorted([*audit.drawn, *_beside(audit)])
+
+
+def _strata_of(session: Session, before: AuditRow, rest: list[Pair]) -> dict[Stratum, list[int]]:
+    """The strata of an audit that goes on: its rows, and those that are left to draw."""
+    ids = _everything(before)
+    return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *rest])
+
+
+def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
+    query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == before.id)
+    session.add_all(
+        AuditVerdictRow(
+            audit_id=row.id, pair_id=one.pair_id, user_id=one.user_id,
+            content_sha256=one.content_sha256, good=one.good, note=one.note,
+        )
+        for one in session.scalars(query).all()
+    )  # fmt: skip
+    session.flush()
+
+
+def auditors(session: Session, project_id: int) -> list[User]:
+    """The people who may judge at least one of the rows that wait in the audit, by name."""
+    audit = _latest_row(session, project_id)
+    if audit is None:
+        return []
+    rows = pairs.listing(session, project_id, ids=_open(session, audit))
+    approvers = pairs.approvers(session, [pair.id for pair in rows])
+    return [
+        user
+        for user in people.everyone(session)
+        if user.roles & {Role.EXPERT, Role.REVIEWER, Role.LEAD}
+        and any(_independent(user, pair, approvers.get(pair.id)) for pair in rows)
+    ]
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def next_row(session: Session, actor: User, project_id: int) -> Pair | None:
+    """The next drawn row that this person may judge: not approved and not written by them."""
+    audit = _latest_row(session, project_id)
+    if audit is None:
+        return None
+    approvers = pairs.approvers(session, _everything(audit))
+    for pair_id in _open(session, audit):
+        pair = pairs.get(session, pair_id)
+        if _independent(actor, pair, approvers.get(pair_id)):
+            return pair
+    return None
+
+
+def _independent(actor: User, pair: Pair, approver: int | None) -> bool:
+    wrote = pair.origin is Origin.GOLD and pair.author_id == actor.id
+    return approver != actor.id and not wrote
+
+
+def _open(session: Session, audit: AuditRow) -> list[int]:
+    query = select(AuditVerdictRow.pair_id).where(AuditVerdictRow.audit_id == audit.id)
+    judged = set(session.scalars(query))
+    return [pair_id for pair_id in _everything(audit) if pair_id not in judged]
+
+
+def waiting(session: Session, project_id: int) -> int:
+    """How many drawn rows nobody has judged."""
+    audit = _latest_row(session, project_id)
+    return 0 if audit is None else len(_open(session, audit))
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def judge(
+    session: Session,
+    actor: User,
+    pair_id: int,
+    seen_version: int,
+    *,
+    good: bool,
+    note: str | None = None,
+) -> Result:
+    """Judge one drawn row. A bad one goes back to review.
+
+    Raises:
+        NotFound: the row is not in the audit, or was judged already.
+        RuleBroken: this person approved or wrote it, or it changed since it was shown.
+    """
+    row = pairs.row_of(session, pair_id)
+    audit = _latest_row(session, row.project_id)
+    if audit is None or pair_id not in _open(session, audit):
+        raise NotFound(f"Pair {pair_id} is not waiting in an audit. Go on with the next row.")
+    approver = pairs.approvers(session, [pair_id]).get(pair_id)
+    if not _independent(actor, pairs.pair(row), approver):
+        raise RuleBroken(f"You approved or wrote pair {pair_id}. Someone else must audit it.")
+    if row.version != seen_version:
+        raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
+    session.add(
+        AuditVerdictRow(
+            audit_id=audit.id, pair_id=pair_id, user_id=actor.id,
+            content_sha256=row.content_sha256, good=good, note=note,
+        )
+    )  # fmt: skip
+    session.flush()
+    events.record(
+        session, actor, "judge", "pair", pair_id, project_id=row.project_id, audit=audit.id,
+        good=good,
+    )  # fmt: skip
+    if not good and row.status is PairStatus.APPROVED:
+        decisions.send_back(session, actor, row, "Judged bad in the audit")
+    return _result(session, audit)
+
+
+def _latest_row(session: Session, project_id: int) -> AuditRow | None:
+    query = select(AuditRow).where(AuditRow.project_id == project_id).order_by(AuditRow.id.desc())
+    return session.scalar(query.limit(1))
+
+
+def latest(session: Session, project_id: int) -> Result | None:
+    """The newest audit; None where there was none."""
+    row = _latest_row(session, project_id)
+    return None if row is None else _result(session, row)
+
+
+def _result(session: Session, audit: AuditRow) -> Result:
+    query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == audit.id)
+    verdicts = {one.pair_id: one.good for one in session.scalars(query)}
+    judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
+    good, n = sum(judged), len(judged)
+    low, high = statistics.wilson(good, n)
+    exact_low, exact_high = statistics.clopper_pearson(good, n)
+    return Result(
+        audit_id=audit.id,
+        seed=audit.seed,
+        population=audit.population,
+        drawn=len(audit.drawn),
+        judged=n,
+        good=good,
+        low=low,
+        high=high,
+        exact_low=exact_low,
+        exact_high=exact_high,
+        proven=statistics.proven_share(good, n),
+        proven_here=statistics.proven_of(good, n, max(n, audit.population)),
+        more=max(0, statistics.rows_to_prove(n - good) - len(audit.drawn)),
+        beside=len(_beside(audit)),
+        left=sum(pair_id not in verdicts for pair_id in _everything(audit)),
+        parts=tuple(_part(one, verdicts) for one in audit.strata or ()),
+    )
+
+
+def _part(stored: dict[str, Any], verdicts: dict[int, bool]) -> Part:
+    drawn = [*stored["drawn"], *stored["beside"]]
+    judged = [verdicts[pair_id] for pair_id in drawn if pair_id in verdicts]
+    good, n = sum(judged), len(judged)
+    low, high = statistics.clopper_pearson(good, n)
+    stratum = Stratum(stored["origin"], stored["author"], stored["era"])
+    return Part(
+        stratum, stored["rows"], len(drawn), n, n - good, low, high, sampling.fails(n - good, n)
+    )
+
+
+def reopening(session: Session, project_id: int, stratum: Stratum) -> list[Pair]:
+    """The approved rows that go back if a stratum is reopened: all but those that were judged good
+    as they stand."""
+    audit = _latest_row(session, project_id)
+    query = select(AuditVerdictRow.pair_id, AuditVerdictRow.content_sha256).where(
+        AuditVerdictRow.audit_id == (audit.id if audit else None), AuditVerdictRow.good
+    )
+    good = {(row.pair_id, row.content_sha256) for row in session.execute(query)}
+    return [
+        pair
+        for pair in _approved(session, project_id)
+        if sampling.stratum(pair) == stratum and (pair.id, pair.content_sha256) not in good
+    ]
+
+
+@allowed(Role.LEAD)
+def reopen_stratum(
+    session: Session, actor: User, project_id: int, stratum: Stratum, seen: tuple[int, int, int]
+) -> int:
+    """Send the approved rows of one stratum back to review, each by a decision of its own.
+
+    `seen` are the bad, the judged and the rows to go back, as the lead had them in view. Returns
+    how many went back.
+
+    Raises:
+        NotFound: the newest audit has no such stratum.
+        RuleBroken: none of it was judged bad, or the figures changed since they were shown.
+    """
+    result = latest(session, project_id)
+    parts = [part for part in result.parts if part.stratum == stratum] if result else []
+    if result is None or not parts:
+        raise NotFound("The newest audit has no such stratum. Look at the Audit page again.")
+    part, rows = parts[0], reopening(session, project_id, stratum)
+    if not part.bad:
+        raise RuleBroken("No row of this stratum was judged bad, so there is no reason to reopen.")
+    if (part.bad, part.judged, len(rows)) != seen:
+        raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
+    for pair in rows:
+        decisions.send_back(session, actor, pairs.row_of(session, pair.id), "Its stratum failed")
+    events.record(
+        session, actor, "reopen_stratum", "audit", result.audit_id, project_id=project_id,
+        origin=stratum.origin, author=stratum.author_id, era=stratum.era_id, rows=len(rows),
+        bad=part.bad, judged=part.judged,
+    )  # fmt: skip
+    return len(rows)
+
+
+def bad_rows(session: Session, audit_id: int) -> list[int]:
+    """Rows of an audit that were judged bad and have not been approved again since."""
+    query = (
+        select(AuditVerdictRow.pair_id)
+        .join(PairRow, PairRow.id == AuditVerdictRow.pair_id)
+        .where(
+            AuditVerdictRow.audit_id == audit_id,
+            AuditVerdictRow.good.is_(False),
+            PairRow.status == PairStatus.WAITING,
+        )
+    )
+    return list(session.scalars(query))

@@ -1,0 +1,1 @@
+"""What `curation.health.report` measures in a set."""

@@ -1,0 +1,69 @@
+"""The rows of a project as `report` measures them, with how fast they were approved."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.health import report as health
+from curation.health import texts
+from storage import pairs, projects
+from storage.tables import DecisionRow, PairRow
+from storage.types import Action, Outcome, Pair, PairStatus
+
+_PAUSE = 600.0
+"""Seconds after which a reviewer was not reading any more."""
+
+
+def report(session: Session, project_id: int, *, approved: bool = False) -> health.Report:
+    """The health of a project's rows: all that are not rejected, or only the approved ones."""
+    project = projects.get(session, project_id)
+    known = pairs.listing(
+        session, project_id, status=PairStatus.APPROVED if approved else None
+    )  # fmt: skip
+    alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
+    return health.report(
+        [_row(pair) for pair in alive],
+        health.Task(project.output_schema, project.label_field),
+        _approvals(session, project_id, alive),
+    )
+
+
+def _row(pair: Pair) -> health.Row:
+    return health.Row(
+        id=pair.id, prompt=pair.prompt, response=pair.response,
+        content_sha256=pair.content_sha256, topic=pair.topic,
+        difficulty=_word(pair, "difficulty"), system=_word(pair, "system_sha256"),
+        flagged=pair.flagged,
+    )  # fmt: skip
+
+
+def _word(pair: Pair, name: str) -> str | None:
+    value = pair.source.get(name)
+    return None if value in (None, "") else str(value)
+
+
+def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list[health.Approval]:
+    """The approvals that count, with the seconds since the same person's decision before."""
+    by_id = {pair.id: pair for pair in alive if pair.status is PairStatus.APPROVED}
+    query = (
+        select(
+            DecisionRow.id, DecisionRow.user_id, DecisionRow.created_at, DecisionRow.action,
+            PairRow.id.label("pair_id"), PairRow.approval_id,
+        )
+        .join(PairRow, PairRow.id == DecisionRow.pair_id)
+        .where(PairRow.project_id == project_id, DecisionRow.outcome == Outcome.APPLIED)
+        .order_by(DecisionRow.user_id, DecisionRow.id)
+    )  # fmt: skip
+    found: list[health.Approval] = []
+    before = None
+    for row in session.execute(query):
+        last, before = before, row
+        if last is None or last.user_id != row.user_id or row.action is not Action.APPROVE:
+            continue
+        seconds = (row.created_at - last.created_at).total_seconds()
+        pair = by_id.get(row.pair_id)
+        if pair is not None and row.approval_id == row.id and 0 <= seconds <= _PAUSE:
+            words = texts.words(pair.prompt) + texts.words(pair.response)
+            found.append(health.Approval(pair.id, seconds, words))
+    return found

@@ -1,1 +1,0 @@
-"""What `curation.health` measures in a set."""

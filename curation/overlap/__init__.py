@@ -1,0 +1,1 @@
+"""Pairs that repeat, contradict or leak into the test rows."""

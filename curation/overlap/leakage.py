@@ -1,0 +1,166 @@
+"""Training rows that repeat test rows: the same words, nearly the same, or one source.
+
+Inputs are compared, not outputs: a test proves nothing about a question that the model has seen.
+Inputs are nearly the same by `curation.overlap.duplicates` (shared runs of words) or by
+`curation.overlap.near.edits` (a few edits apart). Not found: a paraphrase in other
+words, and one source that nobody declared.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from curation.overlap import duplicates
+from curation.overlap.duplicates import Near
+from curation.overlap.near import edits
+
+
+class How(StrEnum):
+    """What a training row shares with a test row, the strongest first."""
+
+    EXACT = "exact"
+    NORMALISED = "normalised"
+    NEAR = "near"
+    SOURCE = "source"
+
+
+TEMPLATE = 0.05
+"""Rows that hang together by few edits only and are more than this share of all, such as forms with
+one field filled in, are a template: only its rows that are nearer to each other are near."""
+_FEW = 10
+"""So many are never a template."""
+_STEP = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as far as leaks go: its input and the document it comes from, if known."""
+
+    id: int
+    prompt: str
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A training row and the test row it gives away."""
+
+    train_id: int
+    test_id: int
+    similarity: float
+    """Of the two inputs, 0 to 1: exact Jaccard, or by edits where that is what makes them near."""
+    how: How
+
+
+def leaks(
+    train: Sequence[Row], test: Sequence[Row], threshold: float = duplicates.THRESHOLD
+) -> list[Leak]:
+    """Each pair of a training and a test row that share something, once, in the order of ids."""
+    found: dict[tuple[int, int], Leak] = {}
+    for how, pairs in (
+        (How.EXACT, _sharing(train, test, lambda row: row.prompt)),
+        (How.NORMALISED, _sharing(train, test, _words)),
+    ):
+        for one, other in pairs:
+            found.setdefault((one.id, other.id), Leak(one.id, other.id, 1.0, how))
+    for one, other, alike in _near(train, test, threshold):
+        found.setdefault((one.id, other.id), Leak(one.id, other.id, alike, How.NEAR))
+    for one, other in _sharing(train, test, lambda row: row.source):
+        if (one.id, other.id) not in found:
+            alike = duplicates.similarity(one.prompt, other.prompt)
+            found[one.id, other.id] = Leak(one.id, other.id, alike, How.SOURCE)
+    return [found[ids] for ids in sorted(found)]
+
+
+def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> list[list[int]]:
+    """Ids of rows that would leak into each other, whichever side each came to stand on.
+
+    A split that keeps these together has no leaks. Rows that are alone are left out.
+    """
+    edges = []
+    for key in (_words, lambda row: row.source):
+        for value, members in _by(rows, key).items():
+            if value:
+                edges += [Near(a.id, b.id, 1.0) for a, b in pairwise(members)]
+    first = {words: members[0].id for words, members in _by(rows, _words).items()}
+    distinct = sorted(first)
+    edges += [
+        Near(first[distinct[near.a]], first[distinct[near.b]], near.similarity)
+        for near in _alike(distinct, threshold)
+    ]
+    return duplicates.groups(edges)
+
+
+def _sharing(
+    train: Sequence[Row], test: Sequence[Row], key: Callable[[Row], str | None]
+) -> Iterator[tuple[Row, Row]]:
+    """Pairs across the sides with an equal key; a missing key is equal to nothing."""
+    tested = _by(test, key)
+    for row in train:
+        value = key(row)
+        if value:
+            yield from ((row, other) for other in tested.get(value, ()))
+
+
+def _near(
+    train: Sequence[Row], test: Sequence[Row], threshold: float
+) -> Iterator[tuple[Row, Row, float]]:
+    """Pairs across the sides whose inputs are nearly the same."""
+    sides = _by(train, _words), _by(test, _words)
+    if not sides[0] or not sides[1]:
+        return
+    distinct = sorted(sides[0].keys() | sides[1].keys())
+    for near in _alike(distinct, threshold):
+        for a, b in ((near.a, near.b), (near.b, near.a)):
+            for row in sides[0].get(distinct[a], ()):
+                for other in sides[1].get(distinct[b], ()):
+                    yield row, other, near.similarity
+
+
+def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
+    """Pairs of places of nearly equal texts, each once."""
+    found = {
+        (near.a, near.b): near.similarity
+        for near in duplicates.pairs(list(enumerate(distinct)), threshold)
+    }
+    edited = [Near(one.a, one.b, one.similarity) for one in edits.pairs(distinct, threshold)]
+    for near in _without_templates(edited, distinct, threshold):
+        found.setdefault((near.a, near.b), near.similarity)
+    return [Near(a, b, similarity) for (a, b), similarity in found.items()]
+
+
+def _without_templates(
+    edited: Sequence[Near], distinct: Sequence[str], threshold: float
+) -> Iterator[Near]:
+    """The pairs of small groups, and of each large one those that are near enough to make it fall
+    into small ones."""
+    most = max(_FEW, TEMPLATE * len(distinct))
+    large = _in_large(edited, most)
+    yield from (near for near in edited if near.a not in large)
+    left = [
+        Near(near.a, near.b, edits.closest(distinct[near.a], distinct[near.b], threshold) or 0.0)
+        for near in edited
+        if near.a in large
+    ]
+    while left:
+        threshold += _STEP
+        left = [near for near in left if near.a in large and near.similarity >= threshold]
+        large = _in_large(left, most)
+        yield from (near for near in left if near.a not in large)
+
+
+def _in_large(edited: Sequence[Near], most: float) -> set[int]:
+    return {at for group in duplicates.groups(edited) if len(group) > most for at in group}
+
+
+def _words(row: Row) -> str:
+    return duplicates.normalised(row.prompt)
+
+
+def _by(rows: Sequence[Row], key: Callable[[Row], str | None]) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[key(row) or ""].append(row)
+    return grouped

@@ -1,0 +1,145 @@
+"""The ledger of test rows: once test, never training, never an example for drafts.
+
+It is read from what is stored for good: test rows of every version, with the words they had, and
+rows held out now. It counts whole families: a row that (nearly) repeats a test row, or comes from
+the same source, is shut out as the test row itself is. What says the same in other words is not
+found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.overlap import duplicates, leakage
+from curation.overlap.leakage import Leak, Row
+from storage.errors import RuleBroken
+from storage.tables import LinkRow, MemberRow, PairRow, VersionRowTable
+from storage.types import LinkKind, LinkState, Pair, Split, VersionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """Words that were asked in a test, of the row with this id."""
+
+    pair_id: int
+    prompt: str
+    source: str | None
+    version: int | None
+    """The number of the first version that tested them; None if they are only held out so far."""
+
+
+def tested(session: Session, project_id: int) -> list[Tested]:
+    """Every input that is or ever was a test row of the project, by row; each wording once."""
+    frozen = (
+        select(PairRow.id, MemberRow.prompt, PairRow.source, VersionRowTable.number)
+        .join(MemberRow, MemberRow.pair_id == PairRow.id)
+        .join(VersionRowTable, VersionRowTable.id == MemberRow.version_id)
+        .where(VersionRowTable.project_id == project_id, MemberRow.split == Split.TEST)
+        .order_by(PairRow.id, VersionRowTable.number)
+    )
+    held = select(PairRow.id, PairRow.prompt, PairRow.source).where(
+        PairRow.project_id == project_id, PairRow.held_out
+    )
+    found: dict[tuple[int, str], Tested] = {}
+    for row in session.execute(frozen):
+        found.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, row.number))
+    for row in session.execute(held):
+        found.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, None))
+    return [found[key] for key in sorted(found)]
+
+
+def _tested(pair_id: int, prompt: str, source: dict[str, object], version: int | None) -> Tested:
+    return Tested(pair_id, prompt, source_of(source), version)
+
+
+def source_of(source: dict[str, object]) -> str | None:
+    """The document that a row says it comes from; None where it names none."""
+    return str(source["id"]) if source.get("id") else None
+
+
+def row(pair: Pair) -> Row:
+    """A pair as far as leaks go."""
+    return Row(pair.id, pair.prompt, source_of(pair.source))
+
+
+def repeats(known: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
+    """Which of these rows repeat tested ones, each with the row it repeats; themselves left out.
+
+    `test_id` is the id of the tested pair.
+    """
+    test = [Row(place, one.prompt, one.source) for place, one in enumerate(known)]
+    own = {one.pair_id for one in known}
+    found = leakage.leaks([one for one in rows if one.id not in own], test)
+    nearest: dict[tuple[int, int], Leak] = {}
+    for leak in found:
+        pair = (leak.train_id, known[leak.test_id].pair_id)
+        if pair not in nearest or leak.similarity > nearest[pair].similarity:
+            nearest[pair] = Leak(*pair, leak.similarity, leak.how)
+    return list(nearest.values())
+
+
+def untested(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Pair]:
+    """Those of these rows that may train or serve as examples."""
+    known = tested(session, project_id)
+    shut = {one.pair_id for one in known} | {
+        leak.train_id for leak in repeats(known, [row(pair) for pair in rows])
+    }
+    return [pair for pair in rows if pair.id not in shut]
+
+
+def check(session: Session, project_id: int, training: Sequence[Row], doing: str) -> None:
+    """Refuse rows for training that repeat a tested row, also one that is long gone.
+
+    Raises:
+        RuleBroken: naming the first of both rows.
+    """
+    known = tested(session, project_id)
+    shut = {one.pair_id: one.version for one in known}
+    found = [(one.id, one.id, "the same row") for one in training if one.id in shut]
+    found += [(one.train_id, one.test_id, one.how) for one in repeats(known, training)]
+    if not found:
+        return
+    pair_id, test_id, how = found[0]
+    number = shut[test_id]
+    was = "is held out" if number is None else f"was a test row of version {number}"
+    raise RuleBroken(
+        f"{len({one[0] for one in found})} rows for training repeat test rows, the first is pair "
+        f"{pair_id} ({how}): pair {test_id} {was}. Reject such rows, then {doing}."
+    )
+
+
+def rows(session: Session, project_id: int, frozen: Sequence[VersionRow]) -> list[Row]:
+    """Rows of a version as far as leaks go."""
+    query = select(PairRow.id, PairRow.source).where(PairRow.project_id == project_id)
+    sources = {one.id: one.source for one in session.execute(query)}
+    return [Row(one.pair_id, one.prompt, source_of(sources[one.pair_id])) for one in frozen]
+
+
+def digests(session: Session, project_id: int) -> list[str]:
+    """A digest of each tested input, for a process that may not see the words themselves."""
+    return sorted({duplicates.digest(one.prompt) for one in tested(session, project_id)})
+
+
+def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
+    """Link rows to the tested rows that they repeat, as the Duplicates page shows them."""
+    found = repeats(tested(session, project_id), [row(pair) for pair in rows])
+    hashes = {
+        pair.id: pair.content_sha256
+        for pair in session.scalars(
+            select(PairRow).where(
+                PairRow.id.in_({i for leak in found for i in (leak.train_id, leak.test_id)})
+            )
+        )
+    }
+    for leak in found:
+        a, b = sorted((leak.train_id, leak.test_id))
+        session.add(
+            LinkRow(
+                project_id=project_id, a=a, b=b, a_sha256=hashes[a], b_sha256=hashes[b],
+                kind=LinkKind.LEAK, similarity=leak.similarity, state=LinkState.OPEN,
+            )
+        )  # fmt: skip
+    session.flush()
+    return found

@@ -1,0 +1,100 @@
+"""The rows of a project that a text nearly repeats, from an index caught up before each answer.
+
+Each server process keeps the index of a project in memory and reads from the database only what
+was revised since it last looked, whoever revised it. After a restart it is built anew from the
+rows, at the first question: about 3 s for 100,000 rows of 570 characters. Nothing is kept on disk.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.overlap.duplicates import Near
+from curation.overlap.near.live_index import LiveIndex
+from storage.tables import PairRow, RevisionRow
+from storage.types import PairStatus
+
+_PROJECTS = 4
+"""Indexes kept at once, about 1 KB a row; the one asked least recently goes first."""
+_MOST = 200
+"""Rows looked at, the most alike first, for one that was not rejected."""
+_AT_ONCE = 20
+
+Mark = tuple[int, int, str]
+"""A revision by its number, its pair and its text; a restored database has another one there."""
+
+
+@dataclass(slots=True)
+class _Caught:
+    """An index, the newest revision that is in it, and those that were before."""
+
+    index: LiveIndex = field(default_factory=LiveIndex)
+    upto: Mark | None = None
+    passed: deque[Mark] = field(default_factory=lambda: deque(maxlen=1_000))
+    lock: Lock = field(default_factory=Lock)
+
+
+_kept: OrderedDict[tuple[str, int], _Caught] = OrderedDict()
+_keeping = Lock()
+
+
+def alike(session: Session, project_id: int, prompt: str, at_least: float) -> Near | None:
+    """The row, not rejected, whose input is most like this one, if any is at least so alike.
+
+    For a session that looks: what a transaction changed and then took back would stay in the
+    index until the next revision.
+    """
+    near = _index(session, project_id).alike(prompt, at_least, _MOST)
+    return next(_alive(session, near), None)
+
+
+def _alive(session: Session, near: list[Near]) -> Iterator[Near]:
+    for start in range(0, len(near), _AT_ONCE):
+        some = near[start : start + _AT_ONCE]
+        query = select(PairRow.id).where(
+            PairRow.id.in_([one.b for one in some]), PairRow.status != PairStatus.REJECTED
+        )
+        alive = set(session.scalars(query))
+        yield from (one for one in some if one.b in alive)
+
+
+def _index(session: Session, project_id: int) -> LiveIndex:
+    key = (str(session.get_bind().engine.url), project_id)
+    with _keeping:
+        caught = _kept.setdefault(key, _Caught())
+        _kept.move_to_end(key)
+        while len(_kept) > _PROJECTS:
+            _kept.popitem(last=False)
+    with caught.lock:
+        _catch_up(session, project_id, caught)
+        return caught.index
+
+
+def _catch_up(session: Session, project_id: int, caught: _Caught) -> None:
+    newest = _mark(session, None)
+    if newest == caught.upto or newest in caught.passed:
+        return  # another thread, which looked later, was here first
+    if caught.upto is not None and _mark(session, caught.upto[0]) != caught.upto:
+        caught.index, caught.upto = LiveIndex(), None
+        caught.passed.clear()
+    query = select(PairRow.id, PairRow.prompt).where(PairRow.project_id == project_id)
+    if caught.upto is not None:
+        revised = select(RevisionRow.pair_id).where(RevisionRow.id > caught.upto[0])
+        query = query.where(PairRow.id.in_(revised))
+    caught.index.put((row.id, row.prompt) for row in session.execute(query))
+    if caught.upto is not None:
+        caught.passed.append(caught.upto)
+    caught.upto = newest
+
+
+def _mark(session: Session, number: int | None) -> Mark | None:
+    """The revision of this number, or the newest."""
+    query = select(RevisionRow.id, RevisionRow.pair_id, RevisionRow.content_sha256)
+    if number is not None:
+        query = query.where(RevisionRow.id == number)
+    row = session.execute(query.order_by(RevisionRow.id.desc()).limit(1)).first()
+    return None if row is None else (row.id, row.pair_id, row.content_sha256)

@@ -1,0 +1,295 @@
+"""Rows that repeat, contradict or leak: found over the whole set, settled by people.
+
+Near-duplicates share at least 0.8 of their shingles (exact Jaccard). What says the same in other
+words is not found. A row is compared with all others whenever its text changes.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session, aliased
+
+from curation.overlap import duplicates, leakage
+from curation.overlap.near import live_rows
+from curation.review import decisions
+from storage import events, pairs, projects
+from storage.access import allowed
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.tables import LinkRow, PairRow
+from storage.types import Link, LinkKind, LinkState, Origin, Pair, PairStatus, Role, User
+
+THRESHOLD = 0.8
+_RANK = {Origin.GOLD: 0, Origin.PRODUCTION: 1, Origin.IMPORT: 2, Origin.DRAFT: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows that (nearly) repeat each other, the best first."""
+
+    pairs: tuple[Pair, ...]
+    links: tuple[Link, ...]
+
+
+def _link(row: LinkRow) -> Link:
+    return Link(
+        id=row.id,
+        a=row.a,
+        b=row.b,
+        kind=row.kind,
+        similarity=row.similarity,
+        state=row.state,
+        reason=row.reason,
+    )
+
+
+def due(session: Session, project_id: int) -> int:
+    """How many rows, not rejected, have not been compared since their text changed."""
+    query = (
+        select(func.count())
+        .select_from(PairRow)
+        .where(
+            PairRow.project_id == project_id,
+            PairRow.status != PairStatus.REJECTED,
+            func.coalesce(PairRow.swept_sha256, "") != PairRow.content_sha256,
+        )
+    )
+    return session.scalar(query) or 0
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def sweep(session: Session, actor: User, project_id: int) -> int:
+    """Compare every row, not rejected, with every other. Returns how many new links were found."""
+    alive = [
+        pair
+        for pair in pairs.listing(session, project_id)
+        if pair.status is not PairStatus.REJECTED
+    ]
+    hashes = {pair.id: pair.content_sha256 for pair in alive}
+    known = {
+        (link.a, link.b, link.kind, link.a_sha256, link.b_sha256)
+        for link in session.scalars(select(LinkRow).where(LinkRow.project_id == project_id))
+    }
+    new = 0
+    schema = projects.get(session, project_id).output_schema
+    for (a, b, kind), similarity in _search(alive, schema).items():
+        if (a, b, kind, hashes[a], hashes[b]) not in known:
+            session.add(
+                LinkRow(
+                    project_id=project_id, a=a, b=b, a_sha256=hashes[a], b_sha256=hashes[b],
+                    kind=kind, similarity=similarity, state=LinkState.OPEN,
+                )
+            )  # fmt: skip
+            new += 1
+    session.flush()
+    session.execute(
+        update(PairRow).where(PairRow.id.in_(hashes)).values(swept_sha256=PairRow.content_sha256)
+    )
+    session.expire_all()
+    events.record(
+        session, actor, "sweep", "project", project_id, project_id=project_id,
+        rows=len(alive), new=new,
+    )  # fmt: skip
+    return new
+
+
+def _search(
+    alive: Sequence[Pair], schema: duplicates.Schema
+) -> dict[tuple[int, int, LinkKind], float]:
+    """Links by the two rows (smaller id first) and kind; contradictions are not duplicates too."""
+    found: dict[tuple[int, int, LinkKind], float] = {}
+    clashing = set()
+    asked = [(p.id, p.prompt, p.response) for p in alive]
+    for near in duplicates.contradictions(asked, THRESHOLD, schema):
+        a, b = sorted((near.a, near.b))
+        clashing.add((a, b))
+        found[a, b, LinkKind.CONTRADICTION] = near.similarity
+    texts = {p.id: f"{p.prompt}\n{p.response}" for p in alive}
+    for near in duplicates.pairs(list(texts.items()), THRESHOLD):
+        a, b = sorted((near.a, near.b))
+        if (a, b) not in clashing:
+            same = texts[a] == texts[b]
+            found[a, b, LinkKind.EXACT if same else LinkKind.NEAR] = near.similarity
+    for leak in _leaks(alive):
+        a, b = sorted((leak.train_id, leak.test_id))
+        found[a, b, LinkKind.LEAK] = leak.similarity
+    return found
+
+
+def _leaks(alive: Sequence[Pair]) -> Iterable[leakage.Leak]:
+    def rows(held_out: bool) -> list[leakage.Row]:
+        return [
+            leakage.Row(p.id, p.prompt, p.source.get("id")) for p in alive if p.held_out is held_out
+        ]
+
+    return leakage.leaks(rows(False), rows(True), THRESHOLD)
+
+
+def current(
+    session: Session,
+    project_id: int,
+    kinds: Iterable[LinkKind] = tuple(LinkKind),
+    state: LinkState | None = LinkState.OPEN,
+) -> list[Link]:
+    """Links that still hold: both texts as they were compared, neither row rejected."""
+    a, b = aliased(PairRow), aliased(PairRow)
+    query = (
+        select(LinkRow)
+        .join(a, a.id == LinkRow.a)
+        .join(b, b.id == LinkRow.b)
+        .where(
+            LinkRow.project_id == project_id,
+            LinkRow.kind.in_(list(kinds)),
+            LinkRow.a_sha256 == a.content_sha256,
+            LinkRow.b_sha256 == b.content_sha256,
+            a.status != PairStatus.REJECTED,
+            b.status != PairStatus.REJECTED,
+        )
+        .order_by(LinkRow.id)
+    )
+    if state is not None:
+        query = query.where(LinkRow.state == state)
+    return [_link(row) for row in session.scalars(query)]
+
+
+def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> list[Group]:
+    """Open links of these kinds as connected groups, the best row of each first.
+
+    Best: held-out rows (they cannot leave the test set), then approved ones, then gold before
+    production, import and draft, then the oldest.
+    """
+    links = current(session, project_id, kinds)
+    rows = {
+        pair.id: pair
+        for pair in pairs.listing(
+            session, project_id, ids={side for link in links for side in (link.a, link.b)}
+        )
+    }
+    groups = []
+    near = (duplicates.Near(link.a, link.b, link.similarity) for link in links)
+    for members in duplicates.groups(near):
+        ordered = sorted((rows[member] for member in members), key=_quality)
+        inside = tuple(link for link in links if link.a in members)
+        groups.append(Group(tuple(ordered), inside))
+    return groups
+
+
+def _quality(pair: Pair) -> tuple[bool, bool, int, int]:
+    return (
+        not pair.held_out,
+        pair.status is not PairStatus.APPROVED,
+        _RANK[pair.origin],
+        pair.id,
+    )
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def keep(
+    session: Session,
+    actor: User,
+    keep_id: int,
+    others: Mapping[int, int],
+    reason: str,
+    seen_version: int | None = None,
+) -> None:
+    """Keep one row and reject the others (ids with the version that was on the screen).
+
+    `seen_version` is the version in which the kept row itself was on the screen, where it was.
+
+    Raises:
+        RuleBroken: one of them changed since it was shown, or is held out for testing.
+    """
+    _, rest = _as_shown(session, keep_id, others, seen_version)
+    for row in rest:
+        decisions.reject(session, actor, row, f"{reason} (pair {keep_id} kept)")
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def merge(
+    session: Session,
+    actor: User,
+    keep_id: int,
+    others: Mapping[int, int],
+    prompt: str,
+    response: str,
+    seen_version: int | None = None,
+) -> None:
+    """Give one row the words of several and reject the others; it waits for review again.
+
+    Raises:
+        BadInput: the words are those that the row has already.
+        RuleBroken: one of the rows changed since it was shown or is held out for testing, a side
+            is empty, or the output does not fit the schema.
+    """
+    kept, rest = _as_shown(session, keep_id, others, seen_version)
+    held = next((row.id for row in (kept, *rest) if row.held_out), None)
+    if held is not None:
+        raise RuleBroken(f"Pair {held} is held out for testing and stays as it is.")
+    if (prompt, response) == (kept.prompt, kept.response):
+        raise BadInput(f"These are the words of pair {keep_id}: change them, or keep that pair.")
+    if not prompt.strip() or not response.strip():
+        raise RuleBroken("The merged pair needs an input and an output. Fill in the empty one.")
+    wrong = decisions.problems(projects.get(session, kept.project_id), response)
+    if wrong:
+        raise RuleBroken(f"The merged output does not fit the schema: {wrong[0]}")
+    before = kept.content_sha256
+    pairs.rewrite(session, kept, prompt, response, actor)
+    decisions.send_back(session, actor, kept, "Merged from several rows")
+    for row in rest:
+        decisions.reject(session, actor, row, f"Merged into pair {keep_id}")
+    events.record(
+        session, actor, "merge", "pair", keep_id, project_id=kept.project_id,
+        others=sorted(others), before=before, after=kept.content_sha256,
+    )  # fmt: skip
+
+
+def _as_shown(
+    session: Session, keep_id: int, others: Mapping[int, int], seen_version: int | None
+) -> tuple[PairRow, list[PairRow]]:
+    """The row to keep and the others, if all are as they were on the screen."""
+    kept = pairs.row_of(session, keep_id)
+    if kept.status is PairStatus.REJECTED:
+        raise RuleBroken(f"Pair {keep_id} was rejected meanwhile. Look at the group again.")
+    if seen_version not in (None, kept.version):
+        raise RuleBroken(f"Pair {keep_id} changed since it was shown. Look at it again.")
+    rest = []
+    for pair_id, version in others.items():
+        row = pairs.row_of(session, pair_id)
+        if row.version != version:
+            raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
+        if row.held_out and not kept.held_out:
+            raise RuleBroken(f"Pair {pair_id} is held out for testing. Reject pair {keep_id}.")
+        rest.append(row)
+    return kept, rest
+
+
+@allowed(Role.EXPERT, Role.LEAD)
+def both_right(session: Session, actor: User, link_id: int, reason: str) -> None:
+    """Say that two rows are both right as they are, and why. A leak cannot be excused.
+
+    Raises:
+        BadInput: no reason was given.
+        RuleBroken: the link is a leak into the test set.
+    """
+    link = session.get(LinkRow, link_id)
+    if link is None:
+        raise NotFound(f"There is no link {link_id}.")
+    if not reason.strip():
+        raise BadInput("Say in a few words why both rows are right.")
+    if link.kind is LinkKind.LEAK:
+        raise RuleBroken("A row that repeats a test row cannot train. Reject it.")
+    link.state, link.reason, link.decided_by = LinkState.BOTH_RIGHT, reason.strip(), actor.id
+    session.flush()
+    events.record(
+        session, actor, "both_right", "link", link_id, project_id=link.project_id,
+        a=link.a, b=link.b, reason_sha256=hashlib.sha256(reason.encode()).hexdigest(),
+    )  # fmt: skip
+
+
+def nearest(session: Session, project_id: int, prompt: str, at_least: float = 0.6) -> Link | None:
+    """The stored row, not rejected, whose input is most like this one, if any is alike enough."""
+    near = live_rows.alike(session, project_id, prompt, at_least)
+    if near is None:
+        return None
+    return Link(0, 0, near.b, LinkKind.NEAR, near.similarity, LinkState.OPEN, None)

@@ -1,0 +1,93 @@
+"""Judge an answer against the expected one: valid against the task's schema, correct, label right.
+
+Correct means the same JSON value where the task has a schema, else the same words; an answer that
+says the right thing in other words counts as wrong.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from curation import schema_check
+from curation.exchange.reading import strict_json
+from curation.statistics import wilson
+from storage.errors import BadInput
+
+_LONGEST = 65_536
+"""Characters beyond which an answer is not read as JSON."""
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What became of one answer."""
+
+    valid: bool
+    correct: bool
+    label: bool | None
+    """Whether the label field is right; None where the task has none."""
+    field_matches: dict[str, bool]
+    """For each expected key of a JSON object: whether the answer has its value."""
+
+
+def score(text: str, expected: str, schema: Schema | None, label_field: str | None) -> Score:
+    """Judge one answer. The schema must have passed `schema_check.check_schema`.
+
+    Without a schema any words are valid, and the spaces between them do not count.
+    """
+    if schema is None:
+        return Score(bool(text.strip()), text.split() == expected.split(), None, {})
+    value, wanted = _parsed(text), _parsed(expected)
+    matches = _matches(value, wanted)
+    return Score(
+        valid=value is not None and not schema_check.problems(text.strip(), schema),
+        correct=value is not None and wanted is not None and _same(value[0], wanted[0]),
+        label=matches.get(label_field, False) if label_field else None,
+        field_matches=matches,
+    )
+
+
+def _parsed(text: str) -> tuple[Any] | None:
+    """The strict JSON value of a text, wrapped since it may be null; None where it is not JSON."""
+    if len(text) > _LONGEST:
+        return None
+    try:
+        return (strict_json.loads(text.strip()),)
+    except BadInput:
+        return None
+
+
+def canonical(value: object) -> str:
+    """A JSON value in its one form: keys sorted, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _same(one: object, other: object) -> bool:
+    return canonical(one) == canonical(other)
+
+
+def _matches(value: tuple[Any] | None, wanted: tuple[Any] | None) -> dict[str, bool]:
+    if wanted is None or not isinstance(wanted[0], dict):
+        return {}
+    got = value[0] if value is not None and isinstance(value[0], dict) else {}
+    return {key: key in got and _same(got[key], part) for key, part in wanted[0].items()}
+
+
+def tally(found: Sequence[Score], arm: str) -> dict[str, Any]:
+    """Shares of one arm with counts and 95 % Wilson intervals, under names that begin with it."""
+    measured: dict[str, list[bool]] = {
+        "accuracy": [one.correct for one in found],
+        "valid": [one.valid for one in found],
+        "label_accuracy": [one.label for one in found if one.label is not None],
+    }
+    for key in sorted({key for one in found for key in one.field_matches}):
+        measured[f"field_{key}"] = [one.field_matches.get(key, False) for one in found]
+    figures: dict[str, Any] = {}
+    for name, hits in measured.items():
+        if hits:
+            figures[f"{arm}_{name}"] = sum(hits) / len(hits)
+            figures[f"{arm}_{name}_count"] = sum(hits)
+            figures[f"{arm}_{name}_interval"] = list(wilson(sum(hits), len(hits)))
+    return figures

@@ -1,0 +1,1 @@
+"""A person decides each pair: decisions, claims, conflicts, pace, writing."""

@@ -1,0 +1,91 @@
+"""Late decisions: kept with their words until a lead takes them over or keeps the row."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.review import claims, decisions
+from curation.review.ops import Op
+from storage import pairs
+from storage.access import allowed
+from storage.errors import NotFound, RuleBroken
+from storage.tables import (
+    DecisionRow,
+    PairRow,
+    ResolutionRow,
+)
+from storage.types import (
+    Action,
+    Decision,
+    Outcome,
+    PairStatus,
+    Role,
+    User,
+)
+
+
+def late(session: Session, project_id: int) -> list[Decision]:
+    """Decisions that came after the row had moved on and that no lead has settled yet.
+
+    A late skip decides nothing, so it is not among them.
+    """
+    query = (
+        select(DecisionRow)
+        .join(PairRow, PairRow.id == DecisionRow.pair_id)
+        .outerjoin(ResolutionRow, ResolutionRow.decision_id == DecisionRow.id)
+        .where(
+            PairRow.project_id == project_id,
+            DecisionRow.outcome == Outcome.LATE,
+            DecisionRow.action != Action.SKIP,
+            ResolutionRow.decision_id.is_(None),
+        )
+        .order_by(DecisionRow.id)
+    )
+    return [pairs.decision(row) for row in session.scalars(query)]
+
+
+@allowed(Role.LEAD)
+def settle(
+    session: Session, actor: User, decision_id: int, *, take: bool, seen_version: int | None = None
+) -> None:
+    """Take a late decision over the row as it stands, or keep the row as it is.
+
+    Taking an approval makes the lead its approver: they saw both texts.
+
+    Raises:
+        RuleBroken: it was settled already, or the row changed since it was shown.
+    """
+    kept = session.get(DecisionRow, decision_id)
+    if kept is None or kept.outcome is not Outcome.LATE:
+        raise NotFound(f"There is no late decision {decision_id}.")
+    if session.get(ResolutionRow, decision_id) is not None:
+        raise RuleBroken("This late decision was settled already.")
+    row = pairs.row_of(session, kept.pair_id)
+    if take and seen_version is not None and row.version != seen_version:
+        raise RuleBroken(f"Pair {row.id} changed since it was shown. Look at it again.")
+    session.add(
+        ResolutionRow(decision_id=decision_id, user_id=actor.id, choice="take" if take else "keep")
+    )
+    decisions.log(session, actor, row, "settle", decision=decision_id, take=take)
+    if take:
+        _take_over(session, actor, row, kept)
+
+
+def _take_over(session: Session, actor: User, row: PairRow, kept: DecisionRow) -> None:
+    if row.status is not PairStatus.WAITING:
+        decisions.send_back(session, actor, row, "late decision taken")
+    claims.take(session, actor, row, datetime.now(UTC))
+    session.flush()
+    op = Op(
+        op=f"settle-{kept.id}",
+        row=row.id,
+        version=row.version,
+        fence=row.fence,
+        action=kept.action,
+        prompt=kept.prompt,
+        response=kept.response,
+        reason=kept.reason,
+        target=None,
+    )
+    decisions.apply(session, actor, row, op)

@@ -1,0 +1,282 @@
+"""Review: take decisions and undo them; none is lost, doubled or put on another row."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation import schema_check
+from curation.review import claims
+from curation.review.ops import Answer, Op, Receipt
+from storage import events, pairs, projects
+from storage.access import allowed
+from storage.errors import BadInput, NotFound, RuleBroken
+from storage.tables import (
+    ClaimRow,
+    DecisionRow,
+    MemberRow,
+    PairRow,
+)
+from storage.types import (
+    Action,
+    Origin,
+    Outcome,
+    PairStatus,
+    Project,
+    Role,
+    User,
+)
+
+REASONS = (
+    "Wrong answer",
+    "Ambiguous input",
+    "Not our policy",
+    "Personal data",
+    "Duplicate",
+    "Other",
+)
+"""Offered for a rejection, on the keys 1 to 6."""
+
+_STATUS = {Action.APPROVE: PairStatus.APPROVED, Action.REJECT: PairStatus.REJECTED}
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def decide(session: Session, actor: User, op: Op) -> Receipt:
+    """Take one decision exactly once.
+
+    The same op again is answered as before. If someone else has taken the row over, or it changed
+    since it was shown, the decision and its words are kept aside for a lead, never dropped and
+    never applied unseen.
+
+    Raises:
+        NotFound: there is no such pair.
+        RuleBroken: the row is the person's own gold, or its output does not fit the schema.
+    """
+    known = session.scalar(select(DecisionRow).where(DecisionRow.op == op.op))
+    if known is not None:
+        return _again(session, actor, known)
+    if op.action is Action.UNDO:
+        return _undo(session, actor, op)
+    row = pairs.row_of(session, op.row)
+    if row.fence != op.fence or row.version != op.version or row.status is not PairStatus.WAITING:
+        return _late(session, actor, row, op)
+    return apply(session, actor, row, op)
+
+
+def refused(session: Session, op: Op, why: str) -> Receipt:
+    """The answer to an op that a rule refused, with the row as it stands."""
+    row = session.get(PairRow, op.row)
+    version, fence = (None, None) if row is None else (row.version, row.fence)
+    return Receipt(op.op, Answer.REFUSED, why, version, fence)
+
+
+def _again(session: Session, actor: User, known: DecisionRow) -> Receipt:
+    if known.user_id != actor.id:
+        raise RuleBroken("This decision was made by someone else.")
+    row = pairs.row_of(session, known.pair_id)
+    answer = Answer.LATE if known.outcome is Outcome.LATE else Answer.SAVED
+    return Receipt(known.op, answer, "Already saved.", row.version, row.fence)
+
+
+def _late(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
+    pairs.decide(
+        session,
+        actor,
+        row,
+        op.action,
+        op=op.op,
+        before_sha256=row.content_sha256,
+        seen_version=op.version,
+        fence=op.fence,
+        outcome=Outcome.LATE,
+        prompt=op.prompt,
+        response=op.response,
+        reason=op.reason,
+    )
+    log(session, actor, row, "late", action=op.action, seen=op.version)
+    message = f"Pair {row.id} had moved on. Your decision is kept for a lead to settle."
+    return Receipt(op.op, Answer.LATE, message, row.version, row.fence)
+
+
+def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
+    """Carry out a decision on a row that its maker holds.
+
+    Raises:
+        RuleBroken: a rule of approval is broken.
+    """
+    before = row.content_sha256
+    if op.action is Action.SKIP:
+        pairs.decide(
+            session,
+            actor,
+            row,
+            op.action,
+            op=op.op,
+            before_sha256=before,
+            seen_version=op.version,
+            fence=op.fence,
+        )
+        claims.release(session, row)
+        return Receipt(op.op, Answer.SAVED, "Skipped.", row.version, row.fence)
+    prompt = row.prompt if op.prompt is None else op.prompt
+    response = row.response if op.response is None else op.response
+    if op.action is Action.APPROVE:
+        check(session, actor, row, prompt, response)
+    author = actor if (prompt, response) != (row.prompt, row.response) else None
+    pairs.rewrite(session, row, prompt, response, author)
+    row.status = _STATUS.get(op.action, row.status)
+    row.flagged = op.action is Action.FLAG
+    row.reject_reason = op.reason if op.action is Action.REJECT else None
+    made = pairs.decide(
+        session,
+        actor,
+        row,
+        op.action,
+        op=op.op,
+        before_sha256=before,
+        seen_version=op.version,
+        fence=op.fence,
+        prompt=op.prompt,
+        response=op.response,
+        reason=op.reason,
+    )
+    row.approval_id = made.id if op.action is Action.APPROVE else None
+    claims.release(session, row)
+    log(session, actor, row, op.action, decision=made.id, before=before, after=row.content_sha256)
+    return Receipt(op.op, Answer.SAVED, "Saved.", row.version, row.fence)
+
+
+def check(session: Session, actor: User, row: PairRow, prompt: str, response: str) -> None:
+    """The rules of approval: words on both sides, not one's own gold, and the schema.
+
+    Raises:
+        RuleBroken: one of them is broken.
+    """
+    if not prompt.strip() or not response.strip():
+        raise RuleBroken(f"Pair {row.id} needs words on both sides. Fill in the empty one.")
+    project = projects.get(session, row.project_id)
+    if project.two_people and row.origin is Origin.GOLD and row.author_id == actor.id:
+        raise RuleBroken(f"You wrote pair {row.id}. Ask another reviewer to approve it.")
+    wrong = problems(project, response)
+    if wrong:
+        raise RuleBroken(f"The output of pair {row.id} does not fit the schema: {wrong[0]}")
+
+
+def problems(project: Project, response: str) -> tuple[str, ...]:
+    """Why an output does not fit the project's schema; nothing where there is no schema."""
+    if project.output_schema is None:
+        return ()
+    return schema_check.problems(response, project.output_schema)
+
+
+def _undo(session: Session, actor: User, op: Op) -> Receipt:
+    """Take back one's own newest decision about a row, by a new event."""
+    done = session.scalar(select(DecisionRow).where(DecisionRow.op == op.target))
+    if done is None or done.user_id != actor.id or done.action is Action.UNDO:
+        raise NotFound("There is no decision of yours to undo here.")
+    row = pairs.row_of(session, done.pair_id)
+    check_undoable(session, row, done)
+    before = row.content_sha256
+    prompt, response = pairs.text_at(session, row.id, done.seen_version)
+    pairs.rewrite(session, row, prompt, response, None)  # a skip too: the browser counts on it
+    if done.action is not Action.SKIP:
+        row.status, row.approval_id, row.reject_reason = PairStatus.WAITING, None, None
+        row.flagged = False
+    made = pairs.decide(
+        session,
+        actor,
+        row,
+        Action.UNDO,
+        op=op.op,
+        before_sha256=before,
+        seen_version=op.version,
+        fence=row.fence,
+        supersedes_id=done.id,
+    )
+    claims.give_back(session, actor, row)
+    log(session, actor, row, "undo", decision=made.id, undone=done.id)
+    return Receipt(op.op, Answer.SAVED, "Undone.", row.version, row.fence)
+
+
+def check_undoable(session: Session, row: PairRow, done: DecisionRow) -> None:
+    """Let a decision be taken back only while it is the row's newest and nothing rests on it.
+
+    Raises:
+        RuleBroken: it was decided again, is part of a version, or someone else holds the row.
+    """
+    newest = session.scalar(
+        select(DecisionRow)
+        .where(DecisionRow.pair_id == row.id, DecisionRow.outcome == Outcome.APPLIED)
+        .order_by(DecisionRow.id.desc())
+        .limit(1)
+    )
+    if newest is None or newest.id != done.id:
+        raise RuleBroken(f"Pair {row.id} was decided again since. Open it from Browse instead.")
+    if session.scalar(select(MemberRow.pair_id).where(MemberRow.pair_id == row.id).limit(1)):
+        raise RuleBroken(f"Pair {row.id} is part of a frozen version. Reopen it from Browse.")
+    holder = session.get(ClaimRow, row.id)
+    if (
+        holder is not None
+        and holder.user_id != done.user_id
+        and holder.lease_until > datetime.now(UTC)
+    ):
+        raise RuleBroken(f"Someone else is looking at pair {row.id} now.")
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def reopen(session: Session, actor: User, pair_id: int, seen_version: int, reason: str) -> None:
+    """Send a decided row back to review.
+
+    Raises:
+        BadInput: no reason was given.
+        RuleBroken: it is waiting already, or it changed since it was shown.
+    """
+    if not reason.strip():
+        raise BadInput("Say in a few words why this row goes back to review.")
+    row = pairs.row_of(session, pair_id)
+    if row.status is PairStatus.WAITING and not row.flagged:
+        raise RuleBroken(f"Pair {pair_id} is already waiting for review.")
+    if row.version != seen_version:
+        raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
+    send_back(session, actor, row, reason.strip())
+
+
+def send_back(session: Session, actor: User, row: PairRow, reason: str) -> None:
+    """The reopening itself, for verbs that have checked their own rules (audit, duplicates)."""
+    _set(session, actor, row, Action.REOPEN, PairStatus.WAITING, reason)
+
+
+def reject(session: Session, actor: User, row: PairRow, reason: str) -> None:
+    """Reject a row outside the review stream, for verbs that have checked their own rules."""
+    _set(session, actor, row, Action.REJECT, PairStatus.REJECTED, reason)
+
+
+def _set(
+    session: Session, actor: User, row: PairRow, action: Action, status: PairStatus, reason: str
+) -> None:
+    """Move a row outside the stream; the fence rises, so a decision in someone's hand is late."""
+    before, seen = row.content_sha256, row.version
+    pairs.rewrite(session, row, row.prompt, row.response, None)
+    row.status, row.approval_id, row.flagged = status, None, False
+    row.reject_reason = reason if status is PairStatus.REJECTED else None
+    row.fence += 1
+    claims.release(session, row)
+    made = pairs.decide(
+        session, actor, row, action, op=f"{action}-{row.id}-{row.version}",
+        before_sha256=before, seen_version=seen, reason=reason,
+    )  # fmt: skip
+    log(session, actor, row, action, decision=made.id)
+
+
+def log(session: Session, actor: User, row: PairRow, verb: str, **detail: object) -> None:
+    """Record what happened to a row: ids and hashes, never its text."""
+    events.record(
+        session,
+        actor,
+        str(verb),
+        "pair",
+        row.id,
+        project_id=row.project_id,
+        version=row.version,
+        **detail,
+    )

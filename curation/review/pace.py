@@ -1,0 +1,102 @@
+"""What a reviewer sees of their own work: the last decisions and the figures above the card."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
+
+from curation.review import decisions
+from storage import pairs
+from storage.errors import AssayError
+from storage.tables import (
+    DecisionRow,
+    PairRow,
+)
+from storage.types import (
+    Action,
+    Outcome,
+    PairStatus,
+    User,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """One of a person's last decisions, as the right rail shows it."""
+
+    op: str
+    pair_id: int
+    action: Action
+    title: str
+    undoable: bool
+    version: int
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The figures above the card."""
+
+    waiting: int
+    approved: int
+    decided_today: int
+    median_s: float | None
+    """Median seconds between this person's decisions today, pauses over 10 minutes left out."""
+
+
+def recent(session: Session, actor: User, project_id: int, limit: int = 10) -> list[Recent]:
+    """A person's last decisions, newest first, without those taken back."""
+    undo = aliased(DecisionRow)
+    query = (
+        select(DecisionRow, PairRow)
+        .join(PairRow, PairRow.id == DecisionRow.pair_id)
+        .where(
+            PairRow.project_id == project_id,
+            DecisionRow.user_id == actor.id,
+            DecisionRow.outcome == Outcome.APPLIED,
+            DecisionRow.action.in_([Action.APPROVE, Action.REJECT, Action.FLAG, Action.SKIP]),
+            ~exists().where(undo.supersedes_id == DecisionRow.id),
+        )
+        .order_by(DecisionRow.id.desc())
+        .limit(limit)
+    )
+    return [_recent(session, done, row) for done, row in session.execute(query).all()]
+
+
+def _recent(session: Session, done: DecisionRow, row: PairRow) -> Recent:
+    try:
+        decisions.check_undoable(session, row, done)
+        undoable = True
+    except AssayError:
+        undoable = False
+    title = row.prompt[:60]
+    return Recent(done.op, row.id, done.action, title, undoable, row.version, row.fence)
+
+
+def progress(session: Session, actor: User, project_id: int) -> Progress:
+    """The figures above the card: the project's queue and the person's own pace."""
+    stands = pairs.counts(session, project_id)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    query = (
+        select(DecisionRow.created_at)
+        .join(PairRow, PairRow.id == DecisionRow.pair_id)
+        .where(
+            PairRow.project_id == project_id,
+            DecisionRow.user_id == actor.id,
+            DecisionRow.created_at >= today,
+            DecisionRow.action.in_([Action.APPROVE, Action.REJECT]),
+        )
+        .order_by(DecisionRow.id)
+    )
+    moments = list(session.scalars(query))
+    gaps = [(b - a).total_seconds() for a, b in pairwise(moments)]
+    worked = [gap for gap in gaps if gap <= 600]
+    return Progress(
+        waiting=stands[PairStatus.WAITING],
+        approved=stands[PairStatus.APPROVED],
+        decided_today=len(moments),
+        median_s=median(worked) if worked else None,
+    )

@@ -1,0 +1,62 @@
+"""Write gold pairs: an expert's own words, checked against the schema, stored once."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from curation.policy import eras
+from curation.review import decisions
+from curation.review.ops import Submission
+from storage import events, pairs, projects, scratch
+from storage.access import allowed
+from storage.errors import RuleBroken
+from storage.tables import PairRow
+from storage.types import Origin, Pair, Role, User
+
+
+def form(project_id: int) -> str:
+    """The name under which a person's unsent gold words are kept."""
+    return f"write-{project_id}"
+
+
+@allowed(Role.EXPERT, Role.LEAD)
+def gold(
+    session: Session, actor: User, project_id: int, words: Submission, era_id: int | None = None
+) -> Pair:
+    """Store a gold pair; it waits for review. The same submission twice is one pair.
+
+    Raises:
+        RuleBroken: a side is empty, or the output does not fit the schema.
+    """
+    key = f"write:{words.op}"
+    known = session.scalar(
+        select(PairRow).where(PairRow.project_id == project_id, PairRow.source_key == key)
+    )
+    if known is not None:
+        return pairs.pair(known)
+    if not words.prompt.strip() or not words.response.strip():
+        raise RuleBroken("A gold pair needs an input and an output. Fill in the empty one.")
+    wrong = decisions.problems(projects.get(session, project_id), words.response)
+    if wrong:
+        raise RuleBroken(f"The output does not fit the schema: {wrong[0]}")
+    row = pairs.add(
+        session,
+        project_id,
+        words.prompt,
+        words.response,
+        Origin.GOLD,
+        author=actor,
+        era_id=era_id if era_id is not None else current_era(session, project_id),
+        topic=words.topic,
+        source_key=key,
+    )
+    scratch.clear(session, actor, form(project_id))
+    events.record(
+        session, actor, "write", "pair", row.id, project_id=project_id, after=row.content_sha256
+    )
+    return pairs.pair(row)
+
+
+def current_era(session: Session, project_id: int) -> int | None:
+    """The era in force today; None where the project has none."""
+    era = eras.current(projects.eras(session, project_id))
+    return None if era is None else era.id

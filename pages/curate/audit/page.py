@@ -1,0 +1,47 @@
+"""Audit page: judge a random tenth of the approved rows, and see what that proves."""
+
+import streamlit as st
+
+from curation.gate import audit
+from pages.curate.audit import views
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import looking
+from storage import pairs
+from storage.types import PairStatus
+
+user = require_user()
+shell.header("Audit", "A second person judges a random tenth of what was approved.")
+project = shell.require_project(user)
+with looking() as session:
+    ready = pairs.counts(session, project.id)[PairStatus.APPROVED]
+    result = audit.latest(session, project.id)
+    pair = audit.next_row(session, user, project.id)
+    waiting = audit.waiting(session, project.id)
+    bad = audit.bad_rows(session, result.audit_id) if result else []
+if not ready and result is None:
+    shell.empty("No row is approved yet.", "pages/label/review/page.py", "Review some rows first")
+    st.stop()
+
+shell.note(
+    "Nobody can read every row twice, so a random sample stands for all of them: if someone who "
+    "did not approve these rows finds them good, most of the others are good too. How many at "
+    "least is the proven share; it rises with each good row and falls with each bad one."
+)
+if result is None:
+    views.draw(user, project, ready, "Draw the audit")
+else:
+    if pair is not None:
+        views.judge(user, project, pair)
+    elif waiting:
+        views.someone_else(user, project, waiting)
+    views.outcome(result)
+    if result.complete:
+        views.after(user, project, result, ready, bad)
+with st.expander("What this audit does not catch"):
+    st.text(
+        "• Rare faults: 20 good rows of 20 still leave room for 1 bad row in 7.\n"
+        "• Groups of few rows: one row of each is looked at, which proves next to nothing of it.\n"
+        "• Faults that approver and auditor share, such as a rule both misread.\n"
+        "• Going on until the figure looks good makes the bound a little too hopeful."
+    )

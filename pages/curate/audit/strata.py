@@ -1,0 +1,105 @@
+"""The audit by origin, author and era: which of them fails, and the way back to review."""
+
+import streamlit as st
+
+from curation.gate import audit
+from curation.gate.audit import Part, Result
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import rows
+from storage import people, projects
+from storage.types import Project, Role, User
+
+_WIDTHS = [4, 1.2, 1.4, 1, 2.4, 2]
+_ORIGINS = {
+    "gold": "Gold", "import": "Imported", "draft": "Drafts of a model",
+    "production": "From production",
+}  # fmt: skip
+
+
+def show(user: User, project: Project, result: Result) -> None:
+    """Each stratum with its figures; those with bad rows can be sent back by a lead."""
+    if not result.parts:
+        return
+    with looking() as session:
+        names = people.names(session)
+        eras = {era.id: era.name for era in projects.eras(session, project.id)}
+        back = {
+            part.stratum: len(audit.reopening(session, project.id, part.stratum))
+            for part in result.parts
+            if part.bad
+        }
+    st.subheader("By origin, author and era", anchor=False)
+    with st.container(border=True, gap="small"):
+        titles = ("Rows that came about alike", "Rows", "Judged", "Bad", "Good, 95 %", "")
+        for column, title in zip(st.columns(_WIDTHS, gap="small"), titles, strict=True):
+            with column:
+                shell.note(title)
+        for part in result.parts:
+            _line(user, project, part, named(part, names, eras), back.get(part.stratum, 0))
+    shell.note(
+        "A group fails where so many bad rows would be rarer than 1 in 20 if only 5 % of it were "
+        "bad; two at least. Small samples miss much: of 10 rows judged, a group with 20 % bad rows "
+        "fails one time in three. The interval is exact (Clopper-Pearson)."
+    )
+
+
+def named(part: Part, names: dict[int, str], eras: dict[int, str]) -> str:
+    """A stratum in words."""
+    one = part.stratum
+    words = [_ORIGINS.get(one.origin, one.origin)]
+    if one.author_id is not None:
+        words.append(f"by {names.get(one.author_id, 'someone')}")
+    if one.era_id is not None:
+        words.append(f"era {eras.get(one.era_id, one.era_id)}")
+    return " · ".join(words)
+
+
+def _line(user: User, project: Project, part: Part, name: str, back: int) -> None:
+    title, size, judged, bad, good, state = st.columns(_WIDTHS, gap="small")
+    title.text(name)
+    size.text(f"{part.rows}")
+    judged.text(f"{part.judged}")
+    bad.text(f"{part.bad}")
+    good.text(_percent(part) if part.judged else "nothing judged")
+    with state:
+        if part.failed:
+            st.badge("Fails", icon=":material/close:", color="red")
+        elif part.bad:
+            st.badge("Bad rows", icon=":material/warning:", color="orange")
+        elif part.judged:
+            st.badge("No bad row", icon=":material/check:", color="green")
+    if back:
+        _reopen(user, project, part, name, back)
+    elif part.failed:
+        shell.note("All its rows are back in review. Draw a new audit once they are repaired.")
+
+
+def _percent(part: Part) -> str:
+    return f"{part.low * 100:.0f} to {part.high * 100:.0f} %"
+
+
+def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:
+    these = rows.count(back, "row", "rows")
+    if Role.LEAD not in user.roles:
+        if part.failed:
+            shell.note(f"A lead can send the other {these} of this group back to review.")
+        return
+    with st.expander(f"Send this group back to review ({these})", expanded=part.failed):
+        st.text(
+            f"{name}: {part.bad} of {rows.count(part.judged, 'row', 'rows')} judged are bad; at "
+            f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its "
+            f"approved rows but those judged good go back: {these}, each by a decision in your "
+            "name."
+        )
+        one = part.stratum
+        st.button(
+            f"Send {these} back",
+            key=f"reopen-{one.origin}-{one.author_id}-{one.era_id}-{part.bad}-{part.judged}-{back}",
+            type="primary" if part.failed else "secondary",
+            on_click=act,
+            args=(
+                f"{these} back in review.", audit.reopen_stratum, user, project.id, one,
+                (part.bad, part.judged, back),
+            ),
+        )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The audit in pieces: drawing it, judging one row, and what the sample proves."""
+
+import secrets
+
+import streamlit as st
+
+from curation.gate import audit
+from pages.curate.audit import strata
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import kept, rows
+from pages.parts.plain import plain
+from storage.types import Pair, Project, User
+
+_SEEDS = 1_000_000
+
+
+def draw(user: User, project: Project, ready: int, label: str) -> None:
+    """The seed, and the button that draws a tenth of the approved rows."""
+    key = f"audit-seed-{project.id}"
+    st.session_state.setdefault(key, secrets.randbelow(_SEEDS))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input(
+            "Seed: the same seed draws the same rows", min_value=0, max_value=_SEEDS, step=1,
+            key=key, width=320,
+        )  # fmt: skip
+        count = -(-ready // round(1 / audit.SHARE))
+        st.button(
+            f"{label}: {count} of {rows.count(ready, 'approved row', 'approved rows')}",
+            key=f"draw-{project.id}",
+            type="primary",
+            on_click=_draw,
+            args=(user, project.id, key),
+        )
+
+
+def _draw(user: User, project_id: int, key: str) -> None:
+    act("The rows are drawn.", audit.draw, user, project_id, int(st.session_state[key]))
+
+
+def judge(user: User, project: Project, pair: Pair) -> None:
+    """One drawn row: its words, and nothing about where it comes from or who approved it."""
+    form = f"audit-{pair.id}-{pair.version}"
+    with st.container(border=True):
+        st.badge(f"Pair {pair.id}", color="gray")
+        rows.texts(pair)
+        with st.expander("Guidelines"):
+            st.text(project.guidelines or "This project has no guidelines.")
+        kept.line(user, form, "note", "Note (where it is bad: what is wrong)")
+        with st.container(horizontal=True):
+            for good, label in ((True, "Good: fit to learn from"), (False, "Bad: back to review")):
+                st.button(
+                    label,
+                    key=f"{'good' if good else 'bad'}-{pair.id}-{pair.version}",
+                    on_click=_judge,
+                    args=(user, pair.id, pair.version, form, good),
+                )
+
+
+def _judge(user: User, pair_id: int, version: int, form: str, good: bool) -> None:
+    note = kept.value(form, "note").strip() or None
+    done = "Judged good." if good else "Judged bad; it goes back to review."
+    act(done, audit.judge, user, pair_id, version, good=good, note=note)
+
+
+def someone_else(user: User, project: Project, waiting: int) -> None:
+    """Nothing here is for this person: who can go on."""
+    with looking() as session:
+        others = [one.name for one in audit.auditors(session, project.id) if one.id != user.id]
+    who = ", ".join(others) if others else "nobody who has a profile here yet"
+    st.info(
+        plain(
+            f"You wrote or approved the {rows.count(waiting, 'row', 'rows')} still to judge, and "
+            f"nobody audits their own work. Who can: {who}."
+        )
+    )
+    if not others:
+        shell.link("pages/operate/people/page.py", "Ask an admin for one more expert or reviewer")
+
+
+def outcome(result: audit.Result) -> None:
+    """The figures, with what they prove."""
+    bad = result.judged - result.good
+    shell.stats(
+        {
+            "Judged": _judged(result),
+            "Good": f"{result.good}",
+            "Bad": f"{bad}",
+            "Proven good": f"{result.proven * 100:.0f} %" if result.judged else "nothing yet",
+        }
+    )
+    if result.judged:
+        shell.note(
+            f"Good: {shell.interval(result.good, result.judged)}; exact (Clopper-Pearson) "
+            f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
+            f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
+            f"good, and of these {result.population} rows themselves at least "
+            f"{result.proven_here * 100:.1f} %: there are only so many (finite-population "
+            "correction). To prove 95 % the first counts, which asks for more. "
+            f"Drawn with seed {result.seed}."
+        )
+
+
+def _judged(result: audit.Result) -> str:
+    words = f"{result.judged} of {result.drawn}"
+    if result.beside:
+        words += f" (and {result.beside} beside, of groups that the tenth left out)"
+    return words
+
+
+def after(user: User, project: Project, result: audit.Result, ready: int, bad: list[int]) -> None:
+    """What can be done once every drawn row is judged."""
+    if bad:
+        st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
+        shell.link("pages/label/review/page.py", "Repair in Review")
+    strata.show(user, project, result)
+    if result.failed:
+        shell.note("With a group that fails, more rows prove nothing: repair it, then draw anew.")
+    elif result.more:
+        _more(user, project, result)
+    else:
+        st.success("At least 95 % of the rows are good: proven with 95 % confidence.")
+    shell.link("pages/curate/ready/page.py", "See what is still missing")
+    with st.expander("Draw a new audit"):
+        draw(user, project, ready, "Draw anew")
+
+
+def _more(user: User, project: Project, result: audit.Result) -> None:
+    st.button(
+        f"Audit {result.more} more to prove 95 %",
+        key=f"extend-{result.audit_id}",
+        on_click=act,
+        args=("More rows are drawn.", audit.extend, user, project.id),
+    )
+    shell.note(
+        f"The verdicts so far count on: {result.drawn + result.more} rows with no further bad one "
+        "prove it. Where fewer rows are left, all of them are drawn."
+    )

@@ -1,0 +1,191 @@
+"""Groups of rows that repeat, contradict or leak, side by side, with the ways to settle them."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from curation import visible
+from curation.overlap import differences, overlaps
+from curation.overlap.near import meanings
+from curation.overlap.overlaps import Group
+from pages.frame import shell
+from pages.frame.wiring import act
+from pages.parts import kept, rows
+from storage import scratch
+from storage.types import Link, LinkKind, Pair, Project, Role, User
+
+Kinds = tuple[LinkKind, ...]
+NEAR: Kinds = (LinkKind.EXACT, LinkKind.NEAR)
+CLASH: Kinds = (LinkKind.CONTRADICTION,)
+LEAK: Kinds = (LinkKind.LEAK,)
+KINDS = (NEAR, CLASH, LEAK)
+TITLES = {NEAR: "Near-duplicates", CLASH: "Contradictions", LEAK: "Repeats of test rows"}
+_WHY = {
+    NEAR: "These rows say (nearly) the same. Copies teach phrasing, not rules: keep the best one.",
+    CLASH: "These rows ask (nearly) the same and answer differently. Keep the one that is right.",
+    LEAK: "A row for training repeats a test row. Tested on it, the model would look better than "
+    "it is: keep the test row.",
+}
+_REASONS = {NEAR: "Duplicate", CLASH: "Contradiction", LEAK: "Repeats a test row"}
+_MOST = 10
+"""Groups drawn at once; settled ones make room for the next."""
+_COLUMNS = 3
+
+
+def choose(project_id: int, found: Mapping[Kinds, Sequence[Group]]) -> Kinds:
+    """Which list to show: the first with something in it, until the person chooses."""
+    key = f"duplicates-{project_id}"
+    st.session_state.setdefault(key, next((kinds for kinds in KINDS if found[kinds]), NEAR))
+    chosen = st.segmented_control(
+        "Show", KINDS, format_func=TITLES.__getitem__, required=True, key=key
+    )
+    return chosen or NEAR
+
+
+def show(user: User, project: Project, kinds: Kinds, found: Sequence[Group]) -> None:
+    """The groups of one kind."""
+    if not found:
+        shell.note("None is open in what has been compared.")
+        return
+    shell.note(_WHY[kinds])
+    for group in found[:_MOST]:
+        _group(user, project, kinds, group)
+    if len(found) > _MOST:
+        shell.note(f"The first {_MOST} of {len(found)} are shown. Settle them to see the next.")
+
+
+def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
+    with st.container(border=True):
+        _heading(kinds, group)
+        if kinds == CLASH:
+            _differences(project, group)
+        for start in range(0, len(group.pairs), _COLUMNS):
+            shown = group.pairs[start : start + _COLUMNS]
+            for column, pair in zip(st.columns(max(2, len(shown))), shown, strict=False):
+                with column:
+                    _row(user, kinds, group, pair)
+        if kinds != LEAK:
+            _merge(user, group)
+            _both_right(user, group)
+
+
+def _heading(kinds: Kinds, group: Group) -> None:
+    meant = meanings.by_meaning(group.links)
+    said = [link for link in group.links if link not in meant]
+    where = "message and answer" if kinds == NEAR else "message"
+    if said:
+        shell.note(f"Similarity {_span(said)} (shared word runs of the {where}; 1.00 is the same)")
+    if meant:
+        shell.note(
+            f"Means nearly the same (cosine {_span(meant)} by the local model). "
+            "A model can be wrong about this: read both."
+        )
+
+
+def _span(links: Sequence[Link]) -> str:
+    alike = sorted({f"{link.similarity:.2f}" for link in links})
+    return alike[0] if len(alike) == 1 else f"{alike[0]} to {alike[-1]}"
+
+
+def _differences(project: Project, group: Group) -> None:
+    """What each row answers in the fields where they differ, the label first."""
+    members = group.pairs
+    found = differences.between(
+        [pair.response for pair in members], project.output_schema, project.label_field
+    )
+    if found is None:
+        shell.note("The outputs differ as a whole: not all are JSON objects.")
+        return
+    shell.note("Differs in:")
+    for one in found:
+        name = f"{one.field} (the label)" if one.label else one.field
+        said = "; ".join(
+            f"pair {pair.id}: {'nothing' if value is None else value}"
+            for pair, value in zip(members, one.values, strict=True)
+        )
+        st.text(f"• {visible.reveal(name)}: {visible.reveal(said)}")
+
+
+def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
+    rows.chips(pair)
+    rows.texts(pair)
+    if any(one.held_out for one in group.pairs) and not pair.held_out:
+        shell.note("The test row stays, so this one cannot be the one to keep.")
+        return
+    others = {one.id: one.version for one in group.pairs if one.id != pair.id}
+    st.button(
+        f"Keep pair {pair.id}, reject {rows.count(len(others), 'other', 'others')}",
+        key=f"keep-{kinds[0]}-{pair.id}-{pair.version}-{'-'.join(map(str, others.values()))}",
+        type="primary" if pair is group.pairs[0] else "secondary",
+        on_click=act,
+        args=(f"Pair {pair.id} is kept.", overlaps.keep, user, pair.id, others),
+        kwargs={"reason": _REASONS[kinds], "seen_version": pair.version},
+    )
+
+
+def _merge(user: User, group: Group) -> None:
+    """Write one row out of several; where a test row is among them, that one stays as it is."""
+    if any(pair.held_out for pair in group.pairs):
+        return
+    best = group.pairs[0]
+    seen = {pair.id: pair.version for pair in group.pairs}
+    form = "merge-" + "-".join(f"{pair_id}.{version}" for pair_id, version in seen.items())
+    with st.expander(f"Merge into pair {best.id}"):
+        kept.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
+        kept.area(user, form, "response", "Output of the merged pair", best.response, most=None)
+        others = rows.count(len(seen) - 1, "other row is", "other rows are")
+        shell.note(f"It waits for review again with these words; the {others} rejected.")
+        st.button(
+            f"Save as pair {best.id}",
+            key=f"save-{form}",
+            on_click=_save_merged,
+            args=(user, form, best.id, seen),
+        )
+
+
+def _save_merged(user: User, form: str, keep_id: int, seen: Mapping[int, int]) -> None:
+    prompt, response = kept.value(form, "prompt"), kept.value(form, "response")
+    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, prompt, response)
+
+
+def _merged(
+    session: Session,
+    user: User,
+    form: str,
+    keep_id: int,
+    seen: Mapping[int, int],
+    prompt: str,
+    response: str,
+) -> None:
+    others = {pair_id: version for pair_id, version in seen.items() if pair_id != keep_id}
+    overlaps.merge(session, user, keep_id, others, prompt, response, seen[keep_id])
+    scratch.clear(session, user, form)
+
+
+def _both_right(user: User, group: Group) -> None:
+    if not user.roles & {Role.EXPERT, Role.LEAD}:
+        shell.note("If all are right as they are, an expert or a lead can say so.")
+        return
+    ids = tuple(link.id for link in group.links)
+    form = f"both-right-{ids[0]}"
+    with st.expander("Both are right" if len(group.pairs) == 2 else "All are right as they are"):
+        kept.line(user, form, "reason", "Why? In a few words, for whoever asks later")
+        st.button(
+            "Keep them all",
+            key=f"both-right-{'-'.join(map(str, ids))}",
+            on_click=_say_right,
+            args=(user, form, ids),
+        )
+
+
+def _say_right(user: User, form: str, link_ids: tuple[int, ...]) -> None:
+    act("Kept, with your reason.", _all_right, user, form, link_ids, kept.value(form, "reason"))
+
+
+def _all_right(
+    session: Session, user: User, form: str, link_ids: tuple[int, ...], reason: str
+) -> None:
+    for link_id in link_ids:
+        overlaps.both_right(session, user, link_id, reason)
+    scratch.clear(session, user, form)

@@ -1,0 +1,43 @@
+"""The search for rows that ask the same in other words, where this server has a model for it."""
+
+import streamlit as st
+
+from curation.overlap.near import meanings
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import job_panel, rows
+from storage import settings
+from storage.types import JobKind, Project, User
+from training.scans import meaning
+from training.work import jobs
+
+
+def show(user: User, project: Project, alive: int, due: int) -> None:
+    """The button, how near is near enough, and how it goes; nothing without a model."""
+    here = settings.current()
+    if here.embedder is None:
+        return
+    with looking() as session:
+        going = any(not j.state.final for j in jobs.listing(session, project.id, JobKind.SCAN))
+    with st.expander("Also compare what the rows mean"):
+        shell.note(
+            f"The model {here.embedder.name} on this server turns each message into numbers. What "
+            "it holds for nearly the same joins the near-duplicates, the closest "
+            f'{meanings.MOST} at a time. It is an opinion: "do" and "do not" may look alike.'
+        )
+        least = st.number_input(
+            "From this cosine on (1.00 is the same)", meanings.LOWEST, 1.0, meanings.LEAST, 0.01,
+            key=f"least-{project.id}",
+        )  # fmt: skip
+        st.button(
+            f"Compare what {rows.count(alive, 'row means', 'rows mean')}",
+            key=f"meanings-{project.id}",
+            disabled=bool(due) or going,
+            on_click=act,
+            args=("The comparison begins.", jobs.compare_meanings, user, project.id, here, least),
+        )
+        if due:
+            shell.note("First compare all rows word by word.")
+        elif going:
+            shell.note("Another job reads the rows now. Wait for it to end.")
+    job_panel.show(project.id, JobKind.SCAN, meaning.WORK)

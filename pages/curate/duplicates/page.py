@@ -1,0 +1,55 @@
+"""Duplicates page: compare all rows, then settle what repeats, contradicts or leaks."""
+
+import streamlit as st
+
+from curation.overlap import overlaps
+from pages.curate.duplicates import groups, meaning_search
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import act, looking
+from pages.parts import rows
+from storage import pairs
+from storage.types import PairStatus
+
+user = require_user()
+shell.header("Duplicates", "Rows that say the same, that contradict each other, or that leak.")
+project = shell.require_project(user)
+with looking() as session:
+    stands = pairs.counts(session, project.id)
+    due = overlaps.due(session, project.id)
+    found = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in groups.KINDS}
+alive = sum(stands.values()) - stands[PairStatus.REJECTED]
+if not alive:
+    shell.empty("There are no rows to compare yet.", "pages/label/imports/page.py", "Import rows")
+    st.stop()
+
+shell.stats(
+    {
+        "Not compared yet": f"{due}",
+        **{groups.TITLES[kinds]: f"{len(found[kinds])}" for kinds in found},
+    }
+)
+if due:
+    st.button(
+        f"Compare all {rows.count(alive, 'row', 'rows')}",
+        key=f"sweep-{project.id}-{due}",
+        type="primary",
+        on_click=act,
+        args=("Every row was compared with every other.", overlaps.sweep, user, project.id),
+    )
+    shell.note(f"{rows.count(due, 'row is', 'rows are')} new or changed since the last time.")
+elif not any(found.values()):
+    st.success("Every row was compared, and nothing is left to settle.")
+    shell.link("pages/curate/audit/page.py", "Next: audit a random tenth")
+
+meaning_search.show(user, project, alive, due)
+kinds = groups.choose(project.id, found)
+groups.show(user, project, kinds, found[kinds])
+with st.expander("What this comparison does not catch"):
+    st.text(
+        "• The same thing said in other words: at least 80 % of the word runs must be shared. A "
+        "local model can propose such rows where ASSAY_EMBEDDER names its folder; see "
+        "docs/near-duplicates.md.\n"
+        "• Two answers that both fit the schema and are both wrong.\n"
+        "• Repeats of rows that are not in this project, such as the base model's own training."
+    )

@@ -1,0 +1,193 @@
+"""The rows that a policy change concerns: look for them, see them, then deal with those chosen."""
+
+import hashlib
+from collections.abc import Sequence
+
+import streamlit as st
+from sqlalchemy.orm import Session
+
+from curation import visible
+from curation.policy import era_rows, era_search, eras
+from curation.policy.era_search import Affected, Search
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import rows
+from pages.parts.plain import plain
+from storage.errors import BadInput
+from storage.types import Era, Pair, Project, User
+
+VIEWS = ERAS, ROWS, CHANGES = ("Eras", "Rows that a change concerns", "Changes so far")
+_ANY = "any"
+_HEIGHT, _LINE = 320, 35
+
+
+def key(project: Project, field: str) -> str:
+    """The widget key of one part of the search."""
+    return f"affected-{project.id}-{field}"
+
+
+def show_era(project: Project, era_id: int) -> None:
+    """Turn to the rows of an era; for callbacks."""
+    st.session_state[key(project, "era")] = era_id
+    st.session_state[key(project, "view")] = ROWS
+
+
+def view(project: Project) -> str:
+    """Which part of the page to show."""
+    st.session_state.setdefault(key(project, "view"), ERAS)
+    chosen = st.segmented_control(
+        "Show", VIEWS, required=True, key=key(project, "view"), label_visibility="collapsed"
+    )
+    return chosen or ERAS
+
+
+def search(project: Project, known: Sequence[Era]) -> Search:
+    """The fields of the search, as they stand."""
+    names = {era.id: era.name for era in known}
+    with looking() as session:
+        topics = era_search.topics(session, project.id)
+        labels = era_search.labels(session, project.id)
+    left, right = st.columns(2)
+    era = left.selectbox(
+        "Of the era, by tag or by its wording", [_ANY, *names], key=key(project, "era"),
+        format_func=lambda one: names.get(one, "any era or none"),
+    )  # fmt: skip
+    written = right.text_area(
+        "With one of these phrases, one a line", key=key(project, "phrases"), height=80,
+        help="Whole words, in any case and width. It is no pattern: * and . stand for themselves.",
+    )  # fmt: skip
+    topic = left.selectbox("Of the topic", [_ANY, *topics], key=key(project, "topic"))
+    label = right.selectbox("With the label", [_ANY, *labels], key=key(project, "label"))
+    return Search(
+        era if isinstance(era, int) else None, tuple((written or "").splitlines()),
+        topic if topic != _ANY else None, label if label != _ANY else None,
+    )  # fmt: skip
+
+
+def found(project: Project, wish: Search) -> Affected | None:
+    """What the search finds; None where it asks for nothing yet."""
+    if wish.empty:
+        shell.note("Choose an era, a topic or a label, or give a phrase. All must hold.")
+        return None
+    try:
+        with looking() as session:
+            return era_search.affected(session, project.id, wish)
+    except BadInput as error:
+        st.error(plain(str(error)))
+        return None
+
+
+def preview(seen: Affected, known: Sequence[Era]) -> list[Pair]:
+    """The rows with what was counted; gives back those chosen."""
+    counted = "; ".join(f"{count} {name}" for name, count in seen.counts.items())
+    if not seen.pairs:
+        st.info(plain(f"No waiting or approved row meets all of it. By themselves: {counted}."))
+        return []
+    st.text(f"{rows.count(len(seen.pairs), 'row', 'rows')} found")
+    aside = f" {seen.rejected} rejected ones are left alone." if seen.rejected else ""
+    shell.note(f"By themselves: {counted}.{aside}")
+    names = {era.id: era.name for era in known}
+    shown = _shown(seen.pairs)
+    st.dataframe(
+        [_cells(pair, names, held=pair.id in seen.held) for pair in seen.pairs],
+        key=f"affected-rows-{shown}", height=min(_HEIGHT, _LINE * (len(seen.pairs) + 1) + 3),
+        column_config={"Input": st.column_config.TextColumn(width=420)},
+    )  # fmt: skip
+    by_id = {pair.id: pair for pair in seen.pairs}
+    picked = st.multiselect(
+        "Only these pairs (all of them, where none is chosen)", list(by_id),
+        key=f"affected-only-{shown}", placeholder="All rows above",
+    )  # fmt: skip
+    return [by_id[one] for one in picked] or list(seen.pairs)
+
+
+def _shown(found_: Sequence[Pair]) -> str:
+    words = ",".join(f"{pair.id}:{pair.version}" for pair in found_)
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def _cells(pair: Pair, names: dict[int, str], *, held: bool) -> dict[str, str]:
+    return {
+        "Pair": str(pair.id),
+        "Status": pair.status.capitalize() + ", in a reviewer's hand" * held,
+        "Origin": pair.origin.capitalize() + ", test row" * pair.held_out,
+        "Era": names.get(pair.era_id or 0, ""),
+        "Input": visible.reveal(pair.prompt),
+        "Output": visible.reveal(pair.response),
+    }
+
+
+def deal(user: User, project: Project, chosen: Sequence[Pair], known: Sequence[Era]) -> None:
+    """The three ways to deal with the rows chosen."""
+    seen = {pair.id: pair.version for pair in chosen}
+    shown, many = _shown(chosen), rows.count(len(chosen), "row", "rows")
+    back, out, copy = st.columns(3, gap="medium")
+    reason = f"affected-reason-{project.id}"
+    with back.container(border=True, height="stretch"):
+        st.text("Still right? Let people look again")
+        shell.note("Approvals are withdrawn; the rows wait for review.")
+        st.text_input("Why", key=reason, max_chars=200, placeholder="The fee changed in May")
+        st.button(
+            f"Send {many} back", key=f"affected-back-{shown}", type="primary",
+            on_click=_send_back, args=(user, project.id, seen, reason),
+        )  # fmt: skip
+    with out.container(border=True, height="stretch"):
+        st.text("No longer right? Retire them")
+        shell.note(f"Rejected, with the reason “{era_rows.RETIRED}”. It can be undone.")
+        st.button(
+            f"Retire {many}", key=f"affected-reject-{shown}", on_click=act,
+            args=("Rows are retired.", era_rows.reject, user, project.id, seen),
+        )  # fmt: skip
+    with copy.container(border=True, height="stretch"):
+        st.text("Needed under the new rules? Clone them")
+        _clone(user, project, seen, shown, [era for era in known if not era.retired])
+
+
+def _clone(
+    user: User, project: Project, seen: dict[int, int], shown: str, alive: Sequence[Era]
+) -> None:
+    shell.note("Copies wait for review, where somebody rewrites them. A test row's copy is one.")
+    if not alive:
+        st.text("Add an era that is in force first.")
+        return
+    names, now = {era.id: era.name for era in alive}, eras.current(alive)
+    into = f"affected-into-{project.id}"
+    st.selectbox(
+        "Into the era", list(names), format_func=names.__getitem__, key=into,
+        index=list(names).index(now.id) if now else 0,
+    )  # fmt: skip
+    st.button(
+        f"Clone {rows.count(len(seen), 'row', 'rows')}", key=f"affected-clone-{shown}",
+        on_click=_clone_now, args=(user, project.id, seen, into),
+    )  # fmt: skip
+
+
+def _send_back(user: User, project_id: int, seen: dict[int, int], reason: str) -> None:
+    words = str(st.session_state[reason])
+    act("Rows wait for review.", era_rows.send_back, user, project_id, seen, words)
+
+
+def _clone_now(user: User, project_id: int, seen: dict[int, int], into: str) -> None:
+    era_id = int(st.session_state[into])
+    act("The copies wait for review.", era_rows.clone, user, project_id, seen, era_id)
+
+
+def changes(user: User, session: Session, project: Project) -> None:
+    """What was done to rows, newest first, with the way back where there is one."""
+    told = era_rows.changes(session, project.id)
+    if not told:
+        shell.note("No policy change has touched a row yet.")
+    for one in told:
+        with st.container(border=True):
+            words, way = st.columns([5, 2], vertical_alignment="center")
+            with words.container(gap="xxsmall"):
+                st.text(one.words)
+                shell.note(f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC")
+            with way:
+                if one.rows:
+                    rows.browse(one.rows, "Show them")
+                if one.undoable:
+                    st.button(
+                        "Undo", key=f"undo-policy-{one.event_id}", on_click=act,
+                        args=("Undone, by new decisions.", era_rows.undo, user, one.event_id),
+                    )  # fmt: skip

@@ -1,0 +1,157 @@
+"""Policy eras one by one: when each was in force, by which document, and the ways to change it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import streamlit as st
+
+from curation.policy import eras
+from curation.policy.eras import Revision
+from pages.curate.eras import affected
+from pages.frame import shell
+from pages.frame.wiring import act
+from pages.parts import rows
+from storage.types import Era, Pair, Project, User
+
+_FIELDS = ("name", "starts", "ends", "document", "url", "phrases")
+_VERBS = {"add": "added", "change": "changed", "retire": "retired", "reinstate": "reinstated",
+          "undo": "put back"}  # fmt: skip
+
+
+def timeline(
+    user: User, known: Sequence[Era], told: Mapping[int, list[Revision]], tagged: Mapping[int, int]
+) -> None:
+    """The eras, the newest first."""
+    until, now = eras.last_days(known), eras.current(known)
+    for era in sorted(known, key=lambda one: one.starts_on, reverse=True):
+        with st.container(border=True):
+            words, ways = st.columns([5, 2], vertical_alignment="top")
+            with words.container(gap="xxsmall"):
+                _state(era, until[era.id], now)
+                shell.note(_days(era, until[era.id], tagged.get(era.id, 0)))
+                _reference(era)
+            with ways:
+                _turn(user, era)
+            _change(user, era, told[era.id])
+
+
+def _state(era: Era, last: date | None, now: Era | None) -> None:
+    today = datetime.now(UTC).date()
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
+        st.text(era.name)
+        if era.retired:
+            st.badge("Retired", icon=":material/block:", color="red")
+        elif now is not None and era.id == now.id:
+            st.badge("In force", icon=":material/check:", color="green")
+        elif era.starts_on > today:
+            st.badge("Starts later", icon=":material/schedule:", color="blue")
+        elif last is not None and last < today:
+            st.badge("Over", icon=":material/history:", color="gray")
+
+
+def _days(era: Era, last: date | None, tagged: int) -> str:
+    end = f"to {last}" if last is not None else "on, with no end"
+    if last is not None and era.ends_on is None:
+        end += " (the day before the next era)"
+    return f"From {era.starts_on} {end} · {rows.count(tagged, 'row', 'rows')} tagged"
+
+
+def _reference(era: Era) -> None:
+    if era.document or era.url:
+        st.text(" · ".join(filter(None, (era.document, era.url))))
+    if era.phrases:
+        shell.note(f"Wording only this era used: {'; '.join(era.phrases)}")
+
+
+def _turn(user: User, era: Era) -> None:
+    verb, label, done = (
+        (eras.reinstate, "Reinstate", "The era is in force again.")
+        if era.retired
+        else (eras.retire, "Retire", "The era is retired.")
+    )
+    st.button(
+        label, key=f"turn-{era.id}-{era.retired}", on_click=act, args=(done, verb, user, era.id),
+        width="stretch",
+    )  # fmt: skip
+
+
+def _change(user: User, era: Era, told: Sequence[Revision]) -> None:
+    newest = told[0]
+    with st.expander("Change it, or see what was changed"):
+        _form(f"era-{era.id}-{newest.number}", era, "Save the change", user, newest.number)
+        for one in told:
+            by = f" by {one.by}" if one.by else ""
+            shell.note(f"{one.at:%Y-%m-%d %H:%M} UTC: {_VERBS.get(one.verb, one.verb)}{by}")
+        if len(told) > 1:
+            st.button(
+                "Undo the last change", key=f"undo-era-{era.id}-{newest.number}", on_click=act,
+                args=("Put back, as one more change.", eras.undo, user, era.id, newest.number),
+            )  # fmt: skip
+
+
+def new(user: User, project: Project, known: Sequence[Era]) -> None:
+    """The form that adds an era."""
+    with st.expander("Add an era", expanded=not known):
+        shell.note("Add one when the rules change. Without an end it lasts until the next starts.")
+        today = Era(0, project.id, "", datetime.now(UTC).date(), False, ())
+        _form(f"new-era-{project.id}-{len(known)}", today, "Add the era", user, None)
+
+
+def _form(key: str, era: Era, label: str, user: User, seen: int | None) -> None:
+    with st.form(key, border=False):
+        left, right = st.columns(2)
+        left.text_input("Name", value=era.name, key=f"{key}-name", max_chars=80)
+        right.text_input(
+            "Title of the policy", value=era.document, key=f"{key}-document", max_chars=500
+        )
+        left.date_input("First day", value=era.starts_on, key=f"{key}-starts")
+        right.text_input(
+            "Its address, shown as text", value=era.url, key=f"{key}-url", max_chars=500
+        )
+        left.date_input("Last day (may stay empty)", value=era.ends_on, key=f"{key}-ends")
+        right.text_area(
+            "Wording that only this era uses, one phrase a line", value="\n".join(era.phrases),
+            key=f"{key}-phrases", height=80,
+            help="A row with such words counts as written under this era, whatever its tag says.",
+        )  # fmt: skip
+        st.form_submit_button(
+            label, key=f"{key}-save", type="primary" if seen is None else "secondary",
+            on_click=_save, args=(user, era, key, seen),
+        )  # fmt: skip
+
+
+def _save(user: User, era: Era, key: str, seen: int | None) -> None:
+    given = {field: st.session_state[f"{key}-{field}"] for field in _FIELDS}
+    words = {
+        "ends_on": given["ends"], "document": given["document"], "url": given["url"],
+        "phrases": given["phrases"].splitlines(),
+    }  # fmt: skip
+    if seen is None:
+        act(
+            "The era is added.", eras.add, user, era.project_id, given["name"], given["starts"],
+            **words,
+        )  # fmt: skip
+    else:
+        act(
+            "The change is saved.", eras.change, user, era.id, seen=seen, name=given["name"],
+            starts_on=given["starts"], **words,
+        )  # fmt: skip
+
+
+def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> None:
+    """Whether approved rows still belong to a retired era, and the one thing to do then."""
+    if not known:
+        st.info("There are no eras yet. Add one when the rules change; old rows then do not train.")
+    elif not old:
+        st.success("No approved row belongs to a retired era.")
+    else:
+        st.warning(
+            f"{rows.count(len(old), 'approved row belongs', 'approved rows belong')} to a retired "
+            "era, by tag or by wording. They block a training run until they are dealt with."
+        )
+    for era in known:
+        if era.retired and any(eras.belongs(pair, era) for pair in old):
+            st.button(
+                f"Deal with the rows of {era.name}", key=f"deal-{era.id}", type="primary",
+                on_click=affected.show_era, args=(project, era.id),
+            )  # fmt: skip

@@ -1,0 +1,37 @@
+"""Health page: what the set holds, what is thin, and which rows deserve a second look."""
+
+import streamlit as st
+
+from curation.health import project_rows
+from pages.curate.health import views
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import looking
+
+_ALIVE, _APPROVED = "Approved and waiting", "Approved only"
+
+user = require_user()
+shell.header("Health", "What the set holds, what is thin, and rows that deserve a second look.")
+project = shell.require_project(user)
+chosen = st.segmented_control(
+    "Rows", [_ALIVE, _APPROVED], default=_ALIVE, required=True, key=f"health-{project.id}",
+    label_visibility="collapsed",
+)  # fmt: skip
+with looking() as session:
+    report = project_rows.report(session, project.id, approved=chosen == _APPROVED)
+if not report.n:
+    if chosen == _APPROVED:
+        shell.empty(
+            "No row is approved yet.", "pages/label/review/page.py", "Review some rows first"
+        )
+    else:
+        shell.empty(
+            "There are no rows to measure yet.", "pages/label/imports/page.py", "Import rows"
+        )
+    st.stop()
+
+views.figures(report)
+views.checks(report)
+views.pictures(report, f"{project.id}-{chosen}")
+views.limits(report)
+shell.note("All of these are hints. None of them blocks a version: the Ready page does that.")

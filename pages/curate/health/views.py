@@ -1,0 +1,95 @@
+"""The health of a set in pieces: where to look first, the checks, the pictures, the limits."""
+
+import streamlit as st
+
+from curation.health.report import Measure, Report
+from pages.frame import shell
+from pages.parts import bars, rows
+
+_STANDING = frozenset({"prompt_tokens", "response_tokens"})
+_PICTURES = (
+    ("labels", "topics"), ("prompt_tokens", "response_tokens"), ("difficulty", "edge"),
+)  # fmt: skip
+_NOUNS = {
+    "labels": ("row with a thin label", "rows with thin labels"),
+    "topics": ("row of a thin topic", "rows of thin topics"),
+    "prompt_tokens": ("long row", "long rows"),
+    "response_tokens": ("long row", "long rows"),
+    "edge": ("edge case", "edge cases"),
+}
+
+
+def figures(report: Report) -> None:
+    """The set in four numbers."""
+    wrong = {row for one in report.to_look_at() if one.group != "review" for row in one.rows}
+    by_key = {one.key: one for one in report.measures}
+    shell.stats(
+        {
+            "Rows": f"{report.n}",
+            "Rows to look at": f"{len(wrong)}",
+            "Topics": f"{len(by_key['topics'].bars)}",
+            "Labels": f"{len(by_key['labels'].bars)}",
+        }
+    )
+
+
+def checks(report: Report) -> None:
+    """What was found, first things first, and in one line what was not."""
+    found = report.to_look_at()
+    st.subheader("Rows to look at", anchor=False)
+    if not found:
+        st.success("No check found a row that looks wrong.")
+    for number, one in enumerate(found):
+        with st.container(border=True):
+            words, way = st.columns([5, 2], vertical_alignment="center")
+            with words.container(gap="xxsmall"):
+                st.text(f"Look here first: {one.name}" if number == 0 else one.name)
+                shell.note(f"{one.told}{_interval(one)}")
+                if one.bars:
+                    shell.note(", ".join(f"{name} {count}" for name, count in one.bars[:8]))
+            with way:
+                rows.browse(_ids(one), f"Show {rows.count(len(one.rows), 'row', 'rows')}")
+    clean = [one for one in report.measures if one.look and not one.rows]
+    if clean:
+        with st.expander(f"{rows.count(len(clean), 'check', 'checks')} that found nothing"):
+            st.text("\n".join(f"• {one.name}: {one.told}" for one in clean))
+
+
+def _interval(one: Measure) -> str:
+    low, high = (bound * 100 for bound in one.share)
+    share = len(one.rows) / one.n * 100
+    return f" {share:.1f} %, 95 % interval {low:.1f} to {high:.1f} %."
+
+
+def _ids(one: Measure) -> list[int]:
+    return [row for row in one.rows if isinstance(row, int)]
+
+
+def pictures(report: Report, key: str) -> None:
+    """What the set holds: labels, topics, lengths, and what somebody tagged."""
+    st.subheader("What the set holds", anchor=False)
+    by_key = {one.key: one for one in report.measures}
+    for pair in _PICTURES:
+        for column, name in zip(st.columns(2, gap="large"), pair, strict=True):
+            with column:
+                _picture(by_key[name], f"{key}-{name}")
+
+
+def _picture(one: Measure, key: str) -> None:
+    with st.container(gap="xxsmall"):
+        st.text(one.name)
+        shell.note(one.told)
+    if one.bars and one.key in _STANDING:
+        bars.standing(one.bars, "tokens (estimated)", key)
+    elif one.bars:
+        bars.lying(one.bars, key)
+        if len(one.bars) > bars.MOST:
+            shell.note(f"The {bars.MOST} largest of {len(one.bars)} are drawn.")
+    if one.rows:
+        rows.browse(_ids(one), f"Show {rows.count(len(one.rows), *_NOUNS[one.key])}")
+
+
+def limits(report: Report) -> None:
+    """What the measures do not catch."""
+    with st.expander("What these measures do not catch"):
+        st.text("\n".join(f"• {one.name}: {one.limits}" for one in report.measures))

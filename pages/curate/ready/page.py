@@ -1,0 +1,29 @@
+"""Ready page: every line of the gate with what was measured, what is asked and what to do."""
+
+from curation.gate import readiness
+from curation.versions import verbs
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import looking
+from pages.parts import baseline, gate_lines
+
+user = require_user()
+shell.header("Ready", "What must hold before a training run; launching is refused until it does.")
+project = shell.require_project(user)
+with looking() as session:
+    signals = readiness.report(session, project.id)
+    newest = next(iter(verbs.listing(session, project.id)), None)
+
+gate_lines.top(signals)
+gate_lines.table(signals)
+if newest is not None and not next(one.met for one in signals if one.key == "baseline"):
+    baseline.show(user, newest)
+gate_lines.waive(user, project, signals)
+gate_lines.limits(signals)
+if newest is None:
+    shell.note("The figures are of the approved rows as they are now; there is no version yet.")
+else:
+    shell.note(
+        "The figures are of the approved rows as they are now and of version "
+        f"{newest.number}, the newest. Thresholds follow guides to fine-tuning small sets."
+    )

@@ -1,0 +1,101 @@
+"""What one version changed against an older one: a list with reasons, and the words that differ."""
+
+import streamlit as st
+
+from curation import visible
+from curation.versions import changes, verbs
+from curation.versions.changes import Change
+from pages.curate.versions.views import PARTS
+from pages.frame import shell
+from pages.frame.wiring import looking
+from pages.parts import diff, rows
+from pages.parts.plain import plain
+from storage.errors import AssayError
+from storage.types import Version
+
+_MOST = 500
+"""Rows in the list; the command `diff` prints all."""
+
+
+def show(newer: verbs.Opened, known: list[Version]) -> None:
+    """The comparison with an older version, the one before it first."""
+    one = newer.version
+    older = [other for other in known if other.number < one.number]
+    if not older:
+        shell.note("The first version: there is none before it to compare with.")
+        return
+    by_id = {other.id: other for other in older}
+    chosen = st.selectbox(
+        "Compared with", list(by_id), format_func=lambda i: f"Version {by_id[i].number}",
+        key=f"compared-with-{one.id}", width=240,
+    )  # fmt: skip
+    try:
+        with looking() as session:
+            found = verbs.between(session, verbs.opened(session, chosen), newer)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return
+    _links(found)
+    if found.rows:
+        _list(found)
+        _look(one, found)
+
+
+def _links(found: changes.Difference) -> None:
+    groups = {
+        "added": found.added, "removed": found.removed, "changed": found.changed,
+        "in another split": found.moved,
+    }  # fmt: skip
+    if not found.rows:
+        shell.note("The same rows in the same splits.")
+        return
+    with st.container(horizontal=True):
+        for label, ids in groups.items():
+            if ids:
+                rows.browse(ids, f"{rows.count(len(ids), 'row', 'rows')} {label}")
+
+
+def _list(found: changes.Difference) -> None:
+    st.dataframe(
+        [_cells(change) for change in found.rows[:_MOST]],
+        hide_index=True,
+        column_config={"Why": st.column_config.TextColumn(width="large")},
+        key="version-changes",
+    )
+    if len(found.rows) > _MOST:
+        shell.note(
+            f"The first {_MOST} of {len(found.rows)}; python -m curation diff prints them all."
+        )
+
+
+def _cells(change: Change) -> dict[str, str]:
+    was, now = (
+        "none" if side is None else PARTS[side.split.value]
+        for side in (change.before, change.after)
+    )
+    return {
+        "Pair": str(change.pair_id),
+        "What": changes.kind(change),
+        "Split": now if was == now else f"{was} → {now}",
+        "Why": visible.reveal(change.why),
+    }
+
+
+def _look(one: Version, found: changes.Difference) -> None:
+    by_id = {change.pair_id: change for change in found.rows}
+    ordered = sorted(by_id, key=lambda pair_id: (pair_id not in found.changed, pair_id))
+    chosen = st.selectbox(
+        "Look at", ordered, format_func=lambda i: f"Pair {i}: {changes.kind(by_id[i])}",
+        key=f"change-shown-{one.id}", width=320,
+    )  # fmt: skip
+    change = by_id[chosen]
+    if change.before is not None and change.after is not None:
+        for field in ("prompt", "response"):
+            before, after = getattr(change.before, field), getattr(change.after, field)
+            name = "Input" if field == "prompt" else "Output"
+            diff.show(name, before, after, key=f"change-{one.id}-{chosen}-{field}")
+        return
+    side = change.after or change.before
+    if side is not None:
+        rows.words("Input", side.prompt)
+        rows.words("Output", side.response)

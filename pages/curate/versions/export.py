@@ -1,0 +1,117 @@
+"""Exporting a version: choose a format and splits, see what the format cannot hold, download."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+from sqlalchemy import Engine
+
+from curation.versions import cards, packages, verbs
+from curation.versions.layouts import LAYOUTS
+from pages.curate.versions.views import PARTS
+from pages.frame import shell
+from pages.frame.wiring import engine, looking
+from pages.parts import rows
+from pages.parts.plain import plain
+from storage.engine import reading
+from storage.errors import AssayError, RuleBroken
+from storage.types import Split, Version
+
+_MOST_BYTES = 100_000_000
+"""Text in one download: it is made in the server's memory."""
+
+
+def show(found: verbs.Opened) -> None:
+    """The choice and the download."""
+    one = found.version
+    layout = st.selectbox(
+        "Export as", list(LAYOUTS), format_func=lambda name: LAYOUTS[name].title,
+        key=f"export-format-{one.id}",
+    )  # fmt: skip
+    splits = _splits(one)
+    shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
+    if Split.TEST in splits:
+        st.warning("Test rows are in this export. Whoever trains on them has nothing left to test.")
+    _download(found, layout, splits)
+
+
+def _splits(one: Version) -> list[Split]:
+    shell.note("Splits")
+    with st.container(horizontal=True):
+        return [
+            split
+            for split in Split
+            if st.checkbox(
+                f"{PARTS[split.value]} ({one.counts[split.value]})",
+                value=split in packages.TO_TRAIN, key=f"export-{split.value}-{one.id}",
+            )
+        ]  # fmt: skip
+
+
+def _download(found: verbs.Opened, layout: str, splits: Sequence[Split]) -> None:
+    try:
+        with looking() as session:
+            outline = packages.outline(session, found, layout, splits)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return
+    if outline.left_out:
+        shell.note(outline.left_out)
+    if outline.text_bytes > _MOST_BYTES:
+        st.info(
+            f"{outline.text_bytes / 1e6:,.0f} MB of text is too much for one download. Choose one "
+            "split, or use the command: python -m curation export FOLDER"
+        )
+        return
+    if outline.tested_later:
+        st.warning(
+            f"{rows.count(outline.tested_later, 'row', 'rows')} of these are test rows in a later "
+            "version. Do not judge a model on that version if it trains on this export."
+        )
+    st.download_button(
+        f"Download {rows.count(outline.rows, 'row', 'rows')}",
+        data=_content(engine(), found.version.id, layout, splits, outline.name),
+        file_name=f"{outline.name}.zip",
+        mime="application/zip",
+        key=f"export-{outline.name}",
+        on_click="ignore",
+        type="primary",
+        icon=":material/download:",
+    )
+    shell.note(
+        f"{outline.name}.zip, with the card, a manifest of hashes and verify.py, which checks all "
+        "of it with Python alone."
+    )
+
+
+def _content(
+    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str
+) -> Callable[[], bytes]:
+    """What makes the zip when the button is pressed, for this person and this choice."""
+
+    def make() -> bytes:
+        with reading(engine) as session:
+            package = packages.build(session, version_id, layout, splits)
+        if package.name != name:
+            raise RuleBroken("The version's card changed since the page was drawn. Load it again.")
+        return package.zipped()
+
+    return make
+
+
+def card(found: verbs.Opened) -> None:
+    """The card, to read and to take along."""
+    one = found.version
+    with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):
+        with looking() as session:
+            made = cards.of(session, found)
+        files = {"md": cards.to_markdown(made), "json": cards.to_json(made)}
+        with st.container(horizontal=True):
+            for ending, content in files.items():
+                st.download_button(
+                    f"Card as {'Markdown' if ending == 'md' else 'JSON'}",
+                    data=content,
+                    file_name=f"version-{one.number}-{one.sha256[:16]}-card.{ending}",
+                    key=f"card-{ending}-{one.id}",
+                    on_click="ignore",
+                )
+        st.code(files["md"].decode(), language=None, wrap_lines=True)

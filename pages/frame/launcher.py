@@ -1,0 +1,76 @@
+"""What `make run` starts: prepare the data folder, refuse what is unsafe, become the server."""
+
+import argparse
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+
+from pages.frame import startup
+from storage import migrate, settings
+from storage.engine import open_engine
+from storage.errors import AssayError, Unavailable
+from storage.settings import ROOT, Settings
+
+_ADDRESS = "127.0.0.1"
+
+
+def prepare(config: Settings, port: int) -> None:
+    """Bring the database up to date; the server itself checks and locks again when it starts.
+
+    Raises:
+        Unavailable: settings are unsafe, the port is taken, or another server uses the folder.
+    """
+    startup.refuse_faults()
+    with closing(startup.hold(config)):
+        _refuse_taken(port)
+        engine = open_engine(config.database)
+        migrate.upgrade(engine)
+        engine.dispose()
+
+
+def _refuse_taken(port: int) -> None:
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_ADDRESS, port))
+        except OSError as error:
+            raise Unavailable(
+                f"Port {port} is in use. Stop what uses it, or choose another: make run PORT=8600"
+            ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Become the server.
+
+    Raises:
+        SystemExit: it must not start; why was printed.
+    """
+    parser = argparse.ArgumentParser(prog="python -m pages.frame.launcher", description=__doc__)
+    parser.add_argument("--port", type=int, default=8501, help="port on this computer (8501)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the link")
+    chosen = parser.parse_args(arguments)
+    os.chdir(ROOT)
+    os.umask(0o077)  # what people write is for the owner of the data folder alone
+    try:
+        prepare(settings.current(), chosen.port)
+    except AssayError as error:
+        sys.stderr.write(f"Assay did not start. {error}\n")
+        raise SystemExit(2) from error
+    os.environ["ASSAY_OPEN_BROWSER"] = "0" if chosen.no_browser else "1"
+    sys.stdout.flush()
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(chosen.port),
+    ]
+    os.execv(sys.executable, command)  # noqa: S606 - a fixed list of arguments, no shell
+
+
+if __name__ == "__main__":
+    main()

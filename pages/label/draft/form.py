@@ -1,0 +1,100 @@
+"""Asking a model for drafts, and what earlier requests brought."""
+
+import streamlit as st
+
+from curation import visible
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import job_panel, kept
+from storage.errors import AssayError
+from storage.types import Job, JobKind, Project, User
+from training.draft import drafts
+from training.draft.drafts import Wish
+from training.hosted import endpoints
+from training.hosted.endpoints import Endpoint
+from training.work import jobs
+
+_LOCAL = ""
+_LAST = 10
+
+
+def form(user: User, project: Project) -> None:
+    """What to draft, and the button; typed words are kept."""
+    try:
+        known = {one.name: one for one in endpoints.listing()}
+    except AssayError as error:
+        known = {}
+        st.error(str(error))
+    name = f"draft-{project.id}"
+    kept.line(user, name, "topic", "Topic: what the new inputs should be about")
+    count, temperature, seed = st.columns(3)
+    count.number_input(
+        "How many", min_value=1, max_value=drafts.MOST, value=20, key=kept.key(name, "count")
+    )
+    temperature.slider(
+        "Temperature: how far from the usual", 0.1, 1.5, 0.9, 0.1,
+        key=kept.key(name, "temperature"),
+    )  # fmt: skip
+    seed.number_input(
+        "Seed: the same one drafts the same rows", min_value=0, max_value=2**31 - 1, value=1,
+        key=kept.key(name, "seed"),
+    )  # fmt: skip
+    st.selectbox(
+        "Model", [_LOCAL, *known], key=kept.key(name, "model"),
+        format_func=lambda one: _model(known.get(one)),
+    )  # fmt: skip
+    shell.note(
+        f"The model sees the task, the topic and up to {drafts.EXAMPLES} approved gold pairs, "
+        "never test rows. A small model drafts clumsily: each draft waits for a person."
+    )
+    st.button("Draft", key=f"{name}-go", type="primary", on_click=_ask, args=(user, project, name))
+
+
+def _model(endpoint: Endpoint | None) -> str:
+    if endpoint is None:
+        return "The packaged small model, on this computer"
+    return f"{endpoint.name}: {endpoint.model}, at {endpoint.url} (examples leave this computer)"
+
+
+def _ask(user: User, project: Project, name: str) -> None:
+    def field(of: str) -> object:
+        return st.session_state[kept.key(name, of)]
+
+    wish = Wish(
+        topic=kept.value(name, "topic"),
+        count=int(str(field("count"))),
+        seed=int(str(field("seed"))),
+        temperature=float(str(field("temperature"))),
+        endpoint=kept.value(name, "model") or None,
+    )
+    act("The model drafts now.", jobs.draft, user, project.id, wish)
+
+
+def last(project: Project) -> None:
+    """The last requests: what was asked of which model, and what came of it."""
+    with looking() as session:
+        made = jobs.listing(session, project.id, JobKind.DRAFT)[:_LAST]
+    if not made:
+        return
+    st.subheader("Last requests", anchor=False)
+    st.dataframe([_row(job) for job in made], key=f"drafts-{made[0].id}-{made[0].state}")
+    shell.note(
+        "“Not usable” counts drafts that were empty, too like another row or outside the schema. "
+        "Each kept draft carries its model, seed and prompt hash; see it on Browse."
+    )
+
+
+def _row(job: Job) -> dict[str, str]:
+    result = job.result or {}
+    refused = sum(result.get("refused", {}).values())
+    return {
+        "When (UTC)": f"{job.created_at:%Y-%m-%d %H:%M}",
+        "Topic": visible.reveal(str(job.spec["topic"])),
+        "State": job_panel.STATES[job.state],
+        "Model": str(result.get("model") or job.spec.get("endpoint", {}).get("model", "packaged")),
+        "Seed": str(job.spec["seed"]),
+        "Temperature": f"{job.spec['temperature']:g}",
+        "Asked": str(job.spec["count"]),
+        "Kept": str(result.get("kept", "")),
+        "Not usable": str(refused) if job.result else "",
+    }

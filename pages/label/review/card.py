@@ -1,0 +1,160 @@
+"""The review card on its page: rows handed out, decisions taken, each answered for good."""
+
+import streamlit as st
+from sqlalchemy import Engine
+
+from curation import visible
+from curation.gate import readiness
+from curation.review import claims, decisions, ops, pace
+from curation.review.ops import Op, Receipt
+from curation.review.pace import Progress, Recent
+from pages.frame.wiring import act, engine, looking
+from pages.label.review.review_card import (
+    Ack,
+    CardData,
+    CountsData,
+    ProbeData,
+    RecentData,
+    review_card,
+)
+from storage.engine import reading, writing
+from storage.errors import AssayError
+from storage.types import Card, Project, User
+
+_KEY = "review"
+_ACKS = "review-answers"
+_ENOUGH = 12
+"""Cards in the browser's memory above which no more are handed out."""
+_MOST = 20
+
+
+def card(user: User, project: Project) -> Progress:
+    """The card with its queue; gives back the figures above it.
+
+    It stands outside any `st.fragment`: see `review_card`.
+    """
+    cards = _hand_out(user, project)
+    with looking() as session:
+        figures = pace.progress(session, user, project.id)
+        recent = pace.recent(session, user, project.id)
+    review_card(
+        key=_KEY,
+        data={
+            "cards": [_card(user, project, one) for one in cards],
+            "acks": st.session_state.get(_ACKS, {}),
+            "recent": [_recent(one) for one in recent],
+            "reasons": list(decisions.REASONS),
+            "counts": _counts(figures),
+            "median_s": figures.median_s,
+            "user": user.id,
+            "project": project.id,
+            "guidelines": project.guidelines,
+            "probe": _probe(project),
+        },
+        on_outbox_change=lambda: _decide(user),
+        on_probe_change=lambda: None,
+    )
+    return figures
+
+
+def _message(name: str) -> object:
+    state = st.session_state.get(_KEY)
+    return state.get(name) if state is not None else None
+
+
+def _hand_out(user: User, project: Project) -> list[Card]:
+    """Rows that the browser lacks. On a fresh visit all that the person holds, so that cards the
+    browser still has from before are replaced by what they are now."""
+    message = _message("outbox")
+    wanted = set(ops.wanted(message))
+    held = [row for row in ops.held(message) if row not in wanted]
+    deciding = bool(ops.ops(message))
+    if deciding and len(held) >= _ENOUGH and not wanted:
+        return []
+    return act("", claims.lease, user, project.id, held, limit=_MOST) or []
+
+
+def _card(user: User, project: Project, one: Card) -> CardData:
+    pair = one.pair
+    shown: CardData = {
+        "id": pair.id,
+        "version": pair.version,
+        "fence": one.fence,
+        "prompt": pair.prompt,
+        "response": pair.response,
+        "draft_prompt": one.draft_prompt,
+        "draft_response": one.draft_response,
+        "origin": f"{pair.origin}{', test row' * pair.held_out}{', flagged' * pair.flagged}",
+        "era": one.era,
+        "topic": pair.topic,
+        "hidden": [char.code for char in visible.hidden(f"{pair.prompt}\n{pair.response}")],
+        "problems": list(decisions.problems(project, pair.response)),
+        "mine": pair.author_id == user.id,
+    }
+    if shown["hidden"]:
+        shown["prompt_shown"] = visible.reveal(pair.prompt)
+        shown["response_shown"] = visible.reveal(pair.response)
+    return shown
+
+
+def _recent(one: Recent) -> RecentData:
+    return {
+        "op": one.op,
+        "id": one.pair_id,
+        "action": one.action.value,
+        "title": visible.reveal(one.title),
+        "undoable": one.undoable,
+        "version": one.version,
+        "fence": one.fence,
+    }
+
+
+def _counts(figures: Progress) -> CountsData:
+    return {
+        "waiting": figures.waiting,
+        "approved": figures.approved,
+        "decided_today": figures.decided_today,
+        "target": max(readiness.REVIEWED, figures.approved + figures.waiting),
+    }
+
+
+def _probe(project: Project) -> ProbeData | None:
+    """What the schema says to the words being typed into the card."""
+    message = _message("probe")
+    if not isinstance(message, dict):
+        return None
+    number, words = ops.number(message.get("n")), message.get("response")
+    if number is None or not isinstance(words, str) or len(words) > ops.LONGEST_TEXT:
+        return None
+    return {"n": number, "problems": list(decisions.problems(project, words))}
+
+
+def _decide(user: User) -> None:
+    """Take each decision in a transaction of its own.
+
+    Nothing of Streamlit is touched after the first one: there a newer message could interrupt
+    this run, and the answers would be lost.
+    """
+    asked, database = ops.ops(_message("outbox")), engine()
+    answers: dict[str, Ack] = {}
+    st.session_state[_ACKS] = answers
+    for op in asked:
+        answers[op.op] = _ack(_receipt(database, user, op))
+
+
+def _receipt(database: Engine, user: User, op: Op) -> Receipt:
+    try:
+        with writing(database) as session:
+            return decisions.decide(session, user, op)
+    except AssayError as error:
+        with reading(database) as session:
+            return decisions.refused(session, op, str(error))
+
+
+def _ack(receipt: Receipt) -> Ack:
+    return {
+        "status": receipt.status.value,
+        "message": receipt.message,
+        "version": receipt.version,
+        "fence": receipt.fence,
+    }

@@ -1,0 +1,62 @@
+"""Decisions that came too late, for leads: what was decided beside the row as it is now."""
+
+import streamlit as st
+
+from curation.review import conflicts
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import rows
+from storage import pairs, people
+from storage.types import Action, Decision, Pair, Project, Role, User
+
+_SHOWN = 3
+_DID = {Action.APPROVE: "approved", Action.REJECT: "rejected", Action.FLAG: "flagged"}
+
+
+def show(user: User, project: Project) -> None:
+    """The oldest late decisions; nothing where there are none, or for those who are no leads."""
+    if Role.LEAD not in user.roles:
+        return
+    with looking() as session:
+        late = conflicts.late(session, project.id)
+        shown = [(one, pairs.get(session, one.pair_id)) for one in late[:_SHOWN]]
+        names = people.names(session)
+    if not late:
+        return
+    st.subheader("Late decisions", anchor=False)
+    shell.note(
+        f"{rows.count(len(late), 'decision', 'decisions')} came after the row had moved on. "
+        "Nothing was lost and nothing was applied: you choose which holds."
+    )
+    for decision, pair in shown:
+        _conflict(user, decision, pair, names.get(decision.user_id, "Someone"))
+
+
+def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
+    with st.container(border=True):
+        now, then = st.columns(2)
+        with now:
+            st.subheader("The row as it is", anchor=False)
+            rows.chips(pair)
+            rows.texts(pair)
+        with then:
+            st.subheader("The late decision", anchor=False)
+            st.text(f"{name} {_DID.get(decision.action, decision.action.value)} version "
+                    f"{decision.seen_version}{_because(decision)}")  # fmt: skip
+            rows.words("Input", pair.prompt if decision.prompt is None else decision.prompt)
+            rows.words("Output", pair.response if decision.response is None else decision.response)
+        key = f"{decision.id}-{pair.version}"
+        now.button(
+            "Keep the row as it is", key=f"keep-{key}", on_click=act,
+            args=("The row stays as it is.", conflicts.settle, user, decision.id),
+            kwargs={"take": False},
+        )  # fmt: skip
+        then.button(
+            "Take this decision", key=f"take-{key}", on_click=act,
+            args=("The decision was taken over.", conflicts.settle, user, decision.id),
+            kwargs={"take": True, "seen_version": pair.version},
+        )  # fmt: skip
+
+
+def _because(decision: Decision) -> str:
+    return f", because: {decision.reason}" if decision.reason else ""

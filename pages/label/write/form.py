@@ -1,0 +1,162 @@
+"""The gold-pair editor on its page: words kept as typed, checked, stored once."""
+
+from typing import Any
+
+import streamlit as st
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from curation import visible
+from curation.overlap import overlaps
+from curation.review import decisions, ops, writing
+from curation.review.ops import Scratch, Submission
+from pages.frame.wiring import engine, looking
+from pages.label.write.editor import PairAck, ScratchData, pair_editor
+from pages.parts import rows
+from storage import pairs, scratch
+from storage.engine import writing as transaction
+from storage.errors import AssayError
+from storage.types import Origin, Pair, Project, User
+
+_KEY = "editor"
+_ACKS = "editor-answers"
+_LAST = 10
+_QUOTED = 200
+"""Characters of a stored input that are shown beside the one being typed."""
+
+
+def editor(user: User, project: Project) -> None:
+    """The editor, then the person's last pairs."""
+    with looking() as session:
+        words = scratch.load(session, user, writing.form(project.id))
+        typed = _typed(words)
+        near = _near(session, project, typed)
+        topics = sorted({pair.topic for pair in _gold(session, project) if pair.topic})
+    pair_editor(
+        key=_KEY,
+        data={
+            "scratch": _scratch(typed),
+            "problems": _problems(project, typed),
+            "hint": _hint(near),
+            "acks": st.session_state.get(_ACKS, {}),
+            "guidelines": project.guidelines,
+            "schema": project.output_schema,
+            "user": user.id,
+            "project": project.id,
+            "topics": topics,
+        },
+        on_draft_change=lambda: _keep(user, project),
+        on_submit_change=lambda: _submit(user, project),
+    )
+    if near is not None:
+        _repeated(near[0])
+    _mine(user, project)
+
+
+def _message(name: str) -> object:
+    state = st.session_state.get(_KEY)
+    return state.get(name) if state is not None else None
+
+
+def _typed(words: dict[str, Any]) -> Scratch | None:
+    """The words that the server keeps; they are those of the browser's last message."""
+    return ops.scratch(words) if words else None
+
+
+def _scratch(typed: Scratch | None) -> ScratchData | None:
+    if typed is None:
+        return None
+    return {
+        "prompt": typed.prompt,
+        "response": typed.response,
+        "topic": typed.topic,
+        "at": typed.at,
+    }
+
+
+def _problems(project: Project, typed: Scratch | None) -> list[str]:
+    if typed is None or not typed.response.strip():
+        return []
+    return list(decisions.problems(project, typed.response))
+
+
+def _near(session: Session, project: Project, typed: Scratch | None) -> tuple[Pair, float] | None:
+    """The stored row whose input is most like the one being typed, and how alike they are."""
+    if typed is None or len(typed.prompt.strip()) < 12:
+        return None
+    near = overlaps.nearest(session, project.id, typed.prompt)
+    return None if near is None else (pairs.get(session, near.b), near.similarity)
+
+
+def _hint(near: tuple[Pair, float] | None) -> str:
+    if near is None:
+        return ""
+    pair, alike = near
+    more = "…" if len(pair.prompt) > _QUOTED else ""
+    quoted = visible.reveal(pair.prompt[:_QUOTED]) + more
+    return (
+        f"This nearly repeats pair {pair.id} ({alike:.0%} of the word runs are shared): “{quoted}” "
+        "A near-duplicate teaches little: write another case. The whole pair is below."
+    )
+
+
+def _repeated(pair: Pair) -> None:
+    with st.container(border=True):
+        rows.chips(pair)
+        rows.texts(pair)
+
+
+def _keep(user: User, project: Project) -> None:
+    words = ops.scratch(_message("draft"))
+    if words is None:
+        return
+    with transaction(engine()) as session:
+        scratch.save(session, user, writing.form(project.id), dict(_scratch(words) or {}))
+
+
+def _submit(user: User, project: Project) -> None:
+    """Store each pair in a transaction of its own; nothing of Streamlit is touched after one."""
+    asked, database = ops.submissions(_message("submit")), engine()
+    answers: dict[str, PairAck] = {}
+    st.session_state[_ACKS] = answers
+    for words in asked:
+        answers[words.op] = _answer(database, user, project, words)
+
+
+def _answer(database: Engine, user: User, project: Project, words: Submission) -> PairAck:
+    try:
+        with transaction(database) as session:
+            pair = writing.gold(session, user, project.id, words)
+    except AssayError as error:
+        return {"status": ops.Answer.REFUSED.value, "message": str(error)}
+    waits = "someone else's approval" if project.two_people else "approval"
+    message = f"Saved as pair {pair.id}. It waits for {waits}."
+    return {"status": ops.Answer.SAVED.value, "message": message}
+
+
+def _gold(session: Session, project: Project) -> list[Pair]:
+    return pairs.listing(session, project.id, origin=Origin.GOLD)
+
+
+def _mine(user: User, project: Project) -> None:
+    """The person's last gold pairs, newest first."""
+    with looking() as session:
+        mine = [pair for pair in _gold(session, project) if pair.author_id == user.id]
+    if not mine:
+        return
+    st.subheader("Your last pairs", anchor=False)
+    wide = st.column_config.TextColumn(width=340)
+    st.dataframe(
+        [
+            {
+                "Pair": pair.id,
+                "Status": pair.status.capitalize(),
+                "Input": visible.reveal(pair.prompt),
+                "Output": visible.reveal(pair.response),
+                "Rejected because": visible.reveal(pair.reject_reason or ""),
+            }
+            for pair in reversed(mine[-_LAST:])
+        ],
+        key=f"mine-{mine[-1].id}",
+        column_config={"Input": wide, "Output": wide},
+    )

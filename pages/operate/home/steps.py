@@ -1,0 +1,58 @@
+"""The way from first example to proven adapter as a list, with the one next step on top."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.parts.plain import plain
+from storage.types import User
+from training import progress
+from training.progress import State, Step
+
+
+def show(user: User, listed: Sequence[Step]) -> None:
+    """The next step with its button, then every step."""
+    _next(user, progress.next_step(listed))
+    st.subheader("The whole way", anchor=False)
+    with st.container(border=True, gap="small"):
+        for step in listed:
+            _line(user, step)
+
+
+def _next(user: User, step: Step) -> None:
+    with st.container(border=True):
+        st.subheader(f"Next: {plain(step.title)}", anchor=False)
+        st.text(step.hint)
+        path = f"pages/{step.page}"
+        if not _open(user, path):
+            shell.link(path, step.title)
+        elif st.button(step.title, key=f"next-{step.key}", type="primary", icon=":material/east:"):
+            st.switch_page(path)
+
+
+def _open(user: User, path: str) -> bool:
+    return any(place.path == path for place in shell.open_to(user))
+
+
+def _line(user: User, step: Step) -> None:
+    mark, title, count = st.columns([1.2, 4, 3.6], vertical_alignment="center")
+    with mark:
+        _mark(step.state)
+    path = f"pages/{step.page}"
+    with title:
+        if _open(user, path):
+            st.page_link(path, label=plain(step.title))
+        else:
+            st.text(step.title)
+    with count:
+        shell.note(step.count)
+
+
+def _mark(state: State) -> None:
+    if state is State.DONE:
+        st.badge("Done", icon=":material/check_circle:", color="green")
+    elif state is State.NOW:
+        st.badge("Now", icon=":material/arrow_circle_right:", color="blue")
+    else:
+        st.badge("Later", icon=":material/radio_button_unchecked:", color="gray")

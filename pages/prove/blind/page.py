@@ -1,0 +1,59 @@
+"""Blind page: judge two answers without knowing whose they are; closing reveals the score."""
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import current_project, looking
+from pages.prove.blind import ballot_box, plan, result
+from storage.types import Role, Trial
+from training.lifecycle import adapters
+from training.proving import blind, evaluations
+
+user = require_user()
+if current_project(user) is None:
+    shell.header("Blind", "People judge two answers without knowing whose they are.")
+project = shell.require_project(user)
+with looking() as session:
+    trials = blind.listing(session, project.id)
+    known = plan.judgeable(evaluations.listing(session, project.id))
+    tuned = {one.id: one.name for one in adapters.listing(session, project.id)}
+going = [trial for trial in trials if trial.closed_at is None]
+closed = {trial.id: trial for trial in trials if trial.closed_at is not None}
+
+
+def _vote(trial: Trial) -> None:
+    shell.header(trial.question, "Two answers to the same message. Who wrote which is sealed.")
+    ballot_box.show(user, trial, project.id)
+    if Role.LEAD in user.roles:
+        plan.watch(user, trial)
+
+
+def _closed(number: int) -> str:
+    return f"Trial {number}, {closed[number].planned} messages"
+
+
+if going:
+    _vote(going[0])
+    st.stop()
+shell.header("Blind", "People judge two answers to one message without knowing whose they are.")
+if closed:
+    chosen = st.selectbox("Trial", list(closed), format_func=_closed, key=f"trial-{max(closed)}")
+    result.show(closed[chosen])
+if Role.LEAD not in user.roles:
+    if not closed:
+        st.text("No trial is open. A lead plans one; it then appears here.")
+    st.stop()
+if not known:
+    shell.empty(
+        "There are no answers to judge yet: compare an adapter with its base model first.",
+        "pages/prove/compare/page.py",
+        "Compare an adapter",
+    )
+    st.stop()
+with st.expander("Plan a trial", expanded=not closed):
+    names = {
+        number: f"Comparison {number}: {tuned[one.adapter_id or 0]}, {one.summary['n']} messages"
+        for number, one in known.items()
+    }
+    plan.form(user, known, names)

@@ -1,0 +1,117 @@
+"""Plan a blind trial, and see it through while it is open: turnout by name, never a score."""
+
+import streamlit as st
+
+from curation import statistics
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from storage import people
+from storage.types import Arm, Evaluation, Role, Trial, User
+from training.proving import best_prompt, blind, evaluations
+
+_PREFERENCES = (60, 65, 70, 80)
+"""Shares in per cent for which the votes needed are shown."""
+_LIKELY = 70
+
+
+def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> None:
+    """Choose what is judged and how often; everything is fixed before the first vote."""
+    chosen = st.selectbox(
+        "Answers to judge",
+        list(known),
+        format_func=lambda i: names[i],
+        key="plan-evaluation",
+    )
+    shell.note(f"The base model got {best_prompt.given(known[chosen].summary['made'])}.")
+    rows = known[chosen].summary["n"]
+    left, right = st.columns(2)
+    planned = left.number_input(
+        "Messages each reviewer judges", 1, rows, value=rows, key=f"plan-n-{chosen}"
+    )
+    with looking() as session:
+        voters = [one.name for one in people.everyone(session) if one.roles - {Role.ADMIN}]
+    asked = right.multiselect("Who is asked to vote", voters, key=f"plan-who-{chosen}")
+    question = st.text_input(
+        "Question", value=blind.QUESTION, max_chars=200, key=f"plan-question-{chosen}"
+    )
+    _power(int(planned), len(asked))
+    _personal(known[chosen])
+    _rules(int(planned), rows, question)
+    st.button(
+        "Start the trial",
+        type="primary",
+        key=f"plan-{chosen}",
+        on_click=act,
+        args=("The trial is open.", blind.plan, user, chosen, int(planned), question, asked),
+    )
+
+
+def _power(planned: int, reviewers: int) -> None:
+    """What so many votes can show, and how many a preference takes."""
+    votes = planned * max(1, reviewers)
+    chance = round(statistics.power(votes, _LIKELY / 100) * 100)
+    needed = ", ".join(
+        f"{statistics.needed_decisive(share / 100)} for {share} %" for share in _PREFERENCES
+    )
+    st.text(
+        f"{reviewers or 'One'} reviewer{'' if reviewers < 2 else 's'} times {planned} messages "
+        f"give at most {votes} decisive votes (neither a tie nor both bad).\n"
+        f"If people truly prefer one model {_LIKELY} % of the time, so many votes show it with a "
+        f"chance of {chance} %."
+    )
+    shell.note(
+        f"Decisive votes needed for a chance of 80 %, by true preference: {needed}. "
+        "Several votes on one message are not independent, so messages count for more than people."
+    )
+
+
+def _personal(evaluation: Evaluation) -> None:
+    """For the lead who plans: how many messages show voters personal data; never whose answer."""
+    by_arm = [evaluations.personal(evaluation, arm) for arm in (Arm.BASE, Arm.TUNED)]
+    if any(found is None for found in by_arm):
+        shell.note("Nobody has looked for personal data in these answers: voters may see some.")
+        return
+    told = {pair_id for found in by_arm for pair_id in found or ()}
+    share = shell.interval(len(told), evaluation.summary["n"])
+    st.text(
+        f"Personal data was found in answers to {share} messages, or an answer could not be read "
+        "whole. Voters will see it."
+    )
+
+
+def _rules(planned: int, rows: int, question: str) -> None:
+    with st.container(border=True):
+        st.subheader("What is fixed and hashed before the first vote", anchor=False)
+        st.text(
+            f"Question: {question}\n"
+            f"Messages: {planned} of {rows}, drawn by a secret; its sha256 is published at once, "
+            "the secret when the trial is closed, so that anyone can recompute every side.\n"
+            "Sides: the tuned answer stands left in half of each reviewer's messages.\n"
+            "Measure: the tuned model's share of decisive votes, exact two-sided sign test, 5 %.\n"
+            "Ties and both bad: left out of the test, always reported.\n"
+            "End: a lead closes it once at least one reviewer has judged every message. "
+            "Nobody sees a score before that."
+        )
+
+
+def watch(user: User, trial: Trial) -> None:
+    """For leads, while it is open: who has voted how often, what was registered, and closing."""
+    with looking() as session:
+        cast = blind.turnout(session, trial.id)
+    with st.expander("Turnout, registration, closing"):
+        lines = [f"{name}: {n} of {trial.planned} judged" for name, n in sorted(cast.items())]
+        st.text("\n".join(lines) or "Nobody has voted yet.")
+        shell.note(f"Registered as sha256 {trial.registration['sha256']}.")
+        shell.note(f"Secret committed to as sha256 {trial.commitment}.")
+        st.button(
+            "Close the trial for good",
+            key=f"close-{trial.id}",
+            on_click=act,
+            args=("Closed. The sides are revealed.", blind.close, user, trial.id),
+        )
+        shell.note("Closing reveals the sides and cannot be undone; no vote counts after it.")
+
+
+def judgeable(evaluations: list[Evaluation]) -> dict[int, Evaluation]:
+    """The evaluations that have answers of both models."""
+    return {one.id: one for one in evaluations if Arm.TUNED.value in one.summary}

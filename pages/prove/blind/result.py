@@ -1,0 +1,90 @@
+"""The result of a closed blind trial, with everything by which anyone can recompute it."""
+
+import json
+from collections.abc import Sequence
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.wiring import looking
+from pages.parts.plain import plain
+from storage.types import Trial
+from training.proving import blind
+from training.proving.verdicts import Result, Tally
+
+_FEW = 6
+
+
+def show(trial: Trial) -> None:
+    """Verdict, rates with n and interval, each reviewer, and the secret."""
+    with looking() as session:
+        result = blind.result(session, trial.id)
+        ledger = blind.ledger(session, trial.id)
+    total = result.total
+    st.text(trial.question)
+    say = {"better": st.success, "worse": st.error}.get(result.verdict, st.info)
+    say(plain(f"Verdict: {result.verdict}. {result.why}"))
+    shell.stats(
+        {
+            "Tuned won": shell.interval(total.tuned, total.decisive),
+            "Sign test, two-sided": f"p = {result.p_value:.4f}",
+            "Ties": shell.interval(total.tie, total.n),
+            "Both bad": shell.interval(total.both_bad, total.n),
+        }
+    )
+    _reviewers(result.reviewers)
+    _doubts(result)
+    _recompute(trial, result, json.dumps(ledger, indent=2))
+
+
+def _reviewers(tallies: Sequence[Tally]) -> None:
+    with st.container(border=True):
+        st.subheader("By reviewer", anchor=False)
+        lines = [
+            f"{one.name}: tuned {one.tuned}, base {one.base}, ties {one.tie}, "
+            f"both bad {one.both_bad}; won {shell.interval(one.tuned, one.decisive)}"
+            for one in tallies
+        ]
+        st.text("\n".join(lines))
+        if len(tallies) < _FEW:
+            shell.note(
+                f"With fewer than {_FEW} reviewers this speaks for these reviewers and messages, "
+                "not for people in general."
+            )
+
+
+def _doubts(result: Result) -> None:
+    total = result.total
+    with st.container(border=True):
+        st.subheader("How far to trust it", anchor=False)
+        st.text(
+            "Of the decisive votes, the left answer got "
+            f"{shell.interval(result.left_presses, total.decisive)}.\n"
+            f"The tuned answer stood left in {round(result.left_tuned * 100)} % of the votes.\n"
+            f"{result.familiar} of {total.n} votes came from people who had approved or written "
+            "that message's expected answer, and may have known it again."
+        )
+        shell.note(
+            "Not measured: whether reviewers could tell the models apart by style, and how far "
+            "they agree on the same message."
+        )
+
+
+def _recompute(trial: Trial, result: Result, ledger: str) -> None:
+    with st.expander("Recompute it yourself"):
+        st.text(
+            "The sha256 of the secret was published before the first vote. With the secret, anyone "
+            "can order each reviewer's messages and see that no side was chosen afterwards."
+        )
+        shell.note("Published when the trial was planned (sha256 of the secret)")
+        st.code(trial.commitment, language=None)
+        shell.note("The secret")
+        st.code(result.secret, language=None)
+        st.download_button(
+            "Download items, votes and sides",
+            ledger,
+            file_name=f"trial-{trial.id}-{trial.commitment[:16]}.json",
+            mime="application/json",
+            key=f"ledger-{trial.id}",
+            on_click="ignore",
+        )

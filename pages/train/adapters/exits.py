@@ -1,0 +1,111 @@
+"""Hand an adapter on: every exit with what it is for, one zip of them, the merged model."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+from sqlalchemy import Engine
+
+from pages.frame import shell
+from pages.frame.wiring import act, engine, looking
+from pages.parts import job_panel
+from pages.parts.plain import plain
+from storage import projects, settings
+from storage.engine import reading
+from storage.errors import AssayError
+from storage.types import Adapter, Job, Role, User
+from training.exits import exports
+from training.exits import recipe as recipes
+from training.exits.registry import MERGED, Offered, offered
+from training.lifecycle import adapters
+from training.work import jobs
+
+_MOST_BYTES = 200_000_000
+"""Of weights in one download: it is made in the server's memory."""
+
+
+def show(user: User, adapter: Adapter) -> None:
+    """The exits of one adapter; nothing where its files are missing or changed."""
+    here = settings.current()
+    try:
+        with looking() as session:
+            recipe = recipes.of(session, adapter, here)
+            card = adapters.card(session, adapter.id)
+            merged = exports.merged(session, adapter, here)
+            tried = [jobs.get(session, job_id) for job_id in exports.tried(session, adapter)]
+            project = projects.get(session, adapter.project_id).name
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return
+    found = offered(recipe)
+    with st.expander("Use it elsewhere: vLLM, Ollama, Axolotl, LLaMA-Factory, trl"):
+        _list(found)
+        _download(adapter, card, found)
+        if all(one.why_not is None for one in found if one.exit.name == MERGED):
+            _merge(user, adapter, merged, tried[0] if tried else None)
+        shell.note(
+            f"Serve it on this computer: python -m training serve adapter@{adapter.number} "
+            f"--project {shlex.quote(project)}"
+        )
+
+
+def _list(found: list[Offered]) -> None:
+    lines = [
+        f"{'○' if one.why_not else '✓'} {one.exit.title}: {one.why_not or one.exit.words}"
+        for one in found
+    ]
+    st.text("\n".join(lines))
+
+
+def _download(adapter: Adapter, card: dict[str, object], found: list[Offered]) -> None:
+    """One zip of all that fit, but the merged model, which is too large for a download."""
+    names = [one.exit.name for one in found if not one.why_not and one.exit.name != MERGED]
+    folder = settings.current().data / adapter.path
+    size = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
+    if not names or size > _MOST_BYTES:
+        shell.note(f"{size / 1e6:,.0f} MB is too much for a download; use the command: export.")
+        return
+    # Large downloads are told apart by their name alone, so it holds a hash of what decides them.
+    told = hashlib.sha256(json.dumps([card, names], default=str).encode()).hexdigest()[:16]
+    st.download_button(
+        f"Download {len(names)} exits (zip)",
+        data=_content(engine(), adapter.id, tuple(names)),
+        file_name=f"adapter-{adapter.number}-exits-{told}.zip",
+        mime="application/zip",
+        key=f"exits-{adapter.id}",
+        on_click="ignore",
+        icon=":material/download:",
+    )
+
+
+def _content(engine: Engine, adapter_id: int, names: tuple[str, ...]) -> Callable[[], bytes]:
+    """What makes the zip when the button is pressed."""
+
+    def make() -> bytes:
+        with reading(engine) as session:
+            return exports.build(session, adapter_id, settings.current(), names).zipped()
+
+    return make
+
+
+def _merge(user: User, adapter: Adapter, folder: Path | None, job: Job | None) -> None:
+    if job is not None:
+        job_panel.one(job)
+        if not job.state.final:
+            return
+    if folder is not None:
+        st.text(f"The merged model is in {folder}")
+        return
+    if Role.LEAD not in user.roles:
+        shell.note("Someone with the role lead can merge it with its base model.")
+        return
+    st.button(
+        "Merge with its base model",
+        key=f"merge-{adapter.id}",
+        help="For programs that read no adapters. Checked against base and adapter.",
+        on_click=act,
+        args=("Started.", jobs.merge, user, adapter.id, settings.current()),
+    )

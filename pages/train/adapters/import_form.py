@@ -1,0 +1,60 @@
+"""Take in an adapter that was trained elsewhere: a zip, its base model, a name."""
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.wiring import act
+from storage import settings
+from storage.types import Project, Role, User
+from training.lifecycle import imports
+from training.models import base_models
+
+_MOST_BYTES = 50_000_000
+
+
+def show(user: User, project: Project) -> None:
+    """The form, for a lead."""
+    with st.expander("Take in an adapter trained elsewhere"):
+        if Role.LEAD not in user.roles:
+            shell.note("Someone with the role lead can take in an adapter.")
+            return
+        shell.note(
+            "A zip of a PEFT folder: adapter_config.json and adapter_model.safetensors, up to 50 "
+            "MB (larger ones: python -m training import-adapter). Code, pickled files and settings "
+            "that could run code are refused before anything is loaded. It is judged on the "
+            "held-out rows of the newest version; which rows it was trained on is not known."
+        )
+        offers = {
+            str(one.base.to_dict()): one
+            for one in base_models.listing(settings.current().data)
+            if one.ready
+        }
+        if not offers:
+            shell.note("No base model is on this server yet. Launch a run first.")
+            return
+        chosen = st.selectbox(
+            "Base model it was trained on", list(offers),
+            format_func=lambda key: offers[key].name, key=f"import-base-{project.id}",
+        )  # fmt: skip
+        st.text_input("Name", max_chars=80, key=f"import-name-{project.id}")
+        uploaded = st.file_uploader("Zip", type=["zip"], key=f"import-adapter-{project.id}")
+        if uploaded is not None:
+            st.button(
+                "Take it in", key=f"take-{project.id}", type="primary", on_click=_take,
+                args=(user, project.id, uploaded.getvalue(), offers[chosen].base),
+            )  # fmt: skip
+
+
+def _take(user: User, project_id: int, content: bytes, base: base_models.Base) -> None:
+    """Keep the upload in a file for as long as it is looked at."""
+    if len(content) > _MOST_BYTES:
+        st.error("The zip is larger than 50 MB. Use the command: import-adapter.")
+        return
+    here, name = settings.current(), st.session_state.get(f"import-name-{project_id}", "")
+    with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=here.data) as file:
+        file.write(content)
+        file.flush()
+        act("Taken in.", imports.take, user, project_id, Path(file.name), name, base, here)

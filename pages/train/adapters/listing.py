@@ -1,0 +1,77 @@
+"""The adapters of a project in a table: how far each has come, and what it scored."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from curation.statistics import wilson
+from pages.frame import shell
+from pages.parts.plain import plain
+from storage.types import Stage
+from training.lifecycle.registry import Entry
+
+_WIDTHS = (1.5, 3.2, 1.3, 2.1, 1, 2, 2, 1.2)
+_HEADS = ("Adapter", "Name", "Method", "Stage", "Version", "Exactly right", "Blind trial", "")
+_FEW = 6
+STAGES = {
+    Stage.CANDIDATE: ("Candidate", "hourglass_empty", "gray"),
+    Stage.APPROVED: ("Approved", "check", "blue"),
+    Stage.PRODUCTION: ("Production", "rocket_launch", "green"),
+    Stage.RETIRED: ("Retired", "block", "orange"),
+}
+"""Each stage in a word, with a symbol and a colour."""
+
+
+def choose(entries: Sequence[Entry]) -> Entry:
+    """Draw the table; the adapter that is chosen, else the newest."""
+    asked = st.query_params.get("adapter")
+    chosen = next((one for one in entries if str(one.adapter.number) == asked), entries[0])
+    most = len(entries) if st.session_state.get("all-adapters") else _FEW
+    with st.container(border=True, gap="small"):
+        for column, head in zip(st.columns(_WIDTHS, gap="small"), _HEADS, strict=True):
+            with column:
+                shell.note(head)
+        for one in entries[:most]:
+            _line(one, shown=one is chosen)
+        if len(entries) > _FEW:
+            st.toggle(f"Show all {len(entries)} adapters", key="all-adapters")
+        shell.note(
+            "Exactly right: of the held-out rows, in the newest comparison, with its 95 % interval."
+        )
+    return chosen
+
+
+def badge(stage: Stage) -> None:
+    """A stage as a chip."""
+    word, icon, colour = STAGES[stage]
+    st.badge(word, icon=f":material/{icon}:", color=colour)  # type: ignore[arg-type]  # a colour's name
+
+
+def _line(one: Entry, *, shown: bool) -> None:
+    number, name, method, stage, version, right, trial, show = st.columns(
+        _WIDTHS, gap="small", vertical_alignment="center"
+    )
+    number.text(f"adapter@{one.adapter.number}")
+    name.text(one.adapter.name)
+    method.text(one.method)
+    with stage:
+        badge(one.stage)
+    version.text(str(one.version))
+    right.text(_right(one))
+    trial.text(one.verdict or "none yet")
+    show.button("Show", key=f"show-{one.adapter.id}", disabled=shown, on_click=_show, args=(one,))
+    if one.troubles and one.stage is not Stage.RETIRED:
+        st.warning(plain(f"adapter@{one.adapter.number}: {'; '.join(one.troubles)}."))
+
+
+def _right(one: Entry) -> str:
+    if one.sealed:
+        return "sealed"
+    if one.right is None:
+        return "not compared"
+    low, high = (round(bound * 100) for bound in wilson(*one.right))
+    return f"{one.right[0]} of {one.right[1]}\n({low} to {high} %)"
+
+
+def _show(one: Entry) -> None:
+    st.query_params["adapter"] = str(one.adapter.number)

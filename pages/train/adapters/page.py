@@ -1,0 +1,71 @@
+"""Adapters page: what was trained, how far each has come, and the one next step towards use."""
+
+from functools import partial
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import looking
+from pages.parts import gate_lines
+from pages.parts.plain import plain
+from pages.train.adapters import card as adapter_card
+from pages.train.adapters import exits, import_form, listing, steps
+from pages.train.adapters import gate as adapter_gate
+from storage import settings
+from training.lifecycle import adapters, gate, registry, stages, standing
+
+
+def _package(adapter_id: int) -> bytes:
+    with looking() as session:
+        return adapters.package(session, adapter_id, settings.current())
+
+
+user = require_user()
+shell.header("Adapters", "What the runs made, and how far each is from production.")
+project = shell.require_project(user)
+with looking() as session:
+    entries = registry.overview(session, project.id, settings.current())
+if not entries:
+    shell.empty("There is no adapter yet.", "pages/train/launch/page.py", "Launch a run")
+    import_form.show(user, project)
+    st.stop()
+
+entry = listing.choose(entries)
+adapter = entry.adapter
+with looking() as session:
+    lines = gate.report(session, adapter.id, settings.current())
+    changes = stages.history(session, adapter.id)
+    card = adapters.card(session, adapter.id)
+    sealed = adapters.sealed(session, adapter.id)
+    before = stages.before(session, project.id)
+    former = adapters.get(session, before) if before is not None else None
+st.subheader(f"adapter@{adapter.number}", anchor=False)
+st.text(adapter.name)
+working_on = steps.next_step(user, entry, lines)
+steps.going(project.id)
+with st.container(horizontal=True):
+    if standing.files(adapter, settings.current()) is not None:
+        st.error(
+            plain(f"The files of adapter {adapter.name} are missing or changed. Restore a backup.")
+        )
+    else:
+        st.download_button(
+            "Download the card (zip)" if adapters.at_endpoint(adapter) else "Download (zip)",
+            partial(_package, adapter.id),
+            file_name=f"adapter-{adapter.sha256[:16]}.zip",
+            mime="application/zip",
+            key=f"download-{adapter.id}",
+            on_click="ignore",
+        )
+    steps.others(user, entry, working_on)
+adapter_gate.show(user, entry, lines)
+adapter_gate.answers(adapter)
+gate_lines.limits(lines)
+adapter_gate.own_prompts(user, project)
+adapter_gate.history(changes)
+steps.other_ways(user, entry, former)
+adapter_card.show(card, sealed)
+exits.show(user, adapter)
+import_form.show(user, project)
+shell.link("pages/prove/compare/page.py", "See the answers side by side")

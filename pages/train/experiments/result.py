@@ -1,0 +1,121 @@
+"""What an experiment came to: its runs with their figures, and the learning curve."""
+
+from typing import Any
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.wiring import looking
+from pages.parts import job_panel
+from storage.errors import RuleBroken
+from storage.types import Arm
+from training.proving import experiments
+from training.proving.experiments import Entry, Experiment, Kind
+from training.proving.learning_curve import Curve, Measured
+
+_KINDS = {Kind.SWEEP: "sweep", Kind.CURVE: "learning curve"}
+_WIDTHS = (3, 2, 1, 5, 2)
+_MORE = 100
+_POINTS = 40
+
+
+def title(one: Experiment) -> str:
+    """An experiment in a list."""
+    state = f", {one.going} of {len(one.entries)} not ended" if one.going else ""
+    return f"{one.name}: {_KINDS[one.kind]} of {len(one.entries)} runs{state}"
+
+
+def show(one: Experiment) -> None:
+    """Its runs, and for a learning curve what more rows are worth."""
+    with st.container(border=True):
+        heads = ("Run", "State", "Train rows", "Exactly right on held-out rows", "Validation loss")
+        for cell, head in zip(st.columns(_WIDTHS), heads, strict=True):
+            with cell:
+                shell.note(head)
+        for entry in one.entries:
+            cells = st.columns(_WIDTHS, vertical_alignment="center")
+            for cell, word in zip(cells, _line(entry), strict=True):
+                cell.text(word)
+    if one.kind is Kind.CURVE:
+        _curve(one)
+    else:
+        shell.note(
+            "Intervals that overlap tell no winner. The best of several is flattered by the rows "
+            "it was chosen on: look at it row by row against the others, and judge it blind."
+        )
+
+
+def _line(entry: Entry) -> list[str]:
+    result = entry.job.result or {}
+    loss = result.get("validation_loss")
+    return [
+        experiments.words(entry.varies),
+        job_panel.STATES[entry.job.state],
+        str(result.get("rows", {}).get("train", "")),
+        _right(entry),
+        f"{loss:.3f}" if loss is not None else "",
+    ]
+
+
+def _right(entry: Entry) -> str:
+    if entry.sealed:
+        return "sealed: a blind trial is open"
+    if entry.evaluation is None:
+        return "not measured yet"
+    summary = entry.evaluation.summary
+    return shell.interval(summary[Arm.TUNED]["correct"], summary["n"])
+
+
+def _curve(one: Experiment) -> None:
+    try:
+        with looking() as session:
+            curve = experiments.fitted(session, one)
+            points = list(experiments.points(session, one))
+    except RuleBroken as refusal:
+        st.text(str(refusal))
+        return
+    st.vega_lite_chart(_chart(curve, points), width="stretch")
+    more = min(_MORE, curve.largest)
+    worth = curve.worth(more)
+    st.subheader(
+        f"The next {more} rows are worth about {_points(worth.gain)} "
+        f"(95 % interval {_points(worth.low)} to {_points(worth.high)})",
+        anchor=False,
+    )
+    shell.note(
+        "Points of a hundred of right answers, by a logistic curve in the logarithm of the rows, "
+        "with the interval from drawing the held-out messages anew. It takes the next rows to be "
+        "like these, and leaves out the luck of a single run: repeat the curve with another seed "
+        "before you spend much on it. It says nothing beyond twice the rows there are."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f} points".replace("+0.0", "0.0").replace("-0.0", "0.0")
+
+
+def _chart(curve: Curve, points: list[Measured]) -> dict[str, Any]:
+    """The measured shares, the curve through them and its band."""
+    first, last = min(point.rows for point in points), 2 * curve.largest
+    grid = [first + (last - first) * i / _POINTS for i in range(_POINTS + 1)]
+    line = []
+    for rows in grid:
+        low, high = curve.band(rows)
+        line.append({"rows": rows, "share": curve.share(rows), "low": low, "high": high})
+    dots = [{"rows": p.rows, "share": p.hits / len(p.right)} for p in points]
+    x = {"field": "rows", "type": "quantitative", "title": "train rows"}
+    y = {"field": "share", "type": "quantitative", "title": "exactly right",
+         "axis": {"format": "%"}, "scale": {"domain": [0, 1]}}  # fmt: skip
+    now = [{"rows": curve.largest}]
+    return {
+        "height": 300,
+        "layer": [
+            {"data": {"values": line}, "mark": {"type": "area", "opacity": 0.2},
+             "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
+            {"data": {"values": line}, "mark": "line", "encoding": {"x": x, "y": y}},
+            {"data": {"values": dots}, "mark": {"type": "point", "filled": True, "size": 90},
+             "encoding": {"x": x, "y": y}},
+            {"data": {"values": now}, "mark": {"type": "rule", "strokeDash": [4, 4]},
+             "encoding": {"x": x}},
+        ],
+    }  # fmt: skip

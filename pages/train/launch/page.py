@@ -1,0 +1,85 @@
+"""Launch page: choose how to tune what on which rows, see what it takes, and start the run."""
+
+import streamlit as st
+
+from curation.versions import verbs
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import act, looking
+from pages.parts import job_panel, run_form
+from pages.train.launch import (
+    method_choice,
+    preflight_lines,
+    rows_seen,
+    run_card,
+    run_command,
+    settings_form,
+)
+from storage.types import JobKind
+from training.work import jobs
+
+user = require_user()
+shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")
+project = shell.require_project(user)
+with looking() as session:
+    known = {version.id: version for version in verbs.listing(session, project.id)}
+if not known:
+    shell.empty(
+        "There is no version yet. A run trains on a frozen version of the approved rows.",
+        "pages/curate/versions/page.py",
+        "Freeze the first version",
+    )
+    st.stop()
+
+job_panel.show(project.id, JobKind.TRAIN)
+choices, card = st.columns([3, 2], gap="medium")
+with choices:
+    method = method_choice.show()
+    chosen = st.selectbox(
+        "Version",
+        list(known),
+        format_func=lambda number: (
+            f"Version {known[number].number}, {sum(known[number].counts.values())} rows"
+        ),
+        key=f"version-{project.id}",
+    )
+    version = known[chosen]
+    start = run_form.start(project.id, method)
+    name = st.text_input(
+        "Name of the run",
+        value=f"{project.name}, version {version.number}"[:80],
+        max_chars=80,
+        key=f"name-{version.id}",
+    )
+    choice = settings_form.show(method, start.base, start.given)
+with card.container(border=True):
+    drawn = run_card.show(user, version, start.base, choice.settings)
+    wish = run_form.wish(version, name, start.base, choice.settings)
+    st.button(
+        "Launch",
+        type="primary",
+        disabled=bool(drawn.reasons) or wish is None or not run_form.agreed(wish),
+        key=f"launch-{version.id}",
+        on_click=act,
+        args=("Launched. It goes on when you close this page.", jobs.launch, user, wish),
+    )
+    if drawn.reasons:
+        st.text("\n".join(drawn.reasons))
+    shell.link("pages/train/runs/page.py", "Watch the runs")
+    run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
+
+command, seen, checked = st.tabs(
+    ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"
+)
+with command:
+    run_command.show(user, project, version, wish)
+if seen.open:
+    with seen:
+        rows_seen.show(drawn.probe)
+if checked.open:
+    with checked:
+        preflight_lines.show(wish)
+shell.note(
+    "The loss that a run shows says how well it learned the rows, not how good its answers are: "
+    "Compare and Blind measure that."
+)

@@ -1,0 +1,46 @@
+"""What was looked at before the run: each check with what was found and what to do."""
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.wiring import looking
+from pages.parts.plain import plain
+from storage.errors import AssayError
+from training.launch import preflight
+from training.launch.preflight_checks import Mark
+from training.launch.runs import Wish
+
+_WIDTHS = [1.1, 2, 6]
+
+
+def show(wish: Wish | None) -> None:
+    """All lines, errors first."""
+    if wish is None:
+        st.text("Complete the choices above; they are then looked at here.")
+        return
+    try:
+        with looking() as session:
+            found = preflight.look(session, wish)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return
+    with st.container(border=True, gap="small"):
+        for one in found:
+            state, name, words = st.columns(_WIDTHS, gap="small")
+            with state:
+                _mark(one.mark)
+            name.text(one.name)
+            words.text(f"{one.found} {one.fix}".strip())
+    shell.note(
+        "An error refuses the launch. Whether the rows themselves are right is asked by the "
+        "readiness lines; a disk that fills up during the run is met by its checkpoints."
+    )
+
+
+def _mark(mark: Mark) -> None:
+    if mark is Mark.GOOD:
+        st.badge("Good", icon=":material/check:", color="green")
+    elif mark is Mark.NOTE:
+        st.badge("Note", icon=":material/info:", color="blue")
+    else:
+        st.badge("Error", icon=":material/close:", color="red")

@@ -1,0 +1,125 @@
+"""How rows look to the model: the chat template's marks, the tokens that are learnt, the lengths.
+
+Read from what a probe wrote; the browser puts the words in as text, never as markup.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from curation import visible
+from curation.health.measured import Bars
+from pages.frame import shell
+from pages.frame.theme import COMPONENT_CSS
+from pages.parts import bars, progress, rows
+from storage.types import Job
+from training.launch import probes
+
+_BINS = 6
+
+_JS = """
+export default function ({data, parentElement}) {
+  const box = parentElement.querySelector('.text');
+  box.replaceChildren(...data.stretches.map(part => {
+    const span = document.createElement('span');
+    span.className = (part.learnt ? 'learnt ' : '') + (part.mark ? 'mark' : '');
+    span.textContent = part.text;
+    return span;
+  }));
+}
+"""
+_CSS = (
+    COMPONENT_CSS
+    + """
+.text { font-family: var(--st-code-font); font-size: .88rem; line-height: 1.9; }
+.learnt { color: var(--assay-good); background: var(--assay-good-paper);
+  text-decoration: underline; text-decoration-thickness: 2px; text-underline-offset: 3px;
+  font-weight: 600; }
+.mark { border: 1px solid var(--assay-quiet); border-radius: .3em; padding: 0 .25em;
+  margin: 0 .1em; font-size: .85em; }
+"""
+)
+_HTML = '<div class="text" role="group" tabindex="0"></div>'
+
+
+def show(probe: Job | None) -> None:
+    """Example rows, lengths, and rows that are too long."""
+    seen = probes.seen(progress.folder(probe)) if probe is not None else None
+    if seen is None:
+        st.text(
+            "Not looked at yet. “Try 4 steps” on the card turns every row into tokens exactly as "
+            "the run will, and shows them here."
+        )
+        return
+    _figures(seen)
+    if seen["too_long"]:
+        _too_long(seen)
+    _row(seen["examples"])
+    lengths = bins(seen["lengths"])
+    shell.note("Rows by length in tokens, training and validation together:")
+    bars.standing(lengths, "tokens", "seen-lengths")
+
+
+def _figures(seen: dict[str, Any]) -> None:
+    lengths = seen["lengths"]
+    share = seen["learnt"] / max(1, sum(lengths))
+    shell.stats(
+        {
+            "Longest row": f"{max(lengths)} tokens (allowed: {seen['limit']})",
+            "Usual row": f"{seen['mean']:.0f} tokens (average of {len(lengths)})",
+            "Learnt": f"{share:.0%} (the answers; the rest is only read)",
+        }
+    )
+    if seen["shared"]:
+        shell.note(
+            f"{seen['shared']} of {seen['mean']:.0f} tokens are the same at the beginning of every "
+            "row; a batch computes them once."
+        )
+
+
+def _too_long(seen: dict[str, Any]) -> None:
+    long = seen["too_long_rows"]
+    count = rows.count(seen["too_long"], "row is", "rows are")
+    st.error(f"{count} longer than {seen['limit']} tokens. The run refuses them, it never cuts.")
+    st.text("\n".join(f"Pair {pair}: {tokens} tokens" for pair, tokens in long[:20]))
+    rows.browse([pair for pair, _ in long], "Show these rows")
+
+
+def _row(examples: Sequence[dict[str, Any]]) -> None:
+    if not examples:
+        return
+    place = st.selectbox(
+        "Row",
+        range(len(examples)),
+        index=len(examples) // 2,
+        format_func=lambda i: _named(examples[i]),
+        key="seen-row",
+        help="From the shortest to the longest training row.",
+    )
+    stretches = [
+        {**part, "text": visible.reveal(str(part["text"]))} for part in examples[place]["stretches"]
+    ]
+    with st.container(border=True):
+        component = st.components.v2.component("assay_rows_seen", html=_HTML, css=_CSS, js=_JS)
+        component(key=f"seen-{place}", data={"stretches": stretches})
+    shell.note(
+        "Boxes are the marks of the chat template. Underlined in green is what is learnt: the "
+        "answer and the mark that ends it. Everything else is read and not learnt."
+    )
+
+
+def _named(one: dict[str, Any]) -> str:
+    which = f", {one['answer']} answer" if one.get("answer") else ""
+    return f"Pair {one['pair_id']}{which}, {one['tokens']} tokens"
+
+
+def bins(lengths: Sequence[int]) -> Bars:
+    """Lengths in equal bins, as ("from-to", rows)."""
+    low, high = min(lengths), max(lengths)
+    width = max(1, -(-(high - low + 1) // _BINS))
+    starts = range(low, high + 1, width)
+    return tuple(
+        (f"{start}-{start + width - 1}", sum(start <= n < start + width for n in lengths))
+        for start in starts
+    )

@@ -1,0 +1,188 @@
+"""The run card: what would be trained, whether the gate lets it, and what it will take."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from curation.gate import readiness
+from curation.versions import verbs
+from pages.frame import shell
+from pages.frame.wiring import act, looking
+from pages.parts import job_panel, memory_bar, progress, rows
+from pages.train.launch import settings_form
+from pages.train.launch.method_choice import NOTES
+from storage import settings as places
+from storage.errors import AssayError
+from storage.types import Job, Signal, Split, User, Version
+from training.launch import estimates, preflight, probes, runs
+from training.launch.estimates import Estimate
+from training.models import memory
+from training.models.base_models import Base
+from training.settings import Local, Lora, Provider, Tuning
+from training.work import jobs, machine
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the card found."""
+
+    reasons: list[str]
+    """Why the run cannot be launched now; empty where it can."""
+    probe: Job | None = None
+    """The newest probe of this choice."""
+    told: Estimate | None = None
+    """What the run will take, where it was measured."""
+
+
+def show(user: User, version: Version, base: Base | str, settings: Tuning | str) -> Card:
+    """What would be trained, whether it may, and how long it takes."""
+    with looking() as session:
+        signals = readiness.report(session, version.project_id, version)
+        waiting = preflight.waiting(session)
+    blocking = readiness.unmet(signals)
+    reasons = [choice for choice in (base, settings) if isinstance(choice, str)]
+    st.subheader("This run", anchor=False)
+    _gate(signals, blocking)
+    _facts(version, base, settings, waiting)
+    if blocking:
+        lines = rows.count(len(blocking), "readiness line blocks", "readiness lines block")
+        reasons.append(f"{lines}; they are listed on the card.")
+    if not (isinstance(base, Base) and isinstance(settings, Local)):
+        return Card(reasons)
+    with looking() as session:
+        probe = probes.newest(session, version, base, settings)
+        told = probes.estimate(session, version, base, settings)
+    _time(user, version, base, settings, probe, told)
+    return Card(reasons, probe, told)
+
+
+def memory_of(
+    card: Card, version: Version, base: Base | str, settings: Tuning | str, scope: str
+) -> None:
+    """How much memory it takes, and what to change where that is too much."""
+    if not (isinstance(base, Base) and isinstance(settings, Local)):
+        return
+    parts = card.told.parts if card.told is not None else _expected(version, base, settings)
+    if parts is None:
+        st.text("Memory: not known before the base model is here")
+        return
+    room, whole = machine.memory_mb(), sum(parts.values())
+    st.text(f"Memory: {memory_bar.amount(whole)}{'' if card.told else ', estimated'}")
+    memory_bar.show(parts, room, key=f"memory-{version.id}")
+    if card.told is None:
+        shell.note("Estimated from the files of the base model; activations may be off by half.")
+    if whole > room * (1 - memory.TIGHT):
+        _advice(settings, scope, short=whole > room)
+
+
+def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: int) -> None:
+    counts = version.counts
+    lines = [
+        f"Version {version.number}, {version.sha256[:12]}",
+        f"{counts['train']} rows train, {counts['validation']} watch for over-learning, "
+        f"{counts['test']} are held out and never seen",
+    ]
+    if isinstance(base, Base) and isinstance(settings, Local):
+        lines.append(f"Base model: {base.where}")
+    if isinstance(settings, Provider) and settings.model:
+        lines.append(f"Tunes {settings.model} at endpoint {settings.endpoint}")
+    if isinstance(settings, Tuning):
+        lines += _chosen(settings, counts["train"])
+    if waiting:
+        lines.append(f"It will wait for {rows.count(waiting, 'job', 'jobs')} to end")
+    st.text("\n".join(lines))
+
+
+def _chosen(settings: Tuning, train: int) -> list[str]:
+    title = NOTES[settings.METHOD].title
+    passes = rows.count(settings.epochs, "pass", "passes")
+    if not isinstance(settings, Local):
+        return [f"{title}, {passes}"]
+    rank = f", rank {settings.r}" if isinstance(settings, Lora) else ""
+    rows_a_step = rows.count(settings.batch_size, "row", "rows")
+    return [
+        f"{title}{rank}, learning rate {settings.learning_rate:g}",
+        f"{settings.steps(train)} steps of {rows_a_step}, {passes}",
+    ]
+
+
+def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
+    waived = [signal for signal in signals if not signal.met and signal not in blocking]
+    if not blocking:
+        st.success(f"Ready: {len(signals)} of {len(signals)} lines are met or waived.")
+    else:
+        st.error(f"Not ready: {len(blocking)} of {len(signals)} lines block.")
+    for signal in blocking:
+        st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.asked}). {signal.fix}")
+    if waived:
+        shell.note(f"{len(waived)} of them are waived; the adapter's card will list them.")
+    shell.link("pages/curate/ready/page.py", "See all readiness lines")
+
+
+def _time(
+    user: User, version: Version, base: Base, settings: Local, probe: Job | None,
+    told: Estimate | None,
+) -> None:  # fmt: skip
+    if told is not None:
+        low, high = (progress.duration(max(0.0, end)) for end in told.interval())
+        st.text(
+            f"Time: about {progress.duration(told.seconds())} ({low} to {high})",
+            help=f"{progress.duration(told.ready)} to get ready, {told.steps} steps of "
+            f"{told.step:.2g} s, {told.evaluations} validation passes of {told.evaluation:.2g} s, "
+            "and saving. Other work on this machine makes it longer, an early stop shorter.",
+        )
+        shell.note(f"From {told.measured} steps taken here; 90 % interval from their spread.")
+        return
+    if probe is not None:
+        job_panel.one(probe)
+    if probe is None or probe.state.final:
+        st.text("Time: not measured yet")
+        wish = runs.Wish(version.id, "", base, settings)
+        st.button(
+            f"Try {estimates.LEAST_STEPS} steps (about a minute)",
+            key=f"probe-{version.id}",
+            help="Real steps on real rows, thrown away: they tell time, memory, and what the model "
+            "sees.",
+            on_click=act,
+            args=("The trial begins.", jobs.probe, user, wish),
+        )
+
+
+def _expected(version: Version, base: Base, settings: Local) -> dict[str, float] | None:
+    folder = preflight.folder(base, places.current().data)
+    size = memory.model(folder) if folder is not None else None
+    if size is None:
+        return None
+    try:
+        with looking() as session:
+            frozen = verbs.rows(session, version.id)
+    except AssayError:
+        return None
+    long = sorted(
+        (len(row.prompt) + len(row.response) for row in frozen if row.split is not Split.TEST),
+        reverse=True,
+    )
+    system = len(str(version.manifest.get("system_message", "")))
+    return memory.expect(
+        size, settings, memory.Rows(system, tuple(long)), gpu=bool(machine.accelerators())
+    )
+
+
+def _advice(settings: Local, scope: str, *, short: bool) -> None:
+    """What to change, the least harmful first; what is a setting can be changed with one click."""
+    say = st.error if short else st.warning
+    say("The memory is too small for this." if short else "The memory will be nearly full.")
+    shell.note("What to change, the least harmful first:")
+    for number, change in enumerate(memory.advice(settings), 1):
+        st.text(f"{number}. {change.words}")
+        if change.setting is not None:
+            name, value = change.setting
+            st.button(
+                "Change it", key=f"change-{name}", type="tertiary", on_click=_set,
+                args=(settings_form.key(name, scope), value),
+            )  # fmt: skip
+
+
+def _set(key: str, value: Any) -> None:  # noqa: ANN401 - a setting's value
+    st.session_state[key] = value

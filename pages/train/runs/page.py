@@ -1,0 +1,69 @@
+"""Runs page: every training run of the project, and one of them in full, live while it trains."""
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.identity import require_user
+from pages.frame.wiring import looking
+from pages.parts import job_panel, progress
+from pages.train.runs import record
+from storage import people
+from storage.types import Job, JobKind, JobState
+from training.work import jobs
+
+_WIDTHS = (4, 2, 1, 3, 2, 1, 1)
+
+
+def _took(run: Job) -> str:
+    if run.ended_at is None:
+        return ""
+    return progress.duration((run.ended_at - run.created_at).total_seconds())
+
+
+def _choose(run_id: str) -> None:
+    st.query_params["run"] = run_id
+
+
+def _line(run: Job, by: str, shown: bool) -> None:
+    cells = st.columns(_WIDTHS, vertical_alignment="center")
+    base = "packaged" if run.spec["base"]["kind"] == "packaged" else run.spec["base"]["where"]
+    version = str(run.spec["version_number"])
+    words = (run.spec["name"], job_panel.STATES[run.state], version, base, by, _took(run))
+    for cell, word in zip(cells, words, strict=False):
+        cell.text(word)
+    cells[-1].button("Show", key=f"show-{run.id}", disabled=shown, on_click=_choose, args=(run.id,))
+
+
+user = require_user()
+shell.header("Runs", "What is training, what was trained, and with what.")
+project = shell.require_project(user)
+with looking() as session:
+    runs = jobs.listing(session, project.id, JobKind.TRAIN)
+    names = people.names(session)
+if not runs:
+    shell.empty("Nothing was trained yet.", "pages/train/launch/page.py", "Launch the first run")
+    st.stop()
+
+asked = st.query_params.get("run")
+chosen = next((run for run in runs if run.id == asked), runs[0])
+with st.container(border=True):
+    heads = ("Name", "State", "Version", "Base model", "Started by", "Took")
+    for cell, head in zip(st.columns(_WIDTHS), heads, strict=False):
+        with cell:
+            shell.note(head)
+    most = len(runs) if st.session_state.get("all-runs") else 8
+    for run in runs[:most]:
+        _line(run, names.get(run.requested_by, "someone"), run.id == chosen.id)
+    if len(runs) > 8:
+        st.toggle(f"Show all {len(runs)} runs", key="all-runs")
+
+st.subheader(f"Run {chosen.id[:8]}", anchor=False)
+st.text(chosen.spec["name"])
+job_panel.one(chosen)
+job_panel.go_on(chosen)
+record.chart(chosen)
+record.record(chosen)
+if chosen.state is JobState.FINISHED:
+    shell.link("pages/train/adapters/page.py", "See the adapter it made")
+elif chosen.state.final:
+    shell.link("pages/train/launch/page.py", "Launch again")

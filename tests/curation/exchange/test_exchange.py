@@ -1,0 +1,146 @@
+"""From a stranger's table to pairs: guessed columns, preview, refusals by line."""
+
+import pytest
+
+from curation.exchange import files
+from curation.exchange import table as exchange
+from curation.exchange.table import Incoming, Mapping
+from storage.errors import BadInput
+
+SYSTEM = "Route the message."
+
+
+def table(*rows: dict[str, files.Value], kind: str = "CSV") -> files.Table:
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return files.Table(columns, [files.Row(i, r) for i, r in enumerate(rows, 2)], kind, "0" * 64)
+
+
+def chat(*messages: tuple[str, str]) -> files.Value:
+    return [{"role": role, "content": content} for role, content in messages]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["prompt", "response"], Mapping(prompt="prompt", response="response")),
+        (
+            ["Ticket No.", "Customer message ", "Agent reply", "Policy era", "Category"],
+            Mapping(
+                prompt="Customer message ",
+                response="Agent reply",
+                era="Policy era",
+                topic="Category",
+                source="Ticket No.",
+            ),
+        ),
+        (
+            ["id", "systemPrompt", "instruction", "output"],
+            Mapping(prompt="instruction", response="output", system="systemPrompt", source="id"),
+        ),
+        (["QUESTION", "expected_output"], Mapping(prompt="QUESTION", response="expected_output")),
+    ],
+)
+def test_columns_are_guessed_from_their_names(columns: list[str], expected: Mapping) -> None:
+    assert exchange.suggest(table(dict.fromkeys(columns, "x"))) == expected
+
+
+def test_columns_are_guessed_from_their_cells() -> None:
+    row: dict[str, files.Value] = {"b": '{"team": "cards"}', "c": "7", "a": "Where is my new card?"}
+    assert exchange.suggest(table(row)) == Mapping(prompt="a", response="b")
+
+
+def test_a_chat_column_stands_for_prompt_and_response() -> None:
+    found = exchange.suggest(table({"messages": chat(("user", "a")), "id": "1"}, kind="JSONL"))
+    assert found == Mapping(messages="messages", source="id")
+    written = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]'
+    assert exchange.suggest(table({"messages": written})) == Mapping(messages="messages")
+    preview = exchange.apply(table({"messages": written}), Mapping(messages="messages"), SYSTEM)
+    assert preview.rows == (Incoming(2, "a", "b", None, None, None),)
+
+
+def test_text_is_trimmed_outside_and_kept_inside() -> None:
+    rows = table({"p": "  a\u200b  b\r\n", "r": "\tcafe\u0301 <b>x</b>", "era": " 2023 ", "x": "1"})
+    preview = exchange.apply(rows, Mapping(prompt="p", response="r", era="era"), SYSTEM)
+    assert preview.take("a.csv") == (
+        Incoming(2, "a\u200b  b", "cafe\u0301 <b>x</b>", "2023", None, None),
+    )
+    assert preview.notes == (
+        'Columns left out: "x".',
+        "1 row with invisible characters; they are kept and shown as ⟦U+200B⟧.",
+        "1 row with HTML, links or images; they are kept as text and nothing is loaded.",
+        "1 row with letters and accents stored apart (not NFC); kept as they are.",
+    )
+
+
+def test_another_system_message_is_counted_not_refused() -> None:
+    rows = table(
+        {"messages": chat(("system", "Be rude."), ("user", "a"), ("assistant", "b"))},
+        {"messages": chat(("system", SYSTEM), ("user", "c"), ("assistant", "d"))},
+        {"messages": [{"from": "human", "value": "e"}, {"from": "gpt", "value": "f"}]},
+    )
+    preview = exchange.apply(rows, Mapping(messages="messages"), SYSTEM)
+    assert [(row.prompt, row.response) for row in preview.rows] == [
+        ("a", "b"),
+        ("c", "d"),
+        ("e", "f"),
+    ]
+    assert preview.other_system == 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "why"),
+    [
+        (
+            chat(("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")),
+            "it is a chat of 4 messages; a pair is one user and one assistant message",
+        ),
+        (
+            chat(("user", "a"), ("system", "s"), ("assistant", "b")),
+            "its system message does not stand first, or there are two",
+        ),
+        (chat(("assistant", "b")), "it needs one user message and then one assistant message"),
+        (
+            chat(("user", "a"), ("tool", "b")),
+            "it has a message that is neither system, user nor assistant; take such rows out",
+        ),
+        ([{"role": "user", "content": 5}], "a message lacks a role or a content that is text"),
+        (["a"], "a message is not an object with role and content"),
+        ([], "it has no list of messages"),
+        ("[" * 100_000, "its list of messages is not valid JSON"),
+        (chat(("user", " \u200b "), ("assistant", "b")), "its prompt is empty"),
+        (chat(("user", "a"), ("assistant", "")), "its response is empty"),
+    ],
+)
+def test_chats_that_are_no_pair(messages: files.Value, why: str) -> None:
+    good = chat(("user", "a"), ("assistant", "b"))
+    preview = exchange.apply(
+        table({"messages": good}, {"messages": messages}), Mapping(messages="messages"), SYSTEM
+    )
+    assert preview.refusals == (files.Refusal(3, why),)
+    with pytest.raises(files.Refused) as refusal:
+        preview.take("chats.jsonl")
+    assert str(refusal.value) == f"Nothing of chats.jsonl was imported: line 3: {why}."
+
+
+def test_every_refusal_is_counted_and_a_hundred_listed() -> None:
+    row: dict[str, files.Value] = {"prompt": "", "response": "x"}
+    rows = table(*[row] * 250)
+    preview = exchange.apply(rows, exchange.suggest(rows), SYSTEM)
+    assert (len(preview.refusals), preview.refused, preview.rows) == (100, 250, ())
+
+
+@pytest.mark.parametrize(
+    ("mapping", "expected"),
+    [
+        (
+            Mapping(prompt="p"),
+            "Choose the column that holds the prompt and the one that holds the response.",
+        ),
+        (Mapping("p", "p"), "Prompt and response name the same column; choose two."),
+        (Mapping("p", "q"), 'The file has no column "q"; choose one that it has.'),
+    ],
+)
+def test_a_mapping_that_cannot_work(mapping: Mapping, expected: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        exchange.apply(table({"p": "a"}), mapping, SYSTEM)
+    assert str(refusal.value) == expected

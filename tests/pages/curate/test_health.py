@@ -1,0 +1,78 @@
+"""The Health page: what was found first, pictures with numbers, the way to the rows."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from storage.settings import ROOT
+from storage.types import Project, Role
+from tests.support import curated, stories
+from tests.support.ui import OpenPage, join
+
+PAGE = "pages/curate/health/page.py"
+
+
+@pytest.fixture
+def desk(engine: Engine) -> Project:
+    """Twelve approved rows, and a waiting one with two faults."""
+    desk = stories.project(engine)
+    curated.approved(engine, desk, 12)
+    stories.waiting(engine, desk, [("Where is my cafÃ© card", '{"team": "TODO"}')])
+    return desk
+
+
+def words(page: AppTest) -> str:
+    """Everything that stands on the page as words."""
+    shown = [*page.text, *page.markdown, *page.success, *page.info]
+    return "\n".join(one.value for one in shown).replace("\\", "")
+
+
+@pytest.mark.usefixtures("desk")
+def test_what_was_found_comes_first_with_its_n_and_interval(open_page: OpenPage) -> None:
+    page = open_page(PAGE, "ana")
+    assert not page.exception
+    assert [metric.value for metric in page.metric] == ["13", "1", "0", "5"]
+    shown = words(page)
+    assert "Look here first: Output does not fit the schema" in shown
+    assert "1 of 13 do not fit the schema. 7.7 %, 95 % interval 1.4 to 33.3 %." in shown
+    assert "mojibake 1" in shown
+    assert "5 labels; the commonest has 3 rows, the rarest 1" in shown
+
+
+@pytest.mark.usefixtures("desk")
+def test_only_approved_rows_on_request(open_page: OpenPage) -> None:
+    page = open_page(PAGE, "ana")
+    page.segmented_control[0].set_value("Approved only").run()
+    assert not page.exception
+    assert page.metric[0].value == "12"
+    assert "does not fit the schema\n" not in words(page).split("What the set holds")[0]
+
+
+@pytest.mark.usefixtures("desk")
+def test_it_says_what_it_does_not_catch_and_that_nothing_blocks(open_page: OpenPage) -> None:
+    shown = words(open_page(PAGE, "ana"))
+    assert "• Not in English: Guessed from the first letters" in shown
+    assert "None of them blocks a version" in shown
+
+
+def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -> None:
+    desk = stories.project(engine)
+    page = open_page(PAGE, "ana")
+    assert page.text[0].value == "There are no rows to measure yet."
+    stories.waiting(engine, desk, stories.messages(1))
+    page = open_page(PAGE, "ana")
+    page.segmented_control[0].set_value("Approved only").run()
+    assert page.text[0].value == "No row is approved yet."
+
+
+def test_who_may_not_open_it(engine: Engine, open_page: OpenPage) -> None:
+    stories.project(engine)
+    page = open_page(None, join(engine, "ada", Role.ADMIN))
+    with pytest.raises(ValueError, match="not"):
+        page.switch_page(PAGE).run()
+
+
+def test_the_page_is_short() -> None:
+    assert len(Path(ROOT / PAGE).read_text(encoding="utf-8").splitlines()) <= 80

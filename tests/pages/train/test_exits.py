@@ -1,0 +1,75 @@
+"""The part that hands an adapter on, and the one that takes one in."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from streamlit.testing.v1 import AppTest
+
+from storage import settings
+from storage.engine import reading, writing
+from storage.types import JobKind
+from tests.support import handed, tuned
+from tests.support.training_support import tiny
+from tests.support.ui import OpenPage
+from training.lifecycle import imports
+from training.models.base_models import Base
+from training.work import jobs
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+PAGE = "pages/train/adapters/page.py"
+
+
+def _texts(page: AppTest) -> str:
+    return "\n".join(text.value for text in page.text)
+
+
+def test_every_exit_is_listed_with_what_it_is_for(engine: Engine, open_page: OpenPage) -> None:
+    adapter = tuned.trained(engine, tuned.frozen(engine, 20))
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    shown = _texts(page)
+    assert "✓ Axolotl configuration: Repeats the training in Axolotl." in shown
+    assert "○ Ollama Modelfile: Assay does not know this base model's chat template" in shown
+    assert "○ torchtune configuration (legacy): The base model's folder is not" in shown
+    keys = {button.proto.id.rpartition("-")[2] for button in page.get("download_button")}
+    assert str(adapter.id) in keys
+    labels = [button.proto.label for button in page.get("download_button")]
+    assert "Download 5 exits (zip)" in labels
+
+
+def test_merging_is_queued_once(engine: Engine, open_page: OpenPage) -> None:
+    story = tuned.frozen(engine, 20)
+    adapter = tuned.trained(engine, story)
+    page = open_page(PAGE, user="lena")
+    page.button(key=f"merge-{adapter.id}").click().run()
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, story.project.id, JobKind.EXPORT)
+    assert job.spec["adapter"]["sha256"] == adapter.sha256
+    assert f"merge-{adapter.id}" not in {button.key for button in page.button}
+
+
+def test_an_adapter_can_be_taken_in_before_there_is_any(
+    engine: Engine, open_page: OpenPage, tmp_path: Path
+) -> None:
+    story = tuned.frozen(engine, 20)
+    assert "No base model is on this server yet." in "\n".join(
+        one.value for one in open_page(PAGE, user="lena").markdown
+    )
+    base = tiny(settings.current().data / "models" / "small")
+    handed.saved(base, tmp_path / "theirs")
+    page = open_page(PAGE, user="lena")
+    assert "There is no adapter yet." in _texts(page)
+    assert any(box.options == ["small"] for box in page.selectbox)
+    assert page.get("file_uploader")
+    with writing(engine) as session:
+        imports.take(
+            session, story.lead, story.project.id, tmp_path / "theirs", "Theirs",
+            Base("folder", str(base)), settings.current(),
+        )  # fmt: skip
+    page = open_page(PAGE, user="lena")
+    assert not page.exception
+    shown = _texts(page)
+    assert "Trained elsewhere, taken in by lena" in shown
+    assert "○ trl script: It was trained elsewhere, and how is not known." in shown

@@ -1,0 +1,195 @@
+"""Migrations: from nothing and from the oldest schema with rows, whole or not at all."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, text
+
+from storage import migrate, people, projects
+from storage.engine import open_engine, reading, writing
+from storage.errors import Unavailable
+from storage.tables import Base
+from storage.types import Role
+from tests.support.patience import PATIENCE
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Engine]:
+    """A database that no migration has touched."""
+    engine = open_engine(tmp_path / "assay.db")
+    yield engine
+    engine.dispose()
+
+
+def _foreign_keys(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one())
+
+
+def _schema(engine: Engine) -> list[str]:
+    with engine.connect() as connection:
+        return sorted(
+            row[0]
+            for row in connection.exec_driver_sql(
+                "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+            )
+        )
+
+
+def _old_rows(engine: Engine) -> None:
+    """Rows as the first schema has them, with one that points at the other."""
+    migrate.upgrade(engine, "0001")
+    now = datetime.now(UTC).isoformat()
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO user (name, roles, kind, created_at)"
+                " VALUES ('ana', '[]', 'person', :n)"
+            ),
+            {"n": now},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO project (name, task, system_message, guidelines, two_people, sample,"
+                " created_at) VALUES ('Desk', 't', 's', '', 1, 0, :n)"
+            ),
+            {"n": now},
+        )
+        connection.execute(
+            text(
+                "INSERT INTO scratch (user_id, form, words, updated_at)"
+                " VALUES (1, 'write-1', '{\"prompt\": \"unsent\"}', :n)"
+            ),
+            {"n": now},
+        )
+
+
+def test_from_nothing_to_the_tables_of_this_program(empty: Engine) -> None:
+    migrate.upgrade(empty)
+    migrate.check(empty)
+    with empty.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    assert _foreign_keys(empty) == 1
+    with writing(empty) as session:
+        lead = people.join(session, "lena", frozenset({Role.LEAD}))
+        projects.create(session, lead, "Desk", "Route.", "You route.")
+
+
+def test_an_upgrade_twice_changes_nothing(empty: Engine) -> None:
+    migrate.upgrade(empty)
+    before = _schema(empty)
+    migrate.upgrade(empty)
+    assert _schema(empty) == before
+
+
+def test_rows_of_the_oldest_schema_are_all_there_afterwards(empty: Engine) -> None:
+    _old_rows(empty)
+    before = migrate.counts(empty)
+    migrate.upgrade(empty)
+    assert before.items() <= migrate.counts(empty).items()
+    assert before["user"] == before["project"] == before["scratch"] == 1
+    assert _foreign_keys(empty) == 1
+    with reading(empty) as session:
+        assert session.execute(text("SELECT words FROM scratch")).scalar_one()
+        assert session.execute(text("PRAGMA foreign_key_check")).all() == []
+
+
+def test_a_migration_that_fails_leaves_nothing_half(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _old_rows(empty)
+    before, rows = _schema(empty), migrate.counts(empty)
+    whole = command.upgrade
+
+    def breaks(config: object, revision: str) -> None:
+        whole(config, revision)  # type: ignore[arg-type]
+        raise RuntimeError("the disk went away")
+
+    monkeypatch.setattr(migrate, "command", SimpleNamespace(upgrade=breaks))
+    with pytest.raises(RuntimeError, match="disk"):
+        migrate.upgrade(empty)
+    assert (_schema(empty), migrate.counts(empty)) == (before, rows)
+    assert _foreign_keys(empty) == 1
+    with pytest.raises(Unavailable, match="not up to date"):
+        migrate.check(empty)
+    monkeypatch.undo()
+    migrate.upgrade(empty)
+    migrate.check(empty)
+
+
+def _killed(path: str) -> None:
+    """Upgrade, and die before the commit, as a power cut would have it."""
+    engine = open_engine(Path(path))
+    whole = command.upgrade
+
+    def dies(config: object, revision: str) -> None:
+        whole(config, revision)  # type: ignore[arg-type]
+        os.kill(os.getpid(), 9)
+
+    vars(migrate)["command"] = SimpleNamespace(upgrade=dies)
+    migrate.upgrade(engine)
+
+
+def test_a_process_killed_inside_a_migration_leaves_nothing_half(
+    empty: Engine, tmp_path: Path
+) -> None:
+    _old_rows(empty)
+    before, rows = _schema(empty), migrate.counts(empty)
+    empty.dispose()
+    child = multiprocessing.get_context("spawn").Process(
+        target=_killed, args=(str(tmp_path / "assay.db"),)
+    )
+    child.start()
+    child.join(timeout=PATIENCE)
+    assert child.exitcode == -9
+    assert (_schema(empty), migrate.counts(empty)) == (before, rows)
+    migrate.upgrade(empty)
+    assert rows.items() <= migrate.counts(empty).items()
+
+
+def test_an_upgrade_that_would_lose_rows_is_refused(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _old_rows(empty)
+
+    def loses(config: object, _revision: str) -> None:
+        connection = config.attributes["connection"]  # type: ignore[attr-defined]
+        connection.exec_driver_sql("DELETE FROM scratch")
+
+    monkeypatch.setattr(migrate, "command", SimpleNamespace(upgrade=loses))
+    with pytest.raises(Unavailable, match="would lose rows of scratch"):
+        migrate.upgrade(empty)
+    assert migrate.counts(empty)["scratch"] == 1
+
+
+def test_an_upgrade_that_would_leave_orphans_is_refused(
+    empty: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _old_rows(empty)
+
+    def orphans(config: object, _revision: str) -> None:
+        connection = config.attributes["connection"]  # type: ignore[attr-defined]
+        connection.exec_driver_sql("UPDATE scratch SET user_id = 99")
+
+    monkeypatch.setattr(migrate, "command", SimpleNamespace(upgrade=orphans))
+    with pytest.raises(Unavailable, match="without their parents"):
+        migrate.upgrade(empty)
+    with reading(empty) as session:
+        assert session.execute(text("SELECT user_id FROM scratch")).scalar_one() == 1
+
+
+def test_a_newer_database_is_refused_in_words(empty: Engine) -> None:
+    migrate.upgrade(empty)
+    with empty.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Unavailable, match="written by a newer Assay"):
+        migrate.check(empty)

@@ -1,0 +1,38 @@
+"""The one browser of a test process: Playwright cannot be started twice in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from tests.support import chromium
+from tests.support.patience import PATIENCE
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The Chromium that is installed."""
+    with launched() as made:
+        yield made
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """The same, for whoever is no test."""
+    path = chromium.find()
+    assert path, "Run make test: it finds or installs a Chromium."
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=path, args=list(chromium.ARGUMENTS))
+        yield made
+        made.close()
+
+
+def window(browser: Browser, **options: Any) -> BrowserContext:  # noqa: ANN401 - Playwright's own
+    """A person's own window, at the size that pages are made for, that waits out a busy machine."""
+    made = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+    made.set_default_timeout(PATIENCE * 1000)
+    return made

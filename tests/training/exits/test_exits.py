@@ -1,0 +1,256 @@
+"""The exits: each written from one run, refused where it does not fit, hostile names stay data."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import Engine
+
+from storage import settings
+from storage.engine import reading, writing
+from storage.errors import BadInput, RuleBroken, Unavailable
+from storage.settings import ROOT
+from storage.types import Adapter
+from tests.support import handed, tuned
+from tests.support.training_support import tiny
+from training.exits import exports, merging
+from training.exits import recipe as recipes
+from training.exits.recipe import Recipe
+from training.exits.registry import EXITS, offered
+from training.lifecycle import adapters
+from training.models import base_models, vetting
+from training.work import jobs
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+HOSTILE = 'x" !!python/object/apply:os.mkdir ["canary"]\n- a: &b {{ 1 }} $(touch canary) `id` \'; #'
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny base model and an adapter on it."""
+    folder = tmp_path_factory.mktemp("models")
+    base = tiny(folder / "base")
+    handed.saved(base, folder / "adapter")
+    return base, folder / "adapter"
+
+
+@pytest.fixture
+def story(engine: Engine) -> tuned.Frozen:
+    return tuned.frozen(engine, 20)
+
+
+@pytest.fixture
+def adapter(engine: Engine, story: tuned.Frozen, models: tuple[Path, Path]) -> Adapter:
+    return handed.adapter(engine, story, *models)
+
+
+@pytest.fixture
+def recipe(engine: Engine, adapter: Adapter) -> Iterator[Recipe]:
+    with reading(engine) as session:
+        yield recipes.of(session, adapter, settings.current())
+
+
+def test_every_exit_is_written_from_the_run(engine: Engine, adapter: Adapter) -> None:
+    with reading(engine) as session:
+        made = exports.build(session, adapter.id, settings.current())
+    assert set(made.exits) == set(EXITS) - {"merged"}
+    axolotl = yaml.safe_load(made.files["axolotl/config.yaml"])
+    factory = yaml.safe_load(made.files["llamafactory/train.yaml"])
+    tune = yaml.safe_load(made.files["torchtune/lora.yaml"])
+    plain = json.loads(made.files["trl/settings.json"])
+    assert {axolotl["lora_r"], factory["lora_rank"], tune["model"]["lora_rank"], plain["r"]} == {4}
+    assert axolotl["lora_target_modules"] == factory["lora_target"].split(",") == plain["targets"]
+    rates = {axolotl["learning_rate"], factory["learning_rate"], tune["optimizer"]["lr"]}
+    assert rates == {plain["learning_rate"]} == {1e-3}
+    assert {axolotl["seed"], factory["seed"], tune["seed"], plain["seed"]} == {0}
+    assert b"--max-lora-rank 8" in made.files["vllm/serve-adapter.sh"]
+    rows = made.files["rows/data/train.jsonl"].decode().splitlines()
+    assert len(rows) == adapter.card["version"]["counts"]["train"]
+    assert "rows/data/test.jsonl" not in made.files
+
+
+def test_the_manifest_names_every_file(engine: Engine, adapter: Adapter) -> None:
+    with reading(engine) as session:
+        made = exports.build(session, adapter.id, settings.current(), ["peft", "vllm"])
+    listed = json.loads(made.files["manifest.json"])["files"]
+    inside = {f"adapter/{file.name}" for file in made.folders["adapter"].iterdir()}
+    assert set(listed) == (set(made.files) - {"manifest.json"}) | inside
+    assert made.zipped()[:2] == b"PK"
+
+
+def test_a_merged_model_answers_as_base_and_adapter(
+    engine: Engine, story: tuned.Frozen, adapter: Adapter, tmp_path: Path
+) -> None:
+    here = settings.current()
+    with writing(engine) as session:
+        job = jobs.merge(session, story.lead, adapter.id, here)
+    handed.worked(engine, job)
+    with reading(engine) as session:
+        check = (jobs.get(session, job.id).result or {})["check"]
+        found = exports.merged(session, adapter, here)
+        made = exports.build(session, adapter.id, here, ["merged"], base=True)
+    assert check["agrees"]
+    assert check["same_answers"] == check["prompts"] >= 2
+    assert 0 <= check["largest_difference"] < 1e-4
+    assert found is not None
+    assert {"model.safetensors", "chat_template.jinja", "generation_config.json"} <= {
+        file.name for file in found.iterdir()
+    }
+    exports.write(made, tmp_path / "out")
+    base_models.vet(tmp_path / "out" / "merged")
+    assert (tmp_path / "out" / "base" / "config.json").exists()
+    with writing(engine) as session, pytest.raises(RuleBroken, match="merged already"):
+        jobs.merge(session, story.lead, adapter.id, here)
+    (found / "model.safetensors").write_bytes(b"other")
+    with reading(engine) as session, pytest.raises(Unavailable, match="not merged yet"):
+        exports.build(session, adapter.id, here, ["merged"])
+
+
+def test_a_merge_on_another_base_is_refused() -> None:
+    merging.check_base("a" * 64, None)
+    with pytest.raises(RuleBroken, match="not the one that the adapter was trained on"):
+        merging.check_base("a" * 64, "b" * 64)
+
+
+def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path) -> None:
+    with reading(engine) as session:
+        made = exports.build(session, adapter.id, settings.current(), ["trl"], base=True)
+    exports.write(made, tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "trl/train.py", "--max-steps", "2"], cwd=tmp_path / "out",
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    final = tmp_path / "out" / "out" / "trl" / "final"
+    config = json.loads((final / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (4, 8)
+    assert set(config["target_modules"]) == set(handed.CHOSEN.targets)
+    assert (final / "adapter_model.safetensors").stat().st_size > 0
+
+
+def test_hostile_names_stay_data(recipe: Recipe, tmp_path: Path) -> None:
+    spoilt = replace(
+        recipe,
+        base=base_models.Base("hub", HOSTILE, HOSTILE),
+        system=HOSTILE + "\n!!python/none",
+        served=HOSTILE,
+        template=recipe.template,
+    )
+    for one in offered(spoilt):
+        for path, content in one.exit.write(spoilt).items():
+            if path.endswith(".yaml"):
+                values = yaml.safe_load(content)
+                named = {values.get("base_model"), values.get("model_name_or_path")} - {None}
+                assert named <= {HOSTILE}
+            elif path.endswith("settings.json"):
+                assert json.loads(content)["base"] == HOSTILE
+            elif path.endswith(".py"):
+                assert HOSTILE[:8].encode() not in content
+            elif path.endswith(".sh"):
+                _named_as_one_word(content, tmp_path)
+
+
+def _named_as_one_word(script: bytes, folder: Path) -> None:
+    """Run the script with a `vllm` that only tells its arguments."""
+    fake = folder / "vllm"
+    fake.write_text("#!/bin/sh\nfor one; do printf '%s\\0' \"$one\"; done\n")
+    fake.chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.decode()], cwd=folder, capture_output=True, check=True,
+        env={"PATH": f"{folder}:/usr/bin:/bin"},
+    )  # fmt: skip
+    words = done.stdout.decode().split("\0")
+    assert HOSTILE in words or any(HOSTILE in word and "=" in word for word in words)
+    assert not (folder / "canary").exists()
+
+
+def test_a_modelfile_closes_its_quotes(recipe: Recipe) -> None:
+    content = EXITS["ollama"].write(recipe)["ollama/Modelfile"].decode()
+    assert content.count('"""') == 4
+    assert "FROM ../merged" in content
+    for system in ('a """ b', '"quoted"'):
+        assert "quotation marks" in (EXITS["ollama"].refuses(replace(recipe, system=system)) or "")
+    other = replace(recipe, template=recipe.template + " ")
+    assert "does not know" in (EXITS["ollama"].refuses(other) or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "exit_", "words"),
+    [
+        ({"kind": "full"}, "merged", "whole model already"),
+        ({"kind": "full"}, "peft", "whole model already"),
+        ({"kind": "provider"}, "vllm", "stays with the provider"),
+        ({"imported": True}, "axolotl", "trained elsewhere"),
+        ({"settings": {"method": "preference"}}, "trl", "preference pairs"),
+        ({"settings": {"method": "qlora"}}, "torchtune", "full precision only"),
+        ({"config": {}}, "torchtune", "not on this server"),
+        ({"config": {"model_type": "gemma"}}, "torchtune", "plain Llama shape"),
+    ],
+)
+def test_what_does_not_fit_is_not_offered(
+    recipe: Recipe, changes: dict[str, Any], exit_: str, words: str
+) -> None:
+    if "settings" in changes:
+        changes = {"settings": {**recipe.settings, **changes["settings"]}}
+    found = {one.exit.name: one.why_not for one in offered(replace(recipe, **changes))}
+    assert words in (found[exit_] or "")
+    assert all(why is None for why in (one.why_not for one in offered(recipe)))
+
+
+def test_a_whole_model_needs_no_merging(recipe: Recipe) -> None:
+    whole = replace(recipe, kind="full")
+    assert b"vllm serve ./model" in EXITS["vllm"].write(whole)["vllm/serve.sh"]
+    assert b"FROM ../model" in EXITS["ollama"].write(whole)["ollama/Modelfile"]
+    assert "adapter" not in yaml.safe_load(EXITS["axolotl"].write(whole)["axolotl/config.yaml"])
+
+
+def test_unknown_names_and_changed_files_are_refused(
+    engine: Engine, adapter: Adapter, tmp_path: Path
+) -> None:
+    here = settings.current()
+    with reading(engine) as session:
+        with pytest.raises(BadInput, match="no exit onnx"):
+            exports.build(session, adapter.id, here, ["onnx"])
+        made = exports.build(session, adapter.id, here, ["peft"])
+        with pytest.raises(BadInput, match="Name a new folder"):
+            exports.write(made, tmp_path)
+        (here.data / adapter.path / "adapter_model.safetensors").write_bytes(b"other")
+        with pytest.raises(Unavailable, match="missing or changed"):
+            exports.build(session, adapter.id, here, ["peft"])
+
+
+def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
+    command = [
+        "export",
+        f"adapter@{adapter.number}",
+        "--to",
+        str(tmp_path / "out"),
+        "--exit",
+        "ollama",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *command], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Saved ollama" in done.stdout
+    listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
+    for name in ("ollama/Modelfile", "adapter/adapter_model.safetensors", "card.md"):
+        assert (tmp_path / "out" / name).exists()
+    known = vetting.file_hashes(tmp_path / "out" / "adapter")
+    assert listed["adapter/adapter_model.safetensors"] == known["adapter_model.safetensors"]
+
+
+def test_served_names_are_plain_words(engine: Engine, adapter: Adapter) -> None:
+    assert recipes.served_name("Desk", adapter) == f"assay/desk/adapter@{adapter.number}"
+    assert recipes.served_name("../../ö;`x`", adapter) == f"assay/x/adapter@{adapter.number}"
+    assert recipes.served_name("日本", adapter).startswith("assay/project-")
+    with reading(engine) as session:
+        assert adapters.get(session, adapter.id).name

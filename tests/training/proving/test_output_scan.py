@@ -1,0 +1,92 @@
+"""Personal data in models' answers is counted by arm; answers are never changed for it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from curation.personal import analyzer, pii
+from storage import settings
+from storage.engine import reading, writing
+from storage.errors import Unavailable
+from storage.types import Arm
+from tests.support import stories, tuned
+from training.proving import evaluations, output_scan
+from training.work import evidence, jobs
+
+LINES = [
+    {"pair_id": 1, "arm": "base", "text": "Please write to ana@example.com, order ORD-123456."},
+    {"pair_id": 1, "arm": "tuned", "text": stories.CARDS},
+    {"pair_id": 2, "arm": "base", "text": "x" * 200_001},
+]
+CONFIG = pii.Config(patterns=(("ORDER_NUMBER", '"ORD"-9{6}'),))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> evidence.Evidence:
+    """The evidence of a job that runs here."""
+    return evidence.Evidence(tmp_path)
+
+
+def test_each_answer_is_scanned_as_the_project_has_it(held: evidence.Evidence) -> None:
+    told, figures = output_scan.check(LINES, pii.to_json(CONFIG), held)
+    assert [one["personal"] for one in told] == [["EMAIL_ADDRESS", "ORDER_NUMBER"], [], None]
+    assert [one["text"] for one in told] == [one["text"] for one in LINES]
+    assert figures == {"scan_sha256": CONFIG.sha256}
+
+
+def test_without_settings_or_a_model_the_answers_stay_and_it_is_said(
+    held: evidence.Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert output_scan.check(LINES, None, held) == (LINES, {})
+
+    def missing(*_args: object, **_kwargs: object) -> None:
+        raise Unavailable("The language model is not installed.")
+
+    monkeypatch.setattr(analyzer.Scanner, "scan", missing)
+    told, figures = output_scan.check(LINES, pii.to_json(CONFIG), held)
+    assert told == LINES
+    assert figures == {"personal_unread": "The language model is not installed."}
+
+
+def test_a_second_model_that_is_gone_costs_no_answer(
+    held: evidence.Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
+    gone = pii.to_json(pii.Config(second_model="gone"))
+    told, figures = output_scan.check(LINES, gone, held)
+    assert told == LINES
+    assert "no second model 'gone'" in figures["personal_unread"]
+
+
+def test_counts_are_frozen_with_the_comparison(engine: Engine) -> None:
+    story = tuned.frozen(engine, 20)
+    evaluation = tuned.evaluated(engine, story, None, personal=(0, 1))
+    found = evaluations.personal(evaluation, Arm.BASE)
+    assert found is not None
+    assert list(found.values()) == [("PERSON",), ("PERSON",)]
+    assert evaluations.personal(evaluation, Arm.TUNED) is None
+
+
+def test_an_answer_that_could_not_be_read_counts(engine: Engine) -> None:
+    story = tuned.frozen(engine, 20)
+    lines = [
+        {"pair_id": 7, "arm": "base", "personal": None, "correct": True, "valid": True},
+        {"pair_id": 8, "arm": "base", "personal": [], "correct": True, "valid": True},
+    ]
+    evaluation = tuned.evaluated(engine, story, None)
+    evaluation.summary.update(evaluations.summary(lines, {}, {}))
+    assert evaluations.personal(evaluation, Arm.BASE) == {7: ()}
+
+
+def test_the_worker_gets_the_settings_of_the_project(engine: Engine) -> None:
+    story = tuned.frozen(engine, 20)
+    here = settings.current()
+    with writing(engine) as session:
+        job = jobs.evaluate(session, story.lead, story.version.id, {"kind": "packaged"}, None)
+    directory = jobs.folder(here, job.id)
+    directory.mkdir(parents=True)
+    with reading(engine) as session:
+        spec = json.loads(json.dumps(evaluations.prepare(session, job, directory, here)))
+    assert "cards" in pii.from_json(spec["scan"]).allow

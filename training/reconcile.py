@@ -1,0 +1,242 @@
+"""Make every job's state true, from the evidence on disk.
+
+A job is a row first, then a directory, then a detached process. Killing the server at any point
+leaves a state that the next `tick` makes true: a result on disk ends the job, a held lock means it
+runs, neither means it is lost.
+"""
+
+import fcntl
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from storage import events, people
+from storage.engine import reading, writing
+from storage.errors import AssayError
+from storage.settings import Settings
+from storage.tables import AdapterRow, JobRow
+from storage.types import Job, JobKind, JobState, User
+from training.draft import drafts
+from training.exits import exports
+from training.hosted import remote
+from training.launch import probes, runs
+from training.lifecycle import checks
+from training.proving import evaluations
+from training.scans import personal_data
+from training.tuning import trackers
+from training.work import evidence, jobs, processes
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 60.0
+"""A process that has not reported by then never started."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    prepare: Callable[[Session, Job, Path, Settings], dict[str, Any]]
+    """Writes the input files and returns the spec."""
+    ingest: Callable[[Session, User, Job, Path, Mapping[str, Any]], None]
+    """Takes what a finished job wrote into the database."""
+
+
+_KINDS = {
+    JobKind.SCAN: _Kind(personal_data.prepare, personal_data.ingest),
+    JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
+    JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
+    JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
+    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
+    JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
+    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
+}
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[bool]:
+    """Whether this process is the only one deciding states now."""
+    settings.jobs.mkdir(parents=True, exist_ok=True)
+    with (settings.jobs / ".tick.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
+    """Make every job's state true: end what ended, then start what waits.
+
+    `wait=False` only looks and starts; it never waits for a process to stop.
+    """
+    with _alone(settings) as alone:
+        if not alone:
+            return
+        with reading(engine) as session:
+            query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+            open_jobs = [
+                jobs.job(row) for row in session.scalars(query.order_by(JobRow.created_at))
+            ]
+        for one in open_jobs:
+            if one.state is JobState.RUNNING:
+                _observe(engine, settings, one, wait)
+        _start_next(engine, settings)
+
+
+def _open(engine: Engine) -> list[Job]:
+    """The jobs that wait or run, oldest first."""
+    query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
+    with reading(engine) as session:
+        return [jobs.job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+
+
+def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
+    directory = jobs.folder(settings, one.id)
+    if wait and evidence.cancel_requested(directory) and evidence.alive(directory):
+        processes.stop(directory, one.id)
+    if evidence.alive(directory):
+        return
+    result = evidence.read_result(directory)
+    if result is not None:
+        _end(engine, settings, one, result)
+    elif evidence.cancel_requested(directory):
+        message = f"Cancelled.{remote.left(directory)}"
+        _end(engine, settings, one, {"state": "cancelled", "message": message})
+    elif (directory / "launch.json").exists():
+        message = "The process ended without a result: it was killed, or the machine restarted."
+        message += remote.left(directory)
+        _end(engine, settings, one, {"state": "lost", "message": message})
+    elif evidence.age(directory / "spec.json") > START_SECONDS:
+        message = "The process never started. See train.log in the job's folder."
+        _end(engine, settings, one, {"state": "failed", "message": message})
+
+
+def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
+    """Take in what a job wrote and set its final state, in one transaction.
+
+    What is cancelled is removed before that, so that a crash in between is made good by the next
+    look; the rest after it, as the adapter may yet be refused.
+    """
+    directory = jobs.folder(settings, one.id)
+    found = trackers.links(directory)
+    result = {**result, "trackers": found} if found else result
+    if result.get("state") == JobState.CANCELLED:
+        runs.tidy(one, directory, JobState.CANCELLED, result)
+    try:
+        with writing(engine) as session:
+            _finish(session, settings, one, result)
+    except (AssayError, OSError, ValueError, LookupError, TypeError, IntegrityError) as error:
+        # A worker's files are input like any other: broken ones end this job, not the reconciler.
+        told = str(error) if isinstance(error, AssayError) else type(error).__name__
+        message = f"What the job wrote could not be taken in ({told}). Start it again."
+        result = {"state": "failed", "message": message}
+        with writing(engine) as session:
+            _finish(session, settings, one, result)
+    runs.tidy(one, directory, JobState(result["state"]), result)
+    trackers.end_elsewhere(directory, result["state"])
+
+
+def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
+    row = session.get(JobRow, one.id)
+    if row is None or row.state.final:
+        return
+    actor = people.get(session, one.requested_by)
+    state = JobState(result["state"])
+    if state is JobState.FINISHED:
+        _KINDS[one.kind].ingest(session, actor, one, jobs.folder(settings, one.id), result)
+        if one.kind is JobKind.TRAIN and "experiment" in one.spec:
+            _measure(session, actor, one)
+    row.state, row.message = state, result.get("message")
+    row.result, row.ended_at = dict(result), datetime.now(UTC)
+    session.flush()
+    events.record(
+        session, actor, f"job_{state}", "job", one.id, project_id=one.project_id,
+        kind=one.kind.value,
+    )  # fmt: skip
+
+
+def _measure(session: Session, actor: User, run: Job) -> None:
+    """Ask for the held-out answers of an experiment's run: without them it tells nothing.
+
+    The run is done all the same where they cannot be had; a lead can ask again on Compare.
+    """
+    made = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
+    try:
+        project_id, spec = evaluations.request(
+            session, run.spec["version_id"], run.spec["base"], made
+        )
+        jobs.queue(session, actor, project_id, JobKind.EVALUATE, spec)
+    except AssayError as refusal:
+        log.warning("Run %s was not measured: %s", run.id[:8], refusal)
+
+
+def _start_next(engine: Engine, settings: Settings) -> None:
+    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
+    endpoint needs none, so other work goes on beside it; other runs wait for it.
+    """
+    open_jobs = _open(engine)
+    running = [one for one in open_jobs if one.state is JobState.RUNNING]
+    if not all(runs.is_remote(one) for one in running):
+        return
+    waiting = next(
+        (
+            one
+            for one in open_jobs
+            if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
+        ),
+        None,
+    )
+    if waiting is None:
+        return
+    try:
+        _start(engine, settings, waiting)
+    except (AssayError, OSError) as error:
+        message = str(error) if isinstance(error, AssayError) else f"It could not start: {error}."
+        _end(engine, settings, waiting, {"state": "failed", "message": message})
+
+
+def _start(engine: Engine, settings: Settings, one: Job) -> None:
+    directory = jobs.folder(settings, one.id)
+    directory.mkdir(parents=True, exist_ok=True)
+    if evidence.cancel_requested(directory):
+        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled before it began."})
+        return
+    with reading(engine) as session:
+        spec = _KINDS[one.kind].prepare(session, one, directory, settings)
+    evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **spec})
+    with writing(engine) as session:
+        row = session.get(JobRow, one.id)
+        if row is not None:
+            row.state = JobState.RUNNING
+    processes.start(directory, one)
+
+
+def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
+    """Keep the states true while the server runs."""
+    while not stop.wait(1.0):
+        try:
+            tick(engine, settings)
+        except Exception:  # the outermost frame of this thread: without it no job would ever end
+            log.exception("The jobs could not be looked at; trying again")
+
+
+def finish_all(engine: Engine, settings: Settings, job_id: str) -> Iterator[Job]:
+    """For commands: yield the job every half second until it has ended."""
+    while True:
+        tick(engine, settings, wait=False)
+        with reading(engine) as session:
+            one = jobs.get(session, job_id)
+        yield one
+        if one.state.final:
+            return
+        time.sleep(0.5)

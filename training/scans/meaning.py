@@ -1,0 +1,191 @@
+"""Compare what rows mean, as a job: a local model makes a vector of each row's input.
+
+The model is a folder on this server that `ASSAY_EMBEDDER` names: an encoder in safetensors, vetted
+before it is loaded, never downloaded. Sentence vectors are the mean over the tokens (or the first
+token's, where the folder says so), without prefixes such as "query: " that some models want.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from curation.overlap.near import meanings
+from storage.errors import Unavailable
+from storage.settings import Settings
+from storage.types import Job, User
+from training.models import vetting
+from training.work import evidence
+from training.work.evidence import Evidence
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+WORK = "meaning"
+"""Tells these jobs from scans for personal data, which are of the same kind."""
+LONGEST = 512
+"""Tokens of a row that the model reads, where it does not itself say fewer."""
+_BATCH = 32
+
+
+def request(
+    session: Session, project_id: int, settings: Settings, least: float = meanings.LEAST
+) -> dict[str, Any]:
+    """The spec of a comparison of all rows that are not rejected.
+
+    Raises:
+        BadInput: the folder is not a model that can be used, or the cosine is out of range.
+        RuleBroken: there is nothing to compare, or words were not compared first.
+        Unavailable: no folder is named, or there is none.
+    """
+    folder = _folder(settings)
+    vetting.vet_encoder(folder)
+    meanings.to_compare(session, project_id)
+    return {"work": WORK, "least": meanings.checked(least), "embedder": str(folder)}
+
+
+def _folder(settings: Settings) -> Path:
+    if settings.embedder is None:
+        raise Unavailable("No model for meanings is set up: let ASSAY_EMBEDDER name its folder.")
+    if not settings.embedder.is_dir():
+        name = settings.embedder.name
+        raise Unavailable(f"There is no folder {name} where ASSAY_EMBEDDER says. Put it right.")
+    return settings.embedder
+
+
+def prepare(session: Session, job: Job, directory: Path) -> dict[str, Any]:
+    """Write the rows, and which pairs are known already."""
+    lines = meanings.to_compare(session, job.project_id)
+    _write(directory / "rows.jsonl", lines)
+    _write(directory / "known.jsonl", meanings.known(session, job.project_id))
+    return dict(job.spec)
+
+
+def ingest(session: Session, actor: User, job: Job, directory: Path, sha256: str) -> None:
+    """Store what was found."""
+    found = _read(directory / "pairs.jsonl")
+    meanings.store(session, actor, job.project_id, found, sha256)
+
+
+def _write(path: Path, lines: Sequence[Any]) -> None:
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    evidence.write_bytes(path, text.encode())
+
+
+def _read(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def main(directory: Path, held: Evidence) -> None:
+    """Compare the rows of a job directory; nothing counts unless all were looked at."""
+    spec = evidence.read_json(directory / "spec.json") or {}
+    rows = list(_read(directory / "rows.jsonl"))
+    folder = Path(spec["embedder"])
+    vetting.vet_encoder(folder)
+    held.say("Loading the model for meanings.")
+    sha256 = vetting.folder_sha256(folder)
+    vectors, cut = _embedded(folder, [row["text"] for row in rows], held)
+    held.say("Comparing every row with every other.")
+    place = {row["pair_id"]: at for at, row in enumerate(rows)}
+    skip = {
+        (min(place[a], place[b]), max(place[a], place[b]))
+        for a, b in _read(directory / "known.jsonl")
+        if a in place and b in place
+    }
+    found = meanings.closest(vectors, spec["least"], skip)
+    _write(directory / "pairs.jsonl", [_line(rows[a], rows[b], c) for a, b, c in found.pairs])
+    more = f" The closest {len(found.pairs)} come first." if found.total > len(found.pairs) else ""
+    begun = f" Of {cut} long ones only the beginning was read." if cut else ""
+    pairs = "pair" if found.total == 1 else "pairs"
+    held.finish(
+        "finished",
+        f"Compared what {len(rows)} rows ask: {found.total} new {pairs} with a cosine of "
+        f"{spec['least']:g} or more.{more}{begun}",
+        {"rows": len(rows), "pairs": found.total, "cut": cut, "model_sha256": sha256},
+    )
+
+
+def _line(one: Mapping[str, Any], other: Mapping[str, Any], cosine: float) -> dict[str, Any]:
+    a, b = sorted((one, other), key=lambda row: int(row["pair_id"]))
+    return {
+        "a": a["pair_id"],
+        "b": b["pair_id"],
+        "a_sha256": a["content_sha256"],
+        "b_sha256": b["content_sha256"],
+        "cosine": cosine,
+    }
+
+
+def _embedded(folder: Path, texts: Sequence[str], held: Evidence) -> tuple[meanings.Vectors, int]:
+    """A vector of each text, and how many texts the model could read only in part.
+
+    Raises:
+        Cancelled: someone asked the job to stop.
+    """
+    model, tokenizer = _loaded(folder)
+    longest = min(LONGEST, tokenizer.model_max_length, _positions(model))
+    vectors = np.zeros((len(texts), int(model.config.hidden_size)), np.float32)
+    # Texts of like length share a batch, so that little of it is padding.
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    first_token = vetting.pools_first_token(folder)
+    cut = 0
+    for start in range(0, len(order), _BATCH):
+        if held.cancel_requested():
+            raise evidence.Cancelled
+        chosen = order[start : start + _BATCH]
+        batch = [texts[at] for at in chosen]
+        cut += sum(len(ids) > longest for ids in tokenizer(batch)["input_ids"])
+        vectors[chosen] = _vectors(model, tokenizer, batch, longest, first_token)
+        held.progress(start + len(chosen), len(texts))
+    return vectors, cut
+
+
+def _loaded(folder: Path) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    from transformers import AutoModel, AutoTokenizer
+
+    from training.models import fetching
+
+    fetching.hush()
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=False, local_files_only=True
+    )
+    model = AutoModel.from_pretrained(
+        folder, trust_remote_code=False, use_safetensors=True, local_files_only=True
+    )
+    return model.eval(), tokenizer
+
+
+def _positions(model: "PreTrainedModel") -> int:
+    """How many tokens the model has places for; RoBERTa's begin behind the one for padding."""
+    places = int(getattr(model.config, "max_position_embeddings", LONGEST))
+    offset = model.config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
+    return places - 2 if offset else places
+
+
+def _vectors(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    texts: Sequence[str],
+    longest: int,
+    first_token: bool,
+) -> meanings.Vectors:
+    import torch
+
+    read = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        states: Tensor = model(**read).last_hidden_state
+    if first_token:
+        pooled = states[:, 0]
+    else:
+        kept = read["attention_mask"].unsqueeze(-1).to(states.dtype)
+        pooled = (states * kept).sum(1) / kept.sum(1).clamp(min=1)
+    vectors: meanings.Vectors = pooled.float().numpy()
+    return vectors
