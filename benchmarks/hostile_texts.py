@@ -1,9 +1,10 @@
 """T16 of the personal-data scan: 1,000 seeded rows, and what people do to hide from a scanner.
 
 Run by `python -m benchmarks.personal_data --only hostile`;
-`tests/curation/personal/test_scan_safety.py` runs a small part. Each row is a
-message with one planted value. Ways: plain; with a poison before or after it that makes patterns slow; in a text of a megabyte; the value split by invisible characters; its
-digits full-width. No row may be called clean whose value was not found: it is found or set aside.
+`tests/curation/personal/test_scan_safety.py` runs a small part. Each row is a message with one
+planted value. Ways: plain; with a poison before or after it that makes patterns slow; in a text of
+a megabyte; the value split by invisible characters; its digits full-width. No row may be called
+clean whose value was not found: it is found or set aside.
 
 Then texts of one repeated unit, 100,000 characters each, which no scan should take long for.
 Seconds are processor time, so others on the machine do not count.
