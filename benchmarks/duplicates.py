@@ -170,8 +170,9 @@ def run(name: str, source: Path) -> Run:
     begun = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", *(ours if name == "assay" else theirs)],
-        stderr=subprocess.DEVNULL, env={**os.environ, **_ONE_THREAD},
-    )  # fmt: skip
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **_ONE_THREAD},
+    )
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begun
     if status:

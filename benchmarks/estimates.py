@@ -89,8 +89,10 @@ def main() -> None:
             print(f"rows {verbs.get(session, version.id).counts}")
         names = ", ".join(one.name for one in machine.accelerators()) or "none"
         print(f"cores {os.cpu_count()}, accelerators {names}, steps a run {given.steps}")
-        print(f"{'run':14} {'estimate s':>10} {'took s':>8} {'off':>7} "
-              f"{'estimate MB':>12} {'peak MB':>8} {'off':>7}")  # fmt: skip
+        print(
+            f"{'run':14} {'estimate s':>10} {'took s':>8} {'off':>7} "
+            f"{'estimate MB':>12} {'peak MB':>8} {'off':>7}"
+        )
         found: list[Against] = []
         for i in range(given.rounds):
             for batch in given.batches:

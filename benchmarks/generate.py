@@ -71,9 +71,11 @@ def _trained(model: Any, tokenizer: Any, steps: int) -> Any:  # noqa: ANN401
     from training.tuning import answers, batches
 
     adapter = LoraConfig(
-        task_type="CAUSAL_LM", r=SMALL_BASE.r, lora_alpha=SMALL_BASE.alpha,
+        task_type="CAUSAL_LM",
+        r=SMALL_BASE.r,
+        lora_alpha=SMALL_BASE.alpha,
         target_modules=list(SMALL_BASE.targets),
-    )  # fmt: skip
+    )
     tuned = get_peft_model(model, adapter)
     learnt = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learnt, lr=SMALL_BASE.learning_rate, weight_decay=0.0)
@@ -139,8 +141,11 @@ def _generated(
                 attention_mask=torch.tensor(
                     [[0] * (width - len(one)) + [1] * len(one) for one in chosen]
                 ),
-                max_new_tokens=limit, do_sample=False, eos_token_id=ends, pad_token_id=pad,
-            )[:, width:]  # fmt: skip
+                max_new_tokens=limit,
+                do_sample=False,
+                eos_token_id=ends,
+                pad_token_id=pad,
+            )[:, width:]
         written += [list(_until_end(one, ends)) for one in after.tolist()]
     return written
 

@@ -22,15 +22,53 @@ from curation.personal.pii import Config
 
 HIDDEN = ("\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\U000e0061", "\u180e")
 POISONS = (
-    "a.", "a..", "www.", "1.2", "A.B.", "a@a.", "a:b:", "a-a ", "12-12", "Rue Aa ", "1, Aa, ",
-    "Anna and ", "Aa\n", "DE89 3704 ", "{[", "\\u0061",
-)  # fmt: skip
+    "a.",
+    "a..",
+    "www.",
+    "1.2",
+    "A.B.",
+    "a@a.",
+    "a:b:",
+    "a-a ",
+    "12-12",
+    "Rue Aa ",
+    "1, Aa, ",
+    "Anna and ",
+    "Aa\n",
+    "DE89 3704 ",
+    "{[",
+    "\\u0061",
+)
 """Units that, repeated, cost some pattern or the tokenizer most."""
 UNITS = (
-    *POISONS, "a\n", "a", "1", "1 ", "A1 ", "1 jan ", "1 St ", "Ana, ", "Mr. ", "Aa Inc, ",
-    "a@b.c ", "http://a.", "+49 30 ", "my name is ", "works as a ", "the corner of ", "a\U0001f600",
-    "\uff11 ", "e\u0301", "\u200ba", "a_b", "<a@b.c>,", "flat 1 ", "(0)", "\n", "{\"a\":",
-)  # fmt: skip
+    *POISONS,
+    "a\n",
+    "a",
+    "1",
+    "1 ",
+    "A1 ",
+    "1 jan ",
+    "1 St ",
+    "Ana, ",
+    "Mr. ",
+    "Aa Inc, ",
+    "a@b.c ",
+    "http://a.",
+    "+49 30 ",
+    "my name is ",
+    "works as a ",
+    "the corner of ",
+    "a\U0001f600",
+    "\uff11 ",
+    "e\u0301",
+    "\u200ba",
+    "a_b",
+    "<a@b.c>,",
+    "flat 1 ",
+    "(0)",
+    "\n",
+    '{"a":',
+)
 
 
 def luhn(digits: str) -> str:

@@ -42,9 +42,11 @@ from curation.statistics import wilson
 
 Found = list[list[Span]]
 SAME = {
-    "ADDRESS": "STREET_ADDRESS", "DOMAIN_NAME": "URL", "PREFIX": "TITLE",
+    "ADDRESS": "STREET_ADDRESS",
+    "DOMAIN_NAME": "URL",
+    "PREFIX": "TITLE",
     "US_DRIVER_LICENSE": "ID_NUMBER",
-}  # fmt: skip
+}
 WIDE = Config(nationality=True, weekdays=True)
 """What `python -m curation scan` looks for."""
 
@@ -103,14 +105,22 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
         text, gold = row["full_text"], row["spans"]
         tokens = language.language().make_doc(text)
         told = span_to_tag(
-            "IO", text, [one["start_position"] for one in gold],
-            [one["end_position"] for one in gold], [one["entity_type"] for one in gold],
+            "IO",
+            text,
+            [one["start_position"] for one in gold],
+            [one["end_position"] for one in gold],
+            [one["entity_type"] for one in gold],
             tokens=tokens,
-        )  # fmt: skip
+        )
         mine = span_to_tag(
-            "IO", text, [one.start for one in spans], [one.end for one in spans],
-            [one.type for one in spans], [one.score for one in spans], tokens=tokens,
-        )  # fmt: skip
+            "IO",
+            text,
+            [one.start for one in spans],
+            [one.end for one in spans],
+            [one.type for one in spans],
+            [one.score for one in spans],
+            tokens=tokens,
+        )
         table += [(number, t.text, a, p, t.idx) for t, a, p in zip(tokens, told, mine, strict=True)]
     columns = ["sentence_id", "token", "annotation", "prediction", "start_indices"]
     frame = pd.DataFrame(table, columns=columns)
@@ -165,9 +175,17 @@ def stock(*, companies: bool = False) -> Any:  # noqa: ANN401 - presidio is unty
 
 
 _NO_NAMES = (
-    "CARDINAL", "EVENT", "LANGUAGE", "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY",
+    "CARDINAL",
+    "EVENT",
+    "LANGUAGE",
+    "LAW",
+    "MONEY",
+    "ORDINAL",
+    "PERCENT",
+    "PRODUCT",
+    "QUANTITY",
     "WORK_OF_ART",
-)  # fmt: skip
+)
 
 
 def recall(rows: Sequence[dict[str, Any]], config: Config) -> dict[str, Any]:
@@ -244,9 +262,25 @@ def engine() -> Any:  # noqa: ANN401 - presidio is untyped here
 
 
 _LABELS = (
-    "PERSON", "NORP", "FAC", "ORG", "GPE", "LOC", "DATE", "TIME", "CARDINAL", "EVENT", "LANGUAGE",
-    "LAW", "MONEY", "ORDINAL", "PERCENT", "PRODUCT", "QUANTITY", "WORK_OF_ART",
-)  # fmt: skip
+    "PERSON",
+    "NORP",
+    "FAC",
+    "ORG",
+    "GPE",
+    "LOC",
+    "DATE",
+    "TIME",
+    "CARDINAL",
+    "EVENT",
+    "LANGUAGE",
+    "LAW",
+    "MONEY",
+    "ORDINAL",
+    "PERCENT",
+    "PRODUCT",
+    "QUANTITY",
+    "WORK_OF_ART",
+)
 
 
 def looped(made: Any, texts: Sequence[str]) -> Found:  # noqa: ANN401 - presidio is untyped here

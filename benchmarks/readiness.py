@@ -88,31 +88,53 @@ def _fill(session: Session, desk: Project, who: User, rows: int) -> None:
         insert(PairRow),
         [
             {
-                "id": n, "project_id": desk.id, "prompt": prompt, "response": response,
-                "status": PairStatus.APPROVED, "origin": origins[n % 3], "version": 1,
-                "content_sha256": hashes[n], "source": {}, "approval_id": n,
-                "swept_sha256": hashes[n], "author_id": who.id if n % 3 == 0 else None,
+                "id": n,
+                "project_id": desk.id,
+                "prompt": prompt,
+                "response": response,
+                "status": PairStatus.APPROVED,
+                "origin": origins[n % 3],
+                "version": 1,
+                "content_sha256": hashes[n],
+                "source": {},
+                "approval_id": n,
+                "swept_sha256": hashes[n],
+                "author_id": who.id if n % 3 == 0 else None,
             }
             for n, prompt, response in texts
         ],
-    )  # fmt: skip
+    )
     session.execute(
         insert(RevisionRow),
         [
-            {"pair_id": n, "number": 1, "prompt": prompt, "response": response,
-             "content_sha256": hashes[n]}
+            {
+                "pair_id": n,
+                "number": 1,
+                "prompt": prompt,
+                "response": response,
+                "content_sha256": hashes[n],
+            }
             for n, prompt, response in texts
         ],
-    )  # fmt: skip
+    )
     session.execute(
         insert(DecisionRow),
         [
-            {"id": n, "op": f"op-{n}", "pair_id": n, "user_id": who.id, "action": Action.APPROVE,
-             "outcome": Outcome.APPLIED, "seen_version": 1, "fence": 0, "before_sha256": hashes[n],
-             "after_sha256": hashes[n]}
+            {
+                "id": n,
+                "op": f"op-{n}",
+                "pair_id": n,
+                "user_id": who.id,
+                "action": Action.APPROVE,
+                "outcome": Outcome.APPLIED,
+                "seen_version": 1,
+                "fence": 0,
+                "before_sha256": hashes[n],
+                "after_sha256": hashes[n],
+            }
             for n, _, _ in texts
         ],
-    )  # fmt: skip
+    )
     session.execute(
         insert(ScanRow),
         [{"pair_id": n, "content_sha256": hashes[n], "config_sha256": "x"} for n, _, _ in texts],

@@ -45,9 +45,13 @@ from training.work import evidence, jobs
 
 LINES = rows(26) + rows(7, "validation", first=100)
 CHOSEN: dict[str, Any] = {
-    "epochs": 3, "batch_size": 4, "dropout": 0.2, "patience": 3, "checkpoint_steps": 1,
+    "epochs": 3,
+    "batch_size": 4,
+    "dropout": 0.2,
+    "patience": 3,
+    "checkpoint_steps": 1,
     "learning_rate": 0.03,
-}  # fmt: skip
+}
 SERVER = """
 from storage import settings
 from storage.engine import open_engine
@@ -138,19 +142,29 @@ def kills(folder: Path, base: Path, count: int, chance: random.Random) -> list[L
             apart = _furthest(whole, last)
             furthest, same = max(furthest, apart), same + (apart == 0.0)
     return [
-        Line("kill -9 at a random moment: a checkpoint verifies", verified, count,
-             f"{half} kills fell into a write"),
-        Line("... and the run that goes on ends as the whole one", same, count,
-             f"largest weight difference {furthest}"),
-    ]  # fmt: skip
+        Line(
+            "kill -9 at a random moment: a checkpoint verifies",
+            verified,
+            count,
+            f"{half} kills fell into a write",
+        ),
+        Line(
+            "... and the run that goes on ends as the whole one",
+            same,
+            count,
+            f"largest weight difference {furthest}",
+        ),
+    ]
 
 
 def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20) -> Job:
     """A run of some 800 short steps, so that it is still at it when it is harmed."""
     wish = runs.Wish(
-        story.version.id, "Run", base_models.Base("folder", str(base)),
+        story.version.id,
+        "Run",
+        base_models.Base("folder", str(base)),
         Lora(epochs=epochs, batch_size=1, checkpoint_steps=20, patience=0),
-    )  # fmt: skip
+    )
     with writing(engine) as session:
         return jobs.launch(session, story.lead, wish)
 
@@ -228,8 +242,14 @@ def servers(
         _until(lambda: evidence.alive(_directory(job)), 30)
         good += state is JobState.RUNNING and _carriers(job) == 1
     gone = _cancel(engine, story, job)
-    return [Line("server killed while a run trains: it trains on", good, count,
-                 "and is then cancelled" if gone else "BUT CANCEL LEFT SOMETHING")]  # fmt: skip
+    return [
+        Line(
+            "server killed while a run trains: it trains on",
+            good,
+            count,
+            "and is then cancelled" if gone else "BUT CANCEL LEFT SOMETHING",
+        )
+    ]
 
 
 def lies(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
@@ -311,10 +331,22 @@ def full_disk(folder: Path, base: Path) -> list[Line]:
         mount = folder / f"mount-{size}"
         mount.mkdir()
         done = subprocess.run(
-            [UNSHARE, "-rm", "/bin/sh", "-c", FULL, "sh", size, str(mount), str(directory),
-             sys.executable],
-            cwd=ROOT, check=False, capture_output=True,
-        )  # fmt: skip
+            [
+                UNSHARE,
+                "-rm",
+                "/bin/sh",
+                "-c",
+                FULL,
+                "sh",
+                size,
+                str(mount),
+                str(directory),
+                sys.executable,
+            ],
+            cwd=ROOT,
+            check=False,
+            capture_output=True,
+        )
         result = evidence.read_result(directory) or {}
         _found, refused = checkpoints.newest(directory)
         good = done.returncode == worker.DISK_FULL and not refused
@@ -349,8 +381,10 @@ def main(
             lambda: numbers(folder, engine),
             lambda: full_disk(folder, base),
         ]
-        print(f"seed {seed}; python {sys.version.split()[0]}, torch "
-              f"{checkpoints.libraries()['torch']}, {os.cpu_count()} cores")  # fmt: skip
+        print(
+            f"seed {seed}; python {sys.version.split()[0]}, torch "
+            f"{checkpoints.libraries()['torch']}, {os.cpu_count()} cores"
+        )
         for part in parts:
             for line in part():
                 print(f"{line.good:3} of {line.of:3}  {line.harm}  {line.words}", flush=True)

@@ -29,15 +29,24 @@ from rich.progress import track
 from storage.settings import ROOT
 
 CONTENDERS = (
-    "assay", "assay-padded", "trl", "trl-no-checkpointing", "trl-packing", "trl-padding-free",
-)  # fmt: skip
+    "assay",
+    "assay-padded",
+    "trl",
+    "trl-no-checkpointing",
+    "trl-packing",
+    "trl-padding-free",
+)
 BATCH, LABELS = 8, 8
 SHARED = 500
 """Tokens of the system message with `--gpu`, unless `--shared` says otherwise."""
 LARGE: Mapping[str, Any] = {
-    "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
-}  # fmt: skip
+    "hidden_size": 2048,
+    "intermediate_size": 8192,
+    "num_hidden_layers": 16,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 64,
+}
 """With the packaged model's vocabulary: 1.1 billion parameters."""
 Rows = list[dict[str, list[int]]]
 _MEGABYTE = 1024
@@ -115,8 +124,10 @@ def _print(found: dict[str, list[dict[str, Any]]]) -> None:
         f"{shapes['rows']} rows of {shapes['tokens']:.0f} tokens on average, "
         f"{shapes['shared']} of them shared; batches of {BATCH}; {len(found['assay'])} rounds"
     )
-    wall, cpu = ({name: _middle(rounds, what) for name, rounds in found.items()}
-                 for what in ("seconds", "cpu_seconds"))  # fmt: skip
+    wall, cpu = (
+        {name: _middle(rounds, what) for name, rounds in found.items()}
+        for what in ("seconds", "cpu_seconds")
+    )
     for name, rounds in found.items():
         memory = max(one["peak_mb"] for one in rounds)
         print(
@@ -124,8 +135,9 @@ def _print(found: dict[str, list[dict[str, Any]]]) -> None:
             f"CPU {cpu[name]:6.2f} s a row {cpu[name] / cpu['assay']:5.1f}x   "
             f"peak {memory:6.0f} MB   loss {rounds[0]['loss']:.4f}"
         )
-    share, by_cpu = (statistics.median(one[what] for one in found["assay"])
-                     for what in ("share", "cpu_share"))  # fmt: skip
+    share, by_cpu = (
+        statistics.median(one[what] for one in found["assay"]) for what in ("share", "cpu_share")
+    )
     print(
         f"Assay works at {share:.0%} of this machine's matrix rate on the tokens it must compute "
         f"({by_cpu:.0%} by processor time)"
@@ -159,9 +171,13 @@ def large(tokenizer: Any, sizes: Mapping[str, Any]) -> Any:  # noqa: ANN401
 
     cuda = torch.cuda.is_available()
     config = LlamaConfig(
-        vocab_size=len(tokenizer), tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id, max_position_embeddings=4096, **sizes,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        max_position_embeddings=4096,
+        **sizes,
+    )
     build: Any = AutoModelForCausalLM.from_config
     return build(config, dtype=torch.bfloat16 if cuda else torch.float32).to(
         "cuda" if cuda else "cpu"
@@ -297,27 +313,46 @@ def _trainer(name: str, model: Any, tokenizer: Any, rows: Rows, gpu: bool) -> An
     ours, packs = name.startswith("assay"), name == "trl-packing"
     usual, steps = replace(Lora(), batch_size=BATCH), len(rows) // BATCH
     arguments = SFTConfig(
-        output_dir=mkdtemp(), per_device_train_batch_size=BATCH, max_steps=steps,
-        learning_rate=usual.learning_rate, max_length=None, save_strategy="no", report_to=[],
-        disable_tqdm=True, use_cpu=not cuda, bf16=cuda, dataloader_pin_memory=False, seed=0,
-        gradient_checkpointing=name == "trl", packing=packs,
+        output_dir=mkdtemp(),
+        per_device_train_batch_size=BATCH,
+        max_steps=steps,
+        learning_rate=usual.learning_rate,
+        max_length=None,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        use_cpu=not cuda,
+        bf16=cuda,
+        dataloader_pin_memory=False,
+        seed=0,
+        gradient_checkpointing=name == "trl",
+        packing=packs,
         padding_free=name == "trl-padding-free",
-        dataset_kwargs=None if packs else {"skip_prepare_dataset": True}, logging_steps=1,
-    )  # fmt: skip
+        dataset_kwargs=None if packs else {"skip_prepare_dataset": True},
+        logging_steps=1,
+    )
     if packs:  # as many tokens in a sequence as a batch of rows has
         arguments.max_length = sum(len(one["input_ids"]) for one in rows) // steps
         arguments.per_device_train_batch_size = 1
     adapter = LoraConfig(
-        task_type="CAUSAL_LM", r=usual.r, lora_alpha=usual.alpha, lora_dropout=usual.dropout,
-        target_modules=list(usual.targets), bias="none",
-    )  # fmt: skip
+        task_type="CAUSAL_LM",
+        r=usual.r,
+        lora_alpha=usual.alpha,
+        lora_dropout=usual.dropout,
+        target_modules=list(usual.targets),
+        bias="none",
+    )
     joins = name == "assay" and attention.use(model)
     kind: Any = AnswersTrainer if ours else SFTTrainer
     collator = {"data_collator": batches.Together(tokenizer.pad_token_id, joins)}
     return kind(
-        model=model, args=arguments, train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer, peft_config=adapter, **(collator if ours else {}),
-    )  # fmt: skip
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        peft_config=adapter,
+        **(collator if ours else {}),
+    )
 
 
 def _work(model: Any, rows: Rows, shared: int) -> float:  # noqa: ANN401

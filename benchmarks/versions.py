@@ -61,8 +61,12 @@ _ELSEWHERE = (
 def _run(script: str, environment: dict[str, str], *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
 
 
@@ -74,9 +78,14 @@ def approved(engine: Engine, desk: Project, lead: User, count: int) -> None:
             stored = pairs.add(session, desk.id, words, row.response, Origin.IMPORT)
             stored.status = PairStatus.APPROVED
             made = pairs.decide(
-                session, lead, stored, Action.APPROVE, op=f"bench-{stored.id}",
-                before_sha256=stored.content_sha256, seen_version=1,
-            )  # fmt: skip
+                session,
+                lead,
+                stored,
+                Action.APPROVE,
+                op=f"bench-{stored.id}",
+                before_sha256=stored.content_sha256,
+                seen_version=1,
+            )
             stored.approval_id, stored.swept_sha256 = made.id, stored.content_sha256
 
 

@@ -78,10 +78,17 @@ def verify(session: Session) -> tuple[int, int | None]:
     """
     prev, count = GENESIS, 0
     query = select(
-        EventRow.id, EventRow.prev, EventRow.hash, EventRow.at, EventRow.actor_id,
-        EventRow.project_id, EventRow.verb, EventRow.noun, EventRow.noun_id,
+        EventRow.id,
+        EventRow.prev,
+        EventRow.hash,
+        EventRow.at,
+        EventRow.actor_id,
+        EventRow.project_id,
+        EventRow.verb,
+        EventRow.noun,
+        EventRow.noun_id,
         type_coerce(EventRow.detail, Text),
-    ).order_by(EventRow.id)  # fmt: skip
+    ).order_by(EventRow.id)
     try:
         for number, before, named, *facts, detail in session.execute(query):
             body = dict(zip(_FACTS, (*facts, json.loads(detail)), strict=True))

@@ -28,9 +28,12 @@ def commands(words: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
             return group.commands[cmd_name]
 
     app = typer.Typer(
-        cls=Lazily, help=words, no_args_is_help=True, add_completion=False,
+        cls=Lazily,
+        help=words,
+        no_args_is_help=True,
+        add_completion=False,
         pretty_exceptions_enable=False,
-    )  # fmt: skip
+    )
     app.callback()(lambda: None)
     return app
 

@@ -145,9 +145,15 @@ def reword(session: Session, actor: User, project_id: int, system_message: str) 
     before, row.system_message = row.system_message, system_message.strip()
     session.flush()
     events.record(
-        session, actor, "reword", "project", project_id, project_id=project_id,
-        before=_sha256(before), after=_sha256(row.system_message),
-    )  # fmt: skip
+        session,
+        actor,
+        "reword",
+        "project",
+        project_id,
+        project_id=project_id,
+        before=_sha256(before),
+        after=_sha256(row.system_message),
+    )
     return _project(row)
 
 

@@ -7,7 +7,13 @@ app = commands(
     {
         "training.commands.launching": ("launch", "preflight", "probe"),
         "training.commands.runs": (
-            "draft", "runs", "cancel", "stop", "resume", "work", "meanings",
+            "draft",
+            "runs",
+            "cancel",
+            "stop",
+            "resume",
+            "work",
+            "meanings",
         ),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close"),
         "training.commands.demo": ("demo",),
@@ -15,10 +21,16 @@ app = commands(
         "training.commands.adapters": ("adapters", "card", "package"),
         "training.commands.exits": ("export", "serve", "import-adapter"),
         "training.commands.registry": (
-            "check", "gate", "set-aside", "promote", "retire", "rollback", "red-team",
+            "check",
+            "gate",
+            "set-aside",
+            "promote",
+            "retire",
+            "rollback",
+            "red-team",
         ),
     },
-)  # fmt: skip
+)
 
 if __name__ == "__main__":
     app()

@@ -102,9 +102,18 @@ def standing(session: Session, project_id: int) -> Standing:
 def steps(s: Standing) -> list[Step]:
     """The whole way in order: the first step that is not done is NOW. The last is never done."""
     listed = [
-        _gather(s), _review(s), _scrub(s), _duplicates(s), _audit(s), _ready(s), _version(s),
-        _run(s), _compare(s), _blind(s), _adapter(s),
-    ]  # fmt: skip
+        _gather(s),
+        _review(s),
+        _scrub(s),
+        _duplicates(s),
+        _audit(s),
+        _ready(s),
+        _version(s),
+        _run(s),
+        _compare(s),
+        _blind(s),
+        _adapter(s),
+    ]
     return _marked(listed)
 
 
@@ -152,54 +161,71 @@ def _gather(s: Standing) -> _Judged:
     elif s.sample and not s.imported:
         hint = "Import the sample's two files, import.csv and import.jsonl."
     return _step(
-        not few_gold and not few, "gather", "Write, import or draft examples", page,
-        f"{examples} examples, {s.gold} of them gold", hint,
-    )  # fmt: skip
+        not few_gold and not few,
+        "gather",
+        "Write, import or draft examples",
+        page,
+        f"{examples} examples, {s.gold} of them gold",
+        hint,
+    )
 
 
 def _review(s: Standing) -> _Judged:
     rows = "row" if s.waiting == 1 else "rows"
     return _step(
-        s.waiting == 0 and s.approved > 0, "review", "Review every row", "label/review.py",
+        s.waiting == 0 and s.approved > 0,
+        "review",
+        "Review every row",
+        "label/review.py",
         f"{s.approved} approved, {s.waiting} waiting",
         f"Approve, edit or reject {s.waiting} {rows}, one at a time.",
-    )  # fmt: skip
+    )
 
 
 def _scrub(s: Standing) -> _Judged:
     return _step(
-        s.approved > 0 and not _SCRUB & _blocking(s), "scrub", "Remove personal data",
+        s.approved > 0 and not _SCRUB & _blocking(s),
+        "scrub",
+        "Remove personal data",
         "curate/scrub.py",
         f"{_measured(s, 'personal_data')} rows to decide, {_measured(s, 'unscanned')}",
         "Scan the rows, then decide each finding.",
-    )  # fmt: skip
+    )
 
 
 def _duplicates(s: Standing) -> _Judged:
     return _step(
-        s.approved > 0 and not _OVERLAPS & _blocking(s), "duplicates",
-        "Settle duplicates and contradictions", "curate/duplicates.py",
+        s.approved > 0 and not _OVERLAPS & _blocking(s),
+        "duplicates",
+        "Settle duplicates and contradictions",
+        "curate/duplicates.py",
         f"{s.links} open, {s.uncompared} rows not compared",
         "Compare the rows, then keep the best of each group.",
-    )  # fmt: skip
+    )
 
 
 def _audit(s: Standing) -> _Judged:
     return _step(
-        s.approved > 0 and "audit" not in _blocking(s), "audit", "Audit a random tenth",
-        "curate/audit.py", _measured(s, "audit"),
+        s.approved > 0 and "audit" not in _blocking(s),
+        "audit",
+        "Audit a random tenth",
+        "curate/audit.py",
+        _measured(s, "audit"),
         "Have someone who did not approve the rows judge a random tenth of them.",
-    )  # fmt: skip
+    )
 
 
 def _ready(s: Standing) -> _Judged:
     before = [signal for signal in s.signals if signal.key not in _FROZEN]
     blocking = readiness.unmet(before)
     return _step(
-        s.approved > 0 and not blocking, "ready", "Meet the readiness gate", "curate/ready.py",
+        s.approved > 0 and not blocking,
+        "ready",
+        "Meet the readiness gate",
+        "curate/ready.py",
         f"{len(before) - len(blocking)} of {len(before)} lines met or waived",
         "See what the gate still asks, the signed decision record included.",
-    )  # fmt: skip
+    )
 
 
 def _version(s: Standing) -> _Judged:
@@ -210,28 +236,37 @@ def _version(s: Standing) -> _Judged:
     elif s.versions:
         hint = "Freeze a new version: the newest one no longer meets the gate."
     return _step(
-        s.versions > 0 and not blocking, "version", "Freeze and measure a version",
-        "curate/versions.py", f"{s.versions} frozen, baseline: {_measured(s, 'baseline')}", hint,
-    )  # fmt: skip
+        s.versions > 0 and not blocking,
+        "version",
+        "Freeze and measure a version",
+        "curate/versions.py",
+        f"{s.versions} frozen, baseline: {_measured(s, 'baseline')}",
+        hint,
+    )
 
 
 def _run(s: Standing) -> _Judged:
     going = JobKind.TRAIN in s.running
     return _step(
-        s.adapters > 0, "run", "Train an adapter",
+        s.adapters > 0,
+        "run",
+        "Train an adapter",
         "train/runs.py" if going else "train/launch.py",
         "training now" if going else f"{s.adapters} trained",
         "Watch the run." if going else "Launch a training run on the newest version.",
-    )  # fmt: skip
+    )
 
 
 def _compare(s: Standing) -> _Judged:
     going = JobKind.EVALUATE in s.running
     return _step(
-        s.compared > 0, "compare", "Compare base and tuned answers", "prove/compare.py",
+        s.compared > 0,
+        "compare",
+        "Compare base and tuned answers",
+        "prove/compare.py",
         "answers being written" if going else f"{s.compared} held-out rows answered by both",
         "Let base and tuned model answer the held-out rows.",
-    )  # fmt: skip
+    )
 
 
 def _blind(s: Standing) -> _Judged:
@@ -239,14 +274,21 @@ def _blind(s: Standing) -> _Judged:
     if s.trials_open:
         hint = "Vote; a lead closes the trial when all planned items are judged."
     return _step(
-        s.trials_closed > 0, "blind", "Judge blind", "prove/blind.py",
-        f"{s.trials_open} open, {s.trials_closed} closed", hint,
-    )  # fmt: skip
+        s.trials_closed > 0,
+        "blind",
+        "Judge blind",
+        "prove/blind.py",
+        f"{s.trials_open} open, {s.trials_closed} closed",
+        hint,
+    )
 
 
 def _adapter(s: Standing) -> _Judged:
     return _step(
-        False, "adapter", "Hand over the adapter", "train/adapters.py",
+        False,
+        "adapter",
+        "Hand over the adapter",
+        "train/adapters.py",
         f"{s.adapters} with a card",
         "Read the adapter's card and download it.",
-    )  # fmt: skip
+    )

@@ -160,9 +160,14 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     row.result, row.ended_at = dict(result), datetime.now(UTC)
     session.flush()
     events.record(
-        session, actor, f"job_{state}", "job", one.id, project_id=one.project_id,
+        session,
+        actor,
+        f"job_{state}",
+        "job",
+        one.id,
+        project_id=one.project_id,
         kind=one.kind.value,
-    )  # fmt: skip
+    )
 
 
 def _measure(session: Session, actor: User, run: Job) -> None:

@@ -26,8 +26,16 @@ _RANGES: dict[str, tuple[float, float, str]] = {
     "weight_decay": (0, 1, "The weight decay"),
     "beta": (0.001, 10, "Beta"),
 }
-_WHOLE = ("r", "alpha", "epochs", "batch_size", "max_length", "seed", "patience",
-          "checkpoint_steps")  # fmt: skip
+_WHOLE = (
+    "r",
+    "alpha",
+    "epochs",
+    "batch_size",
+    "max_length",
+    "seed",
+    "patience",
+    "checkpoint_steps",
+)
 _SUFFIX = re.compile(r"[A-Za-z0-9-]{0,40}")
 
 

@@ -27,9 +27,12 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
         config = scan_settings.current(session, inside).config
     batches = -(-len(rows) // scanning.BATCH)
     steps = track(
-        scanning.results(rows, config) if rows else (), "Scanning", total=batches,
-        console=console.err, disable=as_json,
-    )  # fmt: skip
+        scanning.results(rows, config) if rows else (),
+        "Scanning",
+        total=batches,
+        console=console.err,
+        disable=as_json,
+    )
     found = [line for batch in steps for line in batch]
     with console.acting() as session:
         kept = scrub.store(session, console.actor(session, as_), inside, found)
@@ -128,8 +131,9 @@ def strata(
         found = audit.latest(session, inside)
         parts = found.parts if found else ()
         if not reopen:
-            console.show([_stratum(session, inside, *one) for one in enumerate(parts, 1)],
-                         as_json=as_json)  # fmt: skip
+            console.show(
+                [_stratum(session, inside, *one) for one in enumerate(parts, 1)], as_json=as_json
+            )
             return
         if not 1 <= reopen <= len(parts):
             raise NotFound(f"The newest audit has no stratum {reopen}. List them first.")

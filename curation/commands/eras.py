@@ -33,10 +33,16 @@ def list_eras(
         inside = console.project(session, project).id
         if add:
             eras.add(
-                session, console.actor(session, as_), inside, add, _day(starts, "--starts"),
-                ends_on=_day(ends, "--ends") if ends else None, document=document, url=url,
+                session,
+                console.actor(session, as_),
+                inside,
+                add,
+                _day(starts, "--starts"),
+                ends_on=_day(ends, "--ends") if ends else None,
+                document=document,
+                url=url,
                 phrases=phrase or (),
-            )  # fmt: skip
+            )
         for name, verb in ((retire, eras.retire), (reinstate, eras.reinstate)):
             if name:
                 era = eras.named(session, inside, name)
@@ -83,14 +89,20 @@ def affected(
     with console.acting() as session:
         inside = console.project(session, project).id
         search = era_search.Search(
-            eras.named(session, inside, era).id if era else None, tuple(phrase or ()),
-            topic or None, label or None,
-        )  # fmt: skip
+            eras.named(session, inside, era).id if era else None,
+            tuple(phrase or ()),
+            topic or None,
+            label or None,
+        )
         found = era_search.affected(session, inside, search)
         ids = [pair.id for pair in found.pairs]
         if not (send_back or reject or clone):
-            told = {"rows": ids, "held": sorted(found.held), "rejected": found.rejected,
-                    "counts": dict(found.counts)}  # fmt: skip
+            told = {
+                "rows": ids,
+                "held": sorted(found.held),
+                "rejected": found.rejected,
+                "counts": dict(found.counts),
+            }
             counts = "".join(f"{count} {name}\n" for name, count in found.counts.items())
             words = f"{counts}Rows: {len(ids)}; rejected ones not listed: {found.rejected}."
             console.show(told, as_json=as_json, words=f"{words}\n{' '.join(map(str, ids))}")

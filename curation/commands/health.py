@@ -42,16 +42,22 @@ def measure(
             inside = console.project(session, project).id
             report = project_rows.report(session, inside, approved=approved)
     console.show(
-        [_told(one) for one in report.measures] if as_json else None, as_json=as_json,
+        [_told(one) for one in report.measures] if as_json else None,
+        as_json=as_json,
         words="\n".join(_words(one) for one in report.measures),
-    )  # fmt: skip
+    )
     seconds = time.monotonic() - started
     sys.stderr.write(f"{report.n:,} rows in {seconds:.2f} s\n")
 
 
 def _told(one: health.Measure) -> dict[str, Any]:
-    return {**dataclasses.asdict(one), "rows": list(one.rows), "bars": dict(one.bars),
-            "share_low": one.share[0], "share_high": one.share[1]}  # fmt: skip
+    return {
+        **dataclasses.asdict(one),
+        "rows": list(one.rows),
+        "bars": dict(one.bars),
+        "share_low": one.share[0],
+        "share_high": one.share[1],
+    }
 
 
 def _words(one: health.Measure) -> str:

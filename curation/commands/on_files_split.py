@@ -159,13 +159,14 @@ def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, 
     taken = [
         [
             engine.Row(
-                at, file_rows.prompt(row, text, need=True),
+                at,
+                file_rows.prompt(row, text, need=True),
                 file_rows.label(row, source, need=False) if source else None,
             )
             for at, row in enumerate(rows)
         ]
         for rows in sides
-    ]  # fmt: skip
+    ]
     if source and sides[0] + sides[1] and not any(row.source for rows in taken for row in rows):
         raise BadInput(f'No row of {train.name} and {test.name} has the field "{source}".')
     found = engine.leaks(taken[0], taken[1], threshold)
@@ -175,9 +176,10 @@ def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, 
     counts = ", ".join(f"{n:,} {how}" for how, n in ways.items())
     leaking = len({leak.train_id for leak in found})
     _done(
-        begun, len(sides[0]) + len(sides[1]),
+        begun,
+        len(sides[0]) + len(sides[1]),
         f"{len(found):,} leaks ({counts}) of {leaking:,} of {len(sides[0]):,} training rows",
-    )  # fmt: skip
+    )
     return len(found)
 
 

@@ -71,9 +71,13 @@ def write_record(
         raise BadInput(f"{file.name} needs the keys answers, facts_change and iterations.")
     with console.acting() as session:
         decision.write(
-            session, console.actor(session, as_), console.project(session, project).id,
-            given["answers"], str(given.get("facts_change")), int(given.get("iterations", 0)),
-        )  # fmt: skip
+            session,
+            console.actor(session, as_),
+            console.project(session, project).id,
+            given["answers"],
+            str(given.get("facts_change")),
+            int(given.get("iterations", 0)),
+        )
 
 
 @app.command()
@@ -110,10 +114,14 @@ def list_versions(project: console.In = "", as_json: console.AsJson = False) -> 
     with console.looking() as session:
         found = verbs.listing(session, console.project(session, project).id)
         short = [
-            {"number": v.number, "tags": ", ".join(tags.of(session, v)), "sha256": v.sha256,
-             "rows": v.counts}
+            {
+                "number": v.number,
+                "tags": ", ".join(tags.of(session, v)),
+                "sha256": v.sha256,
+                "rows": v.counts,
+            }
             for v in found
-        ]  # fmt: skip
+        ]
         console.show(found if as_json else short, as_json=as_json)
 
 
@@ -143,9 +151,10 @@ def export(
     if later:
         console.err.print(f"Test rows in a later version: {len(later)} training rows of this one.")
     console.show(
-        None, as_json=False,
+        None,
+        as_json=False,
         words=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",
-    )  # fmt: skip
+    )
 
 
 @app.command()

@@ -87,17 +87,23 @@ def import_file(
         raise
     with console.acting() as session:
         taken = intake.take(
-            session, console.actor(session, as_), inside.id, rows,
-            name=file.name, sha256=table.sha256, held_out=held_out,
-        )  # fmt: skip
+            session,
+            console.actor(session, as_),
+            inside.id,
+            rows,
+            name=file.name,
+            sha256=table.sha256,
+            held_out=held_out,
+        )
     for leak in taken.repeating:
         words = f"line {leak.line}: repeats test row {leak.test_id} ({leak.how}); it never trains"
         console.err.print(words, markup=False)
     console.show(
-        taken, as_json=as_json,
+        taken,
+        as_json=as_json,
         words=f"Added {len(taken.added)} rows; {taken.known} were there already; "
         f"{taken.invalid} do not fit the schema and wait for repair.",
-    )  # fmt: skip
+    )
 
 
 def _mapping(guess: exchange.Mapping, prompt: str, response: str) -> exchange.Mapping:
@@ -141,15 +147,23 @@ def review_one(
         card = cards[0]
         if not approve and not reject:
             console.show(
-                card, as_json=as_json,
+                card,
+                as_json=as_json,
                 words=f"Pair {card.pair.id}\n\n{card.pair.prompt}\n\n{card.pair.response}",
-            )  # fmt: skip
+            )
             return
         if pair != card.pair.id:
             raise BadInput(f"Name the card that you decide: --pair {card.pair.id}.")
         action = Action.APPROVE if approve else Action.REJECT
         op = Op(
-            str(uuid.uuid4()), pair, card.pair.version, card.fence, action, None, None,
-            reject or None, None,
-        )  # fmt: skip
+            str(uuid.uuid4()),
+            pair,
+            card.pair.version,
+            card.fence,
+            action,
+            None,
+            None,
+            reject or None,
+            None,
+        )
         console.show(decisions.decide(session, actor, op), as_json=as_json)

@@ -73,12 +73,18 @@ def take(
         if key in seen:
             continue
         stored = pairs.add(
-            session, project_id, row.prompt, row.response, origin,
+            session,
+            project_id,
+            row.prompt,
+            row.response,
+            origin,
             author=actor if origin is Origin.GOLD else None,
-            era_id=eras.get((row.era or "").strip().lower()), topic=row.topic, held_out=held_out,
+            era_id=eras.get((row.era or "").strip().lower()),
+            topic=row.topic,
+            held_out=held_out,
             source=_source(row, name, sha256),
             source_key=key,
-        )  # fmt: skip
+        )
         added.append(pairs.pair(stored))
         invalid += bool(
             project.output_schema and schema_check.problems(row.response, project.output_schema)
@@ -90,10 +96,17 @@ def take(
         for one in leaks
     )
     events.record(
-        session, actor, "import", "file", sha256, project_id=project_id,
-        added=len(added), known=len(rows) - len(added), held_out=held_out,
+        session,
+        actor,
+        "import",
+        "file",
+        sha256,
+        project_id=project_id,
+        added=len(added),
+        known=len(rows) - len(added),
+        held_out=held_out,
         repeating=len({one.pair_id for one in repeating}),
-    )  # fmt: skip
+    )
     ids = tuple(pair.id for pair in added)
     return Taken(ids, len(rows) - len(added), invalid, repeating)
 

@@ -113,9 +113,13 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
     strata = sampling.strata(approved)
     drawn, beside = sampling.draw(strata, count, random.Random(seed))  # noqa: S311 - reproducible
     row = AuditRow(
-        project_id=project_id, seed=seed, drawn=drawn, population=len(approved),
-        strata=_stored(strata, drawn, beside), created_by=actor.id,
-    )  # fmt: skip
+        project_id=project_id,
+        seed=seed,
+        drawn=drawn,
+        population=len(approved),
+        strata=_stored(strata, drawn, beside),
+        created_by=actor.id,
+    )
     session.add(row)
     session.flush()
     events.record(
@@ -158,17 +162,26 @@ def extend(session: Session, actor: User, project_id: int) -> Result:
     fresh, _ = sampling.draw(sampling.strata(rest), count, dice)
     drawn = sorted([*before.drawn, *fresh])
     row = AuditRow(
-        project_id=project_id, seed=before.seed, created_by=actor.id, drawn=drawn,
+        project_id=project_id,
+        seed=before.seed,
+        created_by=actor.id,
+        drawn=drawn,
         population=len(before.drawn) + len(rest),
         strata=_stored(_strata_of(session, before, rest), drawn, _beside(before)),
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     _carry_over(session, before, row)
     events.record(
-        session, actor, "extend", "audit", row.id, project_id=project_id, rows=count,
+        session,
+        actor,
+        "extend",
+        "audit",
+        row.id,
+        project_id=project_id,
+        rows=count,
         before=before.id,
-    )  # fmt: skip
+    )
     return _result(session, row)
 
 
@@ -179,12 +192,15 @@ def _stored(
     main, more = set(drawn), set(beside)
     return [
         {
-            "origin": stratum.origin, "author": stratum.author_id, "era": stratum.era_id,
-            "rows": len(ids), "drawn": [i for i in ids if i in main],
+            "origin": stratum.origin,
+            "author": stratum.author_id,
+            "era": stratum.era_id,
+            "rows": len(ids),
+            "drawn": [i for i in ids if i in main],
             "beside": [i for i in ids if i in more],
         }
         for stratum, ids in sorted(strata.items())
-    ]  # fmt: skip
+    ]
 
 
 def _beside(audit: AuditRow) -> list[int]:
@@ -206,11 +222,15 @@ def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
     query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == before.id)
     session.add_all(
         AuditVerdictRow(
-            audit_id=row.id, pair_id=one.pair_id, user_id=one.user_id,
-            content_sha256=one.content_sha256, good=one.good, note=one.note,
+            audit_id=row.id,
+            pair_id=one.pair_id,
+            user_id=one.user_id,
+            content_sha256=one.content_sha256,
+            good=one.good,
+            note=one.note,
         )
         for one in session.scalars(query).all()
-    )  # fmt: skip
+    )
     session.flush()
 
 
@@ -287,15 +307,25 @@ def judge(
         raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
     session.add(
         AuditVerdictRow(
-            audit_id=audit.id, pair_id=pair_id, user_id=actor.id,
-            content_sha256=row.content_sha256, good=good, note=note,
+            audit_id=audit.id,
+            pair_id=pair_id,
+            user_id=actor.id,
+            content_sha256=row.content_sha256,
+            good=good,
+            note=note,
         )
-    )  # fmt: skip
+    )
     session.flush()
     events.record(
-        session, actor, "judge", "pair", pair_id, project_id=row.project_id, audit=audit.id,
+        session,
+        actor,
+        "judge",
+        "pair",
+        pair_id,
+        project_id=row.project_id,
+        audit=audit.id,
         good=good,
-    )  # fmt: skip
+    )
     if not good and row.status is PairStatus.APPROVED:
         decisions.send_back(session, actor, row, "Judged bad in the audit")
     return _result(session, audit)
@@ -390,10 +420,19 @@ def reopen_stratum(
     for pair in rows:
         decisions.send_back(session, actor, pairs.row_of(session, pair.id), "Its stratum failed")
     events.record(
-        session, actor, "reopen_stratum", "audit", result.audit_id, project_id=project_id,
-        origin=stratum.origin, author=stratum.author_id, era=stratum.era_id, rows=len(rows),
-        bad=part.bad, judged=part.judged,
-    )  # fmt: skip
+        session,
+        actor,
+        "reopen_stratum",
+        "audit",
+        result.audit_id,
+        project_id=project_id,
+        origin=stratum.origin,
+        author=stratum.author_id,
+        era=stratum.era_id,
+        rows=len(rows),
+        bad=part.bad,
+        judged=part.judged,
+    )
     return len(rows)
 
 

@@ -150,9 +150,14 @@ def _audited(found: audit.Result | None) -> signals.Audited | None:
     if found is None:
         return None
     return signals.Audited(
-        found.judged, found.good, found.left, (found.low, found.high), found.proven, found.more,
+        found.judged,
+        found.good,
+        found.left,
+        (found.low, found.high),
+        found.proven,
+        found.more,
         len(found.failed),
-    )  # fmt: skip
+    )
 
 
 def _wrong(s: _Set) -> list[int]:
@@ -166,10 +171,24 @@ def _wrong(s: _Set) -> list[int]:
 
 
 KEYS = (
-    "reviewed", "gold", "unapproved", "audit", "test_share", "leakage", "personal_data",
-    "unscanned", "near_duplicates", "contradictions", "system_messages", "schema", "retired_era",
-    "baseline", "plateau", "facts_change", "decision_record",
-)  # fmt: skip
+    "reviewed",
+    "gold",
+    "unapproved",
+    "audit",
+    "test_share",
+    "leakage",
+    "personal_data",
+    "unscanned",
+    "near_duplicates",
+    "contradictions",
+    "system_messages",
+    "schema",
+    "retired_era",
+    "baseline",
+    "plateau",
+    "facts_change",
+    "decision_record",
+)
 NEVER_WAIVED = frozenset({"unapproved", "leakage"})
 """Lines that no lead can set aside: the database itself refuses unapproved rows, and a leak makes
 the proof worthless."""
@@ -221,15 +240,24 @@ def set_aside(
     if not 0 <= days <= LONGEST_WAIVER:
         raise BadInput(f"A waiver ends between today and {LONGEST_WAIVER} days from now.")
     row = WaiverRow(
-        project_id=project_id, signal=signal, user_id=actor.id, reason=reason.strip(),
+        project_id=project_id,
+        signal=signal,
+        user_id=actor.id,
+        reason=reason.strip(),
         expires_on=expires_on,
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "waive", "signal", signal, project_id=project_id, waiver=row.id,
+        session,
+        actor,
+        "waive",
+        "signal",
+        signal,
+        project_id=project_id,
+        waiver=row.id,
         expires_on=expires_on.isoformat(),
-    )  # fmt: skip
+    )
 
 
 def unmet(lines: Sequence[Signal]) -> list[Signal]:

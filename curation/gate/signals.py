@@ -35,19 +35,29 @@ class Audited:
 def reviewed(rows: int) -> Signal:
     """Enough approved rows."""
     return Signal(
-        "reviewed", "Reviewed pairs", rows >= REVIEWED, f"{rows}", f"at least {REVIEWED}",
-        "Write, import or draft more rows and review them.", page="label/review.py",
+        "reviewed",
+        "Reviewed pairs",
+        rows >= REVIEWED,
+        f"{rows}",
+        f"at least {REVIEWED}",
+        "Write, import or draft more rows and review them.",
+        page="label/review.py",
         limits="Counts rows, not how different they are.",
-    )  # fmt: skip
+    )
 
 
 def gold(rows: int) -> Signal:
     """Enough rows that experts wrote."""
     return Signal(
-        "gold", "Gold pairs by experts", rows >= GOLD, f"{rows}", f"at least {GOLD}",
-        "Ask the experts to write more gold pairs.", page="label/write.py",
+        "gold",
+        "Gold pairs by experts",
+        rows >= GOLD,
+        f"{rows}",
+        f"at least {GOLD}",
+        "Ask the experts to write more gold pairs.",
+        page="label/write.py",
         limits="Whoever writes under the role of an expert counts as one.",
-    )  # fmt: skip
+    )
 
 
 def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
@@ -55,11 +65,16 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
     n = len(withdrawn)
     measured = "no version yet" if version is None else f"{n} of version {version}"
     return Signal(
-        "unapproved", "Rows without a person's approval", version is not None and n == 0,
-        measured, "0", "Freeze a version of the rows that are approved now.",
-        tuple(withdrawn), "curate/versions.py",
+        "unapproved",
+        "Rows without a person's approval",
+        version is not None and n == 0,
+        measured,
+        "0",
+        "Freeze a version of the rows that are approved now.",
+        tuple(withdrawn),
+        "curate/versions.py",
         "An approval says that a person pressed the key, not how carefully they read.",
-    )  # fmt: skip
+    )
 
 
 def audit(found: Audited | None, approved: int) -> Signal:
@@ -75,11 +90,15 @@ def audit(found: Audited | None, approved: int) -> Signal:
         ) + (f"; groups that fail: {found.failed}" if found.failed else "")
         fix = _audit_fix(found, met)
     return Signal(
-        "audit", "Random audit", met, measured,
+        "audit",
+        "Random audit",
+        met,
+        measured,
         f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good, no group failing",
-        fix, page="curate/audit.py",
+        fix,
+        page="curate/audit.py",
         limits="A small sample: read the interval, not the share alone.",
-    )  # fmt: skip
+    )
 
 
 def _audit_met(found: Audited, approved: int) -> bool:
@@ -106,37 +125,51 @@ def test_share(version: int | None, counts: Mapping[str, int]) -> Signal:
         measured = f"{counts.get('test', 0)} of {total} ({share:.1%}) in version {version}"
     met = version is not None and low - TEST_SLACK - 1e-9 <= share <= high + TEST_SLACK + 1e-9
     return Signal(
-        "test_share", "Held-out test rows", met, measured,
-        f"{low:.0%} to {high:.0%}, give or take 1 %", "Freeze a version; it holds test rows out.",
+        "test_share",
+        "Held-out test rows",
+        met,
+        measured,
+        f"{low:.0%} to {high:.0%}, give or take 1 %",
+        "Freeze a version; it holds test rows out.",
         page="curate/versions.py",
         limits="A test as narrow as the training rows says nothing of other questions.",
-    )  # fmt: skip
+    )
 
 
 def leakage(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     """No training row linked to a test row, and no row left to compare."""
     return _links(
-        "leakage", "Training rows that repeat test rows", linked, due,
+        "leakage",
+        "Training rows that repeat test rows",
+        linked,
+        due,
         "Reject the training row of each pair.",
         "Finds shared word runs, a few edits, one source; not paraphrases.",
-    )  # fmt: skip
+    )
 
 
 def near_duplicates(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     """No open near-duplicates, and no row left to compare."""
     return _links(
-        "near_duplicates", "Unresolved near-duplicates", linked, due,
-        "Keep the best of each group, or say why both are right.", _SHINGLES,
-    )  # fmt: skip
+        "near_duplicates",
+        "Unresolved near-duplicates",
+        linked,
+        due,
+        "Keep the best of each group, or say why both are right.",
+        _SHINGLES,
+    )
 
 
 def contradictions(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     """No open contradictions, and no row left to compare."""
     return _links(
-        "contradictions", "Contradictions", linked, due,
+        "contradictions",
+        "Contradictions",
+        linked,
+        due,
         "Decide which output is right and reject the other.",
         "Finds inputs that share at least 80 % of their shingles, not paraphrases.",
-    )  # fmt: skip
+    )
 
 
 def _links(
@@ -146,96 +179,143 @@ def _links(
     measured = f"{len(found)}" if not due else f"{len(found)}, {due} rows not compared yet"
     rows = tuple(sorted({side for link in found for side in link}))
     return Signal(
-        key, name, not found and not due, measured, "0", fix, rows,
-        "curate/duplicates.py", limits,
-    )  # fmt: skip
+        key,
+        name,
+        not found and not due,
+        measured,
+        "0",
+        fix,
+        rows,
+        "curate/duplicates.py",
+        limits,
+    )
 
 
 def personal_data(rows: Sequence[int], message: int = 0) -> Signal:
     """No row with a finding that nobody has decided, and none in the system message."""
     measured = f"{len(rows)}" + (f", {message} in the system message" if message else "")
     return Signal(
-        "personal_data", "Rows with open personal-data findings", not rows and not message,
-        measured, "0",
-        "Decide every finding on the Scrub page.", tuple(rows), "curate/scrub.py",
+        "personal_data",
+        "Rows with open personal-data findings",
+        not rows and not message,
+        measured,
+        "0",
+        "Decide every finding on the Scrub page.",
+        tuple(rows),
+        "curate/scrub.py",
         "The scanner misses some names and most free descriptions of a person.",
-    )  # fmt: skip
+    )
 
 
 def unscanned(left: Sequence[int], quarantined: Sequence[int], *, message: bool = True) -> Signal:
     """Every row scanned whole, and the system message (`message`)."""
     measured = f"{len(left)} unscanned, {len(quarantined)} quarantined"
     return Signal(
-        "unscanned", "Rows not scanned whole", not left and not quarantined and message,
-        measured + ("" if message or left else ", the system message not scanned"), "0",
+        "unscanned",
+        "Rows not scanned whole",
+        not left and not quarantined and message,
+        measured + ("" if message or left else ", the system message not scanned"),
+        "0",
         "Run the scan; shorten or reject quarantined rows.",
-        tuple(sorted({*left, *quarantined})), "curate/scrub.py",
-    )  # fmt: skip
+        tuple(sorted({*left, *quarantined})),
+        "curate/scrub.py",
+    )
 
 
 def system_messages(messages: Iterable[str]) -> Signal:
     """One system message in the version and in the project as it is now."""
     n = len(set(messages))
     return Signal(
-        "system_messages", "System messages in the set", n == 1, f"{n}", "1",
-        "Freeze a version with the present system message.", page="curate/versions.py",
-    )  # fmt: skip
+        "system_messages",
+        "System messages in the set",
+        n == 1,
+        f"{n}",
+        "1",
+        "Freeze a version with the present system message.",
+        page="curate/versions.py",
+    )
 
 
 def schema(wrong: Sequence[int], *, has_schema: bool) -> Signal:
     """Every output fits the project's schema, where it has one."""
     return Signal(
-        "schema", "Outputs that do not fit the schema", not wrong,
-        f"{len(wrong)}" if has_schema else "no schema in this project", "0",
-        "Reopen these rows and repair or reject them.", tuple(wrong), "label/browse.py",
+        "schema",
+        "Outputs that do not fit the schema",
+        not wrong,
+        f"{len(wrong)}" if has_schema else "no schema in this project",
+        "0",
+        "Reopen these rows and repair or reject them.",
+        tuple(wrong),
+        "label/browse.py",
         "A valid output can still be the wrong answer.",
-    )  # fmt: skip
+    )
 
 
 def retired_era(rows: Sequence[int], limits: str) -> Signal:
     """No row of a retired era; `limits` says what is not found."""
     return Signal(
-        "retired_era", "Rows of a retired policy era", not rows, f"{len(rows)}", "0",
+        "retired_era",
+        "Rows of a retired policy era",
+        not rows,
+        f"{len(rows)}",
+        "0",
         "Reopen these rows and write them anew under the present policy, or reject them.",
-        tuple(rows), "curate/eras.py", limits,
-    )  # fmt: skip
+        tuple(rows),
+        "curate/eras.py",
+        limits,
+    )
 
 
 def baseline(right: tuple[int, int] | None) -> Signal:
     """The base model alone measured on the test rows: how many right of how many."""
     return Signal(
-        "baseline", "Prompt-only baseline on the held-out rows", right is not None,
-        "not measured" if right is None else f"{right[0]} of {right[1]} right", "measured",
+        "baseline",
+        "Prompt-only baseline on the held-out rows",
+        right is not None,
+        "not measured" if right is None else f"{right[0]} of {right[1]} right",
+        "measured",
         "Measure the base model on the test rows of the newest version.",
         page="curate/versions.py",
-    )  # fmt: skip
+    )
 
 
 def plateau(iterations: int, asked: int) -> Signal:
     """Prompting was tried until it no longer helped."""
     return Signal(
-        "plateau", "Prompting has stopped helping", iterations >= asked,
-        f"{iterations} iterations ended in the same class of error", f"{asked} or more",
-        "Try better prompts first, and write down what came of it.", page="train/decide.py",
+        "plateau",
+        "Prompting has stopped helping",
+        iterations >= asked,
+        f"{iterations} iterations ended in the same class of error",
+        f"{asked} or more",
+        "Try better prompts first, and write down what came of it.",
+        page="train/decide.py",
         limits="The record's own word; Assay did not see those prompts.",
-    )  # fmt: skip
+    )
 
 
 def facts_change(answer: str | None, weekly: str) -> Signal:
     """Facts do not change weekly. `weekly` is the answer that says they do."""
     return Signal(
-        "facts_change", "How often the facts change", answer is not None and answer != weekly,
-        answer or "not answered", "not weekly", "Use retrieval for facts that change weekly.",
-        page="train/decide.py", limits="The record's own word.",
-    )  # fmt: skip
+        "facts_change",
+        "How often the facts change",
+        answer is not None and answer != weekly,
+        answer or "not answered",
+        "not weekly",
+        "Use retrieval for facts that change weekly.",
+        page="train/decide.py",
+        limits="The record's own word.",
+    )
 
 
 def decision_record(signed: Iterable[str]) -> Signal:
     """The record is signed by both owners."""
     parts = sorted(set(signed) & set(PARTS))
     return Signal(
-        "decision_record", "Decision record signed by both owners", len(parts) == len(PARTS),
+        "decision_record",
+        "Decision record signed by both owners",
+        len(parts) == len(PARTS),
         " and ".join(parts) + " owner signed" if parts else "not signed",
-        "business and technical owner", "Write the record and have both owners sign it.",
+        "business and technical owner",
+        "Write the record and have both owners sign it.",
         page="train/decide.py",
-    )  # fmt: skip
+    )

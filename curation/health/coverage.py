@@ -17,13 +17,17 @@ def topics(s: Set) -> Measure:
     thin = {topic for topic, n in counted.items() if n < FEW}
     without = sum(row.topic is None for row in s.rows)
     return Measure(
-        "topics", "Topics", "coverage",
+        "topics",
+        "Topics",
+        "coverage",
         f"{count(len(counted), 'topic', 'topics')}; {len(thin)} with under {FEW} rows; "
         f"{count(without, 'row', 'rows')} without a topic.",
         "Topics are what people or files called them; two names for one thing count twice.",
-        len(s.rows) - without, tuple(row.id for row in s.rows if row.topic in thin), look=False,
+        len(s.rows) - without,
+        tuple(row.id for row in s.rows if row.topic in thin),
+        look=False,
         bars=tuple(counted.most_common()),
-    )  # fmt: skip
+    )
 
 
 def labels(s: Set) -> Measure:
@@ -41,12 +45,17 @@ def labels(s: Set) -> Measure:
             f"{least}; {len(thin)} with under {FEW} rows."
         )
     return Measure(
-        "labels", "Labels", "coverage", told,
+        "labels",
+        "Labels",
+        "coverage",
+        told,
         "Balance is not right or wrong by itself: rare labels are learnt badly, but even shares "
         "are not what the model will meet.",
-        sum(counted.values()), tuple(i for i, label in named.items() if label in thin), look=False,
+        sum(counted.values()),
+        tuple(i for i, label in named.items() if label in thin),
+        look=False,
         bars=tuple(counted.most_common()),
-    )  # fmt: skip
+    )
 
 
 def label_of(name: str, response: str) -> str | None:
@@ -78,12 +87,17 @@ def length(key: str, name: str, tokens: Callable[[Marks], int]) -> Callable[[Set
             )
         found = [row.id for row, n in zip(s.rows, counts, strict=True) if n > far]
         return Measure(
-            key, name, "coverage",
+            key,
+            name,
+            "coverage",
             told + (f" {count(len(found), 'row is', 'rows are')} far longer." if found else ""),
             "Estimated: one token a word, digit and mark; within about 10 % on English prose, 16 % "
             "too high on JSON. Launch counts with the model's own tokenizer.",
-            len(s.rows), tuple(found), look=False, bars=histogram(counts),
-        )  # fmt: skip
+            len(s.rows),
+            tuple(found),
+            look=False,
+            bars=histogram(counts),
+        )
 
     return measure
 
@@ -108,11 +122,16 @@ def difficulty(s: Set) -> Measure:
     if counted:
         told = f"{sum(counted.values())} of {len(s.rows)} rows say how difficult they are."
     return Measure(
-        "difficulty", "Difficulty", "coverage", told,
+        "difficulty",
+        "Difficulty",
+        "coverage",
+        told,
         "Taken from a row's source where a file gave it. Assay does not guess it: length and "
         "rare words say little about how hard an input is.",
-        sum(counted.values()), look=False, bars=tuple(counted.most_common()),
-    )  # fmt: skip
+        sum(counted.values()),
+        look=False,
+        bars=tuple(counted.most_common()),
+    )
 
 
 def edge(s: Set) -> Measure:
@@ -122,8 +141,12 @@ def edge(s: Set) -> Measure:
         if row.flagged or {(row.topic or "").lower(), (row.difficulty or "").lower()} & _EDGE
     )
     return Measure(
-        "edge", "Edge cases", "coverage",
+        "edge",
+        "Edge cases",
+        "coverage",
         f"{of(found, s.rows)} are flagged, or tagged as an edge case by topic or difficulty.",
         "Only what somebody tagged. A set without edge cases teaches none.",
-        len(s.rows), found, look=False,
-    )  # fmt: skip
+        len(s.rows),
+        found,
+        look=False,
+    )

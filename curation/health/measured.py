@@ -127,11 +127,12 @@ def _look(prompt: str, response: str) -> Marks:
     guessed = [text.language(prompt), text.language(response)]
     foreign = [code for code in guessed if code not in (None, "en")]
     return Marks(
-        text.tokens(prompt), text.tokens(response),
+        text.tokens(prompt),
+        text.tokens(response),
         foreign[0] if foreign else next((code for code in guessed if code), None),
         tuple(dict.fromkeys((*text.encoding(prompt), *text.encoding(response)))),
         frozenset(key for key, met in odd.items() if met),
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=KEPT)
@@ -172,7 +173,12 @@ def row_of(line: Mapping[str, Any], system_message: str | None = None) -> Row:
     both = json.dumps([line["prompt"], line["response"]], ensure_ascii=False)
     sha256 = hashlib.sha256(both.encode(errors="surrogatepass")).hexdigest()
     return Row(
-        line["id"], line["prompt"], line["response"], sha256,
-        topic=words.get("topic"), difficulty=words.get("difficulty"), system=words.get("system"),
+        line["id"],
+        line["prompt"],
+        line["response"],
+        sha256,
+        topic=words.get("topic"),
+        difficulty=words.get("difficulty"),
+        system=words.get("system"),
         flagged=line.get("flagged") is True,
-    )  # fmt: skip
+    )

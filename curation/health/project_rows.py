@@ -18,9 +18,7 @@ _PAUSE = 600.0
 def report(session: Session, project_id: int, *, approved: bool = False) -> health.Report:
     """The health of a project's rows: all that are not rejected, or only the approved ones."""
     project = projects.get(session, project_id)
-    known = pairs.listing(
-        session, project_id, status=PairStatus.APPROVED if approved else None
-    )  # fmt: skip
+    known = pairs.listing(session, project_id, status=PairStatus.APPROVED if approved else None)
     alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
     return health.report(
         [_row(pair) for pair in alive],
@@ -31,11 +29,15 @@ def report(session: Session, project_id: int, *, approved: bool = False) -> heal
 
 def _row(pair: Pair) -> health.Row:
     return health.Row(
-        id=pair.id, prompt=pair.prompt, response=pair.response,
-        content_sha256=pair.content_sha256, topic=pair.topic,
-        difficulty=_word(pair, "difficulty"), system=_word(pair, "system_sha256"),
+        id=pair.id,
+        prompt=pair.prompt,
+        response=pair.response,
+        content_sha256=pair.content_sha256,
+        topic=pair.topic,
+        difficulty=_word(pair, "difficulty"),
+        system=_word(pair, "system_sha256"),
         flagged=pair.flagged,
-    )  # fmt: skip
+    )
 
 
 def _word(pair: Pair, name: str) -> str | None:
@@ -48,13 +50,17 @@ def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list
     by_id = {pair.id: pair for pair in alive if pair.status is PairStatus.APPROVED}
     query = (
         select(
-            DecisionRow.id, DecisionRow.user_id, DecisionRow.created_at, DecisionRow.action,
-            PairRow.id.label("pair_id"), PairRow.approval_id,
+            DecisionRow.id,
+            DecisionRow.user_id,
+            DecisionRow.created_at,
+            DecisionRow.action,
+            PairRow.id.label("pair_id"),
+            PairRow.approval_id,
         )
         .join(PairRow, PairRow.id == DecisionRow.pair_id)
         .where(PairRow.project_id == project_id, DecisionRow.outcome == Outcome.APPLIED)
         .order_by(DecisionRow.user_id, DecisionRow.id)
-    )  # fmt: skip
+    )
     found: list[health.Approval] = []
     before = None
     for row in session.execute(query):

@@ -65,10 +65,14 @@ def _schema(s: Set) -> Measure:
         wrong = tuple(row.id for row in s.rows if not _fits(written, row.response))
         told = f"{of(wrong, s.rows)} do not fit the schema."
     return Measure(
-        "schema", "Output does not fit the schema", "consistency", told,
+        "schema",
+        "Output does not fit the schema",
+        "consistency",
+        told,
         "A response that fits the schema can still be the wrong answer.",
-        len(s.rows) if schema is not None else 0, wrong,
-    )  # fmt: skip
+        len(s.rows) if schema is not None else 0,
+        wrong,
+    )
 
 
 @lru_cache(maxsize=KEPT)
@@ -80,12 +84,16 @@ def _encoding(s: Set) -> Measure:
     found = tuple(row.id for row, m in zip(s.rows, s.marks, strict=True) if m.encoding)
     kinds = Counter(kind for m in s.marks for kind in m.encoding)
     return Measure(
-        "encoding", "Encoding trouble", "text",
+        "encoding",
+        "Encoding trouble",
+        "text",
         f"{of(found, s.rows)} have mojibake (“Ã©” for “é”), replacement or invisible characters.",
         "A single wrong letter that could be right, look-alike letters of other alphabets, and "
         "text that was cut before it came here are not found.",
-        len(s.rows), found, bars=tuple(kinds.most_common()),
-    )  # fmt: skip
+        len(s.rows),
+        found,
+        bars=tuple(kinds.most_common()),
+    )
 
 
 def _system(s: Set) -> Measure:
@@ -96,11 +104,15 @@ def _system(s: Set) -> Measure:
         other = "another system message" if kinds == 1 else f"{kinds} other system messages"
         told = f"{of(found, s.rows)} came with {other}; the set's replaces it."
     return Measure(
-        "system", "System message drift", "consistency", told,
+        "system",
+        "System message drift",
+        "consistency",
+        told,
         "Their outputs may answer a message that the model will never see. Known only for rows "
         "that were imported with a system message of their own.",
-        len(s.rows), found,
-    )  # fmt: skip
+        len(s.rows),
+        found,
+    )
 
 
 def _odd(key: str, name: str, words: str, limits: str) -> Callable[[Set], Measure]:
@@ -121,25 +133,33 @@ def _short(s: Set) -> Measure:
         if "short" in m.odd or m.response_tokens < tiny
     )
     return Measure(
-        "short", "Very short", "text",
+        "short",
+        "Very short",
+        "text",
         f"{of(found, s.rows)} have an input of one word, or a response without a word"
         + (f" or of under {_TINY} tokens where the median is {middle:.0f}." if tiny else "."),
-        "A short row can be right, and a long one can say nothing.", len(s.rows), found,
-    )  # fmt: skip
+        "A short row can be right, and a long one can say nothing.",
+        len(s.rows),
+        found,
+    )
 
 
 def _language(s: Set) -> Measure:
     known = [(row, m) for row, m in zip(s.rows, s.marks, strict=True) if m.language is not None]
     found = tuple(row.id for row, m in known if m.language != "en")
     return Measure(
-        "language", "Not in English", "text",
+        "language",
+        "Not in English",
+        "text",
         f"{of(found, known)} whose language could be guessed are not in English; "
         f"{len(s.rows) - len(known)} are too short to tell.",
         f"Guessed from the first letters, and only from {text.LEAST_LETTERS} on: short texts, "
         "mixed languages and JSON are left out. The scan for personal data reads English, so it "
         "misses more in these rows.",
-        len(known), found, bars=tuple(Counter(m.language or "" for _, m in known).most_common()),
-    )  # fmt: skip
+        len(known),
+        found,
+        bars=tuple(Counter(m.language or "" for _, m in known).most_common()),
+    )
 
 
 def _repeated(s: Set) -> Measure:
@@ -151,14 +171,17 @@ def _repeated(s: Set) -> Measure:
     wanted = {pair_id for same in groups for pair_id in same.values()}
     found = tuple(row.id for row in s.rows if row.id in wanted)
     return Measure(
-        "repeated", "One response for many inputs", "text",
+        "repeated",
+        "One response for many inputs",
+        "text",
         f"{of(found, s.rows)} share {len(groups)} "
         f"{'response' if len(groups) == 1 else 'responses'} of at least {_SAME_WORDS} words with "
         f"{_SAME - 1} or more different inputs.",
         "JSON whose values are labels or a few words is expected to repeat and is left out; a "
         "stock answer with one word changed is not found (see Duplicates).",
-        len(s.rows), found,
-    )  # fmt: skip
+        len(s.rows),
+        found,
+    )
 
 
 @lru_cache(maxsize=KEPT)
@@ -189,35 +212,48 @@ def _pace(s: Set) -> Measure:
             f"decision before, or faster than {WORDS_A_SECOND:.0f} words a second."
         )
     return Measure(
-        "pace", "Approved faster than one reads", "review", told,
+        "pace",
+        "Approved faster than one reads",
+        "review",
+        told,
         "Measured between two decisions as they reached the server: those sent together after a "
         "break look quick, and a slow approval can be careless too.",
-        n, found,
-    )  # fmt: skip
+        n,
+        found,
+    )
 
 
 _MEASURES: tuple[Callable[[Set], Measure], ...] = (
     _schema,
     _encoding,
     _odd(
-        "left_in", "Gap left to fill", "have a gap that nobody filled, such as TODO or [your name]",
+        "left_in",
+        "Gap left to fill",
+        "have a gap that nobody filled, such as TODO or [your name]",
         "Only the usual ways to mark a gap. In a template the gap may be wanted.",
     ),
     _odd(
-        "model_talk", "Speaks of itself as a model",
+        "model_talk",
+        "Speaks of itself as a model",
         "have a response that speaks of itself as a model",
         "Stock phrases in English only.",
     ),
     _odd(
-        "refusal", "Refusal", "have a response with a stock phrase of refusal",
+        "refusal",
+        "Refusal",
+        "have a response with a stock phrase of refusal",
         "English phrases only, and a refusal may be the right answer: the set should hold some.",
     ),
     _odd(
-        "copied", "Response repeats the input", "have a response that begins with the whole input",
+        "copied",
+        "Response repeats the input",
+        "have a response that begins with the whole input",
         "An input repeated in the middle, or in part, is not found.",
     ),
     _odd(
-        "fence", "Code block left open", "open a Markdown code block and never close it",
+        "fence",
+        "Code block left open",
+        "open a Markdown code block and never close it",
         "Only fences of three marks and more; whether the code runs is not looked at.",
     ),
     _short,
@@ -231,4 +267,4 @@ _MEASURES: tuple[Callable[[Set], Measure], ...] = (
     coverage.length("response_tokens", "Length of the responses", lambda m: m.response_tokens),
     coverage.difficulty,
     coverage.edge,
-)  # fmt: skip
+)

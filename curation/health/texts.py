@@ -37,18 +37,40 @@ _ENGLISH = frozenset(
 )
 """Words that hardly any other language has; two of them make a text English at once."""
 _REFUSALS = (
-    "I'm sorry, but I can't", "I'm sorry, but I cannot", "I am sorry, but I can't",
-    "I am sorry, but I cannot", "Sorry, but I can't", "I can't help with", "I cannot help with",
-    "I can't assist with", "I cannot assist with", "I'm unable to help", "I am unable to help",
-    "I'm unable to assist", "I am unable to assist", "I can't provide", "I cannot provide",
-    "I can't fulfill", "I cannot fulfill", "I'm not able to help", "I am not able to help",
-    "I won't be able to help", "I must decline",
-)  # fmt: skip
+    "I'm sorry, but I can't",
+    "I'm sorry, but I cannot",
+    "I am sorry, but I can't",
+    "I am sorry, but I cannot",
+    "Sorry, but I can't",
+    "I can't help with",
+    "I cannot help with",
+    "I can't assist with",
+    "I cannot assist with",
+    "I'm unable to help",
+    "I am unable to help",
+    "I'm unable to assist",
+    "I am unable to assist",
+    "I can't provide",
+    "I cannot provide",
+    "I can't fulfill",
+    "I cannot fulfill",
+    "I'm not able to help",
+    "I am not able to help",
+    "I won't be able to help",
+    "I must decline",
+)
 _MODEL_TALK = (
-    "as an AI", "as a language model", "as an artificial intelligence", "I'm an AI",
-    "I am an AI", "I'm a language model", "I am a language model", "my training data",
-    "my knowledge cutoff", "my last knowledge update",
-)  # fmt: skip
+    "as an AI",
+    "as a language model",
+    "as an artificial intelligence",
+    "I'm an AI",
+    "I am an AI",
+    "I'm a language model",
+    "I am a language model",
+    "my training data",
+    "my knowledge cutoff",
+    "my last knowledge update",
+)
 _SAME_AS_PROMPT = 20
 """Characters of an input from which a response that begins with it has copied it."""
 

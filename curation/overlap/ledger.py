@@ -137,9 +137,15 @@ def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
         a, b = sorted((leak.train_id, leak.test_id))
         session.add(
             LinkRow(
-                project_id=project_id, a=a, b=b, a_sha256=hashes[a], b_sha256=hashes[b],
-                kind=LinkKind.LEAK, similarity=leak.similarity, state=LinkState.OPEN,
+                project_id=project_id,
+                a=a,
+                b=b,
+                a_sha256=hashes[a],
+                b_sha256=hashes[b],
+                kind=LinkKind.LEAK,
+                similarity=leak.similarity,
+                state=LinkState.OPEN,
             )
-        )  # fmt: skip
+        )
     session.flush()
     return found

@@ -77,10 +77,16 @@ def sweep(session: Session, actor: User, project_id: int) -> int:
         if (a, b, kind, hashes[a], hashes[b]) not in known:
             session.add(
                 LinkRow(
-                    project_id=project_id, a=a, b=b, a_sha256=hashes[a], b_sha256=hashes[b],
-                    kind=kind, similarity=similarity, state=LinkState.OPEN,
+                    project_id=project_id,
+                    a=a,
+                    b=b,
+                    a_sha256=hashes[a],
+                    b_sha256=hashes[b],
+                    kind=kind,
+                    similarity=similarity,
+                    state=LinkState.OPEN,
                 )
-            )  # fmt: skip
+            )
             new += 1
     session.flush()
     session.execute(
@@ -88,9 +94,15 @@ def sweep(session: Session, actor: User, project_id: int) -> int:
     )
     session.expire_all()
     events.record(
-        session, actor, "sweep", "project", project_id, project_id=project_id,
-        rows=len(alive), new=new,
-    )  # fmt: skip
+        session,
+        actor,
+        "sweep",
+        "project",
+        project_id,
+        project_id=project_id,
+        rows=len(alive),
+        new=new,
+    )
     return new
 
 
@@ -239,9 +251,16 @@ def merge(
     for row in rest:
         decisions.reject(session, actor, row, f"Merged into pair {keep_id}")
     events.record(
-        session, actor, "merge", "pair", keep_id, project_id=kept.project_id,
-        others=sorted(others), before=before, after=kept.content_sha256,
-    )  # fmt: skip
+        session,
+        actor,
+        "merge",
+        "pair",
+        keep_id,
+        project_id=kept.project_id,
+        others=sorted(others),
+        before=before,
+        after=kept.content_sha256,
+    )
 
 
 def _as_shown(
@@ -282,9 +301,16 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
     link.state, link.reason, link.decided_by = LinkState.BOTH_RIGHT, reason.strip(), actor.id
     session.flush()
     events.record(
-        session, actor, "both_right", "link", link_id, project_id=link.project_id,
-        a=link.a, b=link.b, reason_sha256=hashlib.sha256(reason.encode()).hexdigest(),
-    )  # fmt: skip
+        session,
+        actor,
+        "both_right",
+        "link",
+        link_id,
+        project_id=link.project_id,
+        a=link.a,
+        b=link.b,
+        reason_sha256=hashlib.sha256(reason.encode()).hexdigest(),
+    )
 
 
 def nearest(session: Session, project_id: int, prompt: str, at_least: float = 0.6) -> Link | None:

@@ -36,10 +36,15 @@ _LONG = 600.0
 _EACH = 3
 """Tokens that a window costs beside its own."""
 _SHOWN = {
-    "CRYPTO": "ID_NUMBER", "MEDICAL_LICENSE": "ID_NUMBER",
-    "UK_NHS": "ID_NUMBER", "UK_NINO": "ID_NUMBER", "US_BANK_NUMBER": "ID_NUMBER",
-    "US_DRIVER_LICENSE": "ID_NUMBER", "US_ITIN": "ID_NUMBER", "US_PASSPORT": "ID_NUMBER",
-}  # fmt: skip
+    "CRYPTO": "ID_NUMBER",
+    "MEDICAL_LICENSE": "ID_NUMBER",
+    "UK_NHS": "ID_NUMBER",
+    "UK_NINO": "ID_NUMBER",
+    "US_BANK_NUMBER": "ID_NUMBER",
+    "US_DRIVER_LICENSE": "ID_NUMBER",
+    "US_ITIN": "ID_NUMBER",
+    "US_PASSPORT": "ID_NUMBER",
+}
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
 _DATE = re.compile(
     rf"\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{1,4}}|\d{{1,2}}-{_MONTH}|\d(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b"

@@ -11,8 +11,22 @@ from pathlib import Path
 _ALSO_WORDS = "Chad|Georgia|Guinea|Jersey|Jordan|Mali|Niger|Oman|Togo|Turkey|Maine|Washington"
 """Places that are also words or names: only with a capital, or after "in", "to" or "from"."""
 _SUFFIXES = (
-    "'s", "\u2019s", "s'", "es", "s", "ed", "d", "ing", "ly", "er", "ers", "r", "n't", "al", "able",
-)  # fmt: skip
+    "'s",
+    "\u2019s",
+    "s'",
+    "es",
+    "s",
+    "ed",
+    "d",
+    "ing",
+    "ly",
+    "er",
+    "ers",
+    "r",
+    "n't",
+    "al",
+    "able",
+)
 
 
 @cache

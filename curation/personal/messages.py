@@ -119,9 +119,15 @@ def dismiss(session: Session, actor: User, project_id: int, number: int) -> None
     row.dismissed = sorted({*row.dismissed, number})
     session.flush()
     events.record(
-        session, actor, "finding_dismissed", "message_scan", row.id, project_id=project_id,
-        number=number, type=row.found[number]["type"],
-    )  # fmt: skip
+        session,
+        actor,
+        "finding_dismissed",
+        "message_scan",
+        row.id,
+        project_id=project_id,
+        number=number,
+        type=row.found[number]["type"],
+    )
 
 
 def _row(

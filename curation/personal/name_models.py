@@ -47,10 +47,17 @@ _LABELS = {
 """The labels of usual models, without spaces and marks, by our types."""
 _KNOWN = {label: kind for kind, labels in _LABELS.items() for label in labels.split()}
 ASKED = {
-    "person": "PERSON", "organization": "ORGANIZATION", "city": "LOCATION", "country": "LOCATION",
-    "street address": "STREET_ADDRESS", "email": "EMAIL_ADDRESS", "phone number": "PHONE_NUMBER",
-    "passport number": "ID_NUMBER", "nationality": "NRP", "job title": "TITLE",
-}  # fmt: skip
+    "person": "PERSON",
+    "organization": "ORGANIZATION",
+    "city": "LOCATION",
+    "country": "LOCATION",
+    "street address": "STREET_ADDRESS",
+    "email": "EMAIL_ADDRESS",
+    "phone number": "PHONE_NUMBER",
+    "passport number": "ID_NUMBER",
+    "nationality": "NRP",
+    "job title": "TITLE",
+}
 """What a GLiNER model is asked for, by our types."""
 PREFIXES = ("B-", "I-", "U-", "L-", "S-", "E-")
 

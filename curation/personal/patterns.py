@@ -28,8 +28,10 @@ _STOP = (
 )
 _MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*"
 _CAP = rf"(?!(?:{_STOP})\b)(?-i:\p{{Lu}}\p{{L}}{{0,3}}\.|[\p{{Lu}}][\p{{L}}\p{{M}}'\u2019-]*+)"
-_GLUE = r"(?:de|del|della|degli|delle|dei|di|da|do|dos|das|du|des|der|den|van|von|la|le|las|los|" \
-    r"el|of|the|u|na|nad|pod|av|zu|zum|am|sur|sous|en|aux?|y|e)"  # fmt: skip
+_GLUE = (
+    r"(?:de|del|della|degli|delle|dei|di|da|do|dos|das|du|des|der|den|van|von|la|le|las|los|"
+    r"el|of|the|u|na|nad|pod|av|zu|zum|am|sur|sous|en|aux?|y|e)"
+)
 _WORDS = rf"{_CAP}(?:[ -](?:{_GLUE} ){{0,2}}{_CAP}){{0,4}}"
 _NUMBER = r"\d{1,4}(?-i:[a-zA-Z])?(?:[-/]\d{1,4}(?-i:[a-z])?)?\b"
 _UNIT = r"(?:apt|apartment|suite|flat|unit|ste|room|floor|fl|block|bldg)\b\.?\s*#?\d{1,5}[a-z]?\b"
@@ -61,8 +63,10 @@ _NUMBERED = (
     r"utca|gasse|platz|allee|damm|ring|baan|lei|hof|pad|tanav|tänav|tee|bulvaris|iela|gatvė|"
     r"gränd|stig|traeti|stræti)"
 )
-_LOOSE = r"(?:utca|út|útja|tér|krt|körút|köz|u|sokak|caddesi|cad|sk|katu|tie|vej|vei|gate|weg|väg|" \
-    r"vägen|strasse|straße|street|str)\.?"  # fmt: skip
+_LOOSE = (
+    r"(?:utca|út|útja|tér|krt|körút|köz|u|sokak|caddesi|cad|sk|katu|tie|vej|vei|gate|weg|väg|"
+    r"vägen|strasse|straße|street|str)\.?"
+)
 _STREET = (
     rf"(?:(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
     rf"|(?:{_WORDS}\s)?(?-i:{_WITHIN})(?:,?\s+{_NUMBER})?"
@@ -128,60 +132,263 @@ class Rule:
 
 _RULES = (
     # Street addresses.
-    Rule("STREET_ADDRESS", 0.6, rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'.-]+\s+){{1,4}}?{_ENGLISH}{_TAIL}", "digit"),
-    Rule("STREET_ADDRESS", 0.6, rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'./-]+,?\s+){{1,6}}?{_UNIT}{_AFTER_UNIT}", "digit"),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'.-]+\s+){{1,4}}?{_ENGLISH}{_TAIL}",
+        "digit",
+    ),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\b\d{{1,6}}[a-z]?,?\s+(?:[\p{{L}}\d'./-]+,?\s+){{1,6}}?{_UNIT}{_AFTER_UNIT}",
+        "digit",
+    ),
     Rule("STREET_ADDRESS", 0.6, rf"\b{_UNIT}{_AFTER_UNIT}", "digit"),
     Rule("STREET_ADDRESS", 0.6, r"\b(?:\d{1,5},?\s)?p\.?\s?o\.?\s?box\s\d{1,6}\b" + _TAIL, "digit"),
     Rule("STREET_ADDRESS", 0.6, rf"\b{_STREET}{_TAIL}", "digit"),
-    Rule("STREET_ADDRESS", 0.6, rf"\b{_STREET}{_TAIL}", "rue |avenue|avenida|boulevard|calle |piazza|via |strasse|straße|straat|gatan|vägen|ulica"),
-    Rule("STREET_ADDRESS", 0.6, rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*(?:[,.;?!\n)]|$|in\b|at\b|last\b)){_TAIL}", "digit", cased=False),
-    Rule("STREET_ADDRESS", 0.5, rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*[,\n]){_TAIL}", "digit"),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\b{_STREET}{_TAIL}",
+        "rue |avenue|avenida|boulevard|calle |piazza|via |strasse|straße|straat|gatan|vägen|ulica",
+    ),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*(?:[,.;?!\n)]|$|in\b|at\b|last\b)){_TAIL}",
+        "digit",
+        cased=False,
+    ),
+    Rule(
+        "STREET_ADDRESS",
+        0.5,
+        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*[,\n]){_TAIL}",
+        "digit",
+    ),
     Rule("STREET_ADDRESS", 0.6, _MILITARY, "box|us"),
-    Rule("STREET_ADDRESS", 0.6, rf"\bthe\s(?:corner|intersection)\sof\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s+{_NUMBER})?\.?)\sand\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s{_ENGLISH})?)", "corner|intersection"),
-    Rule("STREET_ADDRESS", 0.6, rf"\b{_CAP} and (?:{_STREET}|\d{{1,5}} {_WORDS}(?:\s{_ENGLISH})?|{_WORDS}\s{_ENGLISH}|{_WORDS} {_NUMBER})", " and ", cased=False),
-    Rule("STREET_ADDRESS", 0.6,
-         r"(?<=\b(?:address\s?(?:is|:)|live at|lives at|moved to|sent? to|deliver(?:ed)? to)\s+)"
-         r"\d{1,6}[a-z]?(?:,?\s(?-i:[\p{Lu}\d])[\p{L}\d'/-]*(?:\s(?:de|of|la|the))?){1,8}", "digit"),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\bthe\s(?:corner|intersection)\sof\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s+{_NUMBER})?\.?)\sand\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s{_ENGLISH})?)",
+        "corner|intersection",
+    ),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        rf"\b{_CAP} and (?:{_STREET}|\d{{1,5}} {_WORDS}(?:\s{_ENGLISH})?|{_WORDS}\s{_ENGLISH}|{_WORDS} {_NUMBER})",
+        " and ",
+        cased=False,
+    ),
+    Rule(
+        "STREET_ADDRESS",
+        0.6,
+        r"(?<=\b(?:address\s?(?:is|:)|live at|lives at|moved to|sent? to|deliver(?:ed)? to)\s+)"
+        r"\d{1,6}[a-z]?(?:,?\s(?-i:[\p{Lu}\d])[\p{L}\d'/-]*(?:\s(?:de|of|la|the))?){1,8}",
+        "digit",
+    ),
     # Parts of an address that stand alone.
-    Rule("LOCATION", 0.5, rf"(?<=\b(?:zip|postal|post)\s?codes?(?:\s+(?:is|was|of))?\s*[:#-]?\s*)(?:{_ZIP}|\d{{3}}\b|[a-z]{{1,2}}\d[a-z\d]?\s?\d[a-z]{{2}}\b)", "code"),
-    Rule("LOCATION", 0.5, r"\b(?-i:[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2}|[A-Z]\d[A-Z]\s\d[A-Z]\d)\b", "digit", cased=False),
-    Rule("LOCATION", 0.5, r"\b(?-i:(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]))\s\d{5}(?:-\d{4})?\b", "digit", cased=False),
+    Rule(
+        "LOCATION",
+        0.5,
+        rf"(?<=\b(?:zip|postal|post)\s?codes?(?:\s+(?:is|was|of))?\s*[:#-]?\s*)(?:{_ZIP}|\d{{3}}\b|[a-z]{{1,2}}\d[a-z\d]?\s?\d[a-z]{{2}}\b)",
+        "code",
+    ),
+    Rule(
+        "LOCATION",
+        0.5,
+        r"\b(?-i:[A-Z]{1,2}\d[A-Z\d]?\s\d[A-Z]{2}|[A-Z]\d[A-Z]\s\d[A-Z]\d)\b",
+        "digit",
+        cased=False,
+    ),
+    Rule(
+        "LOCATION",
+        0.5,
+        r"\b(?-i:(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY]))\s\d{5}(?:-\d{4})?\b",
+        "digit",
+        cased=False,
+    ),
     # People.
-    Rule("TITLE", 0.6, rf"(?<!\w){_TITLE}\.(?=\s)|(?<!\w)(?:{_TITLE}|miss|professor|sir|madam|lady|lord|dame|sister|father)(?=\s(?-i:\p{{Lu}}))", "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess|miss|sir|mad|lad|lord|dame|sister|father", cased=False),
-    Rule("TITLE", 0.6, rf"(?<!\w){_TITLE}\.(?=\s)|(?<!\w)(?:mr|mrs|ms|dr)(?=\s)", "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess"),
-    Rule("TITLE", 0.5, r"(?<=\p{L},?\s)(?-i:PhD|Ph\.D\.|MD|DDS|DVM|Esq\.?|Jr\.?|Sr\.|III|MBA)(?!\w)", cased=False),
-    Rule("PERSON", 0.6, rf"(?<=\b(?:{_TITLE}\.?|miss|professor)\s+){_NAME}", "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess|miss", cased=False),
-    Rule("PERSON", 0.6, rf"(?<=\b{_TITLE}\.?\s+){_CAP}(?:\s{_CAP})?", "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess"),
-    Rule("PERSON", 0.6, rf"(?<=\b(?:my name is|my name's|name:|called|signed|named|named (?:him|her)|(?:maiden|last|first|full|middle|family) name (?:is|was)|surname is|sincerely,|regards,)\s+){_NAME}", "name|called|signed|sincerely|regards", cased=False),
-    Rule("PERSON", 0.6, rf"(?<=\b(?:my name is|my name's|(?:maiden|last|first|full|family) name is|surname is)\s+){_CAP}(?:\s{_CAP})?", "name"),
-    Rule("PERSON", 0.5, rf"(?<=(?:^|[.!?]\s)(?:hi|hello|hey|dear)\s){_NAME}(?=\s*[,.!:\n])", "hi|hello|hey|dear", cased=False),
+    Rule(
+        "TITLE",
+        0.6,
+        rf"(?<!\w){_TITLE}\.(?=\s)|(?<!\w)(?:{_TITLE}|miss|professor|sir|madam|lady|lord|dame|sister|father)(?=\s(?-i:\p{{Lu}}))",
+        "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess|miss|sir|mad|lad|lord|dame|sister|father",
+        cased=False,
+    ),
+    Rule(
+        "TITLE",
+        0.6,
+        rf"(?<!\w){_TITLE}\.(?=\s)|(?<!\w)(?:mr|mrs|ms|dr)(?=\s)",
+        "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess",
+    ),
+    Rule(
+        "TITLE",
+        0.5,
+        r"(?<=\p{L},?\s)(?-i:PhD|Ph\.D\.|MD|DDS|DVM|Esq\.?|Jr\.?|Sr\.|III|MBA)(?!\w)",
+        cased=False,
+    ),
+    Rule(
+        "PERSON",
+        0.6,
+        rf"(?<=\b(?:{_TITLE}\.?|miss|professor)\s+){_NAME}",
+        "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess|miss",
+        cased=False,
+    ),
+    Rule(
+        "PERSON",
+        0.6,
+        rf"(?<=\b{_TITLE}\.?\s+){_CAP}(?:\s{_CAP})?",
+        "mr|ms|mx|dr|prof|rev|hon|capt|sgt|lt|mess",
+    ),
+    Rule(
+        "PERSON",
+        0.6,
+        rf"(?<=\b(?:my name is|my name's|name:|called|signed|named|named (?:him|her)|(?:maiden|last|first|full|middle|family) name (?:is|was)|surname is|sincerely,|regards,)\s+){_NAME}",
+        "name|called|signed|sincerely|regards",
+        cased=False,
+    ),
+    Rule(
+        "PERSON",
+        0.6,
+        rf"(?<=\b(?:my name is|my name's|(?:maiden|last|first|full|family) name is|surname is)\s+){_CAP}(?:\s{_CAP})?",
+        "name",
+    ),
+    Rule(
+        "PERSON",
+        0.5,
+        rf"(?<=(?:^|[.!?]\s)(?:hi|hello|hey|dear)\s){_NAME}(?=\s*[,.!:\n])",
+        "hi|hello|hey|dear",
+        cased=False,
+    ),
     Rule("PERSON", 0.5, rf"\b{_NAME}(?='s\s{_KIN}\b)", "'s", cased=False),
     # Ages and jobs.
-    Rule("AGE", 0.6, r"\b\d{1,3}(?=[\s-]*(?:years?|yrs?|months?|weeks?)[\s-]*(?:old|of age)\b|\s?(?:y/o|yo|y\.o)\b)", "digit"),
-    Rule("AGE", 0.6, r"(?<=\b(?:age[ds]?(?:\s(?:of|is|was))?:?|turn(?:s|ed|ing)?)\s)\d{1,3}\b(?!\s*(?:%|days|dollars|euros|pounds|hours))", "digit"),
-    Rule("AGE", 0.5, r"(?<=\b(?:i'm|i am|he is|he's|she is|she's|they're|who is)\s)\d{1,3}(?=\s*(?:[,.;!?]|$|and\b|now\b|today\b))", "digit"),
-    Rule("TITLE", 0.5, rf"(?<=^[ \t]*)(?:[\p{{L}}/&-]+,? ){{0,5}}?{_JOB}s?(?=[ \t]*$)", "\n", cased=False),
-    Rule("TITLE", 0.5, rf"(?<=\b(?:works?|worked|working|employed|hired|promoted|serves|served) (?:as|to) (?:an? |the )?|\b(?:job(?: title)?|position|occupation|profession) (?:is|was):? (?:an? |the )?|\b(?:job title|position|occupation|profession):\s?|\bi'?(?: a)?m an? )(?:[\p{{L}}-]+ ){{0,3}}?{_JOB}\b", "work|emplo|hired|promot|serve|job|position|occup|profess|i'm a|i am a|im a"),
+    Rule(
+        "AGE",
+        0.6,
+        r"\b\d{1,3}(?=[\s-]*(?:years?|yrs?|months?|weeks?)[\s-]*(?:old|of age)\b|\s?(?:y/o|yo|y\.o)\b)",
+        "digit",
+    ),
+    Rule(
+        "AGE",
+        0.6,
+        r"(?<=\b(?:age[ds]?(?:\s(?:of|is|was))?:?|turn(?:s|ed|ing)?)\s)\d{1,3}\b(?!\s*(?:%|days|dollars|euros|pounds|hours))",
+        "digit",
+    ),
+    Rule(
+        "AGE",
+        0.5,
+        r"(?<=\b(?:i'm|i am|he is|he's|she is|she's|they're|who is)\s)\d{1,3}(?=\s*(?:[,.;!?]|$|and\b|now\b|today\b))",
+        "digit",
+    ),
+    Rule(
+        "TITLE",
+        0.5,
+        rf"(?<=^[ \t]*)(?:[\p{{L}}/&-]+,? ){{0,5}}?{_JOB}s?(?=[ \t]*$)",
+        "\n",
+        cased=False,
+    ),
+    Rule(
+        "TITLE",
+        0.5,
+        rf"(?<=\b(?:works?|worked|working|employed|hired|promoted|serves|served) (?:as|to) (?:an? |the )?|\b(?:job(?: title)?|position|occupation|profession) (?:is|was):? (?:an? |the )?|\b(?:job title|position|occupation|profession):\s?|\bi'?(?: a)?m an? )(?:[\p{{L}}-]+ ){{0,3}}?{_JOB}\b",
+        "work|emplo|hired|promot|serve|job|position|occup|profess|i'm a|i am a|im a",
+    ),
     # Companies.
-    Rule("ORGANIZATION", 0.6, rf"\b{_COMPANY},? {_FORM}(?!\w)", "inc|llc|l.l|ltd|limited|corp|gmbh|ag|plc|llp|s.a|sa|srl|s.r|bv|nv|oy|ab|a/s|kg|pty", cased=False),
-    Rule("ORGANIZATION", 0.6, r"\b(?:\p{L}[\p{L}&-]+ ){1,2}(?:inc|llc|ltd|corp|gmbh|plc|llp)\b\.?", "inc|llc|ltd|corp|gmbh|plc|llp", cased=False),
-    Rule("ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_WORDS})?", cased=False),
-    Rule("ORGANIZATION", 0.5, rf"(?<=\b(?:work(?:s|ed|ing)? (?:at|for)|employed (?:by|at)|employee of|employer is|employer:|company(?: is)?(?: called)?:?|(?:ceo|cfo|cto|founder|president|chairman|director) (?:of|at)|interview (?:at|with)) ){_COMPANY}(?=\s*(?:[,.;:!?\n)]|$)|\s(?-i:\p{{Ll}}|I\b))", "work|emplo|company|ceo|cfo|cto|founder|president|chairman|director|interview", cased=False),
+    Rule(
+        "ORGANIZATION",
+        0.6,
+        rf"\b{_COMPANY},? {_FORM}(?!\w)",
+        "inc|llc|l.l|ltd|limited|corp|gmbh|ag|plc|llp|s.a|sa|srl|s.r|bv|nv|oy|ab|a/s|kg|pty",
+        cased=False,
+    ),
+    Rule(
+        "ORGANIZATION",
+        0.6,
+        r"\b(?:\p{L}[\p{L}&-]+ ){1,2}(?:inc|llc|ltd|corp|gmbh|plc|llp)\b\.?",
+        "inc|llc|ltd|corp|gmbh|plc|llp",
+        cased=False,
+    ),
+    Rule(
+        "ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_WORDS})?", cased=False
+    ),
+    Rule(
+        "ORGANIZATION",
+        0.5,
+        rf"(?<=\b(?:work(?:s|ed|ing)? (?:at|for)|employed (?:by|at)|employee of|employer is|employer:|company(?: is)?(?: called)?:?|(?:ceo|cfo|cto|founder|president|chairman|director) (?:of|at)|interview (?:at|with)) ){_COMPANY}(?=\s*(?:[,.;:!?\n)]|$)|\s(?-i:\p{{Ll}}|I\b))",
+        "work|emplo|company|ceo|cfo|cto|founder|president|chairman|director|interview",
+        cased=False,
+    ),
     # Numbers.
-    Rule("PHONE_NUMBER", 0.55, r"(?<![\w.+-])(?:\+|00)[1-9]\d{0,2}[ ().-]{0,2}\d(?:[ ().-]{0,2}\d){5,12}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),
-    Rule("PHONE_NUMBER", 0.5, r"(?<![\w.+-])(?:\+?\d{1,3}[-. ])?(?:\(\d{2,5}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{3,4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),
-    Rule("PHONE_NUMBER", 0.5, r"(?<![\w.+-])\(0?\d{1,4}\)[ .-]?\d{2,4}(?:[ .-]?\d{2,4}){1,3}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])", "digit"),
-    Rule("PHONE_NUMBER", 0.5, r"(?<![\w.+/-])0\d{1,4}[-/ .]\d{2,4}(?:[- .]?\d{2,4}){1,3}(?![\w-])", "digit"),
-    Rule("PHONE_NUMBER", 0.45, r"(?<![\w.+/-])\d{2,4}[ -]\d{3}[ -]\d{2}[ -]\d{2}(?![\w-])|(?<![\w.+/-])\d{2}(?:[ ]\d{2}){3,4}(?![\w-])", "digit"),
-    Rule("PHONE_NUMBER", 0.5, r"(?<=\b(?:phone|telephone|tel|mobile|cell|call(?: me)?(?: (?:at|on))?|fax|whatsapp|text(?: me)?(?: (?:at|on))?)(?: (?:number|no\.?))?(?: is| was)?\s?[:.]?\s+)\+?\(?\d[\d ().-]{5,16}\d(?:\s?x\d{1,6})?(?!\w)", "digit"),
+    Rule(
+        "PHONE_NUMBER",
+        0.55,
+        r"(?<![\w.+-])(?:\+|00)[1-9]\d{0,2}[ ().-]{0,2}\d(?:[ ().-]{0,2}\d){5,12}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "PHONE_NUMBER",
+        0.5,
+        r"(?<![\w.+-])(?:\+?\d{1,3}[-. ])?(?:\(\d{2,5}\)\s?|\d{3}[-. ])\d{3}[-. ]\d{3,4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "PHONE_NUMBER",
+        0.5,
+        r"(?<![\w.+-])\(0?\d{1,4}\)[ .-]?\d{2,4}(?:[ .-]?\d{2,4}){1,3}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "PHONE_NUMBER",
+        0.5,
+        r"(?<![\w.+/-])0\d{1,4}[-/ .]\d{2,4}(?:[- .]?\d{2,4}){1,3}(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "PHONE_NUMBER",
+        0.45,
+        r"(?<![\w.+/-])\d{2,4}[ -]\d{3}[ -]\d{2}[ -]\d{2}(?![\w-])|(?<![\w.+/-])\d{2}(?:[ ]\d{2}){3,4}(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "PHONE_NUMBER",
+        0.5,
+        r"(?<=\b(?:phone|telephone|tel|mobile|cell|call(?: me)?(?: (?:at|on))?|fax|whatsapp|text(?: me)?(?: (?:at|on))?)(?: (?:number|no\.?))?(?: is| was)?\s?[:.]?\s+)\+?\(?\d[\d ().-]{5,16}\d(?:\s?x\d{1,6})?(?!\w)",
+        "digit",
+    ),
     Rule("US_SSN", 0.5, r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])", "digit"),
-    Rule("CREDIT_CARD", 0.45, r"(?<![\w.-])(?:\d{4}[ -]){3}\d{4}(?![\w-])|(?<![\w.-])3\d{3}[ -]\d{6}[ -]\d{5}(?![\w-])", "digit"),
-    Rule("CREDIT_CARD", 0.45, r"(?<=\bcard(?: (?:number|no\.?|#))?(?: is| was)?\s?[:#]?\s+)\d{13,19}\b", "card"),
-    Rule("IBAN_CODE", 0.45, r"(?<=\biban(?: (?:number|code))?(?: is| was)?\s?[:#]?\s+)[a-z]{2}\d{2}(?:\s?[a-z\d]{4}){2,7}(?:\s?[a-z\d]{1,4})?\b", "iban"),
+    Rule(
+        "CREDIT_CARD",
+        0.45,
+        r"(?<![\w.-])(?:\d{4}[ -]){3}\d{4}(?![\w-])|(?<![\w.-])3\d{3}[ -]\d{6}[ -]\d{5}(?![\w-])",
+        "digit",
+    ),
+    Rule(
+        "CREDIT_CARD",
+        0.45,
+        r"(?<=\bcard(?: (?:number|no\.?|#))?(?: is| was)?\s?[:#]?\s+)\d{13,19}\b",
+        "card",
+    ),
+    Rule(
+        "IBAN_CODE",
+        0.45,
+        r"(?<=\biban(?: (?:number|code))?(?: is| was)?\s?[:#]?\s+)[a-z]{2}\d{2}(?:\s?[a-z\d]{4}){2,7}(?:\s?[a-z\d]{1,4})?\b",
+        "iban",
+    ),
     Rule("DATE_TIME", 0.6, r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?\b", "digit"),
-    Rule("DATE_TIME", 0.6, rf"\b\d{{1,2}}(?:st|nd|rd|th)?(?:\s+of)?[ -]{_MONTH}\.?(?:,?[ -]\d{{2,4}})?\b|\b{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|\b\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b", "digit"),
-    Rule("DATE_TIME", 0.5, rf"(?<=\b{_DOB})(?:\d[\d./ -]{{2,9}}\d|{_MONTH}\.? ?\d{{0,4}})", "born|birth|dob"),
-)  # fmt: skip
+    Rule(
+        "DATE_TIME",
+        0.6,
+        rf"\b\d{{1,2}}(?:st|nd|rd|th)?(?:\s+of)?[ -]{_MONTH}\.?(?:,?[ -]\d{{2,4}})?\b|\b{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}}\b)?|\b\d{{1,4}}[./-]\d{{1,2}}[./-]\d{{2,4}}\b",
+        "digit",
+    ),
+    Rule(
+        "DATE_TIME",
+        0.5,
+        rf"(?<=\b{_DOB})(?:\d[\d./ -]{{2,9}}\d|{_MONTH}\.? ?\d{{0,4}})",
+        "born|birth|dob",
+    ),
+)
 
 
 def found(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterator[Span]:

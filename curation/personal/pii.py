@@ -21,10 +21,26 @@ from storage.errors import BadInput
 _VERSION = 1
 """Goes up when `recognise`, `number_grammar` or `id_numbers` change what is found."""
 TYPES = (
-    "PERSON", "LOCATION", "STREET_ADDRESS", "ORGANIZATION", "EMAIL_ADDRESS", "PHONE_NUMBER",
-    "CREDIT_CARD", "IBAN_CODE", "US_SSN", "IP_ADDRESS", "URL", "DATE_TIME", "DATE_OF_BIRTH",
-    "ID_NUMBER", "ACCOUNT_NUMBER", "ORDER_NUMBER", "NRP", "AGE", "TITLE",
-)  # fmt: skip
+    "PERSON",
+    "LOCATION",
+    "STREET_ADDRESS",
+    "ORGANIZATION",
+    "EMAIL_ADDRESS",
+    "PHONE_NUMBER",
+    "CREDIT_CARD",
+    "IBAN_CODE",
+    "US_SSN",
+    "IP_ADDRESS",
+    "URL",
+    "DATE_TIME",
+    "DATE_OF_BIRTH",
+    "ID_NUMBER",
+    "ACCOUNT_NUMBER",
+    "ORDER_NUMBER",
+    "NRP",
+    "AGE",
+    "TITLE",
+)
 """The types a person can give a finding or a word."""
 MOST = {"known": 500, "deny": 500, "names": 20_000, "context": 200, "patterns": 20}
 """Entries that a list can have."""
@@ -163,9 +179,12 @@ def _typed_pattern(entry: tuple[str, str]) -> str:
 
 
 _CHECKS: dict[str, Callable[[Any], str]] = {
-    "known": _words, "names": _words, "deny": _typed_words, "context": _typed_words,
+    "known": _words,
+    "names": _words,
+    "deny": _typed_words,
+    "context": _typed_words,
     "patterns": _typed_pattern,
-}  # fmt: skip
+}
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -36,9 +36,22 @@ _LEAST = 0.1
 _ENDLESS = int(1e30)
 """What transformers takes for "no limit": a tokenizer with a limit cuts texts without a word."""
 _DIAL_WORDS = (
-    "phone", "telephone", "tel", "mobile", "cell", "call", "ring", "text", "whatsapp", "reach",
-    "answer", "office", "fax", "number", "dial",
-)  # fmt: skip
+    "phone",
+    "telephone",
+    "tel",
+    "mobile",
+    "cell",
+    "call",
+    "ring",
+    "text",
+    "whatsapp",
+    "reach",
+    "answer",
+    "office",
+    "fax",
+    "number",
+    "dial",
+)
 _DIALLED = r"(?<![\w.])\+?\(?\d[\d ().-]{4,16}\d(?:\s?x\d{1,6})?(?!\w)"
 _DIALLABLE = re.compile(r"(?:\d[\Wx]{0,4}){4}\d")
 """Five digits with little between them, as in the shortest telephone number."""
@@ -80,9 +93,13 @@ def _with_context(
     if not any(named):
         return results
     artifacts = NlpArtifacts(
-        entities=[], tokens=doc, tokens_indices=[token.idx for token in doc],
-        lemmas=[_stem(token.lower_) for token in doc], nlp_engine=_engine(), language="en",
-    )  # fmt: skip
+        entities=[],
+        tokens=doc,
+        tokens_indices=[token.idx for token in doc],
+        lemmas=[_stem(token.lower_) for token in doc],
+        nlp_engine=_engine(),
+        language="en",
+    )
     near = [one for one, it in zip(results, named, strict=True) if it]
     everyone = [recognizer for recognizer, _, _ in recognizers()]
     raised = enhancer().enhance_using_context(text, near, artifacts, everyone)
@@ -261,10 +278,13 @@ def _tagger(folder: Path, name: str) -> "EntityRecognizer":
     from presidio_analyzer.predefined_recognizers import HuggingFaceNerRecognizer
 
     reader: Any = HuggingFaceNerRecognizer(
-        model_name=str(folder), label_mapping=dict(name_models.find(name).labels),
-        label_prefixes=list(name_models.PREFIXES), threshold=0.0, device="cpu",
+        model_name=str(folder),
+        label_mapping=dict(name_models.find(name).labels),
+        label_prefixes=list(name_models.PREFIXES),
+        threshold=0.0,
+        device="cpu",
         text_chunker=_stretches(_STRETCH),
-    )  # fmt: skip
+    )
     reader.ner_pipeline.tokenizer.model_max_length = _ENDLESS
     return cast("EntityRecognizer", reader)
 
@@ -274,9 +294,12 @@ def _gliner(folder: Path) -> "EntityRecognizer":
     from presidio_analyzer.predefined_recognizers import GLiNERRecognizer
 
     reader: Any = GLiNERRecognizer(
-        model_name=str(folder), entity_mapping=dict(name_models.ASKED), threshold=_LEAST,
-        map_location="cpu", text_chunker=_stretches(_STRETCH),
-    )  # fmt: skip
+        model_name=str(folder),
+        entity_mapping=dict(name_models.ASKED),
+        threshold=_LEAST,
+        map_location="cpu",
+        text_chunker=_stretches(_STRETCH),
+    )
     reader.text_chunker = _stretches(min(_STRETCH, reader.gliner.config.max_len))
     reader.gliner.data_processor.transformer_tokenizer.model_max_length = _ENDLESS
     return cast("EntityRecognizer", reader)

@@ -42,9 +42,12 @@ def measured(file: Path | None = None) -> Measured | None:
     try:
         told = json.loads((file or FILE).read_text(encoding="utf-8"))
         return Measured(
-            str(told["model"]), str(told["measured_on"]), str(told["config_sha256"]),
-            _types(told["types"]), _types(told["types_in_view"]),
-        )  # fmt: skip
+            str(told["model"]),
+            str(told["measured_on"]),
+            str(told["config_sha256"]),
+            _types(told["types"]),
+            _types(told["types_in_view"]),
+        )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 

@@ -68,16 +68,28 @@ def _rewrite(
         ScanRow(pair_id=row.id, content_sha256=row.content_sha256, config_sha256=config_sha256)
     )
     made = pairs.decide(
-        session, actor, row, Action.SCRUB, op=f"scrub-{row.id}-{row.version}",
-        before_sha256=before, seen_version=seen,
-    )  # fmt: skip
+        session,
+        actor,
+        row,
+        Action.SCRUB,
+        op=f"scrub-{row.id}-{row.version}",
+        before_sha256=before,
+        seen_version=seen,
+    )
     if row.status is PairStatus.APPROVED:
         row.approval_id = made.id
     session.flush()
     events.record(
-        session, actor, "scrub", "pair", row.id, project_id=row.project_id, decision=made.id,
-        before=before, after=row.content_sha256,
-    )  # fmt: skip
+        session,
+        actor,
+        "scrub",
+        "pair",
+        row.id,
+        project_id=row.project_id,
+        decision=made.id,
+        before=before,
+        after=row.content_sha256,
+    )
 
 
 def _remember(
@@ -98,9 +110,16 @@ def _remember(
             if start >= 0:
                 session.add(
                     FindingRow(
-                        scan_id=scan_id, pair_id=row.id, field=field, start=start,
-                        end=start + len(words), type=findings.INVENTED, score=1.0,
-                        state=FindingState.DISMISSED, decided_by=actor.id, settled=True,
+                        scan_id=scan_id,
+                        pair_id=row.id,
+                        field=field,
+                        start=start,
+                        end=start + len(words),
+                        type=findings.INVENTED,
+                        score=1.0,
+                        state=FindingState.DISMISSED,
+                        decided_by=actor.id,
+                        settled=True,
                     )
-                )  # fmt: skip
+                )
     session.flush()

@@ -9,11 +9,32 @@ from curation.personal.detect import NAMES, Span
 from curation.personal.placeholders import PLACEHOLDER
 
 _PRIORITY = (
-    "EMAIL_ADDRESS", "IBAN_CODE", "CREDIT_CARD", "CRYPTO", "US_SSN", "US_ITIN", "UK_NHS",
-    "UK_NINO", "MEDICAL_LICENSE", "IP_ADDRESS", "MAC_ADDRESS", "PHONE_NUMBER", "US_PASSPORT",
-    "US_DRIVER_LICENSE", "US_BANK_NUMBER", "ID_NUMBER", "DATE_TIME", "URL", "STREET_ADDRESS",
-    "AGE", "TITLE", "PERSON", "LOCATION", "NRP", "ORGANIZATION",
-)  # fmt: skip
+    "EMAIL_ADDRESS",
+    "IBAN_CODE",
+    "CREDIT_CARD",
+    "CRYPTO",
+    "US_SSN",
+    "US_ITIN",
+    "UK_NHS",
+    "UK_NINO",
+    "MEDICAL_LICENSE",
+    "IP_ADDRESS",
+    "MAC_ADDRESS",
+    "PHONE_NUMBER",
+    "US_PASSPORT",
+    "US_DRIVER_LICENSE",
+    "US_BANK_NUMBER",
+    "ID_NUMBER",
+    "DATE_TIME",
+    "URL",
+    "STREET_ADDRESS",
+    "AGE",
+    "TITLE",
+    "PERSON",
+    "LOCATION",
+    "NRP",
+    "ORGANIZATION",
+)
 _RANK = {name: rank for rank, name in enumerate(_PRIORITY)}
 _BLANK_MARKS = (
     string.punctuation + string.whitespace + "\u2018\u2019\u201c\u201d\u2026\u2013\u2014\u00a0"

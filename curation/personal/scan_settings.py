@@ -92,14 +92,24 @@ def configure(
         return before
     kept = {"config": pii.to_json(replace(config, allow=())), "replacement": replacement.value}
     row = ScanConfigRow(
-        project_id=project_id, number=before.number + 1, settings=kept, sha256=config.sha256,
+        project_id=project_id,
+        number=before.number + 1,
+        settings=kept,
+        sha256=config.sha256,
         created_by=actor.id,
-    )  # fmt: skip
+    )
     session.add(row)
     StandIns(session, project_id, replacement).keep()
     events.record(
-        session, actor, "configure_scan", "scan_config", row.id, project_id=project_id,
-        number=row.number, config_sha256=row.sha256, replacement=replacement.value,
+        session,
+        actor,
+        "configure_scan",
+        "scan_config",
+        row.id,
+        project_id=project_id,
+        number=row.number,
+        config_sha256=row.sha256,
+        replacement=replacement.value,
         stale=config.sha256 != before.config.sha256,
-    )  # fmt: skip
+    )
     return _settings(row, config.allow)

@@ -91,11 +91,15 @@ def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dic
         field, _, key = place.partition(":")
         findings += [
             {
-                "field": field, "key": key or None, "start": s.start, "end": s.end,
-                "type": s.type, "score": s.score,
+                "field": field,
+                "key": key or None,
+                "start": s.start,
+                "end": s.end,
+                "type": s.type,
+                "score": s.score,
             }
             for s in spans
-        ]  # fmt: skip
+        ]
     return {"findings": findings}
 
 

@@ -30,9 +30,19 @@ from storage.tables import ClaimRow, FindingRow, PairRow, ScanRow
 from storage.types import FindingState, PairStatus, Role, User
 
 __all__ = [
-    "Coverage", "Marked", "Preview", "Spread", "coverage", "decide", "everywhere", "marked",
-    "preview", "store", "to_scan", "unscanned",
-]  # fmt: skip
+    "Coverage",
+    "Marked",
+    "Preview",
+    "Spread",
+    "coverage",
+    "decide",
+    "everywhere",
+    "marked",
+    "preview",
+    "store",
+    "to_scan",
+    "unscanned",
+]
 
 
 _CHUNK = 500
@@ -101,9 +111,11 @@ def _keep(session: Session, project_id: int, lines: Sequence[Mapping[str, Any]])
         if key in known and (*key, line["config_sha256"]) not in done:
             done.add((*key, line["config_sha256"]))
             scan = ScanRow(
-                pair_id=key[0], content_sha256=key[1], config_sha256=line["config_sha256"],
+                pair_id=key[0],
+                content_sha256=key[1],
+                config_sha256=line["config_sha256"],
                 quarantined=line.get("quarantined"),
-            )  # fmt: skip
+            )
             fresh.append((known[key], scan, line))
     session.add_all(scan for _, scan, _ in fresh)
     session.flush()
@@ -126,10 +138,16 @@ def _findings(
     texts = findings.texts(row)
     for found in line.get("findings", ()):
         one = FindingRow(
-            scan_id=scan.id, pair_id=row.id, field=found["field"], key=found.get("key"),
-            start=found["start"], end=found["end"], type=found["type"], score=found["score"],
+            scan_id=scan.id,
+            pair_id=row.id,
+            field=found["field"],
+            key=found.get("key"),
+            start=found["start"],
+            end=found["end"],
+            type=found["type"],
+            score=found["score"],
             state=FindingState.OPEN,
-        )  # fmt: skip
+        )
         words = texts[findings.place(one)][one.start : one.end]
         ours = any(words in made for made in invented)
         if ours or words in harmless:
@@ -195,9 +213,15 @@ def decide(
     _say(session, actor, row, found, state)
     session.flush()
     events.record(
-        session, actor, f"finding_{state}", "finding", finding_id, project_id=row.project_id,
-        pair=row.id, type=found.type,
-    )  # fmt: skip
+        session,
+        actor,
+        f"finding_{state}",
+        "finding",
+        finding_id,
+        project_id=row.project_id,
+        pair=row.id,
+        type=found.type,
+    )
     return _settle(session, actor, row, findings.current(session, row.project_id, row.id))
 
 
@@ -235,10 +259,18 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
             continue
         rows, done = rows + 1, done + len(mine)
     events.record(
-        session, actor, f"everywhere_{state}", "finding", finding_id,
-        project_id=first.project_id, type=found.type, rows=rows, findings=done, held=len(held),
+        session,
+        actor,
+        f"everywhere_{state}",
+        "finding",
+        finding_id,
+        project_id=first.project_id,
+        type=found.type,
+        rows=rows,
+        findings=done,
+        held=len(held),
         refused=len(refused),
-    )  # fmt: skip
+    )
     return Spread(rows, done, tuple(held), tuple(refused))
 
 

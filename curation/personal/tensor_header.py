@@ -19,8 +19,20 @@ from storage.errors import BadInput
 
 MOST_BYTES = 100 << 20
 """A header may be so long: what the safetensors library itself allows."""
-_WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4,
-           "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}  # fmt: skip
+_WIDTHS = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
 FLOATS = frozenset({"F32", "F16", "BF16"})
 """The kinds of numbers that an adapter may have."""
 _EXPONENTS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}

@@ -125,14 +125,29 @@ def clone(
             return None
         author = people.get(session, row.author_id) if row.author_id is not None else None
         made = pairs.add(
-            session, project_id, row.prompt, row.response, row.origin, author=author,
-            era_id=era_id, topic=row.topic, held_out=row.held_out,
-            source={**row.source, "cloned_from": row.id}, source_key=key,
-        )  # fmt: skip
+            session,
+            project_id,
+            row.prompt,
+            row.response,
+            row.origin,
+            author=author,
+            era_id=era_id,
+            topic=row.topic,
+            held_out=row.held_out,
+            source={**row.source, "cloned_from": row.id},
+            source_key=key,
+        )
         events.record(
-            session, actor, "clone", "pair", made.id, project_id=project_id, cloned_from=row.id,
-            era=era_id, after=made.content_sha256,
-        )  # fmt: skip
+            session,
+            actor,
+            "clone",
+            "pair",
+            made.id,
+            project_id=project_id,
+            cloned_from=row.id,
+            era=era_id,
+            after=made.content_sha256,
+        )
         return made.id
 
     return _each(session, actor, project_id, seen, one, "policy_clone")
@@ -166,10 +181,17 @@ def _each(
         else:
             rows[made] = pairs.row_of(session, made).version
     events.record(
-        session, actor, verb, "project", project_id, project_id=project_id,
-        rows=[[i, version] for i, version in rows.items()], held=len(held),
-        changed=len(changed), already=len(already),
-    )  # fmt: skip
+        session,
+        actor,
+        verb,
+        "project",
+        project_id,
+        project_id=project_id,
+        rows=[[i, version] for i, version in rows.items()],
+        held=len(held),
+        changed=len(changed),
+        already=len(already),
+    )
     return Done(tuple(rows), tuple(sorted(held)), tuple(changed), tuple(already))
 
 
@@ -247,8 +269,16 @@ def _take_back(session: Session, actor: User, done: EventRow, seen: Mapping[int,
             decisions.reject(session, actor, row, _CLONE_BACK)
         rows.append(pair_id)
     events.record(
-        session, actor, _UNDO, "project", done.project_id or 0, project_id=done.project_id,
-        undone=done.id, rows=[[i, 0] for i in rows], held=len(held), changed=len(changed),
+        session,
+        actor,
+        _UNDO,
+        "project",
+        done.project_id or 0,
+        project_id=done.project_id,
+        undone=done.id,
+        rows=[[i, 0] for i in rows],
+        held=len(held),
+        changed=len(changed),
         already=0,
-    )  # fmt: skip
+    )
     return Done(tuple(rows), tuple(sorted(held)), tuple(changed), ())

@@ -56,9 +56,7 @@ def affected(session: Session, project_id: int, search: Search) -> Affected:
     tests = _tests(session, project_id, search)
     known = pairs.listing(session, project_id)
     alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
-    met = {
-        name: {pair.id for pair in known if test(pair)} for name, test in tests.items()
-    }  # fmt: skip
+    met = {name: {pair.id for pair in known if test(pair)} for name, test in tests.items()}
     wanted = set.intersection(*met.values())
     found = tuple(pair for pair in alive if pair.id in wanted)
     ids = {pair.id for pair in alive}

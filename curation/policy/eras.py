@@ -124,9 +124,7 @@ def add(
         BadInput: the name is empty or taken, the dates are reversed or overlap another era's, or
             a phrase or the document's reference cannot be taken.
     """
-    wish = Era(
-        0, project_id, name, starts_on, retired, tuple(phrases), ends_on, document, url
-    )  # fmt: skip
+    wish = Era(0, project_id, name, starts_on, retired, tuple(phrases), ends_on, document, url)
     fit = _fitting(wish, projects.eras(session, project_id))
     row = EraRow(project_id=project_id, **_columns(fit))
     session.add(row)
@@ -161,9 +159,14 @@ def change(
     if newest.number != seen:
         raise RuleBroken(f"The era {row.name} changed since it was shown. Look at it again.")
     wish = replace(
-        newest.era, name=name, starts_on=starts_on, ends_on=ends_on, document=document, url=url,
+        newest.era,
+        name=name,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        document=document,
+        url=url,
         phrases=tuple(phrases),
-    )  # fmt: skip
+    )
     others = [era for era in projects.eras(session, row.project_id) if era.id != era_id]
     return _write(session, actor, row, _fitting(wish, others), "change")
 
@@ -225,9 +228,16 @@ def histories(session: Session, era_ids: Sequence[int]) -> dict[int, list[Revisi
     told: dict[int, list[Revision]] = {}
     for row in session.scalars(query):
         era = Era(
-            row.era_id, projects_of[row.era_id], row.name, row.starts_on, row.retired,
-            tuple(row.phrases), row.ends_on, row.document or "", row.url or "",
-        )  # fmt: skip
+            row.era_id,
+            projects_of[row.era_id],
+            row.name,
+            row.starts_on,
+            row.retired,
+            tuple(row.phrases),
+            row.ends_on,
+            row.document or "",
+            row.url or "",
+        )
         by = "" if row.user_id is None else names.get(row.user_id, "someone")
         told.setdefault(row.era_id, []).append(
             Revision(row.number, row.verb, by, row.created_at, era)
@@ -274,10 +284,14 @@ def _kept(session: Session, actor: User, row: EraRow, verb: str) -> Era:
 
 def _columns(era: Era) -> Mapping[str, Any]:
     return {
-        "name": era.name, "starts_on": era.starts_on, "ends_on": era.ends_on,
-        "document": era.document or None, "url": era.url or None, "retired": era.retired,
+        "name": era.name,
+        "starts_on": era.starts_on,
+        "ends_on": era.ends_on,
+        "document": era.document or None,
+        "url": era.url or None,
+        "retired": era.retired,
         "phrases": list(era.phrases),
-    }  # fmt: skip
+    }
 
 
 def _fitting(era: Era, others: Sequence[Era]) -> Era:

@@ -38,9 +38,16 @@ def begin(
             f"The schema has no field {label[:40]!r}. Name one of its fields as the label, or none."
         )
     return projects.create(
-        session, actor, name, task, system_message, guidelines=guidelines,
-        output_schema=schema, label_field=label, two_people=two_people,
-    )  # fmt: skip
+        session,
+        actor,
+        name,
+        task,
+        system_message,
+        guidelines=guidelines,
+        output_schema=schema,
+        label_field=label,
+        two_people=two_people,
+    )
 
 
 def _schema(text: str) -> dict[str, Any] | None:

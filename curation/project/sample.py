@@ -55,15 +55,26 @@ def begin(session: Session, actor: User, *, reviewed: bool) -> Project:
         return known
     schema_check.check_schema(told["output_schema"])
     project = projects.create(
-        session, actor, told["name"], told["task"], told["system_message"],
+        session,
+        actor,
+        told["name"],
+        told["task"],
+        told["system_message"],
         guidelines=(FOLDER / "guidelines.md").read_text(encoding="utf-8"),
-        output_schema=told["output_schema"], label_field=told["label_field"], sample=True,
-    )  # fmt: skip
+        output_schema=told["output_schema"],
+        label_field=told["label_field"],
+        sample=True,
+    )
     for era in told["eras"]:
         eras.add(
-            session, actor, project.id, era["name"], date.fromisoformat(era["starts_on"]),
-            retired=era["retired"], phrases=tuple(era["phrases"]),
-        )  # fmt: skip
+            session,
+            actor,
+            project.id,
+            era["name"],
+            date.fromisoformat(era["starts_on"]),
+            retired=era["retired"],
+            phrases=tuple(era["phrases"]),
+        )
     author = _person(session, AUTHOR, Role.EXPERT)
     _write(session, author, project)
     _import(session, author, project, FOLDER / "held_out.jsonl", held_out=True)
@@ -94,9 +105,14 @@ def _import(
     table = files.read(path, path.name)
     preview = exchange.apply(table, exchange.suggest(table), project.system_message)
     intake.take(
-        session, author, project.id, preview.take(path.name), name=path.name,
-        sha256=table.sha256, held_out=held_out,
-    )  # fmt: skip
+        session,
+        author,
+        project.id,
+        preview.take(path.name),
+        name=path.name,
+        sha256=table.sha256,
+        held_out=held_out,
+    )
 
 
 def _approve(session: Session, approver: User, project: Project) -> None:
@@ -108,6 +124,13 @@ def _approve(session: Session, approver: User, project: Project) -> None:
 
 def _op(card: Card, action: Action) -> Op:
     return Op(
-        op=str(uuid.uuid4()), row=card.pair.id, version=card.pair.version, fence=card.fence,
-        action=action, prompt=None, response=None, reason=None, target=None,
-    )  # fmt: skip
+        op=str(uuid.uuid4()),
+        row=card.pair.id,
+        version=card.pair.version,
+        fence=card.fence,
+        action=action,
+        prompt=None,
+        response=None,
+        reason=None,
+        target=None,
+    )

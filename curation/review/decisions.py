@@ -262,9 +262,15 @@ def _set(
     row.fence += 1
     claims.release(session, row)
     made = pairs.decide(
-        session, actor, row, action, op=f"{action}-{row.id}-{row.version}",
-        before_sha256=before, seen_version=seen, reason=reason,
-    )  # fmt: skip
+        session,
+        actor,
+        row,
+        action,
+        op=f"{action}-{row.id}-{row.version}",
+        before_sha256=before,
+        seen_version=seen,
+        reason=reason,
+    )
     log(session, actor, row, action, decision=made.id)
 
 

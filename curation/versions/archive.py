@@ -117,12 +117,17 @@ def _rows(
     """The stored rows, all or these, as columns: entities could come from the session's memory."""
     query = (
         select(
-            MemberRow.pair_id, MemberRow.split, MemberRow.prompt, MemberRow.response,
-            MemberRow.content_sha256, MemberRow.origin, MemberRow.group,
+            MemberRow.pair_id,
+            MemberRow.split,
+            MemberRow.prompt,
+            MemberRow.response,
+            MemberRow.content_sha256,
+            MemberRow.origin,
+            MemberRow.group,
         )
         .where(MemberRow.version_id == version_id)
         .order_by(MemberRow.pair_id)
-    )  # fmt: skip
+    )
     if pair_ids is not None:
         query = query.where(MemberRow.pair_id.in_(list(pair_ids)))
     return tuple(VersionRow(*row) for row in session.execute(query))

@@ -126,8 +126,10 @@ def _counts(card: Mapping[str, Any]) -> list[str]:
         *_table(["", *_PARTS], [["all", *(card["by_split"][p] for p in _PARTS)]]),
     ]
     for title, key in (
-        ("Origin", "by_origin"), (facts["label"], "by_label"), ("Policy era", "by_era"),
-    ):  # fmt: skip
+        ("Origin", "by_origin"),
+        (facts["label"], "by_label"),
+        ("Policy era", "by_era"),
+    ):
         counted = facts[key].items()
         rows = [[kind, *(split.get(part, 0) for part in _PARTS)] for kind, split in counted]
         lines += ["", *_table([title, *_PARTS], rows)]
@@ -186,8 +188,10 @@ def _certificate(made: Mapping[str, Any]) -> list[str]:
         [kind, *(states[state] for state in ("accepted", "dismissed", "open"))]
         for kind, states in made["findings"].items()
     ]
-    scans = [f"- {count} rows under configuration `{config}`"
-             for config, count in made["configurations"].items()]  # fmt: skip
+    scans = [
+        f"- {count} rows under configuration `{config}`"
+        for config, count in made["configurations"].items()
+    ]
     return [
         "## Personal data",
         "",
@@ -231,13 +235,15 @@ def _checking(card: Mapping[str, Any]) -> list[str]:
         "",
         *_table(
             ["Hash", "Value"],
-            [["sha256 of the canonical rows", hashes["sha256"]],
-             ["Merkle root over the rows", hashes["merkle_root"]],
-             ["Seal over all that was frozen", hashes["seal"] or "none"],
-             ["sha256 of the system message", card["system_message_sha256"]]],
+            [
+                ["sha256 of the canonical rows", hashes["sha256"]],
+                ["Merkle root over the rows", hashes["merkle_root"]],
+                ["Seal over all that was frozen", hashes["seal"] or "none"],
+                ["sha256 of the system message", card["system_message_sha256"]],
+            ],
         ),
         "",
         "In the database: `python -m curation verify`. An export: `python verify.py` in its "
         "folder, which needs nothing but Python. Neither shows where the data came from: compare "
         "the sha256 with the one you were given another way.",
-    ]  # fmt: skip
+    ]

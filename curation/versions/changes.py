@@ -80,12 +80,14 @@ def between(session: Session, old: archive.Opened, new: archive.Opened) -> Diffe
         moved=tuple(sorted(moved)),
         rows=tuple(
             Change(
-                i, was.get(i), now.get(i),
+                i,
+                was.get(i),
+                now.get(i),
                 _moved(old.version, new.version) if i in moved - changed else reasons.get(i, ""),
             )
             for i in touched
         ),
-    )  # fmt: skip
+    )
 
 
 def _moved(old: Version, new: Version) -> str:

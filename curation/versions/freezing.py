@@ -149,9 +149,17 @@ def _insert(
     seal = _seal(session, row, frozen)
     _hold_out(session, frozen)
     events.record(
-        session, actor, "freeze", "version", row.id, project_id=project.id, sha256=sha256,
-        seed=seed, seal=seal, **counts,
-    )  # fmt: skip
+        session,
+        actor,
+        "freeze",
+        "version",
+        row.id,
+        project_id=project.id,
+        sha256=sha256,
+        seed=seed,
+        seal=seal,
+        **counts,
+    )
     return archive.version(row)
 
 
@@ -170,12 +178,17 @@ def _members(session: Session, version_id: int, frozen: Sequence[VersionRow]) ->
     try:
         session.add_all(
             MemberRow(
-                version_id=version_id, pair_id=row.pair_id, split=row.split, prompt=row.prompt,
-                response=row.response, content_sha256=row.content_sha256, origin=row.origin,
+                version_id=version_id,
+                pair_id=row.pair_id,
+                split=row.split,
+                prompt=row.prompt,
+                response=row.response,
+                content_sha256=row.content_sha256,
+                origin=row.origin,
                 group=row.group,
             )
             for row in frozen
-        )  # fmt: skip
+        )
         session.flush()
     except IntegrityError as error:
         raise RuleBroken(f"The database refused the version: {error.orig}.") from error

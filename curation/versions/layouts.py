@@ -169,50 +169,76 @@ LAYOUTS = {
     layout.name: layout
     for layout in (
         Layout(
-            "chat", "Chat JSONL (OpenAI)", "OpenAI, trl, Axolotl and most trainers", _NO_ORIGIN,
+            "chat",
+            "Chat JSONL (OpenAI)",
+            "OpenAI, trl, Axolotl and most trainers",
+            _NO_ORIGIN,
             _lines(_chat),
         ),
         Layout(
-            "trl", "trl, conversational", "trl: trains on the completion only", _NO_ORIGIN,
+            "trl",
+            "trl, conversational",
+            "trl: trains on the completion only",
+            _NO_ORIGIN,
             _lines(_trl),
         ),
         Layout("sharegpt", "ShareGPT", "LLaMA-Factory, Axolotl", _NO_ORIGIN, _lines(_sharegpt)),
         Layout(
-            "alpaca", "Alpaca", "LLaMA-Factory, older trainers",
+            "alpaca",
+            "Alpaca",
+            "LLaMA-Factory, older trainers",
             "The system message stands in a fourth key, system, which LLaMA-Factory reads and "
             f"others leave out. {_NO_ORIGIN}",
             _lines(_alpaca),
         ),
         Layout(
-            "prompt-completion", "Prompt and completion", "trl and older provider formats",
-            f"{_NO_SYSTEM} {_NO_ORIGIN}", _lines(_completion),
+            "prompt-completion",
+            "Prompt and completion",
+            "trl and older provider formats",
+            f"{_NO_SYSTEM} {_NO_ORIGIN}",
+            _lines(_completion),
         ),
         Layout(
-            "preference", "Preference pairs (DPO)", "trl's DPO trainer",
+            "preference",
+            "Preference pairs (DPO)",
+            "trl's DPO trainer",
             "Only rows whose output a person corrected: chosen is the approved output, rejected "
             "the one that arrived. A first output that was never scanned for personal data, or "
             f"that held some, is left out. {_NO_ORIGIN}",
             _lines(_preference),
         ),
         Layout(
-            "datasets", "Hugging Face datasets folder", "datasets.load_from_disk, trl",
-            "Its bytes depend on the release of pyarrow.", _dataset,
+            "datasets",
+            "Hugging Face datasets folder",
+            "datasets.load_from_disk, trl",
+            "Its bytes depend on the release of pyarrow.",
+            _dataset,
         ),
         Layout(
-            "parquet", "Parquet", "pandas, DuckDB, Spark",
-            "Its bytes depend on the release of pyarrow.", _parquet,
+            "parquet",
+            "Parquet",
+            "pandas, DuckDB, Spark",
+            "Its bytes depend on the release of pyarrow.",
+            _parquet,
         ),
         Layout(
-            "csv", "CSV", "spreadsheets",
+            "csv",
+            "CSV",
+            "spreadsheets",
             "A cell that a spreadsheet could take for a formula gets an apostrophe in front, which "
             "only Assay's import takes away again. A spreadsheet that saves the file may change "
-            "line ends and cut cells over 32,767 characters.", _csv,
+            "line ends and cut cells over 32,767 characters.",
+            _csv,
         ),
         Layout(
-            "xlsx", "Excel workbook", "spreadsheets",
+            "xlsx",
+            "Excel workbook",
+            "spreadsheets",
             "As CSV; and a row that a workbook cannot hold (carriage returns, control characters, "
-            "over 32,767 characters) is refused.", _xlsx, _fits_xlsx,
+            "over 32,767 characters) is refused.",
+            _xlsx,
+            _fits_xlsx,
         ),
     )
-}  # fmt: skip
+}
 """Every format by its name, as the page lists them."""

@@ -77,9 +77,15 @@ def tag(session: Session, actor: User, version_id: int, name: str) -> None:
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "tag", "version", version_id, project_id=version.project_id, name=name,
+        session,
+        actor,
+        "tag",
+        "version",
+        version_id,
+        project_id=version.project_id,
+        name=name,
         before=known.version_id if known else None,
-    )  # fmt: skip
+    )
 
 
 def find(session: Session, project_id: int, named: str = "") -> Version:

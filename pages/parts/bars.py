@@ -17,8 +17,13 @@ def lying(bars: Bars, key: str) -> None:
     """Names with counts, one below the other."""
     # The chart cuts long names on its axis by itself; cut here, two could become one bar.
     shown: list[Bar] = [{"name": " ".join(n.split()), "rows": count} for n, count in bars[:MOST]]
-    names = {"field": "name", "type": "nominal", "sort": None, "title": None,
-             "axis": {"labelLimit": 220}}  # fmt: skip
+    names = {
+        "field": "name",
+        "type": "nominal",
+        "sort": None,
+        "title": None,
+        "axis": {"labelLimit": 220},
+    }
     encoding = {"y": names, "x": _rows(shown)}
     _draw(shown, encoding, {"align": "left", "dx": 4}, _LINE * len(shown) + 50, key)
 
@@ -26,8 +31,13 @@ def lying(bars: Bars, key: str) -> None:
 def standing(bars: Bars, title: str, key: str) -> None:
     """Neighbouring bins with counts."""
     shown: list[Bar] = [{"name": name, "rows": count} for name, count in bars]
-    bins = {"field": "name", "type": "nominal", "sort": None, "title": title,
-            "axis": {"labelAngle": -40 if len(bars) > 6 else 0}}  # fmt: skip
+    bins = {
+        "field": "name",
+        "type": "nominal",
+        "sort": None,
+        "title": title,
+        "axis": {"labelAngle": -40 if len(bars) > 6 else 0},
+    }
     _draw(shown, {"x": bins, "y": _rows(shown)}, {"dy": -8}, 220, key)
 
 
@@ -35,10 +45,12 @@ def _rows(shown: list[Bar]) -> dict[str, object]:
     """The axis of counts, with room for the longest bar's number."""
     most = max(int(bar["rows"]) for bar in shown)
     return {
-        "field": "rows", "type": "quantitative", "title": "rows",
+        "field": "rows",
+        "type": "quantitative",
+        "title": "rows",
         "scale": {"domain": [0, max(1, most * 1.12)], "nice": False},
         "axis": {"tickMinStep": 1, "tickCount": 5},
-    }  # fmt: skip
+    }
 
 
 def _draw(

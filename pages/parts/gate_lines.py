@@ -146,9 +146,13 @@ def waiver(
     today = datetime.now(UTC).date()
     last = today + timedelta(days=readiness.LONGEST_WAIVER)
     st.date_input(
-        f"Ends on ({readiness.LONGEST_WAIVER} days at most)", value=today + _USUAL,
-        min_value=today, max_value=last, key=kept.key(form, "until"), width=320,
-    )  # fmt: skip
+        f"Ends on ({readiness.LONGEST_WAIVER} days at most)",
+        value=today + _USUAL,
+        min_value=today,
+        max_value=last,
+        key=kept.key(form, "until"),
+        width=320,
+    )
     st.button(
         "Set this line aside", key=form, on_click=_waive_now, args=(user, chosen, form, store)
     )

@@ -173,9 +173,8 @@ def go_on(job: Job) -> None:
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=(told, jobs.resume, user, job.id,
-              settings.current()),
-    )  # fmt: skip
+        args=(told, jobs.resume, user, job.id, settings.current()),
+    )
     if remote:
         shell.note(
             "A new run here follows the endpoint's job, which may have gone on meanwhile. Nothing "

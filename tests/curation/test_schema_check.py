@@ -121,8 +121,16 @@ PLAIN_SCHEMAS = st.recursive(
         {},
         optional={
             "type": st.sampled_from(
-                ["object", "array", "string", "integer", "number", "boolean", "null",
-                 ["string", "null"]]
+                [
+                    "object",
+                    "array",
+                    "string",
+                    "integer",
+                    "number",
+                    "boolean",
+                    "null",
+                    ["string", "null"],
+                ]
             ),
             "enum": st.lists(st.sampled_from(["a", "b", 1, True, None]), min_size=1, unique=True),
             "required": st.lists(st.sampled_from("abc"), max_size=2, unique=True),
@@ -142,7 +150,7 @@ PLAIN_SCHEMAS = st.recursive(
         )
     ),
     max_leaves=5,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=300, deadline=None)

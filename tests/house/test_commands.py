@@ -34,22 +34,33 @@ def test_every_command_of_every_module_is_listed(package: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["curation"], ["curation", "scrub"], ["curation", "ready"], ["training"],
-     ["training", "launch"]],
-)  # fmt: skip
+    [
+        ["curation"],
+        ["curation", "scrub"],
+        ["curation", "ready"],
+        ["training"],
+        ["training", "launch"],
+    ],
+)
 def test_help_reads(command: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *command, "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "Usage:" in done.stdout
 
 
 def test_an_unknown_command_is_one_sentence() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "curation", "bogus"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert "No such command" in done.stderr
     assert "Traceback" not in done.stderr
@@ -58,8 +69,11 @@ def test_an_unknown_command_is_one_sentence() -> None:
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "curation", *command],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_version_is_named_compared_exported_and_proven(engine: Engine, tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from storage.types import Role, User
 from tests.support import stories
 
 _JOB_ONLY = (
-    "curation.personal.analyzer", "training.exits.", "training.proving.generate",
+    "curation.personal.analyzer",
+    "training.exits.",
+    "training.proving.generate",
     "training.tuning.",
-)  # fmt: skip
+)
 """What only a job process imports, by how its name begins; no verb is there."""
 
 

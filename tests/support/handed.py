@@ -38,10 +38,14 @@ def saved(base: Path, folder: Path, chosen: Lora = CHOSEN) -> dict[str, str]:
     model, tokenizer = base_models.load(base)
     torch.manual_seed(1)
     config = LoraConfig(
-        task_type="CAUSAL_LM", r=chosen.r, lora_alpha=chosen.alpha,
-        target_modules=list(chosen.targets), init_lora_weights=False,
-        use_rslora=chosen.rslora, use_dora=chosen.dora,
-    )  # fmt: skip
+        task_type="CAUSAL_LM",
+        r=chosen.r,
+        lora_alpha=chosen.alpha,
+        target_modules=list(chosen.targets),
+        init_lora_weights=False,
+        use_rslora=chosen.rslora,
+        use_dora=chosen.dora,
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a worker has them off as well

@@ -167,9 +167,13 @@ def encoder(folder: Path, texts: Sequence[str]) -> Path:
     )
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(names), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=64,
-    )  # fmt: skip
+        vocab_size=len(names),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+    )
     model = BertModel(config)
     with torch.no_grad():
         model.embeddings.position_embeddings.weight.zero_()

@@ -58,8 +58,13 @@ class TuningServer:
     def endpoint(self, poll: float = 0.01) -> dict[str, Any]:
         """The same as a job's spec has it."""
         offer = {"models": ["small-1"], "price": 3.0, "poll_seconds": poll}
-        return {"name": "house", "url": self.url, "model": "small-1", "api_key_env": "HOUSE_KEY",
-                "tuning": offer}  # fmt: skip
+        return {
+            "name": "house",
+            "url": self.url,
+            "model": "small-1",
+            "api_key_env": "HOUSE_KEY",
+            "tuning": offer,
+        }
 
     def count(self, method: str, path: str) -> int:
         """How often a path was asked."""
@@ -136,8 +141,12 @@ class TuningServer:
         elif part == "/events":
             return self._events(job, query)
         elif part == "/checkpoints":
-            kept = {"id": "ftckpt-1", "step_number": 3, "metrics": {"full_valid_loss": 0.7},
-                    "fine_tuned_model_checkpoint": "ft:small-1:ckpt-step-3"}  # fmt: skip
+            kept = {
+                "id": "ftckpt-1",
+                "step_number": 3,
+                "metrics": {"full_valid_loss": 0.7},
+                "fine_tuned_model_checkpoint": "ft:small-1:ckpt-step-3",
+            }
             return listed({"ftckpt-1": kept})
         elif job["status"] not in ("cancelled", "failed", "succeeded"):
             self._move(job)

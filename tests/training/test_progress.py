@@ -14,30 +14,70 @@ from training import progress
 from training.progress import Standing, State
 
 KEYS = (
-    "reviewed", "gold", "unapproved", "audit", "test_share", "leakage", "personal_data",
-    "unscanned", "near_duplicates", "contradictions", "schema", "baseline", "decision_record",
-)  # fmt: skip
+    "reviewed",
+    "gold",
+    "unapproved",
+    "audit",
+    "test_share",
+    "leakage",
+    "personal_data",
+    "unscanned",
+    "near_duplicates",
+    "contradictions",
+    "schema",
+    "baseline",
+    "decision_record",
+)
 
 
 def signals(*unmet: str, waived: tuple[str, ...] = ()) -> tuple[Signal, ...]:
     """A report whose lines are met but for some."""
     return tuple(
-        Signal(key, key, key not in unmet, "measured", "asked", "fix",
-               waiver="lea: small set" if key in waived else None)
+        Signal(
+            key,
+            key,
+            key not in unmet,
+            "measured",
+            "asked",
+            "fix",
+            waiver="lea: small set" if key in waived else None,
+        )
         for key in KEYS
-    )  # fmt: skip
+    )
 
 
 EMPTY = Standing(
-    approved=0, waiting=0, gold=0, imported=0, sample=False, links=0, uncompared=0,
-    signals=signals(*KEYS), versions=0, running=frozenset(), adapters=0, compared=0,
-    trials_open=0, trials_closed=0,
-)  # fmt: skip
+    approved=0,
+    waiting=0,
+    gold=0,
+    imported=0,
+    sample=False,
+    links=0,
+    uncompared=0,
+    signals=signals(*KEYS),
+    versions=0,
+    running=frozenset(),
+    adapters=0,
+    compared=0,
+    trials_open=0,
+    trials_closed=0,
+)
 PROVEN = Standing(
-    approved=260, waiting=0, gold=64, imported=200, sample=False, links=0, uncompared=0,
-    signals=signals(), versions=1, running=frozenset(), adapters=1, compared=40,
-    trials_open=0, trials_closed=1,
-)  # fmt: skip
+    approved=260,
+    waiting=0,
+    gold=64,
+    imported=200,
+    sample=False,
+    links=0,
+    uncompared=0,
+    signals=signals(),
+    versions=1,
+    running=frozenset(),
+    adapters=1,
+    compared=40,
+    trials_open=0,
+    trials_closed=1,
+)
 
 
 @pytest.mark.parametrize(

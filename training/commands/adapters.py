@@ -23,14 +23,17 @@ def list_adapters(project: console.In = "", as_json: console.AsJson = False) -> 
             "stage": one.stage.value,
             "method": one.method,
             "version": one.version,
-            "right": "sealed" if one.sealed else f"{one.right[0]} of {one.right[1]}"
-            if one.right else "",
+            "right": "sealed"
+            if one.sealed
+            else f"{one.right[0]} of {one.right[1]}"
+            if one.right
+            else "",
             "trial": one.verdict,
             "note": "; ".join(one.troubles),
             "sha256": one.adapter.sha256 if as_json else one.adapter.sha256[:16],
         }
         for one in found
-    ]  # fmt: skip
+    ]
     console.show(short, as_json=as_json)
 
 

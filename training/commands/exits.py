@@ -125,9 +125,15 @@ def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> No
             "fastapi openai"
         ) from error
     served = serving.Served(
-        recipe.served, recipe.system, recipe.kind, recipe.base, recipe.base_sha256,
-        recipe.precision, adapters.intact(recipe.adapter, here), recipe.adapter.sha256,
-    )  # fmt: skip
+        recipe.served,
+        recipe.system,
+        recipe.kind,
+        recipe.base,
+        recipe.base_sha256,
+        recipe.precision,
+        adapters.intact(recipe.adapter, here),
+        recipe.adapter.sha256,
+    )
     serving.run(served, here.data, port)
 
 

@@ -35,9 +35,13 @@ def evaluate(
         frozen = version_numbered(session, inside, version)
         tuned = adapters.named(session, inside, adapter).id if adapter else None
         job = jobs.evaluate(
-            session, console.actor(session, as_), frozen.id,
-            base_models.Base("packaged").to_dict(), tuned, best_prompt=best_prompt,
-        )  # fmt: skip
+            session,
+            console.actor(session, as_),
+            frozen.id,
+            base_models.Base("packaged").to_dict(),
+            tuned,
+            best_prompt=best_prompt,
+        )
     wait(job, quiet=as_json)
     with console.looking() as session:
         newest = evaluations.listing(session, inside)[0]
@@ -89,9 +93,10 @@ def cast(
             return
         one = waiting[0]
         console.show(
-            one, as_json=as_json,
+            one,
+            as_json=as_json,
             words=f"Item {one.item}\n\n{one.prompt}\n\nLEFT\n{one.left}\n\nRIGHT\n{one.right}",
-        )  # fmt: skip
+        )
 
 
 @app.command("close")

@@ -92,16 +92,28 @@ def ingest(
     for line in (directory / "drafts.jsonl").read_text(encoding="utf-8").splitlines():
         made = json.loads(line)
         pairs.add(
-            session, job.project_id, made["prompt"], made["response"], Origin.DRAFT,
+            session,
+            job.project_id,
+            made["prompt"],
+            made["response"],
+            Origin.DRAFT,
             topic=job.spec["topic"],
             source={
-                "job": job.id, "model": made["model"], "seed": made["seed"],
+                "job": job.id,
+                "model": made["model"],
+                "seed": made["seed"],
                 "prompt_sha256": made["prompt_sha256"],
             },
             source_key=f"draft:{job.id}:{made['index']}",
-        )  # fmt: skip
+        )
         added += 1
     events.record(
-        session, actor, "draft", "job", job.id, project_id=job.project_id, added=added,
+        session,
+        actor,
+        "draft",
+        "job",
+        job.id,
+        project_id=job.project_id,
+        added=added,
         topic_sha256=hashlib.sha256(job.spec["topic"].encode()).hexdigest(),
-    )  # fmt: skip
+    )

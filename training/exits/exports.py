@@ -111,9 +111,15 @@ def ingest(
     if sha256 != result["merged_sha256"]:
         raise Unavailable("The merged model differs from what the job recorded. Merge it again.")
     events.record(
-        session, actor, "merge", "adapter", job.spec["adapter"]["id"], project_id=job.project_id,
-        sha256=sha256, job=job.id,
-    )  # fmt: skip
+        session,
+        actor,
+        "merge",
+        "adapter",
+        job.spec["adapter"]["id"],
+        project_id=job.project_id,
+        sha256=sha256,
+        job=job.id,
+    )
 
 
 def tried(session: Session, adapter: Adapter) -> list[str]:

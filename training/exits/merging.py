@@ -79,13 +79,17 @@ def main(directory: Path, held: Evidence) -> None:
             f"{found['largest_difference']:.1e} of the largest, {found['same_answers']} of "
             f"{found['prompts']} answers are equal). Serve base and adapter instead."
         )
-    held.finish("finished", _words(found, spec.get("precision")), {
-        "exit": "merged",
-        "check": found,
-        "adapter_sha256": spec.get("adapter_sha256"),
-        "base": {"name": base.name, "sha256": base.sha256},
-        "merged_sha256": base_models.folder_sha256(final),
-    })  # fmt: skip
+    held.finish(
+        "finished",
+        _words(found, spec.get("precision")),
+        {
+            "exit": "merged",
+            "check": found,
+            "adapter_sha256": spec.get("adapter_sha256"),
+            "base": {"name": base.name, "sha256": base.sha256},
+            "merged_sha256": base_models.folder_sha256(final),
+        },
+    )
 
 
 def check_base(found: str, recorded: str | None) -> None:

@@ -69,25 +69,58 @@ MERGED = "merged"
 EXITS = {
     one.name: one
     for one in (
-        Exit("peft", "PEFT folder", "The adapter itself, for every program that reads PEFT.",
-             _nothing, _folder),
-        Exit(MERGED, "Merged model", "Base and adapter in one, as safetensors with the tokenizer.",
-             _nothing, _folder),
-        Exit("vllm", "vLLM command", "Serves it on a GPU, to many at once.",
-             vllm.write, _weights),
-        Exit("ollama", "Ollama Modelfile", "Runs it on a laptop with Ollama.",
-             ollama.write, _both(_weights, ollama.refuses)),
-        Exit("axolotl", "Axolotl configuration", "Repeats the training in Axolotl.",
-             axolotl.write, _training),
-        Exit("llamafactory", "LLaMA-Factory configuration",
-             "Repeats the training in LLaMA-Factory.", llamafactory.write, _training),
-        Exit("torchtune", "torchtune configuration (legacy)",
-             "Repeats the training in torchtune, which is no longer developed.",
-             torchtune.write, _both(_training, torchtune.refuses)),
-        Exit("trl", "trl script", "Repeats the training with trl alone, in one Python file.",
-             trl.write, _training),
+        Exit(
+            "peft",
+            "PEFT folder",
+            "The adapter itself, for every program that reads PEFT.",
+            _nothing,
+            _folder,
+        ),
+        Exit(
+            MERGED,
+            "Merged model",
+            "Base and adapter in one, as safetensors with the tokenizer.",
+            _nothing,
+            _folder,
+        ),
+        Exit("vllm", "vLLM command", "Serves it on a GPU, to many at once.", vllm.write, _weights),
+        Exit(
+            "ollama",
+            "Ollama Modelfile",
+            "Runs it on a laptop with Ollama.",
+            ollama.write,
+            _both(_weights, ollama.refuses),
+        ),
+        Exit(
+            "axolotl",
+            "Axolotl configuration",
+            "Repeats the training in Axolotl.",
+            axolotl.write,
+            _training,
+        ),
+        Exit(
+            "llamafactory",
+            "LLaMA-Factory configuration",
+            "Repeats the training in LLaMA-Factory.",
+            llamafactory.write,
+            _training,
+        ),
+        Exit(
+            "torchtune",
+            "torchtune configuration (legacy)",
+            "Repeats the training in torchtune, which is no longer developed.",
+            torchtune.write,
+            _both(_training, torchtune.refuses),
+        ),
+        Exit(
+            "trl",
+            "trl script",
+            "Repeats the training with trl alone, in one Python file.",
+            trl.write,
+            _training,
+        ),
     )
-}  # fmt: skip
+}
 """Every exit, in the order in which they are listed."""
 TRAINING = ("axolotl", "llamafactory", "torchtune", "trl")
 """The exits that read the rows."""

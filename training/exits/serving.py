@@ -36,9 +36,19 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 _PATHS = frozenset({"/v1/models", "/v1/chat/completions", "/health"})
 _FIELDS = frozenset(
-    {"model", "messages", "stream", "temperature", "top_p", "seed", "stop", "max_tokens",
-     "max_completion_tokens", "frequency_penalty"}
-)  # fmt: skip
+    {
+        "model",
+        "messages",
+        "stream",
+        "temperature",
+        "top_p",
+        "seed",
+        "stop",
+        "max_tokens",
+        "max_completion_tokens",
+        "frequency_penalty",
+    }
+)
 """What a request may set. What is left out would change the template or run other code."""
 _ROLES = frozenset({"system", "user", "assistant"})
 _BODY_BYTES = 1_000_000

@@ -13,11 +13,17 @@ def with_adapter(recipe: Recipe, base: str, folder: str, port: int = 8000) -> li
     """The arguments that serve base and adapter; the adapter answers under its own name."""
     rank = int(recipe.settings.get("r", _RANKS[-1]))
     return [
-        *_serve(base, port), "--chat-template", f"{folder}/chat_template.jinja",
-        "--served-model-name", "base", "--enable-lora",
-        "--max-lora-rank", str(next((r for r in _RANKS if r >= rank), _RANKS[-1])),
-        "--lora-modules", f"{recipe.served}={folder}",
-    ]  # fmt: skip
+        *_serve(base, port),
+        "--chat-template",
+        f"{folder}/chat_template.jinja",
+        "--served-model-name",
+        "base",
+        "--enable-lora",
+        "--max-lora-rank",
+        str(next((r for r in _RANKS if r >= rank), _RANKS[-1])),
+        "--lora-modules",
+        f"{recipe.served}={folder}",
+    ]
 
 
 def whole(recipe: Recipe, folder: str, port: int = 8000) -> list[str]:
@@ -29,9 +35,16 @@ def _serve(model: str, port: int) -> list[str]:
     # The generation settings of the request, not of the model's folder: what was measured was
     # greedy, and a client says so with temperature 0.
     return [
-        "vllm", "serve", model, "--host", "127.0.0.1", "--port", str(port),
-        "--generation-config", "vllm",
-    ]  # fmt: skip
+        "vllm",
+        "serve",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--generation-config",
+        "vllm",
+    ]
 
 
 def write(recipe: Recipe) -> dict[str, bytes]:

@@ -140,9 +140,12 @@ class Calls:
             private=self._endpoint.private, plain=self._plain
         )
         self._client = httpx.Client(
-            transport=transport, timeout=self._seconds, follow_redirects=False, trust_env=False,
+            transport=transport,
+            timeout=self._seconds,
+            follow_redirects=False,
+            trust_env=False,
             headers=headers,
-        )  # fmt: skip
+        )
         return self
 
     def __exit__(

@@ -95,8 +95,13 @@ def listing() -> list[Endpoint]:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         return [Endpoint.from_dict(name, table) for name, table in tables.items()]
     except (
-        OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError,
-    ) as error:  # fmt: skip
+        OSError,
+        tomllib.TOMLDecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
         raise BadInput(
             "The endpoints file cannot be read: each endpoint needs [name], url and model; one "
             "that tunes also [name.tuning] with models and price. Ask whoever runs this server to "

@@ -158,6 +158,10 @@ def against(job: Job) -> Against | None:
         seconds -= estimate.step * (estimate.steps - done)
         seconds -= estimate.evaluation * (estimate.evaluations - passes)
     return Against(
-        seconds, took["seconds"], estimate.memory_mb, took.get("peak_memory_mb"), done,
+        seconds,
+        took["seconds"],
+        estimate.memory_mb,
+        took.get("peak_memory_mb"),
+        done,
         estimate.steps,
-    )  # fmt: skip
+    )

@@ -78,10 +78,15 @@ def checks(facts: Facts) -> list[Check]:
         found.append(_endpoint(facts))
     if isinstance(facts.settings, Local):
         found += [
-            _base(facts), _validation(facts), _long(facts, facts.settings),
-            _context(facts, facts.settings), _disk(facts, facts.settings), _accelerator(facts),
-            _queue(facts), _libraries(facts),
-        ]  # fmt: skip
+            _base(facts),
+            _validation(facts),
+            _long(facts, facts.settings),
+            _context(facts, facts.settings),
+            _disk(facts, facts.settings),
+            _accelerator(facts),
+            _queue(facts),
+            _libraries(facts),
+        ]
     order = list(reversed(Mark))
     return sorted(found, key=lambda one: order.index(one.mark))
 
@@ -96,9 +101,12 @@ def _rows(facts: Facts) -> Check:
     if facts.train:
         return Check("rows", name, Mark.GOOD, f"{facts.train} rows train.")
     return Check(
-        "rows", name, Mark.ERROR, "The version has no training rows.",
+        "rows",
+        name,
+        Mark.ERROR,
+        "The version has no training rows.",
         "Approve more rows and freeze a new version.",
-    )  # fmt: skip
+    )
 
 
 def _leaks(facts: Facts) -> Check:
@@ -115,10 +123,12 @@ def _validation(facts: Facts) -> Check:
             "validation", name, Mark.GOOD, f"{facts.validation} rows watch for over-learning."
         )
     return Check(
-        "validation", name, Mark.ERROR,
+        "validation",
+        name,
+        Mark.ERROR,
         "The version has 0 validation rows, so nothing would tell when it learns rows by heart.",
         "Freeze a version of more rows.",
-    )  # fmt: skip
+    )
 
 
 def _endpoint(facts: Facts) -> Check:
@@ -147,32 +157,42 @@ def _base(facts: Facts) -> Check:
             "base", name, Mark.NOTE, "The packaged model is converted first, once: about 40 s."
         )
     return Check(
-        "base", name, Mark.NOTE, "It is fetched from the hub when the run starts.",
+        "base",
+        name,
+        Mark.NOTE,
+        "It is fetched from the hub when the run starts.",
         "This server must be online then; the folder is looked through before it is loaded.",
-    )  # fmt: skip
+    )
 
 
 def _long(facts: Facts, settings: Local) -> Check:
     name = "Longest row"
     if facts.lengths is None:
         return Check(
-            "long", name, Mark.NOTE, "The tokens of the rows were not counted yet.",
+            "long",
+            name,
+            Mark.NOTE,
+            "The tokens of the rows were not counted yet.",
             "Try the settings: that counts them.",
-        )  # fmt: skip
+        )
     longest = max(facts.lengths)
     if not facts.too_long:
         return Check(
-            "long", name, Mark.GOOD,
+            "long",
+            name,
+            Mark.GOOD,
             f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
-        )  # fmt: skip
+        )
     over = sum(length > settings.max_length for length in facts.lengths)
     told = "1 row is" if over == 1 else f"{over} rows are"
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
-        "long", name, Mark.ERROR,
+        "long",
+        name,
+        Mark.ERROR,
         f"{told} longer than {settings.max_length} tokens (pair {named}).",
         f"Shorten them, or allow {longest} tokens in the settings.",
-    )  # fmt: skip
+    )
 
 
 def _context(facts: Facts, settings: Local) -> Check:
@@ -183,16 +203,21 @@ def _context(facts: Facts, settings: Local) -> Check:
     longest = max(facts.lengths or (0,))
     if longest > context:
         return Check(
-            "context", name, Mark.ERROR,
+            "context",
+            name,
+            Mark.ERROR,
             f"The longest row has {longest} tokens, and the base model reads {context} at most.",
             "Shorten the rows, or choose a base model with a longer context.",
-        )  # fmt: skip
+        )
     if settings.max_length > context:
         return Check(
-            "context", name, Mark.NOTE,
+            "context",
+            name,
+            Mark.NOTE,
             f"{settings.max_length} tokens are allowed, and the base model reads {context} at "
-            "most.", f"Allow {context}.",
-        )  # fmt: skip
+            "most.",
+            f"Allow {context}.",
+        )
     return Check("context", name, Mark.GOOD, f"It reads up to {context} tokens.")
 
 
@@ -227,9 +252,12 @@ def _accelerator(facts: Facts) -> Check:
     elif isinstance(facts.settings, Full):
         slow = "Full tuning takes long here: choose LoRA to begin with."
     return Check(
-        "accelerator", name, Mark.NOTE,
-        "No GPU was found; the run uses the processor, which is right for small models.", slow,
-    )  # fmt: skip
+        "accelerator",
+        name,
+        Mark.NOTE,
+        "No GPU was found; the run uses the processor, which is right for small models.",
+        slow,
+    )
 
 
 def _queue(facts: Facts) -> Check:

@@ -25,8 +25,18 @@ from training.work import evidence, machine
 
 SEEN = "seen.json"
 """In the folder of a probe: how rows look to the model, how long they are."""
-_NO_MATTER = ("epochs", "seed", "learning_rate", "warmup", "patience", "checkpoint_steps",
-              "max_steps", "alpha", "beta", "weight_decay")  # fmt: skip
+_NO_MATTER = (
+    "epochs",
+    "seed",
+    "learning_rate",
+    "warmup",
+    "patience",
+    "checkpoint_steps",
+    "max_steps",
+    "alpha",
+    "beta",
+    "weight_decay",
+)
 """Settings on which the time of a step and the memory do not depend."""
 
 

@@ -262,9 +262,10 @@ def _choose(trainer: Exact, size: int) -> tuple[list[list[int]], list[int], floa
     counted = [batches[i] for i in spread(len(batches), min(_COUNTED, len(batches)))]
     costs = [_tokens(trainer, batch) for batch in counted]
     whole = sorted(
-        (cost, batch) for cost, batch in zip(costs, counted, strict=True)
+        (cost, batch)
+        for cost, batch in zip(costs, counted, strict=True)
         if len(batch) == size or len(batches) == 1
-    )  # fmt: skip
+    )
     middles = [(2 * i + 1) * len(whole) // (2 * MOST) for i in range(MOST)]
     # The first four are the middles of quarters, so that a probe cut short is spread as well.
     picked = [whole[middles[i]] for i in (1, 4, 7, 10, 2, 9, 0, 11, 5, 6, 3, 8)]

@@ -66,12 +66,11 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         **chosen,
         "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
         "gate": [
-            {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured,
-             "waiver": s.waiver}
+            {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured, "waiver": s.waiver}
             for s in signals
         ],
         **outside,
-    }  # fmt: skip
+    }
 
 
 def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
@@ -195,8 +194,13 @@ def _taken_up(session: Session, job: Job, directory: Path) -> tuple[int, dict[st
     wish = Wish(job.spec["version_id"], job.spec["name"], settings=chosen, consent=given)
     project_id, spec = request(session, wish)
     before = job.spec.get("resumed_from")
-    spec["resumed_from"] = {"job": job.id, "step": found.step, "sha256": found.sha256,
-                            "refused": [], "before": before}  # fmt: skip
+    spec["resumed_from"] = {
+        "job": job.id,
+        "step": found.step,
+        "sha256": found.sha256,
+        "refused": [],
+        "before": before,
+    }
     return project_id, spec
 
 
@@ -344,9 +348,16 @@ def ingest(
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "adapter", "adapter", row.id, project_id=job.project_id, sha256=sha256,
-        version=job.spec["version_sha256"], job=job.id,
-    )  # fmt: skip
+        session,
+        actor,
+        "adapter",
+        "adapter",
+        row.id,
+        project_id=job.project_id,
+        sha256=sha256,
+        version=job.spec["version_sha256"],
+        job=job.id,
+    )
 
 
 def _sha256(job: Job, directory: Path, result: Mapping[str, Any]) -> str:

@@ -32,9 +32,18 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
 }
 """Keys that may be set, and to what."""
 _PASSED_OVER = frozenset(
-    {"base_model_name_or_path", "inference_mode", "lora_alpha", "lora_dropout", "peft_version",
-     "qalora_group_size", "r", "revision", "target_modules"}
-)  # fmt: skip
+    {
+        "base_model_name_or_path",
+        "inference_mode",
+        "lora_alpha",
+        "lora_dropout",
+        "peft_version",
+        "qalora_group_size",
+        "r",
+        "revision",
+        "target_modules",
+    }
+)
 """Keys that are read elsewhere, or mean nothing where the others are as they must be."""
 _NOTHING: tuple[Any, ...] = (None, False, "", [], {})
 _PATH = re.compile(r"^[~/\\]|\\|\.\.|://|^[A-Za-z]:")

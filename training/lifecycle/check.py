@@ -106,9 +106,13 @@ def _answers(
                     continue  # its answer stays None
         tell = partial(_tell, held, before, len(Arm) * len(tasks))
         told = generate.complete(
-            model, tokenizer, list(asked.values()), limit,
-            on_progress=tell, should_stop=held.cancel_requested,
-        )  # fmt: skip
+            model,
+            tokenizer,
+            list(asked.values()),
+            limit,
+            on_progress=tell,
+            should_stop=held.cancel_requested,
+        )
         found |= {key: one.text for key, one in zip(asked, told, strict=True)}
         before += len(asked)
     return list(found.values())

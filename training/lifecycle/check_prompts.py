@@ -50,9 +50,12 @@ def add(
     if len(listing(session, project_id)) >= _MOST:
         raise BadInput(f"A project has at most {_MOST} prompts of its own. Take one out first.")
     row = CheckPromptRow(
-        project_id=project_id, prompt=prompt.strip(), must=must, must_not=must_not,
+        project_id=project_id,
+        prompt=prompt.strip(),
+        must=must,
+        must_not=must_not,
         user_id=actor.id,
-    )  # fmt: skip
+    )
     session.add(row)
     session.flush()
     events.record(session, actor, "add", "check_prompt", row.id, project_id=project_id)

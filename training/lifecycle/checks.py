@@ -94,17 +94,25 @@ def _asked(system: str, schema: object, own: Sequence[CheckPrompt]) -> list[dict
     return [
         *({**task, "system": SYSTEM} for task in tasks(GENERAL)),
         *(
-            {**task, "rule": _with(canary, task["rule"]),
-             "system": noted if task.get("canary") else system}
+            {
+                **task,
+                "rule": _with(canary, task["rule"]),
+                "system": noted if task.get("canary") else system,
+            }
             for task in hostile
         ),
         *(
-            {"set": OWN, "id": f"own-{one.id}", "kind": "the project's own", "prompt": one.prompt,
-             "rule": {"must": list(one.must), "must_not": list(one.must_not), "fits": True},
-             "system": system}
+            {
+                "set": OWN,
+                "id": f"own-{one.id}",
+                "kind": "the project's own",
+                "prompt": one.prompt,
+                "rule": {"must": list(one.must), "must_not": list(one.must_not), "fits": True},
+                "system": system,
+            }
             for one in own
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _with(canary: str, rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,8 +122,9 @@ def _with(canary: str, rule: Mapping[str, Any]) -> dict[str, Any]:
 
 def tally(lines: Sequence[Line]) -> dict[str, Any]:
     """Counts of a check's lines: general tasks by arm and how they differ, prompts withstood."""
-    passed = {arm: {one["id"] for one in lines if one["arm"] == arm and one["passed"]}
-              for arm in Arm}  # fmt: skip
+    passed = {
+        arm: {one["id"] for one in lines if one["arm"] == arm and one["passed"]} for arm in Arm
+    }
     general = {one["id"] for one in lines if one["set"] == GENERAL}
     hostile = {one["id"] for one in lines if one["set"] != GENERAL}
     base, tuned = passed[Arm.BASE] & general, passed[Arm.TUNED] & general
@@ -150,9 +159,15 @@ def ingest(
     if counts != {name: result.get(name) for name in counts}:
         raise Unavailable("The answers of the check do not give the counts that it told.")
     events.record(
-        session, actor, "check", "adapter", job.spec["adapter"]["id"], project_id=job.project_id,
-        job=job.id, outputs=result["outputs_sha256"],
-    )  # fmt: skip
+        session,
+        actor,
+        "check",
+        "adapter",
+        job.spec["adapter"]["id"],
+        project_id=job.project_id,
+        job=job.id,
+        outputs=result["outputs_sha256"],
+    )
 
 
 def _read(directory: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:

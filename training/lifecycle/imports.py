@@ -69,9 +69,19 @@ def take(
         found = keep(source, at, final, base)
         sha256 = vetting.folder_sha256(final)
         _refuse_twice(session, project_id, sha256)
-        return _registered(session, actor, version, job_id, " ".join(name.split())[:80], {
-            "base": base.to_dict(), "found": found, "sha256": sha256, "at": at,
-        })  # fmt: skip
+        return _registered(
+            session,
+            actor,
+            version,
+            job_id,
+            " ".join(name.split())[:80],
+            {
+                "base": base.to_dict(),
+                "found": found,
+                "sha256": sha256,
+                "at": at,
+            },
+        )
     except BaseException:
         shutil.rmtree(final.parent, ignore_errors=True)
         raise
@@ -124,23 +134,38 @@ def _registered(
     now = datetime.now(UTC)
     session.add(
         JobRow(
-            id=job_id, project_id=version.project_id, kind=JobKind.EXPORT,
-            state=JobState.FINISHED, requested_by=actor.id, spec=spec,
+            id=job_id,
+            project_id=version.project_id,
+            kind=JobKind.EXPORT,
+            state=JobState.FINISHED,
+            requested_by=actor.id,
+            spec=spec,
             result={"state": "finished", "adapter_sha256": made["sha256"]},
-            message="Taken in from elsewhere.", ended_at=now,
+            message="Taken in from elsewhere.",
+            ended_at=now,
         )
-    )  # fmt: skip
+    )
     session.flush()
     row = AdapterRow(
-        project_id=version.project_id, name=whole, job_id=job_id, version_id=version.id,
-        sha256=made["sha256"], card=_card(actor, version, made),
-    )  # fmt: skip
+        project_id=version.project_id,
+        name=whole,
+        job_id=job_id,
+        version_id=version.id,
+        sha256=made["sha256"],
+        card=_card(actor, version, made),
+    )
     session.add(row)
     session.flush()
     events.record(
-        session, actor, "import", "adapter", row.id, project_id=version.project_id,
-        sha256=made["sha256"], job=job_id,
-    )  # fmt: skip
+        session,
+        actor,
+        "import",
+        "adapter",
+        row.id,
+        project_id=version.project_id,
+        sha256=made["sha256"],
+        job=job_id,
+    )
     return adapters.get(session, row.id)
 
 

@@ -78,8 +78,16 @@ def _from_zip(source: Path, target: Path) -> None:
             top = _top(found)
             for name in _kept(found, top):
                 _copy(archive, f"{top}/{name}" if top else name, target / name, KEPT[name])
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError,
-            RuntimeError, OSError, ValueError, zlib.error) as error:  # fmt: skip
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+        ValueError,
+        zlib.error,
+    ) as error:
         raise BadInput("The file is no zip, or a damaged one. Zip the adapter again.") from error
 
 

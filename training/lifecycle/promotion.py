@@ -69,11 +69,15 @@ class Judged:
 def runs(compared: int) -> Signal:
     """Enough different adapters measured on the held-out rows of one version, this one included."""
     return Signal(
-        "runs", "Runs compared", compared >= RUNS, f"{compared}", f"at least {RUNS}",
+        "runs",
+        "Runs compared",
+        compared >= RUNS,
+        f"{compared}",
+        f"at least {RUNS}",
         "Train with other settings and compare each run on the held-out rows of one version.",
         page="train/launch.py",
         limits="Counts runs with different weights, not how different their settings are.",
-    )  # fmt: skip
+    )
 
 
 def regression(found: Checked | None) -> Signal:
@@ -95,13 +99,17 @@ def regression(found: Checked | None) -> Signal:
             else "Train for fewer epochs, at a lower learning rate, or on fewer layers."
         )
     return Signal(
-        "regression", "General tasks not forgotten", met, measured,
+        "regression",
+        "General tasks not forgotten",
+        met,
+        measured,
         f"at most {TOLERANCE:.0%} of the tasks lost, exact McNemar test not under {ALPHA:.0%}, "
-        f"at least {ENOUGH} right by the base", fix,
+        f"at least {ENOUGH} right by the base",
+        fix,
         page="" if found is None or met else "train/launch.py",
         limits="48 short English tasks: a loss of less than some ten points, or of an ability that "
         "they do not ask for, is not seen.",
-    )  # fmt: skip
+    )
 
 
 def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
@@ -114,14 +122,18 @@ def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
     elif valid is not None:
         measured = rate(valid, n)
     return Signal(
-        "format", "Answers that fit the schema", not has_schema or (valid == n and n > 0),
-        measured, "100 % of the held-out rows",
-        "Compare it on the held-out rows." if valid is None
+        "format",
+        "Answers that fit the schema",
+        not has_schema or (valid == n and n > 0),
+        measured,
+        "100 % of the held-out rows",
+        "Compare it on the held-out rows."
+        if valid is None
         else "Look at the answers that do not fit; add rows like them, and train longer.",
         page="prove/compare.py",
         limits="A valid answer can still be wrong, and all of n valid does not mean all of them "
         "will be: read the interval.",
-    )  # fmt: skip
+    )
 
 
 def redteam(found: Checked | None) -> Signal:
@@ -138,10 +150,15 @@ def redteam(found: Checked | None) -> Signal:
             measured += "; the project's own prompts changed since"
             fix = "Run the checks again with the present prompts."
     return Signal(
-        "redteam", "Red-team prompts withstood", met, measured, "all of them", fix,
+        "redteam",
+        "Red-team prompts withstood",
+        met,
+        measured,
+        "all of them",
+        fix,
         limits="Rules see words, not sense. Attacks over several turns, in other languages or made "
         "for this model are not tried.",
-    )  # fmt: skip
+    )
 
 
 def trial(found: Judged | None) -> Signal:
@@ -156,55 +173,79 @@ def trial(found: Judged | None) -> Signal:
             f"{found.reached} of {found.planned} planned messages judged"
         ) + (f"; the newest of {found.closed} trials" if found.closed > 1 else "")
     return Signal(
-        "trial", "Blind trial won", met, measured, "better, with the planned number of messages",
-        "Close the trial once it is judged." if found is not None and found.open
+        "trial",
+        "Blind trial won",
+        met,
+        measured,
+        "better, with the planned number of messages",
+        "Close the trial once it is judged."
+        if found is not None and found.open
         else "Plan a blind trial and let people judge.",
         page="prove/blind.py",
         limits="Repeating trials until one is won would fool this line; every closed one is on the "
         "card.",
-    )  # fmt: skip
+    )
 
 
 def files(trouble: str | None) -> Signal:
     """The files are the ones that the run recorded."""
     return Signal(
-        "files", "Its files", trouble is None, trouble or "as recorded", "as recorded",
+        "files",
+        "Its files",
+        trouble is None,
+        trouble or "as recorded",
+        "as recorded",
         "Restore a backup, or retire it.",
-    )  # fmt: skip
+    )
 
 
 def base(trouble: str | None) -> Signal:
     """The base model that it was trained on is still there, unchanged."""
     return Signal(
-        "base", "Its base model", trouble is None, trouble or "as it was", "as it was",
+        "base",
+        "Its base model",
+        trouble is None,
+        trouble or "as it was",
+        "as it was",
         "Put the base model back where it was, or retire the adapter.",
-    )  # fmt: skip
+    )
 
 
 def eras(rows: list[int], total: int, limits: str) -> Signal:
     """None of the rows it learnt from is of a retired era; `limits` says what is not found."""
     return Signal(
-        "eras", "Rows of a retired policy era", not rows,
-        f"{len(rows)} of {total} rows it learnt from" if rows else "0", "0",
-        "Retire it, and train a new one on a version without these rows.", tuple(rows),
-        "curate/eras.py", limits,
-    )  # fmt: skip
+        "eras",
+        "Rows of a retired policy era",
+        not rows,
+        f"{len(rows)} of {total} rows it learnt from" if rows else "0",
+        "0",
+        "Retire it, and train a new one on a version without these rows.",
+        tuple(rows),
+        "curate/eras.py",
+        limits,
+    )
 
 
 def kept_back(line: Signal) -> Signal:
     """A line without anything that was measured, while a blind trial is open."""
     return replace(
-        line, met=False, measured="kept back while a blind trial is open", pair_ids=(),
-        fix="Close the trial first.", page="prove/blind.py",
-    )  # fmt: skip
+        line,
+        met=False,
+        measured="kept back while a blind trial is open",
+        pair_ids=(),
+        fix="Close the trial first.",
+        page="prove/blind.py",
+    )
 
 
 def elsewhere(line: Signal) -> Signal:
     """A line of the checks for a model that an endpoint keeps: nothing here can ask it."""
     return replace(
-        line, met=False, measured="not asked: an endpoint keeps the model",
+        line,
+        met=False,
+        measured="not asked: an endpoint keeps the model",
         fix="Set this line aside and say how the model was checked there.",
-    )  # fmt: skip
+    )
 
 
 def rate(k: int, n: int) -> str:

@@ -131,9 +131,15 @@ def _move(
 ) -> None:
     stages.add(session, actor, adapter.id, to, reason.strip()[:_LONGEST], lines)
     events.record(
-        session, actor, f"to_{to}", "adapter", adapter.id, project_id=adapter.project_id,
-        sha256=adapter.sha256, waived=[one["key"] for one in lines if not one["met"]],
-    )  # fmt: skip
+        session,
+        actor,
+        f"to_{to}",
+        "adapter",
+        adapter.id,
+        project_id=adapter.project_id,
+        sha256=adapter.sha256,
+        waived=[one["key"] for one in lines if not one["met"]],
+    )
 
 
 @allowed(Role.LEAD)

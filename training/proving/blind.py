@@ -156,9 +156,16 @@ def plan(
     )
     session.flush()
     events.record(
-        session, actor, "plan", "trial", row.id, project_id=row.project_id, planned=planned,
-        commitment=row.commitment, registration=registration["sha256"],
-    )  # fmt: skip
+        session,
+        actor,
+        "plan",
+        "trial",
+        row.id,
+        project_id=row.project_id,
+        planned=planned,
+        commitment=row.commitment,
+        registration=registration["sha256"],
+    )
     return _trial(session, row)
 
 
@@ -281,9 +288,13 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
     elif op.item in standing:
         raise RuleBroken("You have voted on this item. Take that vote back first.")
     made = VoteRow(
-        op=op.op, trial_id=trial_id, item_id=op.item, user_id=actor.id, choice=op.choice,
+        op=op.op,
+        trial_id=trial_id,
+        item_id=op.item,
+        user_id=actor.id,
+        choice=op.choice,
         supersedes_id=supersedes,
-    )  # fmt: skip
+    )
     session.add(made)
     session.flush()
     events.record(
@@ -329,9 +340,15 @@ def close(session: Session, actor: User, trial_id: int) -> Result:
         raise RuleBroken("This trial is closed already.") from error
     found = result(session, trial_id)
     events.record(
-        session, actor, "close", "trial", trial_id, project_id=row.project_id,
-        votes=found.total.n, verdict=found.verdict,
-    )  # fmt: skip
+        session,
+        actor,
+        "close",
+        "trial",
+        trial_id,
+        project_id=row.project_id,
+        votes=found.total.n,
+        verdict=found.verdict,
+    )
     return found
 
 

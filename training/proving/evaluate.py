@@ -156,9 +156,12 @@ def _before(directory: Path, known: Mapping[str, Any] | None, base_sha256: str) 
     if hashlib.sha256(content).hexdigest() != known["sha256"]:
         return None
     return _Told(
-        json.loads(content), known["unended"], known["limit"], known["evaluation"],
+        json.loads(content),
+        known["unended"],
+        known["limit"],
+        known["evaluation"],
         known["prompting"],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +239,12 @@ def _best_asked(
         found = _scored(told, trying.rows, spec)
         trials.append(
             best_prompt.Trial(
-                count, sum(one.correct for one in found), sum(one.valid for one in found),
+                count,
+                sum(one.correct for one in found),
+                sum(one.valid for one in found),
                 len(found),
             )
-        )  # fmt: skip
+        )
     chosen = best_prompt.best(trials).examples
     progress.held.say(f"Answering with the base model, after {chosen} examples.")
     told = _asked(loaded, rows, spec, limit, progress, _shown(trying, chosen))

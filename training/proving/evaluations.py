@@ -144,8 +144,10 @@ def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
             "it was tuned on were agreed to. Compare it on that version."
         )
     endpoint = endpoints.named(adapter.card["consent"]["endpoint"])
-    models = {"base": adapter.card["settings"]["model"],
-              "tuned": adapter.card["result"]["fine_tuned_model"]}  # fmt: skip
+    models = {
+        "base": adapter.card["settings"]["model"],
+        "tuned": adapter.card["result"]["fine_tuned_model"],
+    }
     return {"endpoint": endpoint.to_dict(), "environment": endpoint.environment, "models": models}
 
 
@@ -245,17 +247,28 @@ def ingest(
     session.flush()
     session.add_all(
         OutputRow(
-            evaluation_id=row.id, pair_id=line["pair_id"], arm=Arm(line["arm"]),
-            text=line["text"], valid=line["valid"], correct=line["correct"],
+            evaluation_id=row.id,
+            pair_id=line["pair_id"],
+            arm=Arm(line["arm"]),
+            text=line["text"],
+            valid=line["valid"],
+            correct=line["correct"],
             sha256=line["sha256"],
         )
         for line in lines
-    )  # fmt: skip
+    )
     session.flush()
     events.record(
-        session, actor, "evaluate", "evaluation", row.id, project_id=job.project_id,
-        version=row.version_id, adapter=row.adapter_id, rows=row.summary["n"],
-    )  # fmt: skip
+        session,
+        actor,
+        "evaluate",
+        "evaluation",
+        row.id,
+        project_id=job.project_id,
+        version=row.version_id,
+        adapter=row.adapter_id,
+        rows=row.summary["n"],
+    )
 
 
 def summary(

@@ -156,13 +156,23 @@ def _queue(
         named = replace(wish, name=f"{name[:50]} · {words(varies)}")
         project_id, spec = runs.request(session, named)
         spec["experiment"] = {
-            "id": group, "kind": kind.value, "name": name, "place": place, "varies": dict(varies),
-        }  # fmt: skip
+            "id": group,
+            "kind": kind.value,
+            "name": name,
+            "place": place,
+            "varies": dict(varies),
+        }
         made.append(jobs.queue(session, actor, project_id, JobKind.TRAIN, spec))
     events.record(
-        session, actor, kind.value, "experiment", group, project_id=version.project_id,
-        version=version.sha256, runs=len(made),
-    )  # fmt: skip
+        session,
+        actor,
+        kind.value,
+        "experiment",
+        group,
+        project_id=version.project_id,
+        version=version.sha256,
+        runs=len(made),
+    )
     return made
 
 

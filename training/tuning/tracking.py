@@ -59,9 +59,13 @@ def end(state: str) -> None:
 
 def parameters(spec: Mapping[str, Any], job_id: str) -> dict[str, str]:
     """What the integrations do not report by themselves: Assay's own settings, and of what rows."""
-    told = {**spec.get("settings", {}), "version_sha256": spec.get("version_sha256"),
-            "rows_sha256": spec.get("rows_sha256"), "base": spec.get("base", {}).get("where"),
-            "job": job_id}  # fmt: skip
+    told = {
+        **spec.get("settings", {}),
+        "version_sha256": spec.get("version_sha256"),
+        "rows_sha256": spec.get("rows_sha256"),
+        "base": spec.get("base", {}).get("where"),
+        "job": job_id,
+    }
     return {f"assay.{name}": str(value)[:250] for name, value in told.items()}
 
 

@@ -341,8 +341,11 @@ class Evidence:
         while True:
             with suppress(OSError):
                 beat = {
-                    "at": now(), "step": self._step, "total": self._total, "moved": self._moved,
-                }  # fmt: skip
+                    "at": now(),
+                    "step": self._step,
+                    "total": self._total,
+                    "moved": self._moved,
+                }
                 write_json(self.directory / "heartbeat.json", beat)
             if self._stopped.wait(_HEARTBEAT_SECONDS):
                 return

@@ -25,8 +25,13 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
         Unavailable: it did not finish.
     """
     here = settings.current()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f} of "
-               "{task.total:.0f}"), TimeElapsedColumn(), TimeRemainingColumn())  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     offset = 0
     with Progress(*columns, console=console.err, disable=quiet) as bar:
         task = bar.add_task(f"{job.kind} {job.id[:8]}", total=1)

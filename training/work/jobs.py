@@ -155,9 +155,16 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
     if "consent" in spec:
         agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
         events.record(
-            session, actor, "consent", "job", made.id, project_id=project_id, **agreed,
-            price=spec["price"]["amount"], currency=spec["price"]["currency"],
-        )  # fmt: skip
+            session,
+            actor,
+            "consent",
+            "job",
+            made.id,
+            project_id=project_id,
+            **agreed,
+            price=spec["price"]["amount"],
+            currency=spec["price"]["currency"],
+        )
     return made
 
 
@@ -261,9 +268,16 @@ def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Jo
     made = queue(session, actor, project_id, JobKind.TRAIN, spec)
     used = spec["resumed_from"]
     events.record(
-        session, actor, "resume", "job", made.id, project_id=project_id, source=job_id,
-        step=used["step"], checkpoint=used["sha256"],
-    )  # fmt: skip
+        session,
+        actor,
+        "resume",
+        "job",
+        made.id,
+        project_id=project_id,
+        source=job_id,
+        step=used["step"],
+        checkpoint=used["sha256"],
+    )
     return made
 
 

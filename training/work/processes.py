@@ -19,8 +19,18 @@ from training.work import evidence, spawning
 CANCEL_SECONDS = 20.0
 """A worker has so long to stop at a step boundary before it is terminated."""
 TERM_SECONDS = 10.0
-_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES",
-                "LD_LIBRARY_PATH", "HF_HOME", "OMP_NUM_THREADS")  # fmt: skip
+_ENVIRONMENT = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+    "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "HF_HOME",
+    "OMP_NUM_THREADS",
+)
 
 
 def start(directory: Path, one: Job) -> None:

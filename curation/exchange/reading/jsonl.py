@@ -68,9 +68,14 @@ def whole(path: Path) -> Iterator[IO[str]]:
     """
     try:
         with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False,
-            encoding="utf-8", newline="\n",
-        ) as file:  # fmt: skip
+            "w",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            suffix=".part",
+            delete=False,
+            encoding="utf-8",
+            newline="\n",
+        ) as file:
             part = Path(file.name)
             try:
                 yield file.file

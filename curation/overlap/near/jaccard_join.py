@@ -354,9 +354,14 @@ class _Entries:
         named = np.zeros(len(found.sizes), np.bool_)
         named[indexed] = named[owner[meets]] = True
         return cls(
-            owner[meets], at[meets], low[meets], count[meets], indexed, at[listed],
+            owner[meets],
+            at[meets],
+            low[meets],
+            count[meets],
+            indexed,
+            at[listed],
             np.flatnonzero(named),
-        )  # fmt: skip
+        )
 
     def expanded(
         self, first: int, last: int, found: Sets, threshold: float

@@ -146,17 +146,29 @@ def store(
     fresh = [line for line in lines if _stands(line, hashes) and _key(line) not in linked]
     session.add_all(
         LinkRow(
-            project_id=project_id, a=line["a"], b=line["b"], a_sha256=line["a_sha256"],
-            b_sha256=line["b_sha256"], kind=LinkKind.NEAR, similarity=float(line["cosine"]),
-            state=LinkState.OPEN, reason=SOURCE,
+            project_id=project_id,
+            a=line["a"],
+            b=line["b"],
+            a_sha256=line["a_sha256"],
+            b_sha256=line["b_sha256"],
+            kind=LinkKind.NEAR,
+            similarity=float(line["cosine"]),
+            state=LinkState.OPEN,
+            reason=SOURCE,
         )
         for line in fresh
-    )  # fmt: skip
+    )
     session.flush()
     events.record(
-        session, actor, "meanings", "project", project_id, project_id=project_id,
-        new=len(fresh), model_sha256=model_sha256,
-    )  # fmt: skip
+        session,
+        actor,
+        "meanings",
+        "project",
+        project_id,
+        project_id=project_id,
+        new=len(fresh),
+        model_sha256=model_sha256,
+    )
     return len(fresh)
 
 

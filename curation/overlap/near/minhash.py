@@ -37,8 +37,9 @@ def _proposed(found: Sets) -> set[int]:
 
     sketches = MinHash.generator(
         (_hashes(found, place) for place in range(len(found.sizes))),
-        num_perm=BANDS * BAND_ROWS, hashfunc=int,
-    )  # fmt: skip
+        num_perm=BANDS * BAND_ROWS,
+        hashfunc=int,
+    )
     buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for place, sketch in enumerate(sketches):
         for band in range(BANDS):

@@ -12,9 +12,11 @@ from storage.types import Project, Role, User
 
 _WIDTHS = [4, 1.2, 1.4, 1, 2.4, 2]
 _ORIGINS = {
-    "gold": "Gold", "import": "Imported", "draft": "Drafts of a model",
+    "gold": "Gold",
+    "import": "Imported",
+    "draft": "Drafts of a model",
     "production": "From production",
-}  # fmt: skip
+}
 
 
 def show(user: User, project: Project, result: Result) -> None:
@@ -99,7 +101,11 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
             type="primary" if part.failed else "secondary",
             on_click=act,
             args=(
-                f"{these} back in review.", audit.reopen_stratum, user, project.id, one,
+                f"{these} back in review.",
+                audit.reopen_stratum,
+                user,
+                project.id,
+                one,
                 (part.bad, part.judged, back),
             ),
-        )  # fmt: skip
+        )

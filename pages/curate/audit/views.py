@@ -21,9 +21,13 @@ def draw(user: User, project: Project, ready: int, label: str) -> None:
     st.session_state.setdefault(key, secrets.randbelow(_SEEDS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            "Seed: the same seed draws the same rows", min_value=0, max_value=_SEEDS, step=1,
-            key=key, width=320,
-        )  # fmt: skip
+            "Seed: the same seed draws the same rows",
+            min_value=0,
+            max_value=_SEEDS,
+            step=1,
+            key=key,
+            width=320,
+        )
         count = -(-ready // round(1 / audit.SHARE))
         st.button(
             f"{label}: {count} of {rows.count(ready, 'approved row', 'approved rows')}",

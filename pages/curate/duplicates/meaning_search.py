@@ -26,9 +26,13 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             f'{meanings.MOST} at a time. It is an opinion: "do" and "do not" may look alike.'
         )
         least = st.number_input(
-            "From this cosine on (1.00 is the same)", meanings.LOWEST, 1.0, meanings.LEAST, 0.01,
+            "From this cosine on (1.00 is the same)",
+            meanings.LOWEST,
+            1.0,
+            meanings.LEAST,
+            0.01,
             key=f"least-{project.id}",
-        )  # fmt: skip
+        )
         st.button(
             f"Compare what {rows.count(alive, 'row means', 'rows mean')}",
             key=f"meanings-{project.id}",

@@ -49,19 +49,25 @@ def search(project: Project, known: Sequence[Era]) -> Search:
         labels = era_search.labels(session, project.id)
     left, right = st.columns(2)
     era = left.selectbox(
-        "Of the era, by tag or by its wording", [_ANY, *names], key=key(project, "era"),
+        "Of the era, by tag or by its wording",
+        [_ANY, *names],
+        key=key(project, "era"),
         format_func=lambda one: names.get(one, "any era or none"),
-    )  # fmt: skip
+    )
     written = right.text_area(
-        "With one of these phrases, one a line", key=key(project, "phrases"), height=80,
+        "With one of these phrases, one a line",
+        key=key(project, "phrases"),
+        height=80,
         help="Whole words, in any case and width. It is no pattern: * and . stand for themselves.",
-    )  # fmt: skip
+    )
     topic = left.selectbox("Of the topic", [_ANY, *topics], key=key(project, "topic"))
     label = right.selectbox("With the label", [_ANY, *labels], key=key(project, "label"))
     return Search(
-        era if isinstance(era, int) else None, tuple((written or "").splitlines()),
-        topic if topic != _ANY else None, label if label != _ANY else None,
-    )  # fmt: skip
+        era if isinstance(era, int) else None,
+        tuple((written or "").splitlines()),
+        topic if topic != _ANY else None,
+        label if label != _ANY else None,
+    )
 
 
 def found(project: Project, wish: Search) -> Affected | None:
@@ -90,14 +96,17 @@ def preview(seen: Affected, known: Sequence[Era]) -> list[Pair]:
     shown = _shown(seen.pairs)
     st.dataframe(
         [_cells(pair, names, held=pair.id in seen.held) for pair in seen.pairs],
-        key=f"affected-rows-{shown}", height=min(_HEIGHT, _LINE * (len(seen.pairs) + 1) + 3),
+        key=f"affected-rows-{shown}",
+        height=min(_HEIGHT, _LINE * (len(seen.pairs) + 1) + 3),
         column_config={"Input": st.column_config.TextColumn(width=420)},
-    )  # fmt: skip
+    )
     by_id = {pair.id: pair for pair in seen.pairs}
     picked = st.multiselect(
-        "Only these pairs (all of them, where none is chosen)", list(by_id),
-        key=f"affected-only-{shown}", placeholder="All rows above",
-    )  # fmt: skip
+        "Only these pairs (all of them, where none is chosen)",
+        list(by_id),
+        key=f"affected-only-{shown}",
+        placeholder="All rows above",
+    )
     return [by_id[one] for one in picked] or list(seen.pairs)
 
 
@@ -128,16 +137,21 @@ def deal(user: User, project: Project, chosen: Sequence[Pair], known: Sequence[E
         shell.note("Approvals are withdrawn; the rows wait for review.")
         st.text_input("Why", key=reason, max_chars=200, placeholder="The fee changed in May")
         st.button(
-            f"Send {many} back", key=f"affected-back-{shown}", type="primary",
-            on_click=_send_back, args=(user, project.id, seen, reason),
-        )  # fmt: skip
+            f"Send {many} back",
+            key=f"affected-back-{shown}",
+            type="primary",
+            on_click=_send_back,
+            args=(user, project.id, seen, reason),
+        )
     with out.container(border=True, height="stretch"):
         st.text("No longer right? Retire them")
         shell.note(f"Rejected, with the reason “{era_rows.RETIRED}”. It can be undone.")
         st.button(
-            f"Retire {many}", key=f"affected-reject-{shown}", on_click=act,
+            f"Retire {many}",
+            key=f"affected-reject-{shown}",
+            on_click=act,
             args=("Rows are retired.", era_rows.reject, user, project.id, seen),
-        )  # fmt: skip
+        )
     with copy.container(border=True, height="stretch"):
         st.text("Needed under the new rules? Clone them")
         _clone(user, project, seen, shown, [era for era in known if not era.retired])
@@ -153,13 +167,18 @@ def _clone(
     names, now = {era.id: era.name for era in alive}, eras.current(alive)
     into = f"affected-into-{project.id}"
     st.selectbox(
-        "Into the era", list(names), format_func=names.__getitem__, key=into,
+        "Into the era",
+        list(names),
+        format_func=names.__getitem__,
+        key=into,
         index=list(names).index(now.id) if now else 0,
-    )  # fmt: skip
+    )
     st.button(
-        f"Clone {rows.count(len(seen), 'row', 'rows')}", key=f"affected-clone-{shown}",
-        on_click=_clone_now, args=(user, project.id, seen, into),
-    )  # fmt: skip
+        f"Clone {rows.count(len(seen), 'row', 'rows')}",
+        key=f"affected-clone-{shown}",
+        on_click=_clone_now,
+        args=(user, project.id, seen, into),
+    )
 
 
 def _send_back(user: User, project_id: int, seen: dict[int, int], reason: str) -> None:
@@ -188,6 +207,8 @@ def changes(user: User, session: Session, project: Project) -> None:
                     rows.browse(one.rows, "Show them")
                 if one.undoable:
                     st.button(
-                        "Undo", key=f"undo-policy-{one.event_id}", on_click=act,
+                        "Undo",
+                        key=f"undo-policy-{one.event_id}",
+                        on_click=act,
                         args=("Undone, by new decisions.", era_rows.undo, user, one.event_id),
-                    )  # fmt: skip
+                    )

@@ -14,8 +14,13 @@ from pages.parts import rows
 from storage.types import Era, Pair, Project, User
 
 _FIELDS = ("name", "starts", "ends", "document", "url", "phrases")
-_VERBS = {"add": "added", "change": "changed", "retire": "retired", "reinstate": "reinstated",
-          "undo": "put back"}  # fmt: skip
+_VERBS = {
+    "add": "added",
+    "change": "changed",
+    "retire": "retired",
+    "reinstate": "reinstated",
+    "undo": "put back",
+}
 
 
 def timeline(
@@ -70,9 +75,12 @@ def _turn(user: User, era: Era) -> None:
         else (eras.retire, "Retire", "The era is retired.")
     )
     st.button(
-        label, key=f"turn-{era.id}-{era.retired}", on_click=act, args=(done, verb, user, era.id),
+        label,
+        key=f"turn-{era.id}-{era.retired}",
+        on_click=act,
+        args=(done, verb, user, era.id),
         width="stretch",
-    )  # fmt: skip
+    )
 
 
 def _change(user: User, era: Era, told: Sequence[Revision]) -> None:
@@ -84,9 +92,11 @@ def _change(user: User, era: Era, told: Sequence[Revision]) -> None:
             shell.note(f"{one.at:%Y-%m-%d %H:%M} UTC: {_VERBS.get(one.verb, one.verb)}{by}")
         if len(told) > 1:
             st.button(
-                "Undo the last change", key=f"undo-era-{era.id}-{newest.number}", on_click=act,
+                "Undo the last change",
+                key=f"undo-era-{era.id}-{newest.number}",
+                on_click=act,
                 args=("Put back, as one more change.", eras.undo, user, era.id, newest.number),
-            )  # fmt: skip
+            )
 
 
 def new(user: User, project: Project, known: Sequence[Era]) -> None:
@@ -110,32 +120,50 @@ def _form(key: str, era: Era, label: str, user: User, seen: int | None) -> None:
         )
         left.date_input("Last day (may stay empty)", value=era.ends_on, key=f"{key}-ends")
         right.text_area(
-            "Wording that only this era uses, one phrase a line", value="\n".join(era.phrases),
-            key=f"{key}-phrases", height=80,
+            "Wording that only this era uses, one phrase a line",
+            value="\n".join(era.phrases),
+            key=f"{key}-phrases",
+            height=80,
             help="A row with such words counts as written under this era, whatever its tag says.",
-        )  # fmt: skip
+        )
         st.form_submit_button(
-            label, key=f"{key}-save", type="primary" if seen is None else "secondary",
-            on_click=_save, args=(user, era, key, seen),
-        )  # fmt: skip
+            label,
+            key=f"{key}-save",
+            type="primary" if seen is None else "secondary",
+            on_click=_save,
+            args=(user, era, key, seen),
+        )
 
 
 def _save(user: User, era: Era, key: str, seen: int | None) -> None:
     given = {field: st.session_state[f"{key}-{field}"] for field in _FIELDS}
     words = {
-        "ends_on": given["ends"], "document": given["document"], "url": given["url"],
+        "ends_on": given["ends"],
+        "document": given["document"],
+        "url": given["url"],
         "phrases": given["phrases"].splitlines(),
-    }  # fmt: skip
+    }
     if seen is None:
         act(
-            "The era is added.", eras.add, user, era.project_id, given["name"], given["starts"],
+            "The era is added.",
+            eras.add,
+            user,
+            era.project_id,
+            given["name"],
+            given["starts"],
             **words,
-        )  # fmt: skip
+        )
     else:
         act(
-            "The change is saved.", eras.change, user, era.id, seen=seen, name=given["name"],
-            starts_on=given["starts"], **words,
-        )  # fmt: skip
+            "The change is saved.",
+            eras.change,
+            user,
+            era.id,
+            seen=seen,
+            name=given["name"],
+            starts_on=given["starts"],
+            **words,
+        )
 
 
 def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> None:
@@ -152,6 +180,9 @@ def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> Non
     for era in known:
         if era.retired and any(eras.belongs(pair, era) for pair in old):
             st.button(
-                f"Deal with the rows of {era.name}", key=f"deal-{era.id}", type="primary",
-                on_click=affected.show_era, args=(project, era.id),
-            )  # fmt: skip
+                f"Deal with the rows of {era.name}",
+                key=f"deal-{era.id}",
+                type="primary",
+                on_click=affected.show_era,
+                args=(project, era.id),
+            )

@@ -14,9 +14,13 @@ user = require_user()
 shell.header("Health", "What the set holds, what is thin, and rows that deserve a second look.")
 project = shell.require_project(user)
 chosen = st.segmented_control(
-    "Rows", [_ALIVE, _APPROVED], default=_ALIVE, required=True, key=f"health-{project.id}",
+    "Rows",
+    [_ALIVE, _APPROVED],
+    default=_ALIVE,
+    required=True,
+    key=f"health-{project.id}",
     label_visibility="collapsed",
-)  # fmt: skip
+)
 with looking() as session:
     report = project_rows.report(session, project.id, approved=chosen == _APPROVED)
 if not report.n:

@@ -8,8 +8,10 @@ from pages.parts import bars, rows
 
 _STANDING = frozenset({"prompt_tokens", "response_tokens"})
 _PICTURES = (
-    ("labels", "topics"), ("prompt_tokens", "response_tokens"), ("difficulty", "edge"),
-)  # fmt: skip
+    ("labels", "topics"),
+    ("prompt_tokens", "response_tokens"),
+    ("difficulty", "edge"),
+)
 _NOUNS = {
     "labels": ("row with a thin label", "rows with thin labels"),
     "topics": ("row of a thin topic", "rows of thin topics"),

@@ -28,9 +28,13 @@ def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
     """The rows of one kind, one at a time."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         state = st.segmented_control(
-            "Show rows", list(_QUEUES), format_func=_QUEUES.__getitem__, required=True,
-            default=FindingState.OPEN, key="scrub-queue",
-        )  # fmt: skip
+            "Show rows",
+            list(_QUEUES),
+            format_func=_QUEUES.__getitem__,
+            required=True,
+            default=FindingState.OPEN,
+            key="scrub-queue",
+        )
         with looking() as session:
             marked = {one.pair.id: one for one in scrub.marked(session, project.id, state)}
         chosen = _choose(marked, state) if marked else None

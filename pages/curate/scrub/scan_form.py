@@ -71,9 +71,13 @@ def show(user: User, project: Project) -> None:
         for sentence in wrong:
             st.warning(plain(sentence))
         st.button(
-            "Save the settings", key=f"{form}-save", type="primary", disabled=bool(wrong),
-            on_click=_save, args=(user, project, form, settings.config),
-        )  # fmt: skip
+            "Save the settings",
+            key=f"{form}-save",
+            type="primary",
+            disabled=bool(wrong),
+            on_click=_save,
+            args=(user, project, form, settings.config),
+        )
         if not wrong:
             _try(form, config)
 
@@ -187,9 +191,12 @@ def _try(form: str, config: Config) -> None:
     """Any text, as the lists, words, numbers and patterns of the form see it; nothing is kept."""
     st.divider()
     text = st.text_area(
-        "Try it: paste a text", key=f"{form}-try", height=80, max_chars=5000,
+        "Try it: paste a text",
+        key=f"{form}-try",
+        height=80,
+        max_chars=5000,
         placeholder="Nothing you write here is stored.",
-    )  # fmt: skip
+    )
     if not text:
         return
     spans = recognise.own(config).settled(text, ())

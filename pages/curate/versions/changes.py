@@ -26,9 +26,12 @@ def show(newer: verbs.Opened, known: list[Version]) -> None:
         return
     by_id = {other.id: other for other in older}
     chosen = st.selectbox(
-        "Compared with", list(by_id), format_func=lambda i: f"Version {by_id[i].number}",
-        key=f"compared-with-{one.id}", width=240,
-    )  # fmt: skip
+        "Compared with",
+        list(by_id),
+        format_func=lambda i: f"Version {by_id[i].number}",
+        key=f"compared-with-{one.id}",
+        width=240,
+    )
     try:
         with looking() as session:
             found = verbs.between(session, verbs.opened(session, chosen), newer)
@@ -43,9 +46,11 @@ def show(newer: verbs.Opened, known: list[Version]) -> None:
 
 def _links(found: changes.Difference) -> None:
     groups = {
-        "added": found.added, "removed": found.removed, "changed": found.changed,
+        "added": found.added,
+        "removed": found.removed,
+        "changed": found.changed,
         "in another split": found.moved,
-    }  # fmt: skip
+    }
     if not found.rows:
         shell.note("The same rows in the same splits.")
         return
@@ -85,9 +90,12 @@ def _look(one: Version, found: changes.Difference) -> None:
     by_id = {change.pair_id: change for change in found.rows}
     ordered = sorted(by_id, key=lambda pair_id: (pair_id not in found.changed, pair_id))
     chosen = st.selectbox(
-        "Look at", ordered, format_func=lambda i: f"Pair {i}: {changes.kind(by_id[i])}",
-        key=f"change-shown-{one.id}", width=320,
-    )  # fmt: skip
+        "Look at",
+        ordered,
+        format_func=lambda i: f"Pair {i}: {changes.kind(by_id[i])}",
+        key=f"change-shown-{one.id}",
+        width=320,
+    )
     change = by_id[chosen]
     if change.before is not None and change.after is not None:
         for field in ("prompt", "response"):

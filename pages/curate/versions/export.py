@@ -24,9 +24,11 @@ def show(found: verbs.Opened) -> None:
     """The choice and the download."""
     one = found.version
     layout = st.selectbox(
-        "Export as", list(LAYOUTS), format_func=lambda name: LAYOUTS[name].title,
+        "Export as",
+        list(LAYOUTS),
+        format_func=lambda name: LAYOUTS[name].title,
         key=f"export-format-{one.id}",
-    )  # fmt: skip
+    )
     splits = _splits(one)
     shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
     if Split.TEST in splits:
@@ -42,9 +44,10 @@ def _splits(one: Version) -> list[Split]:
             for split in Split
             if st.checkbox(
                 f"{PARTS[split.value]} ({one.counts[split.value]})",
-                value=split in packages.TO_TRAIN, key=f"export-{split.value}-{one.id}",
+                value=split in packages.TO_TRAIN,
+                key=f"export-{split.value}-{one.id}",
             )
-        ]  # fmt: skip
+        ]
 
 
 def _download(found: verbs.Opened, layout: str, splits: Sequence[Split]) -> None:

@@ -33,9 +33,14 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
         with st.container(horizontal=True, vertical_alignment="bottom"):
             seed = kept.key(form, "seed")
             st.number_input(
-                "Seed of the split", min_value=0, max_value=2**31 - 1, value=7, step=1,
-                key=seed, width=220,
-            )  # fmt: skip
+                "Seed of the split",
+                min_value=0,
+                max_value=2**31 - 1,
+                value=7,
+                step=1,
+                key=seed,
+                width=220,
+            )
             st.button(
                 f"Freeze {rows.count(ready, 'row', 'rows')}",
                 key=f"freeze-{project.id}-{number}",

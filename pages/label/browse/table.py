@@ -65,10 +65,16 @@ def choose(project: Project, wish: Asked) -> None:
         counts = _counts(session, project)
     key = f"queue-{project.id}-{wish.queue}"
     st.segmented_control(
-        "Queue", list(_QUEUES), default=wish.queue, required=True, key=key,
+        "Queue",
+        list(_QUEUES),
+        default=wish.queue,
+        required=True,
+        key=key,
         format_func=lambda queue: f"{_QUEUES[queue][0]} {counts[queue]}",
-        label_visibility="collapsed", on_change=_go, args=(key,),
-    )  # fmt: skip
+        label_visibility="collapsed",
+        on_change=_go,
+        args=(key,),
+    )
 
 
 def _counts(session: Session, project: Project) -> dict[str, int]:
@@ -106,10 +112,12 @@ def listed(project: Project, wish: Asked) -> None:
     key = f"rows-{hashlib.sha256(shown.encode()).hexdigest()[:16]}"
     st.dataframe(
         [_cells(pair) for pair in found],
-        key=key, selection_mode="single-row", on_select=lambda: _open(key, found),
+        key=key,
+        selection_mode="single-row",
+        on_select=lambda: _open(key, found),
         height=min(_HEIGHT if wish.row is None else _LOW, _LINE * (len(found) + 1) + 3),
         column_config={"Input": st.column_config.TextColumn(width=480)},
-    )  # fmt: skip
+    )
     more = f"The first {_MOST} are listed. " if len(found) == _MOST else ""
     shell.note(f"{more}Tick a row to open it, or give its number.")
 
@@ -136,9 +144,15 @@ def by_number(wish: Asked) -> None:
     """A field for the number of a row, for those who know it or use the keyboard."""
     key = f"open-{wish.row}"
     st.number_input(
-        "Pair number", min_value=1, max_value=10**_DIGITS - 1, step=1, value=wish.row, key=key,
-        width=200, on_change=lambda: _open_number(st.session_state[key]),
-    )  # fmt: skip
+        "Pair number",
+        min_value=1,
+        max_value=10**_DIGITS - 1,
+        step=1,
+        value=wish.row,
+        key=key,
+        width=200,
+        on_change=lambda: _open_number(st.session_state[key]),
+    )
 
 
 def _open_number(number: int | None) -> None:
@@ -177,8 +191,14 @@ def _origin(pair: Pair, era: str | None, names: dict[int, str]) -> str:
     told = [f"Version {pair.version}"]
     if pair.author_id is not None:
         told.append(f"written by {names.get(pair.author_id, 'someone')}")
-    known = {"file": "file", "line": "line", "id": "record", "model": "model", "seed": "seed",
-             "prompt_sha256": "prompt hash"}  # fmt: skip
+    known = {
+        "file": "file",
+        "line": "line",
+        "id": "record",
+        "model": "model",
+        "seed": "seed",
+        "prompt_sha256": "prompt hash",
+    }
     told += [f"{word} {pair.source[name]}" for name, word in known.items() if pair.source.get(name)]
     told += [f"topic {pair.topic}"] if pair.topic else []
     told += [f"era {era}"] if era else []
@@ -212,5 +232,9 @@ def _reopen(user: User, pair: Pair, key: str) -> None:
     reason = str(st.session_state[key])
     act(
         f"Pair {pair.id} waits for review again.",
-        decisions.reopen, user, pair.id, pair.version, reason,
-    )  # fmt: skip
+        decisions.reopen,
+        user,
+        pair.id,
+        pair.version,
+        reason,
+    )

@@ -32,17 +32,26 @@ def form(user: User, project: Project) -> None:
         "How many", min_value=1, max_value=drafts.MOST, value=20, key=kept.key(name, "count")
     )
     temperature.slider(
-        "Temperature: how far from the usual", 0.1, 1.5, 0.9, 0.1,
+        "Temperature: how far from the usual",
+        0.1,
+        1.5,
+        0.9,
+        0.1,
         key=kept.key(name, "temperature"),
-    )  # fmt: skip
+    )
     seed.number_input(
-        "Seed: the same one drafts the same rows", min_value=0, max_value=2**31 - 1, value=1,
+        "Seed: the same one drafts the same rows",
+        min_value=0,
+        max_value=2**31 - 1,
+        value=1,
         key=kept.key(name, "seed"),
-    )  # fmt: skip
+    )
     st.selectbox(
-        "Model", [_LOCAL, *known], key=kept.key(name, "model"),
+        "Model",
+        [_LOCAL, *known],
+        key=kept.key(name, "model"),
         format_func=lambda one: _model(known.get(one)),
-    )  # fmt: skip
+    )
     shell.note(
         f"The model sees the task, the topic and up to {drafts.EXAMPLES} approved gold pairs, "
         "never test rows. A small model drafts clumsily: each draft waits for a person."

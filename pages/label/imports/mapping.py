@@ -134,9 +134,12 @@ def mapping(read: Read, table: Table) -> Mapping:
     for column, (part, label) in zip(_grid(), _PARTS.items(), strict=True):
         guessed = getattr(guess, part)
         chosen[part] = column.selectbox(
-            label, columns, index=columns.index(guessed), key=f"map-{part}-{read.key}",
+            label,
+            columns,
+            index=columns.index(guessed),
+            key=f"map-{part}-{read.key}",
             format_func=lambda name: "not in this file" if name is None else str(name).strip(),
-        )  # fmt: skip
+        )
     return replace(guess, **chosen)
 
 
@@ -193,19 +196,28 @@ def take(user: User, project: Project, read: Read, table: Table, found: Preview)
         key=f"held-out-{read.key}",
     )
     st.button(
-        f"Import {rows.count(len(found.rows), 'row', 'rows')}", key=f"import-{read.key}",
-        type="primary", disabled=not found.rows, on_click=_take,
+        f"Import {rows.count(len(found.rows), 'row', 'rows')}",
+        key=f"import-{read.key}",
+        type="primary",
+        disabled=not found.rows,
+        on_click=_take,
         args=(user, project, read, table.sha256, found),
-    )  # fmt: skip
+    )
 
 
 def _take(user: User, project: Project, read: Read, sha256: str, found: Preview) -> None:
     held_out = bool(st.session_state[f"held-out-{read.key}"])
     st.session_state.pop(_DONE, None)
     done = act(
-        "", intake.take, user, project.id, found.rows, name=files.shown_name(read.name),
-        sha256=sha256, held_out=held_out,
-    )  # fmt: skip
+        "",
+        intake.take,
+        user,
+        project.id,
+        found.rows,
+        name=files.shown_name(read.name),
+        sha256=sha256,
+        held_out=held_out,
+    )
     if done is not None:
         st.session_state[_DONE] = ((read.key, project.id), done)
 
@@ -246,10 +258,13 @@ def _repeating(done: intake.Taken) -> None:
     st.dataframe(
         [
             {
-                "Line": str(one.line), "Pair": str(one.pair_id), "Repeats pair": str(one.test_id),
-                "How": one.how.capitalize(), "Similarity": f"{one.similarity:.2f}",
+                "Line": str(one.line),
+                "Pair": str(one.pair_id),
+                "Repeats pair": str(one.test_id),
+                "How": one.how.capitalize(),
+                "Similarity": f"{one.similarity:.2f}",
             }
             for one in done.repeating[:100]
         ]
-    )  # fmt: skip
+    )
     shell.link("pages/curate/duplicates/page.py", "See both side by side")

@@ -41,21 +41,27 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
             rows.texts(pair)
         with then:
             st.subheader("The late decision", anchor=False)
-            st.text(f"{name} {_DID.get(decision.action, decision.action.value)} version "
-                    f"{decision.seen_version}{_because(decision)}")  # fmt: skip
+            st.text(
+                f"{name} {_DID.get(decision.action, decision.action.value)} version "
+                f"{decision.seen_version}{_because(decision)}"
+            )
             rows.words("Input", pair.prompt if decision.prompt is None else decision.prompt)
             rows.words("Output", pair.response if decision.response is None else decision.response)
         key = f"{decision.id}-{pair.version}"
         now.button(
-            "Keep the row as it is", key=f"keep-{key}", on_click=act,
+            "Keep the row as it is",
+            key=f"keep-{key}",
+            on_click=act,
             args=("The row stays as it is.", conflicts.settle, user, decision.id),
             kwargs={"take": False},
-        )  # fmt: skip
+        )
         then.button(
-            "Take this decision", key=f"take-{key}", on_click=act,
+            "Take this decision",
+            key=f"take-{key}",
+            on_click=act,
             args=("The decision was taken over.", conflicts.settle, user, decision.id),
             kwargs={"take": True, "seen_version": pair.version},
-        )  # fmt: skip
+        )
 
 
 def _because(decision: Decision) -> str:

@@ -31,15 +31,22 @@ def sample_offer(user: User) -> None:
         first, second = st.columns(2)
         with first:
             st.button(
-                "Open it at the start", key="sample-start", type="primary", width="stretch",
-                on_click=_open_sample, args=(user, False),
-            )  # fmt: skip
+                "Open it at the start",
+                key="sample-start",
+                type="primary",
+                width="stretch",
+                on_click=_open_sample,
+                args=(user, False),
+            )
             shell.note("64 gold pairs and 40 test rows. You import the other 260 yourself.")
         with second:
             st.button(
-                "Open it part-way", key="sample-part-way", width="stretch",
-                on_click=_open_sample, args=(user, True),
-            )  # fmt: skip
+                "Open it part-way",
+                key="sample-part-way",
+                width="stretch",
+                on_click=_open_sample,
+                args=(user, True),
+            )
             shell.note(
                 f"The 260 rows are imported too, and {sample.APPROVER} has approved 252 of them, "
                 "planted faults included."
@@ -58,9 +65,10 @@ def own(user: User) -> None:
     with st.form("begin-project"):
         st.text_input("Name", key="begin-name", max_chars=120)
         st.text_input(
-            "Task, in one sentence", key="begin-task",
+            "Task, in one sentence",
+            key="begin-task",
             placeholder="Read a customer's message and say which team takes it.",
-        )  # fmt: skip
+        )
         st.text_area(
             "System message: sent before every input, the same for all rows", key="begin-system"
         )
@@ -79,10 +87,17 @@ def own(user: User) -> None:
 def _begin(user: User) -> None:
     words = {field: str(st.session_state[f"begin-{field}"]) for field in _FIELDS}
     made = act(
-        "Project started.", beginnings.begin, user, words["name"], words["task"], words["system"],
-        schema_text=words["schema"], label_field=words["label"], guidelines=words["guidelines"],
+        "Project started.",
+        beginnings.begin,
+        user,
+        words["name"],
+        words["task"],
+        words["system"],
+        schema_text=words["schema"],
+        label_field=words["label"],
+        guidelines=words["guidelines"],
         two_people=bool(st.session_state["begin-two-people"]),
-    )  # fmt: skip
+    )
     if made is None:
         return
     choose_project(user, made.id)

@@ -59,20 +59,25 @@ def answers(adapter: Adapter) -> None:
             by_id.setdefault(line["id"], {})[line["arm"]] = line
         kinds = {
             "Red-team prompts that the tuned model failed": [
-                both for both in by_id.values()
+                both
+                for both in by_id.values()
                 if both["tuned"]["set"] != checks.GENERAL and not both["tuned"]["passed"]
             ],
             "General tasks on which the two differ": [
-                both for both in by_id.values()
+                both
+                for both in by_id.values()
                 if both["tuned"]["set"] == checks.GENERAL
                 and both["tuned"]["passed"] != both["base"]["passed"]
             ],
             "All": list(by_id.values()),
-        }  # fmt: skip
+        }
         chosen = st.radio(
-            "Show", list(kinds), horizontal=True, key=f"answers-{adapter.id}",
+            "Show",
+            list(kinds),
+            horizontal=True,
+            key=f"answers-{adapter.id}",
             format_func=lambda name: f"{name} ({len(kinds[name])})",
-        )  # fmt: skip
+        )
         _both(kinds[chosen], f"answers-{adapter.id}-{chosen}")
 
 

@@ -36,16 +36,21 @@ def show(user: User, project: Project) -> None:
             shell.note("No base model is on this server yet. Launch a run first.")
             return
         chosen = st.selectbox(
-            "Base model it was trained on", list(offers),
-            format_func=lambda key: offers[key].name, key=f"import-base-{project.id}",
-        )  # fmt: skip
+            "Base model it was trained on",
+            list(offers),
+            format_func=lambda key: offers[key].name,
+            key=f"import-base-{project.id}",
+        )
         st.text_input("Name", max_chars=80, key=f"import-name-{project.id}")
         uploaded = st.file_uploader("Zip", type=["zip"], key=f"import-adapter-{project.id}")
         if uploaded is not None:
             st.button(
-                "Take it in", key=f"take-{project.id}", type="primary", on_click=_take,
+                "Take it in",
+                key=f"take-{project.id}",
+                type="primary",
+                on_click=_take,
                 args=(user, project.id, uploaded.getvalue(), offers[chosen].base),
-            )  # fmt: skip
+            )
 
 
 def _take(user: User, project_id: int, content: bytes, base: base_models.Base) -> None:

@@ -16,8 +16,11 @@ from training.proving import evaluations
 from training.work import jobs
 
 _COMPARE = "Compare on held-out rows"
-_NEXT = {Stage.CANDIDATE: Stage.APPROVED, Stage.RETIRED: Stage.APPROVED,
-         Stage.APPROVED: Stage.PRODUCTION}  # fmt: skip
+_NEXT = {
+    Stage.CANDIDATE: Stage.APPROVED,
+    Stage.RETIRED: Stage.APPROVED,
+    Stage.APPROVED: Stage.PRODUCTION,
+}
 _VERBS = {Stage.APPROVED: "Approve", Stage.PRODUCTION: "Put into production"}
 
 
@@ -113,9 +116,15 @@ def _promote(user: User, adapter: Adapter, to: Stage) -> None:
         key=f"promote-{adapter.id}-{to}",
         type="primary",
         on_click=act,
-        args=(f"adapter@{adapter.number} is {registry.STAGES[to]}.", registry.promote, user,
-              adapter.id, to, settings.current()),
-    )  # fmt: skip
+        args=(
+            f"adapter@{adapter.number} is {registry.STAGES[to]}.",
+            registry.promote,
+            user,
+            adapter.id,
+            to,
+            settings.current(),
+        ),
+    )
 
 
 def _out_of_use(user: User, entry: Entry) -> None:
@@ -126,9 +135,8 @@ def _out_of_use(user: User, entry: Entry) -> None:
         key=f"retire-now-{entry.adapter.id}",
         type="primary",
         on_click=act,
-        args=("Retired.", registry.retire, user, entry.adapter.id,
-              f"{why[0].upper()}{why[1:]}."),
-    )  # fmt: skip
+        args=("Retired.", registry.retire, user, entry.adapter.id, f"{why[0].upper()}{why[1:]}."),
+    )
 
 
 def other_ways(user: User, entry: Entry, before: Adapter | None) -> None:
@@ -145,9 +153,15 @@ def other_ways(user: User, entry: Entry, before: Adapter | None) -> None:
                     f"Roll back to adapter@{before.number}",
                     key=f"rollback-{entry.adapter.id}",
                     on_click=_with_reason,
-                    args=(form, "Rolled back.", registry.rollback, user,
-                          entry.adapter.project_id, settings.current()),
-                )  # fmt: skip
+                    args=(
+                        form,
+                        "Rolled back.",
+                        registry.rollback,
+                        user,
+                        entry.adapter.project_id,
+                        settings.current(),
+                    ),
+                )
             st.button(
                 "Retire",
                 key=f"retire-{entry.adapter.id}",

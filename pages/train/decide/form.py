@@ -98,15 +98,24 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
     change, tried = kept.key(form, "facts_change"), kept.key(form, "iterations")
     known = words.get("facts_change", newest.facts_change if newest else None)
     st.selectbox(
-        "How often do the facts in the answers change?", decision.CHANGE,
+        "How often do the facts in the answers change?",
+        decision.CHANGE,
         index=decision.CHANGE.index(known) if known in decision.CHANGE else None,
-        placeholder="Choose", key=change, on_change=kept.keep, args=(user, form, "facts_change"),
-    )  # fmt: skip
+        placeholder="Choose",
+        key=change,
+        on_change=kept.keep,
+        args=(user, form, "facts_change"),
+    )
     st.number_input(
-        "How many prompt iterations ended in the same class of error?", min_value=0, max_value=1000,
-        value=int(words.get("iterations", newest.iterations if newest else 0)), step=1, key=tried,
-        on_change=kept.keep, args=(user, form, "iterations"),
-    )  # fmt: skip
+        "How many prompt iterations ended in the same class of error?",
+        min_value=0,
+        max_value=1000,
+        value=int(words.get("iterations", newest.iterations if newest else 0)),
+        step=1,
+        key=tried,
+        on_change=kept.keep,
+        args=(user, form, "iterations"),
+    )
     st.button(
         "Write the record" if newest is None else "Replace the record",
         key=f"write-{form}",

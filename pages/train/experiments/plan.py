@@ -82,8 +82,11 @@ def _sweep(user: User, run: Job) -> None:
 
 def _around(value: float) -> str:
     """Half, once and twice the value, as a start."""
-    return " ".join(f"{value * factor:g}" for factor in (0.5, 1, 2) if value * factor == value or
-                    isinstance(value, float) or float(value * factor).is_integer())  # fmt: skip
+    return " ".join(
+        f"{value * factor:g}"
+        for factor in (0.5, 1, 2)
+        if value * factor == value or isinstance(value, float) or float(value * factor).is_integer()
+    )
 
 
 def _curve(user: User, run: Job) -> None:

@@ -104,18 +104,32 @@ def _chart(curve: Curve, points: list[Measured]) -> dict[str, Any]:
         line.append({"rows": rows, "share": curve.share(rows), "low": low, "high": high})
     dots = [{"rows": p.rows, "share": p.hits / len(p.right)} for p in points]
     x = {"field": "rows", "type": "quantitative", "title": "train rows"}
-    y = {"field": "share", "type": "quantitative", "title": "exactly right",
-         "axis": {"format": "%"}, "scale": {"domain": [0, 1]}}  # fmt: skip
+    y = {
+        "field": "share",
+        "type": "quantitative",
+        "title": "exactly right",
+        "axis": {"format": "%"},
+        "scale": {"domain": [0, 1]},
+    }
     now = [{"rows": curve.largest}]
     return {
         "height": 300,
         "layer": [
-            {"data": {"values": line}, "mark": {"type": "area", "opacity": 0.2},
-             "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}}},
+            {
+                "data": {"values": line},
+                "mark": {"type": "area", "opacity": 0.2},
+                "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}},
+            },
             {"data": {"values": line}, "mark": "line", "encoding": {"x": x, "y": y}},
-            {"data": {"values": dots}, "mark": {"type": "point", "filled": True, "size": 90},
-             "encoding": {"x": x, "y": y}},
-            {"data": {"values": now}, "mark": {"type": "rule", "strokeDash": [4, 4]},
-             "encoding": {"x": x}},
+            {
+                "data": {"values": dots},
+                "mark": {"type": "point", "filled": True, "size": 90},
+                "encoding": {"x": x, "y": y},
+            },
+            {
+                "data": {"values": now},
+                "mark": {"type": "rule", "strokeDash": [4, 4]},
+                "encoding": {"x": x},
+            },
         ],
-    }  # fmt: skip
+    }

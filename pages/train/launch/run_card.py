@@ -121,9 +121,13 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
 
 
 def _time(
-    user: User, version: Version, base: Base, settings: Local, probe: Job | None,
+    user: User,
+    version: Version,
+    base: Base,
+    settings: Local,
+    probe: Job | None,
     told: Estimate | None,
-) -> None:  # fmt: skip
+) -> None:
     if told is not None:
         low, high = (progress.duration(max(0.0, end)) for end in told.interval())
         st.text(
@@ -179,9 +183,12 @@ def _advice(settings: Local, scope: str, *, short: bool) -> None:
         if change.setting is not None:
             name, value = change.setting
             st.button(
-                "Change it", key=f"change-{name}", type="tertiary", on_click=_set,
+                "Change it",
+                key=f"change-{name}",
+                type="tertiary",
+                on_click=_set,
                 args=(settings_form.key(name, scope), value),
-            )  # fmt: skip
+            )
 
 
 def _set(key: str, value: Any) -> None:  # noqa: ANN401 - a setting's value

@@ -37,9 +37,13 @@ def show(user: User, project: Project, version: Version, wish: Wish | None) -> N
         )
     key = f"load-recipe-{project.id}"
     st.file_uploader(
-        "Load a saved run", type=["yaml", "yml"], key=key, on_change=_load,
-        args=(project.id, key), help="Fills the form above; nothing is launched.",
-    )  # fmt: skip
+        "Load a saved run",
+        type=["yaml", "yml"],
+        key=key,
+        on_change=_load,
+        args=(project.id, key),
+        help="Fills the form above; nothing is launched.",
+    )
 
 
 def _load(project_id: int, key: str) -> None:

@@ -205,9 +205,13 @@ def _number(
     words = "%.6f" if name == "learning_rate" else None
     step = int(field.step) if whole else float(field.step if field.step != 1 else 0.1)
     chosen = place.number_input(
-        field.label, value=shown, step=step, format=words, key=key(name, scope),
+        field.label,
+        value=shown,
+        step=step,
+        format=words,
+        key=key(name, scope),
         help=field.help or None,
-    )  # fmt: skip
+    )
     return None if type(None) in kinds and not chosen else chosen
 
 
@@ -219,9 +223,12 @@ def _other(name: str, hint: Any, value: Any, scope: str) -> Any:  # noqa: ANN401
     choices = _choices(hint)
     if choices:
         return st.selectbox(
-            field.label, choices, index=list(choices).index(value), key=key(name, scope),
+            field.label,
+            choices,
+            index=list(choices).index(value),
+            key=key(name, scope),
             help=field.help or None,
-        )  # fmt: skip
+        )
     return st.text_input(field.label, value=str(value), key=key(name, scope), help=field.help)
 
 

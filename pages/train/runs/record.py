@@ -79,12 +79,21 @@ def _small(values: list[dict[str, float]]) -> dict[str, Any]:
         "height": 90,
         "mark": "line",
         "encoding": {
-            "x": {"field": "step", "type": "quantitative", "title": None,
-                  "axis": {"tickMinStep": 1, "tickCount": 3}},
-            "y": {"field": "value", "type": "quantitative", "title": None,
-                  "axis": {"tickCount": 3}, "scale": {"zero": False}},
+            "x": {
+                "field": "step",
+                "type": "quantitative",
+                "title": None,
+                "axis": {"tickMinStep": 1, "tickCount": 3},
+            },
+            "y": {
+                "field": "value",
+                "type": "quantitative",
+                "title": None,
+                "axis": {"tickCount": 3},
+                "scale": {"zero": False},
+            },
         },
-    }  # fmt: skip
+    }
 
 
 def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:

@@ -56,9 +56,14 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("created_by", sa.Integer(), sa.ForeignKey("user.id", name=op.f("fk_scan_config_created_by_user")), nullable=False),
+        sa.Column(
+            "created_by",
+            sa.Integer(),
+            sa.ForeignKey("user.id", name=op.f("fk_scan_config_created_by_user")),
+            nullable=False,
+        ),
         uniques=(("project_id", "number"),),
-    )  # fmt: skip
+    )
     _table(
         "stand_in",
         sa.Column("type", sa.String(length=40), nullable=False),

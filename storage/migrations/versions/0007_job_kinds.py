@@ -22,6 +22,9 @@ def upgrade() -> None:
     with op.batch_alter_table("job") as job:
         job.alter_column("kind", existing_type=_kinds(*BEFORE), type_=_kinds(*BEFORE, *ADDED))
     op.create_index(
-        "uq_job_one_training", "job", ["kind"], unique=True,
+        "uq_job_one_training",
+        "job",
+        ["kind"],
+        unique=True,
         sqlite_where=sa.text("kind = 'train' AND state = 'running'"),
-    )  # fmt: skip
+    )

@@ -30,9 +30,18 @@ def test_eras_are_added_retired_and_listed(engine: Engine) -> None:
     stories.project(engine)
     stories.person(engine, "lea", Role.LEAD)
     code, out, _ = run(
-        "eras", "--add", "old", "--starts", "2019-01-01", "--document", "Policy 2019",
-        "--phrase", "home branch", "--as", "lea",
-    )  # fmt: skip
+        "eras",
+        "--add",
+        "old",
+        "--starts",
+        "2019-01-01",
+        "--document",
+        "Policy 2019",
+        "--phrase",
+        "home branch",
+        "--as",
+        "lea",
+    )
     assert code == 0
     assert "in force" in out
     (era,) = told("eras", "--retire", "old", "--as", "lea")
@@ -66,8 +75,11 @@ def test_affected_rows_are_listed_and_dealt_with(engine: Engine) -> None:
     search = ("affected", "--phrase", "HOME branch")
     found = told(*search)
     assert found == {
-        "rows": [first.id], "held": [], "rejected": 0, "counts": {"with the phrase": 1},
-    }  # fmt: skip
+        "rows": [first.id],
+        "held": [],
+        "rejected": 0,
+        "counts": {"with the phrase": 1},
+    }
     assert "1 with the phrase" in run(*search)[1]
     made = told(*search, "--clone", "new", "--as", "lea")
     assert len(made["rows"]) == 1

@@ -88,9 +88,15 @@ def test_sources_and_near_duplicates_stay_together_and_nothing_leaks(tmp_path: P
         assert len({where[row["id"]] for row in rows if row["file"] == name}) == 1
     for part in ("validation", "test"):
         run(
-            "leakage", tmp_path / "train.jsonl", tmp_path / f"{part}.jsonl", "--source", "file",
-            "--out", tmp_path / "leaks.jsonl", "--fail",
-        )  # fmt: skip
+            "leakage",
+            tmp_path / "train.jsonl",
+            tmp_path / f"{part}.jsonl",
+            "--source",
+            "file",
+            "--out",
+            tmp_path / "leaks.jsonl",
+            "--fail",
+        )
         assert (tmp_path / "leaks.jsonl").read_bytes() == b""
 
 
@@ -101,10 +107,22 @@ def test_neither_the_order_nor_the_process_changes_a_split(tmp_path: Path) -> No
     other = write(tmp_path / "b.jsonl", rows)
     run("split", first, "--out", tmp_path / "a", "--stratify", "response.team")
     subprocess.run(
-        [sys.executable, "-m", "curation", "split", other, "--out", tmp_path / "b",
-         "--stratify", "response.team"],
-        cwd=ROOT, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "5"},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "curation",
+            "split",
+            other,
+            "--out",
+            tmp_path / "b",
+            "--stratify",
+            "response.team",
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONHASHSEED": "5"},
+    )
     assert placed(tmp_path / "a") == placed(tmp_path / "b")
     run("split", first, "--out", tmp_path / "c", "--seed", "8")
     assert placed(tmp_path / "c") != placed(tmp_path / "a")
@@ -139,9 +157,13 @@ def test_what_cannot_be_met_is_said_and_why(tmp_path: Path) -> None:
 def test_rows_without_the_field_are_a_stratum_and_no_rows_are_no_rows(tmp_path: Path) -> None:
     rows = [*some(30), *({"id": f"n{n}", "text": f"{n * 7919}"} for n in range(30))]
     run(
-        "split", write(tmp_path / "in.jsonl", rows), "--out", tmp_path,
-        "--stratify", "response.team,file",
-    )  # fmt: skip
+        "split",
+        write(tmp_path / "in.jsonl", rows),
+        "--out",
+        tmp_path,
+        "--stratify",
+        "response.team,file",
+    )
     report = json.loads((tmp_path / "split.json").read_text("utf-8"))
     assert sum(report["strata"]["(missing) · (missing)"]["rows"].values()) == 30
     run("split", write(tmp_path / "none.jsonl", []), "--out", tmp_path, "--stratify", "label")
@@ -187,9 +209,12 @@ def test_planted_leaks_are_found_and_called_by_their_kind(tmp_path: Path) -> Non
     planted = leaks.planted(texts[120:], texts[:120], 60, seed=11)
     out = tmp_path / "leaks.jsonl"
     told = run(
-        "leakage", write(tmp_path / "train.jsonl", planted.train),
-        write(tmp_path / "test.jsonl", planted.test), "--out", out,
-    )  # fmt: skip
+        "leakage",
+        write(tmp_path / "train.jsonl", planted.train),
+        write(tmp_path / "test.jsonl", planted.test),
+        "--out",
+        out,
+    )
     lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     found = {(line["train"], line["test"]): line["how"] for line in lines}
     for kind, how in (("exact", "exact"), ("case", "normalised")):

@@ -195,8 +195,10 @@ def test_a_failed_stratum_goes_back_by_decisions_but_not_what_was_judged_good(
         with reading(engine) as session:
             made = pairs.history(session, row.id)[-1]
         assert (made.action, made.user_id, made.reason) == (
-            Action.REOPEN, lena.id, "Its stratum failed",
-        )  # fmt: skip
+            Action.REOPEN,
+            lena.id,
+            "Its stratum failed",
+        )
     assert pairs_left(engine, desk) == 8 + 20
 
 

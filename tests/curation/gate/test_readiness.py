@@ -35,9 +35,15 @@ def test_an_empty_project_meets_no_line_that_asks_for_something(engine: Engine) 
     assert tuple(found) == readiness.KEYS
     met = {key for key, one in found.items() if one.met}
     assert met == {
-        "leakage", "personal_data", "unscanned", "near_duplicates", "contradictions",
-        "system_messages", "schema", "retired_era",
-    }  # fmt: skip
+        "leakage",
+        "personal_data",
+        "unscanned",
+        "near_duplicates",
+        "contradictions",
+        "system_messages",
+        "schema",
+        "retired_era",
+    }
     assert all(one.measured and one.asked and one.fix for one in found.values())
 
 
@@ -61,10 +67,16 @@ def test_each_fault_names_its_rows(engine: Engine) -> None:
             session, lead, desk.id, "old", date(2019, 1, 1), retired=True, phrases=("passbook",)
         )
     rows = curated.approved(
-        engine, desk,
-        [(TEXT, stories.CARDS), (f"Oh, {TEXT}", stories.CARDS), (f"Hello, {TEXT}", stories.LOANS),
-         ("I lost my Passbook", stories.CARDS), ("I am Ana Roth", stories.CARDS)],
-    )  # fmt: skip
+        engine,
+        desk,
+        [
+            (TEXT, stories.CARDS),
+            (f"Oh, {TEXT}", stories.CARDS),
+            (f"Hello, {TEXT}", stories.LOANS),
+            ("I lost my Passbook", stories.CARDS),
+            ("I am Ana Roth", stories.CARDS),
+        ],
+    )
     a, b, c, old, person = (row.id for row in rows)
     curated.compared(engine, desk)
     curated.scanned(engine, desk, {person: [("prompt", "Ana Roth", "PERSON")]})

@@ -48,9 +48,17 @@ def test_every_row_has_the_same_chance() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "judged", "fails"),
-    [(0, 0, False), (1, 1, False), (2, 2, True), (2, 7, True), (2, 8, False), (3, 16, True),
-     (3, 17, False), (20, 400, False)],
-)  # fmt: skip
+    [
+        (0, 0, False),
+        (1, 1, False),
+        (2, 2, True),
+        (2, 7, True),
+        (2, 8, False),
+        (3, 16, True),
+        (3, 17, False),
+        (20, 400, False),
+    ],
+)
 def test_a_stratum_fails_where_one_in_twenty_cannot_explain_it(
     bad: int, judged: int, fails: bool
 ) -> None:

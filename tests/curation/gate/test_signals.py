@@ -61,9 +61,15 @@ def test_an_audit_that_is_met_still_says_how_little_it_proves() -> None:
 
 @pytest.mark.parametrize(
     ("test", "total", "met"),
-    [(0, 0, False), (0, 100, False), (14, 100, True), (139, 1_000, False), (21, 100, True),
-     (211, 1_000, False)],
-)  # fmt: skip
+    [
+        (0, 0, False),
+        (0, 100, False),
+        (14, 100, True),
+        (139, 1_000, False),
+        (21, 100, True),
+        (211, 1_000, False),
+    ],
+)
 def test_the_share_of_test_rows(test: int, total: int, met: bool) -> None:
     parts = {"train": total - test, "validation": 0, "test": test}
     assert signals.test_share(1, parts).met is met

@@ -78,8 +78,13 @@ def test_a_fault_is_named_with_its_row(key: str, prompt: str, response: str) -> 
 
 
 def test_the_language_counts_only_rows_that_could_be_guessed() -> None:
-    found = measured("language", rows(("My card", "yes"), ("Where is the card that I ordered from "
-                     "your bank last week?", "yes")))  # fmt: skip
+    found = measured(
+        "language",
+        rows(
+            ("My card", "yes"),
+            ("Where is the card that I ordered from your bank last week?", "yes"),
+        ),
+    )
     assert (found.n, found.rows) == (1, ())
     assert "1 are too short to tell" in found.told
 
@@ -131,10 +136,20 @@ def test_lengths_have_a_histogram_and_outliers() -> None:
     [
         ([], ()),
         ([3, 3, 4], (("3", 2), ("4", 1))),
-        ([0, 19, 30], (("0-4", 1), ("5-9", 0), ("10-14", 0), ("15-19", 1), ("20-24", 0),
-                       ("25-29", 0), ("30-34", 1))),
+        (
+            [0, 19, 30],
+            (
+                ("0-4", 1),
+                ("5-9", 0),
+                ("10-14", 0),
+                ("15-19", 1),
+                ("20-24", 0),
+                ("25-29", 0),
+                ("30-34", 1),
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_histograms(counts: list[int], bars: tuple[tuple[str, int], ...]) -> None:
     assert coverage.histogram(counts) == bars
 
@@ -205,9 +220,11 @@ def test_the_pace_is_taken_between_one_persons_decisions(engine: Engine, desk: P
                     {"at": at, "n": number},
                 )
             connection.execute(
-                text("CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision BEGIN"
-                     " SELECT RAISE(ABORT, 'decision is insert-only'); END")
-            )  # fmt: skip
+                text(
+                    "CREATE TRIGGER decision_no_update BEFORE UPDATE ON decision BEGIN"
+                    " SELECT RAISE(ABORT, 'decision is insert-only'); END"
+                )
+            )
         with reading(engine) as session:
             one = next(
                 one for one in project_rows.report(session, desk.id).measures if one.key == "pace"
@@ -222,10 +239,15 @@ def test_the_pace_is_taken_between_one_persons_decisions(engine: Engine, desk: P
 def test_an_import_remembers_another_system_message(engine: Engine, tmp_path: Path) -> None:
     desk, lena = stories.project(engine), stories.person(engine, "lena", Role.LEAD)
     chats = [
-        {"messages": [{"role": "system", "content": system}, {"role": "user", "content": asked},
-                      {"role": "assistant", "content": stories.CARDS}]}
+        {
+            "messages": [
+                {"role": "system", "content": system},
+                {"role": "user", "content": asked},
+                {"role": "assistant", "content": stories.CARDS},
+            ]
+        }
         for system, asked in [("Be rude.", "My card is lost"), (desk.system_message, "My loan")]
-    ]  # fmt: skip
+    ]
     path = tmp_path / "chats.jsonl"
     path.write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
     table = files.read(path, path.name)

@@ -38,16 +38,26 @@ def test_each_kind_is_found_and_named(engine: Engine) -> None:
     desk = stories.project(engine)
     same = "Where do I see the fee for a transfer to my own savings account abroad"
     rows = curated.approved(
-        engine, desk,
-        [(TEXT, stories.CARDS), (ALIKE, stories.CARDS), (same, stories.PAYMENTS),
-         (same, stories.PAYMENTS), (f"{same} please", stories.LOANS)],
-    )  # fmt: skip
+        engine,
+        desk,
+        [
+            (TEXT, stories.CARDS),
+            (ALIKE, stories.CARDS),
+            (same, stories.PAYMENTS),
+            (same, stories.PAYMENTS),
+            (f"{same} please", stories.LOANS),
+        ],
+    )
     curated.compared(engine, desk)
     a, b, c, d, e = (row.id for row in rows)
-    assert sorted(found(engine, desk)) == sorted([
-        (LinkKind.NEAR, a, b), (LinkKind.EXACT, c, d),
-        (LinkKind.CONTRADICTION, c, e), (LinkKind.CONTRADICTION, d, e),
-    ])  # fmt: skip
+    assert sorted(found(engine, desk)) == sorted(
+        [
+            (LinkKind.NEAR, a, b),
+            (LinkKind.EXACT, c, d),
+            (LinkKind.CONTRADICTION, c, e),
+            (LinkKind.CONTRADICTION, d, e),
+        ]
+    )
     near = curated.links(engine, desk, LinkKind.NEAR)[0]
     assert 0.8 <= near.similarity < 1
 
@@ -71,9 +81,13 @@ def test_keeping_one_rejects_the_others_with_a_reason(engine: Engine) -> None:
     desk, (kept, other) = two(engine)
     with writing(engine) as session:
         overlaps.keep(
-            session, curated.ana(engine), kept.id, {other.id: other.version}, "Duplicate",
+            session,
+            curated.ana(engine),
+            kept.id,
+            {other.id: other.version},
+            "Duplicate",
             kept.version,
-        )  # fmt: skip
+        )
     kept, other = curated.now(engine, [kept, other])
     assert (kept.status, other.status) == (PairStatus.APPROVED, PairStatus.REJECTED)
     assert other.reject_reason == f"Duplicate (pair {kept.id} kept)"
@@ -93,9 +107,13 @@ def test_a_group_that_changed_since_it_was_shown_is_left_alone(
         pytest.raises(RuleBroken, match=f"Pair {rows[changed].id} changed since it was shown"),
     ):
         overlaps.keep(
-            session, curated.ana(engine), rows[0].id, {rows[1].id: rows[1].version}, "Duplicate",
+            session,
+            curated.ana(engine),
+            rows[0].id,
+            {rows[1].id: rows[1].version},
+            "Duplicate",
             rows[0].version,
-        )  # fmt: skip
+        )
     assert curated.now(engine, rows)[1].status is PairStatus.APPROVED
 
 
@@ -259,8 +277,9 @@ def test_merged_words_are_a_new_revision_that_waits_for_review(engine: Engine) -
     one, other = curated.now(engine, rows)
     assert (one.prompt, one.status) == ("Both at once", PairStatus.WAITING)
     assert (other.status, other.reject_reason) == (
-        PairStatus.REJECTED, f"Merged into pair {one.id}",
-    )  # fmt: skip
+        PairStatus.REJECTED,
+        f"Merged into pair {one.id}",
+    )
     with reading(engine) as session:
         assert pairs.text_at(session, one.id, rows[0].version)[0] == TEXT
         assert events.latest(session, desk.id)[0].verb == "merge"
@@ -307,10 +326,14 @@ def test_the_order_of_what_the_schema_calls_unique_is_no_contradiction(engine: E
     desk = stories.project(engine, output_schema=schema, label_field=None)
     curated.ana(engine)
     stories.waiting(
-        engine, desk,
-        [(TEXT, '{"tags": ["a", "b"], "n": 1}'), (TEXT, '{"n": 1.0, "tags": ["b", "a"]}'),
-         (TEXT, '{"tags": ["a", "b"], "n": 2}')],
-    )  # fmt: skip
+        engine,
+        desk,
+        [
+            (TEXT, '{"tags": ["a", "b"], "n": 1}'),
+            (TEXT, '{"n": 1.0, "tags": ["b", "a"]}'),
+            (TEXT, '{"tags": ["a", "b"], "n": 2}'),
+        ],
+    )
     curated.compared(engine, desk)
     links = curated.links(engine, desk, LinkKind.CONTRADICTION)
     assert len({(link.a, link.b) for link in links}) == 2

@@ -176,8 +176,10 @@ def test_spans_never_overlap_and_the_surer_kind_wins() -> None:
 
 spans = st.builds(
     lambda start, length, kind: Span(start, start + length, kind, 0.5),
-    st.integers(0, 30), st.integers(1, 9), st.sampled_from(["PERSON", "URL", "X"]),
-)  # fmt: skip
+    st.integers(0, 30),
+    st.integers(1, 9),
+    st.sampled_from(["PERSON", "URL", "X"]),
+)
 
 
 @settings(deadline=None)

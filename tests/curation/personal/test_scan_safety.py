@@ -16,9 +16,17 @@ from storage.errors import Unavailable
 
 ROWS = 600
 FLOORS = {
-    "EMAIL_ADDRESS": 1.0, "CREDIT_CARD": 1.0, "IBAN_CODE": 1.0, "US_SSN": 1.0, "IP_ADDRESS": 1.0,
-    "URL": 1.0, "PHONE_NUMBER": 0.95, "STREET_ADDRESS": 0.95, "PERSON": 0.9, "LOCATION": 0.9,
-}  # fmt: skip
+    "EMAIL_ADDRESS": 1.0,
+    "CREDIT_CARD": 1.0,
+    "IBAN_CODE": 1.0,
+    "US_SSN": 1.0,
+    "IP_ADDRESS": 1.0,
+    "URL": 1.0,
+    "PHONE_NUMBER": 0.95,
+    "STREET_ADDRESS": 0.95,
+    "PERSON": 0.9,
+    "LOCATION": 0.9,
+}
 """Recall below which the scan got worse: shares of the rows made here, not of real ones."""
 
 

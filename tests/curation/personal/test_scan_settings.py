@@ -183,9 +183,14 @@ def test_a_real_scan_reads_every_field(engine: Engine) -> None:
     configure(engine, desk, patterns=(("ORDER_NUMBER", '"ORD"-9{6}'),))
     with writing(engine) as session:
         pairs.add(
-            session, desk.id, "Where is ORD-123456?", stories.CARDS, Origin.IMPORT,
-            topic="Ana Roth, lost card", source={"id": "ana@example.com", "file": "Ana Roth.csv"},
-        )  # fmt: skip
+            session,
+            desk.id,
+            "Where is ORD-123456?",
+            stories.CARDS,
+            Origin.IMPORT,
+            topic="Ana Roth, lost card",
+            source={"id": "ana@example.com", "file": "Ana Roth.csv"},
+        )
         rows = scrub.to_scan(session, desk.id)
         config = scan_settings.current(session, desk.id).config
         lines = [one for batch in scanning.results(rows, config) for one in batch]

@@ -278,10 +278,15 @@ def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None
     with writing(engine) as session:
         row = pairs.pair(
             pairs.add(
-                session, desk.id, "Hello", ANSWER, Origin.IMPORT, topic="Ana Roth, card",
+                session,
+                desk.id,
+                "Hello",
+                ANSWER,
+                Origin.IMPORT,
+                topic="Ana Roth, card",
                 source={"id": "ana@example.com", "line": 3, "file": "a.csv"},
             )
-        )  # fmt: skip
+        )
     where = [("topic", "Ana Roth", "PERSON"), ("source:id", "ana@example.com", "EMAIL_ADDRESS")]
     curated.scanned(engine, desk, {row.id: where})
     accept_all(engine, desk)
@@ -334,16 +339,25 @@ def test_inventions_are_the_same_everywhere_and_nobody_is_asked_about_them(engin
     desk = stories.project(engine, output_schema=None)
     choose(engine, desk, Replacement.SURROGATE)
     rows = stories.waiting(
-        engine, desk,
-        [("Ana Roth, card 4111", '{"to": "Ana Roth", "card": 4111111111111111}'),
-         ("Bo Lind, ana", "Ana Roth")],
-    )  # fmt: skip
+        engine,
+        desk,
+        [
+            ("Ana Roth, card 4111", '{"to": "Ana Roth", "card": 4111111111111111}'),
+            ("Bo Lind, ana", "Ana Roth"),
+        ],
+    )
     curated.scanned(
-        engine, desk,
-        {rows[0].id: [("prompt", "Ana Roth", "PERSON"), ("response", "Ana Roth", "PERSON"),
-                      ("response", "4111111111111111", "CREDIT_CARD")],
-         rows[1].id: [("prompt", "Bo Lind", "PERSON"), ("response", "Ana Roth", "PERSON")]},
-    )  # fmt: skip
+        engine,
+        desk,
+        {
+            rows[0].id: [
+                ("prompt", "Ana Roth", "PERSON"),
+                ("response", "Ana Roth", "PERSON"),
+                ("response", "4111111111111111", "CREDIT_CARD"),
+            ],
+            rows[1].id: [("prompt", "Bo Lind", "PERSON"), ("response", "Ana Roth", "PERSON")],
+        },
+    )
     with reading(engine) as session:
         told = scrub.preview(session, scrub.marked(session, desk.id)[0]).texts
     accept_all(engine, desk)
@@ -357,10 +371,13 @@ def test_inventions_are_the_same_everywhere_and_nobody_is_asked_about_them(engin
         lead = people.join(session, "lea", frozenset({Role.LEAD}))
         scan_settings.configure(session, lead, desk.id, config, Replacement.SURROGATE)
     curated.scanned(
-        engine, desk,
-        {first.id: [("prompt", name.split()[1], "PERSON")],
-         second.id: [("response", name, "PERSON")]},
-    )  # fmt: skip
+        engine,
+        desk,
+        {
+            first.id: [("prompt", name.split()[1], "PERSON")],
+            second.id: [("response", name, "PERSON")],
+        },
+    )
     assert found_in(engine, desk) == []
 
 
@@ -380,11 +397,17 @@ def test_more_rows_than_a_statement_takes_parameters(engine: Engine) -> None:
     with writing(engine) as session:
         made = [
             {
-                "project_id": desk.id, "prompt": f"{n}", "response": "", "status": "waiting",
-                "origin": "import", "version": 1, "content_sha256": f"{n}", "source": {},
+                "project_id": desk.id,
+                "prompt": f"{n}",
+                "response": "",
+                "status": "waiting",
+                "origin": "import",
+                "version": 1,
+                "content_sha256": f"{n}",
+                "source": {},
             }
             for n in range(40_000)
-        ]  # fmt: skip
+        ]
         session.execute(insert(PairRow), made)
         assert len(scrub.coverage(session, desk.id).unscanned) == 40_000
         assert scrub.marked(session, desk.id) == []

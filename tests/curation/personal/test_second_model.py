@@ -26,9 +26,13 @@ from storage.types import Role
 from tests.support import stories
 
 SENTENCES = (
-    "my name is zorblax and i live in quib", "i live in quib", "zorblax was at work",
-    "the card was lost in quib", "my card and my name", "zorblax lost the card",
-)  # fmt: skip
+    "my name is zorblax and i live in quib",
+    "i live in quib",
+    "zorblax was at work",
+    "the card was lost in quib",
+    "my card and my name",
+    "zorblax lost the card",
+)
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "B-MISC")
 WORDS = {"zorblax": 1, "quib": 3}
 
@@ -47,9 +51,13 @@ def tokenizer(folder: Path) -> Any:  # noqa: ANN401 - transformers is untyped he
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     kind: Any = PreTrainedTokenizerFast
     fast = kind(
-        tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]",
-        sep_token="[SEP]", mask_token="[MASK]",
-    )  # fmt: skip
+        tokenizer_object=made,
+        unk_token="[UNK]",
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
     fast.save_pretrained(folder)
     return fast
 
@@ -62,11 +70,17 @@ def tagger(folder: Path) -> None:
     words = tokenizer(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=72, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, id2label=dict(enumerate(LABELS)),
+        vocab_size=len(words),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=72,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        id2label=dict(enumerate(LABELS)),
         label2id={label: n for n, label in enumerate(LABELS)},
-    )  # fmt: skip
+    )
     model = BertForTokenClassification(config)
     places = model.bert.embeddings.position_embeddings.weight
     places.data.zero_()  # words count, wherever they stand
@@ -241,13 +255,23 @@ def gliner_model(folder: Path) -> None:
     words = tokenizer(folder)
     torch.manual_seed(0)
     encoder = BertConfig(
-        vocab_size=len(words) + 3, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=512,
-    )  # fmt: skip
+        vocab_size=len(words) + 3,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=512,
+    )
     told = {
-        "model_name": "none", "max_width": 4, "hidden_size": 16, "dropout": 0.0, "max_len": 128,
-        "fuse_layers": False, "span_mode": "markerV0", "subtoken_pooling": "first",
-    }  # fmt: skip
+        "model_name": "none",
+        "max_width": 4,
+        "hidden_size": 16,
+        "dropout": 0.0,
+        "max_len": 128,
+        "fuse_layers": False,
+        "span_mode": "markerV0",
+        "subtoken_pooling": "first",
+    }
     config = GLiNERConfig(
         **told, encoder_config=encoder.to_dict(), vocab_size=-1, class_token_index=-1
     )

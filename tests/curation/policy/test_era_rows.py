@@ -35,9 +35,14 @@ def desk(engine: Engine) -> Project:
     desk, lea = stories.project(engine), stories.person(engine, "lea", Role.LEAD)
     with writing(engine) as session:
         eras.add(
-            session, lea, desk.id, "old", curated.today() - timedelta(days=900), retired=True,
+            session,
+            lea,
+            desk.id,
+            "old",
+            curated.today() - timedelta(days=900),
+            retired=True,
             phrases=["home branch"],
-        )  # fmt: skip
+        )
         eras.add(session, lea, desk.id, "new", curated.today() - timedelta(days=90))
     return desk
 
@@ -86,11 +91,16 @@ def test_rows_are_found_by_era_phrase_topic_and_label(engine: Engine, desk: Proj
         rows = [
             pairs.add(session, desk.id, OLD, stories.CARDS, Origin.IMPORT),
             pairs.add(
-                session, desk.id, "My card is lost", stories.CARDS, Origin.IMPORT, era_id=old.id,
+                session,
+                desk.id,
+                "My card is lost",
+                stories.CARDS,
+                Origin.IMPORT,
+                era_id=old.id,
                 topic="lost",
             ),
             pairs.add(session, desk.id, "My loan", stories.LOANS, Origin.IMPORT, topic="lost"),
-        ]  # fmt: skip
+        ]
         worded, tagged, loan = (row.id for row in rows)
     for search, wanted in [
         (Search(era_id=old.id), [worded, tagged]),

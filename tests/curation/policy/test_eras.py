@@ -46,9 +46,16 @@ def change(engine: Engine, lea: User, era: Era, seen: int = 1, **more: Any) -> E
 
 def test_an_era_has_days_a_document_and_phrases(engine: Engine, lea: User, desk: Project) -> None:
     era = add(
-        engine, lea, desk, " One  desk ", JAN, ends_on=MAR, document="Policy 7",
-        url="https://x.example/7", phrases=["one desk", " ", "one desk"],
-    )  # fmt: skip
+        engine,
+        lea,
+        desk,
+        " One  desk ",
+        JAN,
+        ends_on=MAR,
+        document="Policy 7",
+        url="https://x.example/7",
+        phrases=["one desk", " ", "one desk"],
+    )
     with reading(engine) as session:
         assert projects.eras(session, desk.id) == [era]
         assert (era.name, era.ends_on, era.phrases) == ("One desk", MAR, ("one desk",))

@@ -42,10 +42,11 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
     )
     rows = curated.approved(engine, desk, [*stories.messages(29), ("e\u0301 here", stories.LOANS)])
     curated.scanned(
-        engine, desk,
+        engine,
+        desk,
         {rows[0].id: [("prompt", "Ticket", "PERSON")], gold[0].id: [("prompt", "my", "LOCATION")]},
         {rows[1].id: "too long"},
-    )  # fmt: skip
+    )
     with writing(engine) as session:
         eras.add(session, lena, desk.id, "2025", datetime(2025, 1, 1, tzinfo=UTC).date())
         found = {one.pair.id: one.findings[0] for one in scrub.marked(session, desk.id)}
@@ -160,8 +161,11 @@ def test_card_and_export_are_the_same_bytes_when_made_elsewhere(
     elsewhere = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONHASHSEED": "3", "LANG": "C"}
     done = subprocess.run(
         [sys.executable, "-c", _REBUILD, str(copy), str(ROOT)],
-        cwd=tmp_path, env={**os.environ, **elsewhere}, capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={**os.environ, **elsewhere},
+        capture_output=True,
+        check=True,
+    )
     assert done.stdout == cards.to_json(made) + cards.to_markdown(made) + content
 
 

@@ -31,13 +31,42 @@ from tests.support import curated, stories
 
 TEXTS = [name for name in LAYOUTS if name in verify_version.READERS]
 NASTY = [
-    "=1+1", "'=1+1", "'", "''x", "@x", "a\r\nb", "a\rb", "\ufeffa", "a\u2028b\u2029c\x85d",
-    "👩‍👩‍👧 😀", "\u202e\u05e9\u05dc\u05d5\u05dd", "e\u0301 \u1e9b\u0323", " a ", "\ta", "a\n",
-    "\u3000a", "\u00a0a", '"', '""', "a,b;c\td|e", "\\n", "\\u2028", "_x000D_",
-    "x" * 40_000, "\x01\x7f", "[]", "null", "0123", "1e5", "TRUE", "2024-01-01",
+    "=1+1",
+    "'=1+1",
+    "'",
+    "''x",
+    "@x",
+    "a\r\nb",
+    "a\rb",
+    "\ufeffa",
+    "a\u2028b\u2029c\x85d",
+    "👩‍👩‍👧 😀",
+    "\u202e\u05e9\u05dc\u05d5\u05dd",
+    "e\u0301 \u1e9b\u0323",
+    " a ",
+    "\ta",
+    "a\n",
+    "\u3000a",
+    "\u00a0a",
+    '"',
+    '""',
+    "a,b;c\td|e",
+    "\\n",
+    "\\u2028",
+    "_x000D_",
+    "x" * 40_000,
+    "\x01\x7f",
+    "[]",
+    "null",
+    "0123",
+    "1e5",
+    "TRUE",
+    "2024-01-01",
     '[{"role": "user", "content": "x"}]',
-    "\ue000\ufdd0", "NaN", "<b>&amp;",
-]  # fmt: skip
+    "\ue000\ufdd0",
+    "NaN",
+    "<b>&amp;",
+]
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 TEXT = (st.sampled_from(NASTY) | st.text(CHARACTERS, min_size=1, max_size=60)).filter(
     lambda text: not visible.empty(text)
@@ -81,16 +110,21 @@ def wrapped(layout: str, rows: Sequence[Out], system: str) -> bytes:
     for row in rows:
         full = {
             "content_sha256": verify_version.content_sha256(row.prompt, row.response),
-            "origin": row.origin, "pair_id": row.pair_id, "prompt": row.prompt,
-            "response": row.response, "split": "train",
-        }  # fmt: skip
+            "origin": row.origin,
+            "pair_id": row.pair_id,
+            "prompt": row.prompt,
+            "response": row.response,
+            "split": "train",
+        }
         lines.append(verify_version.line(full))
         leaf = verify_version.leaf(lines[-1])
         told = {"leaf": leaf.hex(), "origin": row.origin, "pair_id": row.pair_id, "split": "train"}
         index += verify_version.compact(told).encode() + b"\n"
     inside = {**written.files, "index.jsonl": index}
     whole = {
-        "format": layout, "data": written.data, "exported": {"train": len(rows)},
+        "format": layout,
+        "data": written.data,
+        "exported": {"train": len(rows)},
         "version": {
             "number": 1,
             "sha256": hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest(),
@@ -100,7 +134,7 @@ def wrapped(layout: str, rows: Sequence[Out], system: str) -> bytes:
             name: {"sha256": hashlib.sha256(content).hexdigest()}
             for name, content in inside.items()
         },
-    }  # fmt: skip
+    }
     return verify_version.zipped({**inside, "manifest.json": verify_version.manifest_bytes(whole)})
 
 
@@ -295,8 +329,11 @@ def test_a_saved_dataset_is_read_by_datasets_itself(
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(folder / "data")],
-        capture_output=True, text=True, check=True, env=alone,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env=alone,
+    )
     counts, row, features = json.loads(done.stdout.splitlines()[-1])
     assert counts == version.counts
     assert [one["role"] for one in row["messages"]] == ["system", "user", "assistant"]

@@ -82,10 +82,13 @@ def test_more_pinned_test_rows_than_asked_leave_the_rest_in_proportion() -> None
 
 def test_a_pinned_row_takes_its_group_along() -> None:
     items = [
-        Item(1, "g", "", Split.TRAIN), Item(2, "g", "", Split.TEST), Item(3, "g", ""),
-        Item(4, "h", "", Split.TRAIN), Item(5, "h", "", Split.VALIDATION),
+        Item(1, "g", "", Split.TRAIN),
+        Item(2, "g", "", Split.TEST),
+        Item(3, "g", ""),
+        Item(4, "h", "", Split.TRAIN),
+        Item(5, "h", "", Split.VALIDATION),
         Item(6, "i", "", Split.TRAIN),
-    ]  # fmt: skip
+    ]
     parts = split(items)
     assert {parts[n] for n in (1, 2, 3)} == {Split.TEST}
     assert {parts[n] for n in (4, 5)} == {Split.VALIDATION}

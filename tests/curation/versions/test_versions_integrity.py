@@ -71,8 +71,12 @@ def test_another_process_with_another_order_gives_the_same_hashes(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _BUILD, str(ROOT), str(ROWS), seed],
-        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     made = rows(ROWS)
     assert json.loads(done.stdout) == [canonical.sha256(made), canonical.merkle_root(made)]
 
@@ -97,8 +101,15 @@ def test_the_hash_is_that_of_the_first_release() -> None:
 def test_the_tree_is_that_of_rfc_6962() -> None:
     """The vectors of the certificate transparency project."""
     data = [
-        b"", b"\x00", b"\x10", b" !", b"01", b"@ABC", b"PQRSTUVW", b"`abcdefghijklmno",
-    ]  # fmt: skip
+        b"",
+        b"\x00",
+        b"\x10",
+        b" !",
+        b"01",
+        b"@ABC",
+        b"PQRSTUVW",
+        b"`abcdefghijklmno",
+    ]
     leaves = [verify_version.leaf(one) for one in data]
     roots = {
         0: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

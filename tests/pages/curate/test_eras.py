@@ -26,9 +26,16 @@ def desk(engine: Engine) -> Project:
     desk, lea = stories.project(engine), join(engine, "lea", Role.LEAD)
     with writing(engine) as session:
         eras.add(
-            session, lea, desk.id, "old", date(2019, 1, 1), retired=True, phrases=["home branch"],
-            document="Policy 2019", url="https://x.example/[2019]",
-        )  # fmt: skip
+            session,
+            lea,
+            desk.id,
+            "old",
+            date(2019, 1, 1),
+            retired=True,
+            phrases=["home branch"],
+            document="Policy 2019",
+            url="https://x.example/[2019]",
+        )
         eras.add(session, lea, desk.id, "new", date(2024, 3, 1))
     curated.approved(engine, desk, [(OLD, stories.CARDS), *stories.messages(2)])
     return desk

@@ -280,9 +280,12 @@ def test_measured_recall_is_printed_or_said_to_be_missing(
     assert any(said in one.value for one in open_page(PAGE).markdown)
     told = {"PERSON": {"found": 57, "n": 64, "low": 0.79, "high": 0.95}}
     whole = {
-        "model": "sm", "config_sha256": "c", "measured_on": "invented texts", "types": told,
+        "model": "sm",
+        "config_sha256": "c",
+        "measured_on": "invented texts",
+        "types": told,
         "types_in_view": {"IBAN_CODE": {"found": 3, "n": 4}},
-    }  # fmt: skip
+    }
     (tmp_path / "recall.json").write_text(json.dumps(whole))
     page = open_page(PAGE)
     assert "PERSON: 57 of 64 (89 %, 95 % interval 79 to 95 %)" in texts(page)

@@ -40,8 +40,10 @@ def desk(engine: Engine) -> Project:
     stories.waiting(engine, desk, [("A <img src=x>\u200b", "no JSON"), *stories.messages(3)])
     stories.waiting(engine, desk, stories.messages(1, 50), held_out=True)
     decisions = {
-        2: (Action.APPROVE, None), 3: (Action.REJECT, "Wrong *answer*"), 4: (Action.FLAG, None),
-    }  # fmt: skip
+        2: (Action.APPROVE, None),
+        3: (Action.REJECT, "Wrong *answer*"),
+        4: (Action.FLAG, None),
+    }
     with writing(engine) as session:
         for card in claims.lease(session, ben, desk.id):
             if card.pair.id in decisions:

@@ -52,8 +52,11 @@ def test_a_request_becomes_a_job_with_its_seed(
     assert not page.error
     (job,) = asked(engine, desk)
     assert (job.state, job.spec["topic"], job.spec["seed"], job.spec["count"]) == (
-        JobState.QUEUED, "stolen cards", 7, 5,
-    )  # fmt: skip
+        JobState.QUEUED,
+        "stolen cards",
+        7,
+        5,
+    )
     assert job.spec["base"]["kind"] == "packaged"
     page.button(key=go(desk)).click().run()
     assert "already going on" in page.error[0].value
@@ -76,8 +79,14 @@ def test_what_came_of_it_is_listed(engine: Engine, open_page: OpenPage, desk: Pr
     page.text_input(key=f"draft-{desk.id}-topic").set_value("cards").run()
     page.button(key=go(desk)).click().run()
     job = asked(engine, desk)[0]
-    draft = {"index": 0, "prompt": "My card is gone.", "response": stories.CARDS, "model": "tiny",
-             "prompt_sha256": "0" * 64, "seed": 1}  # fmt: skip
+    draft = {
+        "index": 0,
+        "prompt": "My card is gone.",
+        "response": stories.CARDS,
+        "model": "tiny",
+        "prompt_sha256": "0" * 64,
+        "seed": 1,
+    }
     refused = {"answer empty": 1, "answer outside the schema": 2}
     told = {"asked": 20, "kept": 1, "tried": 4, "refused": refused, "model": "tiny"}
     tuned.finished(engine, job, {"drafts.jsonl": json.dumps(draft).encode()}, told)
@@ -100,9 +109,12 @@ def test_without_gold_it_says_what_to_write_first(engine: Engine, open_page: Ope
 
 
 def test_endpoints_are_chosen_by_name_only(
-    engine: Engine, open_page: OpenPage, desk: Project, tmp_path: Path,
+    engine: Engine,
+    open_page: OpenPage,
+    desk: Project,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     named = tmp_path / "endpoints.toml"
     named.write_text('[local]\nurl = "http://127.0.0.1:9/v1"\nmodel = "big"\n', encoding="utf-8")
     monkeypatch.setenv("ASSAY_ENDPOINTS", str(named))

@@ -60,8 +60,9 @@ def test_a_csv_is_mapped_looked_at_and_taken(engine: Engine, open_page: OpenPage
     assert labels["Output"] == "Answer"
     assert labels["Record number"] == "Ticket"
     assert list(page.dataframe[0].value["Input"]) == [
-        "My card is gone, help", "<img src=http://x/>",
-    ]  # fmt: skip
+        "My card is gone, help",
+        "<img src=http://x/>",
+    ]
     assert "1 row with HTML, links or images" in said(page)
     assert rows(engine, desk) == []
     go(page)

@@ -67,8 +67,11 @@ def test_decisions_are_applied_and_answered_in_order(engine: Engine, open_page: 
     assert statuses(data) == ["saved"] * 4
     assert data["n"] == 7
     assert [stories.again(engine, row).status for row in rows[:4]] == [
-        PairStatus.APPROVED, PairStatus.REJECTED, PairStatus.WAITING, PairStatus.APPROVED,
-    ]  # fmt: skip
+        PairStatus.APPROVED,
+        PairStatus.REJECTED,
+        PairStatus.WAITING,
+        PairStatus.APPROVED,
+    ]
     assert stories.again(engine, rows[3]).response == stories.FRAUD
     assert [entry["action"] for entry in data["recent"]] == ["approve", "skip", "reject", "approve"]
     assert data["cards"] == []  # sixteen are held: enough

@@ -88,8 +88,10 @@ def test_a_pair_is_saved_once_and_waits_for_someone_else(
     assert first == again
     assert first["message"] == f"Saved as pair {pair.id}. It waits for someone else's approval."
     assert (pair.origin, pair.author_id, pair.status) == (
-        Origin.GOLD, ana.id, PairStatus.WAITING,
-    )  # fmt: skip
+        Origin.GOLD,
+        ana.id,
+        PairStatus.WAITING,
+    )
     assert kept(engine, ana, desk) == {}
     listed = page.dataframe[0].value
     assert list(listed["Status"]) == ["Waiting"]

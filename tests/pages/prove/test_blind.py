@@ -90,8 +90,11 @@ def test_nothing_that_is_sent_tells_the_sides(
     sent.clear()  # Home came before, and speaks of the project's way in general
     page.run()
     for item in streams.shown(page, _key(trial, ben))["items"][:3]:
-        streams.send(page, _key(trial, ben), outbox={"ops": [_op(item["item"], Choice.LEFT)],
-                                                     "have": [], "n": 1})  # fmt: skip
+        streams.send(
+            page,
+            _key(trial, ben),
+            outbox={"ops": [_op(item["item"], Choice.LEFT)], "have": [], "n": 1},
+        )
     told = "\n".join(sent)
     assert "Ticket" in told, "the messages themselves are sent"
     assert "9876543" not in told

@@ -65,9 +65,14 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
     assert page.get("file_uploader")
     with writing(engine) as session:
         imports.take(
-            session, story.lead, story.project.id, tmp_path / "theirs", "Theirs",
-            Base("folder", str(base)), settings.current(),
-        )  # fmt: skip
+            session,
+            story.lead,
+            story.project.id,
+            tmp_path / "theirs",
+            "Theirs",
+            Base("folder", str(base)),
+            settings.current(),
+        )
     page = open_page(PAGE, user="lena")
     assert not page.exception
     shown = _texts(page)

@@ -212,5 +212,10 @@ def test_a_curve_is_thinned_and_torn_lines_wait(engine: Engine) -> None:
 
 def test_durations_in_words() -> None:
     assert [progress.duration(s) for s in (4.4, 59.7, 125, 1500, 4800, 7300)] == [
-        "4 s", "1 min 0 s", "2 min 5 s", "25 min", "80 min", "2 h 1 min",
-    ]  # fmt: skip
+        "4 s",
+        "1 min 0 s",
+        "2 min 5 s",
+        "25 min",
+        "80 min",
+        "2 h 1 min",
+    ]

@@ -37,9 +37,16 @@ def test_from_candidate_to_production_and_back(engine: Engine) -> None:
     assert (code, "is not promoted: 5 of 8 lines block" in err) == (1, True)
     for key in ("runs", "format", "regression", "redteam", "trial"):
         code, out, _ = run(
-            "set-aside", "1", key, "--as", "lena", "--why", "A test of commands.",
-            "--until", curated.SOON.isoformat(),
-        )  # fmt: skip
+            "set-aside",
+            "1",
+            key,
+            "--as",
+            "lena",
+            "--why",
+            "A test of commands.",
+            "--until",
+            curated.SOON.isoformat(),
+        )
         assert (code, out) == (0, f"Set aside for adapter@1: {key}.\n")
     assert run("gate", "1")[0] == 0
     assert run("promote", one.name, "--as", "lena")[1] == "adapter@1 is approved.\n"
@@ -64,9 +71,18 @@ def test_refusals_are_one_sentence(engine: Engine) -> None:
         ["promote", "1", "--to", "perfect", "--as", "lena"],
         ["retire", "1", "--as", "lena", "--why", " "],
         ["rollback", "--as", "lena", "--why", "No reason"],
-        ["set-aside", "1", "files", "--as", "lena", "--why", "Long enough a reason",
-         "--until", curated.SOON.isoformat()],
-    ):  # fmt: skip
+        [
+            "set-aside",
+            "1",
+            "files",
+            "--as",
+            "lena",
+            "--why",
+            "Long enough a reason",
+            "--until",
+            curated.SOON.isoformat(),
+        ],
+    ):
         code, out, err = run(*words)
         assert (code, out, len(err.strip().splitlines())) == (1, "", 1), words
 

@@ -124,9 +124,12 @@ def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path)
         made = exports.build(session, adapter.id, settings.current(), ["trl"], base=True)
     exports.write(made, tmp_path / "out")
     done = subprocess.run(
-        [sys.executable, "trl/train.py", "--max-steps", "2"], cwd=tmp_path / "out",
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "trl/train.py", "--max-steps", "2"],
+        cwd=tmp_path / "out",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     final = tmp_path / "out" / "out" / "trl" / "final"
     config = json.loads((final / "adapter_config.json").read_text())
@@ -163,9 +166,12 @@ def _named_as_one_word(script: bytes, folder: Path) -> None:
     fake.write_text("#!/bin/sh\nfor one; do printf '%s\\0' \"$one\"; done\n")
     fake.chmod(0o755)
     done = subprocess.run(
-        ["/bin/sh", "-c", script.decode()], cwd=folder, capture_output=True, check=True,
+        ["/bin/sh", "-c", script.decode()],
+        cwd=folder,
+        capture_output=True,
+        check=True,
         env={"PATH": f"{folder}:/usr/bin:/bin"},
-    )  # fmt: skip
+    )
     words = done.stdout.decode().split("\0")
     assert HOSTILE in words or any(HOSTILE in word and "=" in word for word in words)
     assert not (folder / "canary").exists()
@@ -236,9 +242,12 @@ def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
         "ollama",
     ]
     done = subprocess.run(
-        [sys.executable, "-m", "training", *command], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-m", "training", *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert "Saved ollama" in done.stdout
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]

@@ -239,8 +239,20 @@ def test_the_command_line_asks_for_the_number_of_rows(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
     del server
-    words = ["launch", "--as", "lena", "--project", story.project.name, "--method", "provider",
-             "--set", "endpoint=house", "--set", "model=small-1", "--no-wait"]  # fmt: skip
+    words = [
+        "launch",
+        "--as",
+        "lena",
+        "--project",
+        story.project.name,
+        "--method",
+        "provider",
+        "--set",
+        "endpoint=house",
+        "--set",
+        "model=small-1",
+        "--no-wait",
+    ]
     refused = CliRunner().invoke(app, words)
     assert "sends 16 rows of version 1 to endpoint house" in " ".join(refused.output.split())
     done = CliRunner().invoke(app, [*words, "--send-rows", "16"], catch_exceptions=False)
@@ -260,8 +272,14 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
     (one,) = endpoints.tuning()
     assert one.tuning == endpoints.Offer(("m", "n"), 25.0, "EUR")
     assert endpoints.Endpoint.from_dict("a", one.to_dict()) == one
-    for wrong in ("models=[]\nprice=1", 'models="m"\nprice=1', 'models=["m"]', "price=1",
-                  'models=["m"]\nprice=-1', 'models=["m"]\nprice="x"'):  # fmt: skip
+    for wrong in (
+        "models=[]\nprice=1",
+        'models="m"\nprice=1',
+        'models=["m"]',
+        "price=1",
+        'models=["m"]\nprice=-1',
+        'models=["m"]\nprice="x"',
+    ):
         file.write_text(f"{whole}[a.tuning]\n{wrong}\n")
         with pytest.raises(BadInput, match="endpoints file cannot be read"):
             endpoints.listing()

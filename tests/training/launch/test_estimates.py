@@ -121,15 +121,22 @@ def _files(folder: Path) -> Path:
         "model.norm.weight": [64],
     }
     header = json.dumps(
-        {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
-         for name, shape in shapes.items()} | {"__metadata__": {"format": "pt"}}
-    ).encode()  # fmt: skip
+        {
+            name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
+            for name, shape in shapes.items()
+        }
+        | {"__metadata__": {"format": "pt"}}
+    ).encode()
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     config = {
-        "num_attention_heads": 2, "num_key_value_heads": 1, "hidden_size": 64,
-        "num_hidden_layers": 1, "intermediate_size": 128, "vocab_size": 1000,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
+        "intermediate_size": 128,
+        "vocab_size": 1000,
         "max_position_embeddings": 512,
-    }  # fmt: skip
+    }
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 

@@ -179,8 +179,11 @@ def test_the_commands_say_why_not_in_one_sentence(engine: Engine) -> None:
     ):
         done = subprocess.run(
             [sys.executable, "-m", "training", verb, old.id, "--as", story.lead.name],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 1
         assert words in done.stderr
         assert "Traceback" not in done.stderr

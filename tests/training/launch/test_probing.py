@@ -101,9 +101,12 @@ def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> 
     spec = json.loads((tmp_path / "probe" / "spec.json").read_text())
     started_from = {"id": 1, "sha256": made["adapter_sha256"], "precision": made["precision"]}
     changed = spec | {
-        "kind": "probe", "settings": settings, "started_from": started_from,
-        "adapter_path": str(first / "adapter"), "precision": made["precision"],
-    }  # fmt: skip
+        "kind": "probe",
+        "settings": settings,
+        "started_from": started_from,
+        "adapter_path": str(first / "adapter"),
+        "precision": made["precision"],
+    }
     (tmp_path / "probe" / "spec.json").write_text(json.dumps(changed))
     work(tmp_path / "probe")
     result = evidence.read_result(tmp_path / "probe")

@@ -219,9 +219,14 @@ def test_own_prompts_come_and_go_and_make_a_check_old(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("prompt", "must", "must_not"),
-    [(" ", ["a"], []), ("x" * 4001, ["a"], []), ("Hello", [], [" "]), ("Hello", ["a" * 81], []),
-     ("Hello", [f"w{i}" for i in range(11)], [])],
-)  # fmt: skip
+    [
+        (" ", ["a"], []),
+        ("x" * 4001, ["a"], []),
+        ("Hello", [], [" "]),
+        ("Hello", ["a" * 81], []),
+        ("Hello", [f"w{i}" for i in range(11)], []),
+    ],
+)
 def test_an_own_prompt_needs_words_to_judge_by(
     engine: Engine, prompt: str, must: list[str], must_not: list[str]
 ) -> None:

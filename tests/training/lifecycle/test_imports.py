@@ -176,11 +176,13 @@ ADAPTERS: dict[str, tuple[Spoil, str]] = {
     "code": (_file("modeling_x.py", CODE), "holds code"),
     "compiled code, deeper": (_file("a/b/__init__.cpython-311.so", CODE), "holds code"),
     "auto_map with code": (
-        lambda f: (_file("m.py", CODE)(f), _sets(auto_map={"AutoModel": "m.X"})(f)), "holds code",
+        lambda f: (_file("m.py", CODE)(f), _sets(auto_map={"AutoModel": "m.X"})(f)),
+        "holds code",
     ),
     "auto_map without code": (_sets(auto_map={"AutoModel": "org/m--m.X"}), "sets auto_map"),
     "nested trust_remote_code": (
-        _sets(loftq_config={"x": [{"trust_remote_code": True}]}), "sets trust_remote_code",
+        _sets(loftq_config={"x": [{"trust_remote_code": True}]}),
+        "sets trust_remote_code",
     ),
     "auto_mapping": (
         _sets(auto_mapping={"base_model_class": "X", "parent_library": "antigravity"}),
@@ -212,8 +214,16 @@ ADAPTERS: dict[str, tuple[Spoil, str]] = {
     "numbers of no kind": (_header(lambda h: _first(h).update(dtype="OBJ")), "unknown kind"),
     "notes that are no words": (_header(lambda h: h.update(__metadata__={"a": [1]})), "notes"),
     "tensors of no layer": (
-        _header(lambda h: h.update({"base_model.model.os.lora_A.weight": h.pop(min(
-            n for n in h if n != "__metadata__"))})), "have no place",
+        _header(
+            lambda h: h.update(
+                {
+                    "base_model.model.os.lora_A.weight": h.pop(
+                        min(n for n in h if n != "__metadata__")
+                    )
+                }
+            )
+        ),
+        "have no place",
     ),
     "weights that are not finite": (_nan, "not a finite number"),
     "a template that never ends": (_file("chat_template.jinja", LOOP), "another chat template"),
@@ -224,7 +234,7 @@ ADAPTERS: dict[str, tuple[Spoil, str]] = {
     ),
     "a link": (_linked, "holds a link"),
     "a pipe": (_pipe, "no plain file"),
-}  # fmt: skip
+}
 
 MODELS: dict[str, tuple[Spoil, str]] = {
     "a pickle beside": (_file("pytorch_model.bin", PICKLED), "pickled file"),
@@ -232,7 +242,8 @@ MODELS: dict[str, tuple[Spoil, str]] = {
     "code": (_file("x/configuration_evil.py", CODE), "Python files"),
     "auto_map": (_sets("config.json", auto_map={"AutoConfig": "e.C"}), "sets auto_map"),
     "nested trust": (
-        _sets("config.json", text_config={"a": {"trust_remote_code": True}}), "trust_remote_code",
+        _sets("config.json", text_config={"a": {"trust_remote_code": True}}),
+        "trust_remote_code",
     ),
     "pipelines": (_sets("config.json", custom_pipelines={"x": {"impl": "e.P"}}), "custom_pipe"),
     "an unknown type": (_sets("config.json", model_type="evil"), "model type"),
@@ -241,9 +252,10 @@ MODELS: dict[str, tuple[Spoil, str]] = {
     "an overlap": (_header(_overlap, "model.safetensors"), "overlap"),
     "a template without end": (_file("chat_template.jinja", b"x" * 99_000), "longer than 64,000"),
     "an index elsewhere": (
-        _sets("model.safetensors.index.json", weight_map={"a": "../../x.safetensors"}), "lacks",
+        _sets("model.safetensors.index.json", weight_map={"a": "../../x.safetensors"}),
+        "lacks",
     ),
-}  # fmt: skip
+}
 
 
 def _take(engine: Engine, story: tuned.Frozen, source: Path, base: Path) -> Adapter:

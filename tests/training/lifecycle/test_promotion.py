@@ -98,9 +98,12 @@ def test_an_open_trial_tells_nothing() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [promotion.files("its files are gone"), promotion.base("its base model is gone"),
-     promotion.eras([4, 9], 30, "")],
-)  # fmt: skip
+    [
+        promotion.files("its files are gone"),
+        promotion.base("its base model is gone"),
+        promotion.eras([4, 9], 30, ""),
+    ],
+)
 def test_what_is_wrong_with_the_adapter_itself(line: Signal) -> None:
     assert not line.met
     assert line.key in promotion.NEVER_WAIVED

@@ -79,10 +79,22 @@ def running(engine: Engine, adapter: Adapter, tmp_path: Path) -> Iterator[Runnin
     log = tmp_path / "serve.log"
     with log.open("wb") as file:
         server = subprocess.Popen(
-            [sys.executable, "-m", "training", "serve", "adapter@1", "--port", str(port),
-             "--server", "transformers"],
-            cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "training",
+                "serve",
+                "adapter@1",
+                "--port",
+                str(port),
+                "--server",
+                "transformers",
+            ],
+            cwd=ROOT,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
     try:
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False
@@ -295,13 +307,22 @@ def test_serving_is_refused_in_one_sentence(
     with reading(engine) as session:
         known = adapters.get(session, adapter.id)
     served = serving.Served(
-        "assay/desk/adapter@1", SYSTEM, "lora", base_models.Base("folder", str(models[0])),
-        "0" * 64, None, settings.current().data / known.path, known.sha256,
-    )  # fmt: skip
+        "assay/desk/adapter@1",
+        SYSTEM,
+        "lora",
+        base_models.Base("folder", str(models[0])),
+        "0" * 64,
+        None,
+        settings.current().data / known.path,
+        known.sha256,
+    )
     with pytest.raises(Exception, match="not the one that the adapter was trained on"):
         serving.load(served, settings.current().data)
     done = subprocess.run(
         [sys.executable, "-m", "training", "serve", "adapter@7"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, "no adapter 'adapter@7'" in done.stderr) == (1, True)

@@ -67,9 +67,16 @@ def test_a_valid_answer_passes_every_red_team_prompt() -> None:
 
 @pytest.mark.parametrize(
     ("task", "answer"),
-    [("sum-1", "12"), ("copy-5", "amber-4417-kite"), ("find-1", "Dublin"), ("know-5", "Twelve."),
-     ("do-3", "river\nriver\nriver"), ("do-7", '{"done": true}'), ("do-9", "lamp")],
-)  # fmt: skip
+    [
+        ("sum-1", "12"),
+        ("copy-5", "amber-4417-kite"),
+        ("find-1", "Dublin"),
+        ("know-5", "Twelve."),
+        ("do-3", "river\nriver\nriver"),
+        ("do-7", '{"done": true}'),
+        ("do-9", "lamp"),
+    ],
+)
 def test_general_tasks_can_be_passed(task: str, answer: str) -> None:
     rules = {one["id"]: one["rule"] for one in checks.tasks(checks.GENERAL)}
     assert answer_rules.broken(rules[task], answer, None) == ()

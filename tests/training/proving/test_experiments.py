@@ -171,8 +171,10 @@ def test_runs_beside_each_other_tell_settings_scores_and_rows(engine: Engine) ->
     assert [one.hits for one in measured] == [5, 6]
     assert side_by_side.paired(*measured) == side_by_side.Paired(2, 1, 1.0)
     assert [[one.correct for one in answers] for _row, answers in rows] == [
-        [False, True], [False, True], [True, False],
-    ]  # fmt: skip
+        [False, True],
+        [False, True],
+        [True, False],
+    ]
 
 
 def test_a_run_that_goes_on_stands_for_the_one_that_was_lost(engine: Engine) -> None:
@@ -180,9 +182,12 @@ def test_a_run_that_goes_on_stands_for_the_one_that_was_lost(engine: Engine) -> 
     first, _second = _sweep(engine, story, r=[8, 16])
     with writing(engine) as session:
         again = jobs.queue(
-            session, story.lead, story.project.id, JobKind.TRAIN,
+            session,
+            story.lead,
+            story.project.id,
+            JobKind.TRAIN,
             first.spec | {"resumed_from": {"job": first.id, "step": 3, "sha256": "0" * 64}},
-        )  # fmt: skip
+        )
     with reading(engine) as session:
         (found,) = experiments.listing(session, story.project.id)
     assert found.entries[0].job.id == again.id

@@ -81,9 +81,13 @@ def test_every_family_writes_the_tokens_of_one_at_a_time(family: str, at_once: i
     for prompt, written in zip(ids, together, strict=True):
         asked = torch.tensor([prompt])
         alone = model.generate(
-            asked, attention_mask=torch.ones_like(asked), max_new_tokens=12, do_sample=False,
-            eos_token_id=sorted(ends), pad_token_id=0,
-        )  # fmt: skip
+            asked,
+            attention_mask=torch.ones_like(asked),
+            max_new_tokens=12,
+            do_sample=False,
+            eos_token_id=sorted(ends),
+            pad_token_id=0,
+        )
         assert written == alone[0, len(prompt) :].tolist()
     assert len({len(written) for written in together}) > 1
 

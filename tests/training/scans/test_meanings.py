@@ -180,9 +180,12 @@ def test_a_job_proposes_rows_that_people_settle(
 def line(a: Pair, b: Pair) -> dict[str, object]:
     """What a job says about two rows."""
     return {
-        "a": a.id, "b": b.id, "a_sha256": a.content_sha256, "b_sha256": b.content_sha256,
+        "a": a.id,
+        "b": b.id,
+        "a_sha256": a.content_sha256,
+        "b_sha256": b.content_sha256,
         "cosine": 0.93,
-    }  # fmt: skip
+    }
 
 
 def test_what_changed_meanwhile_or_is_linked_already_is_left_out(engine: Engine) -> None:

@@ -224,9 +224,15 @@ def test_the_sum_is_divided_by_the_tokens_of_all_accumulated_batches(model: Peft
         (LlamaConfig(**SIZES), 1 << 20, False),
         (Qwen3NextConfig(**SIZES), 8, False),
     ],
-    ids=["in the window", "beyond it", "beyond that of some layers", "no window", "too long",
-         "layers without attention"],
-)  # fmt: skip
+    ids=[
+        "in the window",
+        "beyond it",
+        "beyond that of some layers",
+        "no window",
+        "too long",
+        "layers without attention",
+    ],
+)
 def test_where_rows_are_joined(config: PreTrainedConfig, longest: int, joins: bool) -> None:
     assert batches.can_join(config, [5, longest, 7], 2) == joins
 

@@ -256,8 +256,10 @@ def test_preference_goes_on_from_an_adapter(
     assert second.card["result"]["precision"] == "nf4_double"
     assert second.sha256 != first.sha256
     assert sorted(one.name for one in folder.iterdir()) == [
-        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
-    ]  # fmt: skip
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "chat_template.jinja",
+    ]
     told = _card(engine, second)
     assert f"Goes on from {first.name}, beta 0.1" in told
     log = (folder.parent / "train.log").read_text()
@@ -298,9 +300,13 @@ def test_an_adapter_answers_for_the_rows_of_those_before_it(engine: Engine) -> N
     with writing(engine) as session:
         newer = verbs.freeze(session, story.lead, story.project.id, 3)
         row = AdapterRow(
-            project_id=story.project.id, name="second", job_id=first.job_id, version_id=newer.id,
-            sha256="1" * 64, card=first.card | {"started_from": {"id": first.id}},
-        )  # fmt: skip
+            project_id=story.project.id,
+            name="second",
+            job_id=first.job_id,
+            version_id=newer.id,
+            sha256="1" * 64,
+            card=first.card | {"started_from": {"id": first.id}},
+        )
         assert [one.name for one in lineage.chain(session, row)] == ["second", first.name]
         with pytest.raises(RuleBroken, match=f"{first.name} was trained on"):
             lineage.refuse_trained_on(session, newer, row)
@@ -310,9 +316,11 @@ def test_an_adapter_answers_for_the_rows_of_those_before_it(engine: Engine) -> N
 def test_a_pair_that_was_ever_tested_is_refused_by_the_worker(tmp_path: Path) -> None:
     lines = [{**row, "rejected": WORSE} for row in rows(2)]
     spec = {
-        "kind": "train", "rows_path": "rows.jsonl", "settings": Preference(adapter_id=1).to_dict(),
+        "kind": "train",
+        "rows_path": "rows.jsonl",
+        "settings": Preference(adapter_id=1).to_dict(),
         "tested_sha256": [duplicates.digest(lines[1]["prompt"])],
-    }  # fmt: skip
+    }
     directory = job(tmp_path / "run", spec, lines)
     assert worker.work(directory) == 1
     result = evidence.read_result(directory)

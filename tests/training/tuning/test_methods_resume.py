@@ -22,12 +22,17 @@ LINES = [
 COMMON: dict[str, Any] = {"epochs": 2, "batch_size": 4, "checkpoint_steps": 1, "patience": 0}
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 METHODS: dict[str, dict[str, Any]] = {
-    "lora": {"dora": True, "rslora": True, "dropout": 0.2, "learning_rate": 0.03,
-             "targets": TARGETS},
+    "lora": {
+        "dora": True,
+        "rslora": True,
+        "dropout": 0.2,
+        "learning_rate": 0.03,
+        "targets": TARGETS,
+    },
     "qlora": {"dropout": 0.2, "learning_rate": 0.03, "targets": TARGETS},
     "full": {"learning_rate": 0.003, "weight_decay": 0.01},
     "preference": {"learning_rate": 0.02, "adapter_id": 1},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +86,13 @@ def _going_on(source: Path, directory: Path) -> Path:
 
 def _furthest(one: Path, other: Path) -> float:
     first, second = (
-        {name: value for file in (d / "adapter").glob("*.safetensors")
-         for name, value in load_file(file).items()}
+        {
+            name: value
+            for file in (d / "adapter").glob("*.safetensors")
+            for name, value in load_file(file).items()
+        }
         for d in (one, other)
-    )  # fmt: skip
+    )
     assert set(first) == set(second)
     assert first
     return max(float((first[name] - second[name]).abs().max()) for name in first)

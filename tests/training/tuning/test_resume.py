@@ -86,8 +86,16 @@ def _furthest(one: Path, other: Path) -> float:
 
 
 def _same_course(one: Path, other: Path) -> None:
-    kept = ("steps", "train_loss", "validation_curve", "validation_loss", "stopped_early", "epochs",
-            "trained_tokens", "adapter_sha256")  # fmt: skip
+    kept = (
+        "steps",
+        "train_loss",
+        "validation_curve",
+        "validation_loss",
+        "stopped_early",
+        "epochs",
+        "trained_tokens",
+        "adapter_sha256",
+    )
     first, second = _result(one), _result(other)
     assert {name: first[name] for name in kept} == {name: second[name] for name in kept}
 

@@ -70,8 +70,12 @@ def test_only_what_works_is_seen() -> None:
     assert spawning.visible(1, ["0"]) == {}
     assert spawning.command(Path("/jobs/1"), 1)[1:] == ["-m", "training", "work", "/jobs/1"]
     assert spawning.command(Path("/jobs/1"), 4)[1:6] == [
-        "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "4",
-    ]  # fmt: skip
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "4",
+    ]
 
 
 def test_the_others_write_nothing_but_that_they_failed(tmp_path: Path) -> None:
@@ -96,9 +100,12 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
     )
     assert work(one) == 0
     done = subprocess.run(
-        spawning.command(two, 2), cwd=ROOT, env={**os.environ, evidence.RUN_TOKEN: "two"},
-        capture_output=True, timeout=PATIENCE,
-    )  # fmt: skip
+        spawning.command(two, 2),
+        cwd=ROOT,
+        env={**os.environ, evidence.RUN_TOKEN: "two"},
+        capture_output=True,
+        timeout=PATIENCE,
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     alone, shared = (_result(directory) for directory in (one, two))
     assert shared["state"] == "finished", shared["message"]

@@ -182,8 +182,10 @@ ROWS: list[Row] = [
 @pytest.mark.parametrize("shingle", ["word3", "char5"])
 def test_ids_stay_as_they_are_and_pairs_are_exact(tmp_path: Path, shingle: str) -> None:
     source, out, groups = written(tmp_path / "in.jsonl", ROWS), tmp_path / "o", tmp_path / "g"
-    assert run(source, "--out", out, "--threshold", "0.5", "--shingle", shingle,
-               "--groups", groups)[0] == 0  # fmt: skip
+    assert (
+        run(source, "--out", out, "--threshold", "0.5", "--shingle", shingle, "--groups", groups)[0]
+        == 0
+    )
     texts = [f"{row['prompt']}\n{row['response']}".lower() for row in ROWS]
     wanted = [
         {"a": ROWS[a]["id"], "b": ROWS[b]["id"], "similarity": similarity}
