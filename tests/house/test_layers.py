@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage.settings import ROOT
+from tests.support.source import imports, nodes, sources, tree
 
 LAYERS = ("storage", "curation", "training", "pages")
 MODELS = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "safetensors")
@@ -38,24 +39,6 @@ MARKDOWN_OF_OURS = {ROOT / "pages/frame/shell.py"}
 """Where Markdown is made from a variable: `shell.note`, which escapes it first."""
 
 
-def _sources(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _imports(path: Path) -> Iterator[str]:
-    """Every name imported anywhere in a file; `from a import b` gives `a` and `a.b`."""
-    for node in ast.walk(_tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
 def _within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
@@ -65,8 +48,8 @@ def test_imports_point_downwards(layer: str) -> None:
     higher = (*LAYERS[LAYERS.index(layer) + 1 :], "app", "tests")
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
-        for path in _sources(layer)
-        for name in _imports(path)
+        for path in sources(layer)
+        for name in imports(path)
         if any(_within(name, banned) for banned in (*higher, *FORBIDDEN[layer]))
     ]
     assert wrong == []
@@ -76,8 +59,8 @@ def test_imports_point_downwards(layer: str) -> None:
 def test_some_packages_have_one_home(package: str) -> None:
     homes = {
         str(path.relative_to(ROOT))
-        for path in _sources(*LAYERS)
-        for name in _imports(path)
+        for path in sources(*LAYERS)
+        for name in imports(path)
         if _within(name, package)
     }
     assert homes <= {ONLY_IN[package]}
@@ -99,12 +82,12 @@ def _acts(node: ast.stmt) -> bool:
 def test_each_page_first_asks_who_is_there(path: Path) -> None:
     if path in OPEN_TO_ALL:
         return
-    first = next(node for node in _tree(path).body if _acts(node))
+    first = next(node for node in tree(path).body if _acts(node))
     assert ast.unparse(first).endswith("require_user()"), ast.unparse(first)
 
 
 def _calls(path: Path) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call))
+    return (node for node in nodes(path) if isinstance(node, ast.Call))
 
 
 def _is_ours(words: ast.expr) -> bool:
@@ -113,7 +96,7 @@ def _is_ours(words: ast.expr) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", _sources("pages"), ids=lambda path: path.relative_to(ROOT).as_posix()
+    "path", sources("pages"), ids=lambda path: path.relative_to(ROOT).as_posix()
 )
 def test_pages_never_draw_html_or_markdown_from_data(path: Path) -> None:
     for call in _calls(path):
@@ -146,6 +129,6 @@ def test_a_cold_page_loads_no_model_code() -> None:
 def _import_lines(path: Path) -> list[str]:
     return [
         ast.unparse(node)
-        for node in _tree(path).body
+        for node in tree(path).body
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
