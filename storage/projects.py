@@ -1,6 +1,9 @@
 """Projects and their policy eras."""
 
 import hashlib
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import select
@@ -165,3 +168,23 @@ def eras(session: Session, project_id: int) -> list[Era]:
     """The policy eras of a project, oldest first."""
     query = select(EraRow).where(EraRow.project_id == project_id).order_by(EraRow.starts_on)
     return [era(row) for row in session.scalars(query)]
+
+
+def last_days(eras: Sequence[Era]) -> dict[int, date | None]:
+    """The last day of each era, by id; None for one that is open. Without an end of its own, an
+    era ends on the day before the next one starts."""
+    ordered = sorted(eras, key=lambda era: era.starts_on)
+    nexts = [era.starts_on - timedelta(days=1) for era in ordered[1:]]
+    return {era.id: era.ends_on or day for era, day in zip_longest(ordered, nexts)}
+
+
+def current_era(eras: Sequence[Era], today: date | None = None) -> Era | None:
+    """The era in force on a day (UTC today): started, not over, not retired; None without one.
+
+    The days of a retired era stay its own: retiring it puts none before it back into force.
+    """
+    today, last = today or datetime.now(UTC).date(), last_days(eras)
+    for era in eras:
+        if not era.retired and era.starts_on <= today <= (last[era.id] or today):
+            return era
+    return None

@@ -48,7 +48,7 @@ def list_eras(
                 era = eras.named(session, inside, name)
                 verb(session, console.actor(session, as_), era.id)
         known = projects.eras(session, inside)
-    until = eras.last_days(known)
+    until = projects.last_days(known)
     short = [
         {
             "era": era.name,

@@ -6,8 +6,7 @@ in an insert-only history; taking a change back is one more change.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from itertools import zip_longest
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select
@@ -60,26 +59,6 @@ def named(session: Session, project_id: int, name: str) -> Era:
             return era
     there = ", ".join(era.name for era in known) or "none yet"
     raise NotFound(f"This project has no era {name[:80]!r}. There are: {there}.")
-
-
-def last_days(eras: Sequence[Era]) -> dict[int, date | None]:
-    """The last day of each era, by id; None for one that is open. Without an end of its own, an
-    era ends on the day before the next one starts."""
-    ordered = sorted(eras, key=lambda era: era.starts_on)
-    nexts = [era.starts_on - timedelta(days=1) for era in ordered[1:]]
-    return {era.id: era.ends_on or day for era, day in zip_longest(ordered, nexts)}
-
-
-def current(eras: Sequence[Era], today: date | None = None) -> Era | None:
-    """The era in force on a day (UTC today): started, not over, not retired; None without one.
-
-    The days of a retired era stay its own: retiring it puts none before it back into force.
-    """
-    today, last = today or datetime.now(UTC).date(), last_days(eras)
-    for era in eras:
-        if not era.retired and era.starts_on <= today <= (last[era.id] or today):
-            return era
-    return None
 
 
 def retired(pair: Pair, eras: Sequence[Era]) -> bool:

@@ -3,7 +3,6 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.policy import eras
 from curation.review import decisions
 from curation.review.ops import Submission
 from storage import events, pairs, projects, scratch
@@ -58,5 +57,5 @@ def gold(
 
 def current_era(session: Session, project_id: int) -> int | None:
     """The era in force today; None where the project has none."""
-    era = eras.current(projects.eras(session, project_id))
+    era = projects.current_era(projects.eras(session, project_id))
     return None if era is None else era.id

@@ -7,12 +7,13 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from curation import visible
-from curation.policy import era_rows, era_search, eras
+from curation.policy import era_rows, era_search
 from curation.policy.era_search import Affected, Search
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import rows
 from pages.parts.plain import plain
+from storage import projects
 from storage.errors import BadInput
 from storage.types import Era, Pair, Project, User
 
@@ -164,7 +165,7 @@ def _clone(
     if not alive:
         st.text("Add an era that is in force first.")
         return
-    names, now = {era.id: era.name for era in alive}, eras.current(alive)
+    names, now = {era.id: era.name for era in alive}, projects.current_era(alive)
     into = f"affected-into-{project.id}"
     st.selectbox(
         "Into the era",

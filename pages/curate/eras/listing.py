@@ -11,6 +11,7 @@ from pages.curate.eras import affected
 from pages.frame import shell
 from pages.frame.wiring import act
 from pages.parts import rows
+from storage import projects
 from storage.types import Era, Pair, Project, User
 
 _FIELDS = ("name", "starts", "ends", "document", "url", "phrases")
@@ -27,7 +28,7 @@ def timeline(
     user: User, known: Sequence[Era], told: Mapping[int, list[Revision]], tagged: Mapping[int, int]
 ) -> None:
     """The eras, the newest first."""
-    until, now = eras.last_days(known), eras.current(known)
+    until, now = projects.last_days(known), projects.current_era(known)
     for era in sorted(known, key=lambda one: one.starts_on, reverse=True):
         with st.container(border=True):
             words, ways = st.columns([5, 2], vertical_alignment="top")

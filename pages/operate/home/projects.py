@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from curation.policy import eras
 from curation.project import begin as beginnings
 from curation.project import sample
 from pages.frame import shell
@@ -114,7 +113,7 @@ def policy(project: Project) -> None:
         if known
         else "No eras yet. Add one when the rules change, so that old rows do not train."
     )
-    until = eras.last_days(known)
+    until = projects.last_days(known)
     for era in known:
         with st.container(gap="xxsmall"):
             st.text(era.name)

@@ -97,8 +97,8 @@ def test_phrases_that_cannot_be_searched_are_refused(
 
 def test_an_open_era_ends_where_the_next_begins(engine: Engine, lea: User, desk: Project) -> None:
     old, new = add(engine, lea, desk, "old", JAN), add(engine, lea, desk, "new", MAR)
-    assert eras.last_days([]) == {}
-    assert eras.last_days([new, old]) == {old.id: MAR - timedelta(days=1), new.id: None}
+    assert projects.last_days([]) == {}
+    assert projects.last_days([new, old]) == {old.id: MAR - timedelta(days=1), new.id: None}
 
 
 def test_the_era_in_force_has_begun_is_not_over_and_not_retired(
@@ -108,11 +108,11 @@ def test_the_era_in_force_has_begun_is_not_over_and_not_retired(
     gone = add(engine, lea, desk, "gone", MAR, retired=True)
     later = add(engine, lea, desk, "later", date(2999, 1, 1))
     known = [old, gone, later]
-    assert eras.current([], JUN) is None
-    assert eras.current(known, date(2024, 1, 31)) == old
-    assert eras.current([replace(old, ends_on=None), gone], JUN) is None
-    assert eras.current(known, date(2024, 2, 1)) is None
-    assert eras.current(known, JUN) is None
+    assert projects.current_era([], JUN) is None
+    assert projects.current_era(known, date(2024, 1, 31)) == old
+    assert projects.current_era([replace(old, ends_on=None), gone], JUN) is None
+    assert projects.current_era(known, date(2024, 2, 1)) is None
+    assert projects.current_era(known, JUN) is None
     with reading(engine) as session:
         assert gold.current_era(session, desk.id) is None
     now = add(engine, lea, desk, "now", JUN)
