@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from curation.personal import language, name_models, presidio, recognise
+from curation.personal import language, presidio, recognise
 from curation.personal.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, unreadable
 from curation.personal.language import DESK_WORDS
 from curation.personal.pii import Config
@@ -21,8 +21,6 @@ from curation.personal.pii import Config
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-RULES = 3
-"""Goes up when a pattern or a rule of this scan changes what is found."""
 SECONDS = 2.5
 """Seconds of processor time that a text may take, besides the language model."""
 MOST_TOKENS = 25_000
@@ -177,11 +175,6 @@ class Scanner:
             "STREET_ADDRESS": not self.config.addresses,
         }
         return not left_out.get(kind, False)
-
-
-def identity(second_model: str = "") -> list[object]:
-    """Rules, models and libraries: together with the settings they name a scan."""
-    return [RULES, *language.versions(language.model()), *name_models.identity(second_model)]
 
 
 def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:

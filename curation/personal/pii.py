@@ -16,6 +16,7 @@ from typing import Any
 
 from curation.personal import number_grammar
 from curation.personal.id_numbers import COUNTRIES
+from curation.personal.identity import identity
 from storage.errors import BadInput
 
 _VERSION = 1
@@ -102,10 +103,8 @@ class Config:
     @cached_property
     def sha256(self) -> str:
         """Names these settings together with the rules, the model and the libraries."""
-        from curation.personal import analyzer  # it takes its Config from here
-
         digits = [version("python-stdnum")] if self.countries else []
-        what = [asdict(self), _VERSION, *analyzer.identity(self.second_model), *digits]
+        what = [asdict(self), _VERSION, *identity(self.second_model), *digits]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 

@@ -6,13 +6,15 @@ the rows. Weights, adapter and optimizer are counted; activations are reckoned f
 Llama-like layer keeps for the backward pass, and may be off by half: a probe measures them.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curation.personal import tensor_header
+from curation.personal.tensor_header import Tensor
+from storage.errors import BadInput
 from training.settings import Answering, Batching, Full, Local, Lora, Qlora
 from training.work import evidence
 
@@ -20,7 +22,6 @@ CHARACTERS_A_TOKEN = 3.3
 """English and JSON take about so many; other languages fewer, so the true length may be more."""
 PROGRAM_MB = 650.0
 """Python with torch, transformers, peft and trl, measured on a CPU."""
-_HEADER = 100 << 20
 _NF4 = 0.53
 """Bytes of a weight in 4 bits, its scales included."""
 TIGHT = 0.1
@@ -63,22 +64,17 @@ def model(folder: Path) -> Model | None:
             if "max_position_embeddings" in config
             else None,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (BadInput, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _shapes(folder: Path) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    tensors: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            if size > _HEADER:
-                raise ValueError("a header that large is none")
-            header: dict[str, Any] = json.loads(file.read(size))
-        found |= {n: one["shape"] for n, one in header.items() if n != "__metadata__"}
-    if not found:
+        tensors |= tensor_header.read(path)
+    if not tensors:
         raise ValueError("no weights")
-    return found
+    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[int, int]]]:

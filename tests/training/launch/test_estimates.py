@@ -1,6 +1,8 @@
 """Estimates: the arithmetic, the memory told beforehand, and how near they were."""
 
+import itertools
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,14 +122,16 @@ def _files(folder: Path) -> Path:
         "model.layers.0.self_attn.v_proj.weight": [32, 64],
         "model.norm.weight": [64],
     }
+    ends = list(itertools.accumulate(4 * math.prod(shape) for shape in shapes.values()))
     header = json.dumps(
         {
-            name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
-            for name, shape in shapes.items()
+            name: {"dtype": "F32", "shape": shape, "data_offsets": [start, end]}
+            for (name, shape), start, end in zip(shapes.items(), [0, *ends], ends, strict=False)
         }
         | {"__metadata__": {"format": "pt"}}
     ).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    content = len(header).to_bytes(8, "little") + header + bytes(ends[-1])
+    (folder / "model.safetensors").write_bytes(content)
     config = {
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
