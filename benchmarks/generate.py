@@ -79,7 +79,7 @@ def _trained(model: Any, tokenizer: Any, steps: int) -> Any:  # noqa: ANN401
     tuned = get_peft_model(model, adapter)
     learnt = [weight for weight in tuned.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(learnt, lr=SMALL_BASE.learning_rate, weight_decay=0.0)
-    together = batches.Together(tokenizer.pad_token_id, joins=True)
+    together = batches.Collator(tokenizer.pad_token_id, joins=True)
     rows = examples(sample(), tokenizer, BATCH * steps)
     for step in track(range(steps), "Training an adapter"):
         optimizer.zero_grad()

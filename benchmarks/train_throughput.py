@@ -344,7 +344,7 @@ def _trainer(name: str, model: Any, tokenizer: Any, rows: Rows, gpu: bool) -> An
     )
     joins = name == "assay" and attention.use(model)
     kind: Any = AnswersTrainer if ours else SFTTrainer
-    collator = {"data_collator": batches.Together(tokenizer.pad_token_id, joins)}
+    collator = {"data_collator": batches.Collator(tokenizer.pad_token_id, joins)}
     return kind(
         model=model,
         args=arguments,

@@ -225,7 +225,7 @@ def disk_mb(base: Model, settings: Local) -> float:
     """What a run writes at most: the checkpoints kept, the best weights, what it learnt."""
     parts = memory.expect(base, settings, memory.Rows(0, ()), gpu=False)
     learnt = parts["adapter"] / 2
-    kept = checkpoints.KEPT + 1 if settings.checkpoint_steps else 0
+    kept = checkpoints.RETAINED + 1 if settings.checkpoint_steps else 0
     return kept * (2 * learnt + parts["optimizer"]) + learnt
 
 

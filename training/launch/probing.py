@@ -209,13 +209,13 @@ def measure(run: Course, trainer: Exact, watch: Watch) -> None:
     clock = Clock()
     trainer.remove_callback(Saves)
     trainer.add_callback(clock)
-    run.held.say(f"Trying {len(tokens) - 1} steps at most.")
+    run.hold.say(f"Trying {len(tokens) - 1} steps at most.")
     loading = machine.peak_mb() or 0.0
     machine.forget_peak()
     began = time.monotonic()
     trainer.train()
     if watch.cancelled:
-        run.held.finish("cancelled", "Cancelled. Nothing was kept.")
+        run.hold.finish("cancelled", "Cancelled. Nothing was kept.")
         return
     if not ranks.first():
         return
@@ -236,7 +236,7 @@ def measure(run: Course, trainer: Exact, watch: Watch) -> None:
         "rows": rows,
     }
     words = f"{len(steps)} steps measured: {figures['median_seconds']:.2g} s a step."
-    run.held.finish("finished", words, figures)
+    run.hold.finish("finished", words, figures)
 
 
 def _only(

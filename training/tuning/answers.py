@@ -29,10 +29,10 @@ class AnswersTrainer(SFTTrainer):
             return super().compute_loss(  # type: ignore[no-untyped-call]
                 model, inputs, return_outputs, num_items_in_batch
             )
-        found = loss(model, inputs, num_items_in_batch)
+        batch_loss = loss(model, inputs, num_items_in_batch)
         if num_items_in_batch is None:
-            return found
-        return found * self.accelerator.num_processes  # counted over all, which are averaged
+            return batch_loss
+        return batch_loss * self.accelerator.num_processes  # counted over all, which are averaged
 
 
 def loss(
@@ -45,7 +45,7 @@ def loss(
     """
     labels = batch["shift_labels"][0]
     at = (labels != IGNORED).nonzero(as_tuple=True)[0]
-    asked = {name: value for name, value in batch.items() if "labels" not in name}
-    logits = model(**asked, logits_to_keep=at, use_cache=False).logits[0]
+    arguments = {name: value for name, value in batch.items() if "labels" not in name}
+    logits = model(**arguments, logits_to_keep=at, use_cache=False).logits[0]
     summed = functional.cross_entropy(logits.float(), labels[at], reduction="sum")
     return summed / (len(at) if tokens is None else tokens)

@@ -48,8 +48,8 @@ def _layout(
     shared, *own = lengths
     width = max(own)
     places = torch.cat([torch.arange(n) + i * width for i, n in enumerate(own)])
-    seen = torch.ones(width, shared + width, dtype=torch.bool).tril(shared)
-    hidden = torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, -torch.inf)
+    visible = torch.ones(width, shared + width, dtype=torch.bool).tril(shared)
+    hidden = torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, -torch.inf)
     return _Layout(
         len(own), width, places.to(device), hidden.repeat(heads_a_key, 1).to(device=device)
     )
@@ -77,11 +77,11 @@ def attend(
         )
         return usual
     shared, own = joined[0], sum(joined[1:])
-    parts = [torch.split(one, [shared, own], dim=2) for one in (query, key, value)]
+    parts = [torch.split(tensor, [shared, own], dim=2) for tensor in (query, key, value)]
     (first_query, own_query), (first_key, own_key), (first_value, own_value) = parts
     groups = query.shape[1] // key.shape[1]
     layout = _layout(tuple(joined), groups, query.dtype, query.device)
-    seen = _of_rows(
+    attended = _of_rows(
         layout,
         own_query,
         _after(layout, first_key, own_key),
@@ -93,8 +93,8 @@ def attend(
         first, _ = sdpa_attention_forward(
             module, first_query, first_key, first_value, None, dropout, scaling, is_causal=True
         )
-        seen = torch.cat([first, seen], dim=1)
-    return seen, None
+        attended = torch.cat([first, attended], dim=1)
+    return attended, None
 
 
 def _of_rows(
@@ -110,16 +110,16 @@ def _of_rows(
     The queries of heads that share a key's head stand side by side, so that no key is repeated.
     """
     rows, heads, _, size = key.shape
-    asked = _padded(layout, query).view(rows, layout.width, heads, -1, size)
-    asked = asked.permute(0, 2, 3, 1, 4).reshape(rows, heads, -1, size)
-    found = functional.scaled_dot_product_attention(
-        asked, key, value, layout.hidden, dropout, scale=scaling
+    grouped = _padded(layout, query).view(rows, layout.width, heads, -1, size)
+    grouped = grouped.permute(0, 2, 3, 1, 4).reshape(rows, heads, -1, size)
+    attended = functional.scaled_dot_product_attention(
+        grouped, key, value, layout.hidden, dropout, scale=scaling
     )
-    found = found.view(rows, heads, -1, layout.width, size).permute(0, 3, 1, 2, 4)
-    taken: torch.Tensor = _Taken.apply(  # type: ignore[no-untyped-call]
-        found.reshape(rows * layout.width, -1, size), layout.places
+    attended = attended.view(rows, heads, -1, layout.width, size).permute(0, 3, 1, 2, 4)
+    gathered: torch.Tensor = _Gather.apply(  # type: ignore[no-untyped-call]
+        attended.reshape(rows * layout.width, -1, size), layout.places
     )
-    return taken[None]
+    return gathered[None]
 
 
 def _after(layout: _Layout, first: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
@@ -130,13 +130,13 @@ def _after(layout: _Layout, first: torch.Tensor, own: torch.Tensor) -> torch.Ten
 
 def _padded(layout: _Layout, own: torch.Tensor) -> torch.Tensor:
     """From (1, heads, tokens, size) to (rows * width, heads, size); zeros fill short rows."""
-    spread: torch.Tensor = _Spread.apply(  # type: ignore[no-untyped-call]
+    spread: torch.Tensor = _Scatter.apply(  # type: ignore[no-untyped-call]
         own[0].transpose(0, 1), layout.places, layout.rows * layout.width
     )
     return spread
 
 
-class _Spread(torch.autograd.Function):
+class _Scatter(torch.autograd.Function):
     """Puts each line of a tensor at its place among zeros; no two have the same place, so that the
     gradient, unlike torch's own, need not be summed.
     """
@@ -144,14 +144,14 @@ class _Spread(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, lines: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:  # noqa: ANN401
         ctx.save_for_backward(places)
-        return _spread(lines, places, size)
+        return _scatter(lines, places, size)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
         return gradient[ctx.saved_tensors[0]], None, None
 
 
-class _Taken(torch.autograd.Function):
+class _Gather(torch.autograd.Function):
     """Takes back what `_Spread` put at these places."""
 
     @staticmethod
@@ -162,10 +162,10 @@ class _Taken(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ANN401
-        return _spread(gradient, ctx.saved_tensors[0], ctx.size), None
+        return _scatter(gradient, ctx.saved_tensors[0], ctx.size), None
 
 
-def _spread(lines: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
+def _scatter(lines: torch.Tensor, places: torch.Tensor, size: int) -> torch.Tensor:
     room = lines.new_zeros(size, *lines.shape[1:])
     room[places] = lines
     return room

@@ -24,7 +24,7 @@ Batch = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Collator:
     """Collates rows: joined, or padded as trl does."""
 
     pad_token_id: int
@@ -76,29 +76,29 @@ def joined(rows: Sequence[Row], shared: int) -> Batch:
     positions = list(range(shared))
     lengths = [shared]
     for row in rows:
-        rest = row["input_ids"][shared:-1]
-        ids += rest
+        own = row["input_ids"][shared:-1]
+        ids += own
         labels += row["labels"][shared + 1 :]
-        positions += range(shared, shared + len(rest))
-        lengths.append(len(rest))
+        positions += range(shared, shared + len(own))
+        lengths.append(len(own))
     targets = torch.tensor([labels])
     return {
         "input_ids": torch.tensor([ids]),
         "labels": targets,  # the trainer counts what is learnt only where there are labels
         "shift_labels": targets,
         "position_ids": torch.tensor([positions]),
-        "attention_mask": _seen(lengths),
+        "attention_mask": _mask(lengths),
         "joined": tuple(lengths),
     }
 
 
-def _seen(lengths: Sequence[int]) -> torch.Tensor:
+def _mask(lengths: Sequence[int]) -> torch.Tensor:
     """Which token (row) sees which (column), for one sequence and all heads."""
     total = sum(lengths)
-    seen = torch.zeros(total, total, dtype=torch.bool)
-    seen[:, : lengths[0]] = True
+    mask = torch.zeros(total, total, dtype=torch.bool)
+    mask[:, : lengths[0]] = True
     start = lengths[0]
     for length in lengths[1:]:
-        seen[start : start + length, start : start + length] = True
+        mask[start : start + length, start : start + length] = True
         start += length
-    return seen.tril_()[None, None]
+    return mask.tril_()[None, None]

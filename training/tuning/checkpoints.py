@@ -21,7 +21,7 @@ from typing import Any
 from storage.errors import RuleBroken, Unavailable
 from training.work import evidence
 
-KEPT = 2
+RETAINED = 2
 """Verified checkpoints that are kept: the newest, and the one before should it be damaged."""
 _MANIFEST = "MANIFEST.json"
 _RECORD = "checkpoints.json"
@@ -36,7 +36,7 @@ _LIBRARIES = (
     "transformers",
     "trl",
 )
-_SAME = {
+_MUST_MATCH = {
     "rows_sha256": "the rows",
     "system_sha256": "the system message",
     "settings": "the settings",
@@ -59,7 +59,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """A checkpoint that was passed over, and why."""
 
     step: int
@@ -73,12 +73,12 @@ def libraries() -> dict[str, str]:
 
 def recorded(directory: Path) -> list[Checkpoint]:
     """The checkpoints of a run directory as recorded, newest first; verified by nobody yet."""
-    known = (evidence.read_json(directory / _RECORD) or {}).get("checkpoints", [])
-    found = [
-        Checkpoint(one["step"], one["sha256"], one["size"], _path(directory, one["step"]))
-        for one in known
+    entries = (evidence.read_json(directory / _RECORD) or {}).get("checkpoints", [])
+    checkpoints = [
+        Checkpoint(entry["step"], entry["sha256"], entry["size"], _path(directory, entry["step"]))
+        for entry in entries
     ]
-    return sorted(found, key=lambda one: one.step, reverse=True)
+    return sorted(checkpoints, key=lambda entry: entry.step, reverse=True)
 
 
 def verify(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -88,33 +88,33 @@ def verify(checkpoint: Checkpoint) -> dict[str, Any]:
         Unavailable: it is gone, or a file is missing, added, cut or changed.
     """
     manifest = _manifest(checkpoint)
-    for name, known in manifest["files"].items():
-        if _sha256(checkpoint.path / name) != known["sha256"]:
+    for name, entry in manifest["files"].items():
+        if _sha256(checkpoint.path / name) != entry["sha256"]:
             raise Unavailable(f"File {name} of checkpoint {checkpoint.step} has changed.")
     return manifest
 
 
-def newest(directory: Path) -> tuple[Checkpoint | None, list[Refused]]:
+def newest(directory: Path) -> tuple[Checkpoint | None, list[Rejected]]:
     """The newest checkpoint that verifies, and those passed over on the way to it."""
-    refused: list[Refused] = []
-    for one in recorded(directory):
+    refused: list[Rejected] = []
+    for checkpoint in recorded(directory):
         try:
-            verify(one)
+            verify(checkpoint)
         except Unavailable as error:
-            refused.append(Refused(one.step, str(error)))
+            refused.append(Rejected(checkpoint.step, str(error)))
         else:
-            return one, refused
+            return checkpoint, refused
     return None, refused
 
 
 def offered(directory: Path) -> Checkpoint | None:
     """The newest checkpoint that looks whole: names and sizes only, fast enough for a page."""
-    for one in recorded(directory):
+    for checkpoint in recorded(directory):
         try:
-            _manifest(one)
+            _manifest(checkpoint)
         except Unavailable:
             continue
-        return one
+        return checkpoint
     return None
 
 
@@ -123,7 +123,9 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     `now` may leave out what the caller cannot know.
     """
-    return [words for key, words in _SAME.items() if key in now and saved.get(key) != now[key]]
+    return [
+        phrase for key, phrase in _MUST_MATCH.items() if key in now and saved.get(key) != now[key]
+    ]
 
 
 def check(checkpoint: Checkpoint, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -175,7 +177,11 @@ def adopt(source: Path, step: int, sha256: str, directory: Path) -> Checkpoint:
     Raises:
         Unavailable: there is no such checkpoint, or it does not verify.
     """
-    wanted = [one for one in recorded(source) if (one.step, one.sha256) == (step, sha256)]
+    wanted = [
+        checkpoint
+        for checkpoint in recorded(source)
+        if (checkpoint.step, checkpoint.sha256) == (step, sha256)
+    ]
     if not wanted:
         raise Unavailable(f"Checkpoint {step} is gone. Go on from another, or launch a new run.")
     verify(wanted[0])
@@ -194,10 +200,10 @@ def find(directory: Path, step: int, sha256: str) -> Checkpoint:
     Raises:
         Unavailable: there is none, or it is damaged.
     """
-    for one in recorded(directory):
-        if (one.step, one.sha256) == (step, sha256):
-            verify(one)
-            return one
+    for checkpoint in recorded(directory):
+        if (checkpoint.step, checkpoint.sha256) == (step, sha256):
+            verify(checkpoint)
+            return checkpoint
     raise Unavailable(f"Checkpoint {step} is gone. Go on from another, or launch a new run.")
 
 
@@ -207,10 +213,10 @@ def tidy(directory: Path, *, keep: bool) -> None:
     if not keep:
         (directory / _RECORD).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
-    known = {one.path for one in recorded(directory)}
-    rests = [one for one in folder.glob("*") if one not in known]
-    for rest in (*rests, *directory.glob(".adapter-*"), directory / "trainer"):
-        shutil.rmtree(rest, ignore_errors=True)
+    recorded_paths = {checkpoint.path for checkpoint in recorded(directory)}
+    leftovers = [checkpoint for checkpoint in folder.glob("*") if checkpoint not in recorded_paths]
+    for leftover in (*leftovers, *directory.glob(".adapter-*"), directory / "trainer"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _path(directory: Path, step: int) -> Path:
@@ -227,19 +233,19 @@ def _manifest(checkpoint: Checkpoint) -> dict[str, Any]:
     where, step = checkpoint.path, checkpoint.step
     try:
         content = (where / _MANIFEST).read_bytes()
-        present = {one.name: one for one in where.iterdir() if one.name != _MANIFEST}
+        present = {file.name: file for file in where.iterdir() if file.name != _MANIFEST}
     except OSError as error:
         raise Unavailable(f"Checkpoint {step} is missing or has no manifest.") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise Unavailable(f"The manifest of checkpoint {step} is not the one that was recorded.")
-    found: dict[str, Any] = json.loads(content)
-    if set(present) != set(found["files"]):
+    manifest: dict[str, Any] = json.loads(content)
+    if set(present) != set(manifest["files"]):
         raise Unavailable(f"Checkpoint {step} has files too few or too many.")
-    for name, known in found["files"].items():
-        one = present[name]
-        if one.is_symlink() or not one.is_file() or one.stat().st_size != known["size"]:
+    for name, entry in manifest["files"].items():
+        file = present[name]
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != entry["size"]:
             raise Unavailable(f"File {name} of checkpoint {step} is not whole.")
-    return found
+    return manifest
 
 
 def _need_room(directory: Path, size: int) -> None:
@@ -255,34 +261,39 @@ def _commit(directory: Path, step: int, working: Path, run: Mapping[str, Any]) -
     """Force the files to the disk, describe them, give the folder its name, and read it back."""
     evidence.sync_tree(working)
     files = {
-        one.name: {"size": one.stat().st_size, "sha256": _sha256(one)}
-        for one in sorted(working.iterdir())
+        file.name: {"size": file.stat().st_size, "sha256": _sha256(file)}
+        for file in sorted(working.iterdir())
     }
     evidence.write_json(working / _MANIFEST, {"step": step, "run": dict(run), "files": files})
-    size = sum(one.stat().st_size for one in working.iterdir())
-    made = Checkpoint(step, _sha256(working / _MANIFEST), size, working)
-    _publish(directory, made)
-    find(directory, step, made.sha256)
+    size = sum(file.stat().st_size for file in working.iterdir())
+    committed = Checkpoint(step, _sha256(working / _MANIFEST), size, working)
+    _publish(directory, committed)
+    find(directory, step, committed.sha256)
 
 
-def _publish(directory: Path, made: Checkpoint) -> None:
+def _publish(directory: Path, published: Checkpoint) -> None:
     """Record, then rename: a crash between leaves a record without a folder, which is passed
     over, never a folder that nobody vouches for.
     """
-    final = _path(directory, made.step)
+    final = _path(directory, published.step)
     shutil.rmtree(final, ignore_errors=True)
-    others = [one for one in recorded(directory) if one.step != made.step]
-    _record(directory, [made, *others])
-    evidence.publish(made.path, final)
+    remaining = [
+        checkpoint for checkpoint in recorded(directory) if checkpoint.step != published.step
+    ]
+    _record(directory, [published, *remaining])
+    evidence.publish(published.path, final)
 
 
-def _record(directory: Path, known: list[Checkpoint]) -> None:
-    lines = [{"step": one.step, "sha256": one.sha256, "size": one.size} for one in known]
+def _record(directory: Path, checkpoints: list[Checkpoint]) -> None:
+    lines = [
+        {"step": checkpoint.step, "sha256": checkpoint.sha256, "size": checkpoint.size}
+        for checkpoint in checkpoints
+    ]
     evidence.write_json(directory / _RECORD, {"checkpoints": lines})
 
 
 def _rotate(directory: Path) -> None:
-    known = recorded(directory)
-    _record(directory, known[:KEPT])
-    for old in known[KEPT:]:
+    checkpoints = recorded(directory)
+    _record(directory, checkpoints[:RETAINED])
+    for old in checkpoints[RETAINED:]:
         shutil.rmtree(old.path, ignore_errors=True)

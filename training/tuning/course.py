@@ -26,7 +26,7 @@ from training.work import ranks
 from training.work.evidence import Evidence
 
 
-def base(spec: Mapping[str, Any], held: Evidence) -> base_models.ModelFolder:
+def base(spec: Mapping[str, Any], hold: Evidence) -> base_models.ModelFolder:
     """The base model of a run, ready to load.
 
     Raises:
@@ -34,7 +34,7 @@ def base(spec: Mapping[str, Any], held: Evidence) -> base_models.ModelFolder:
     """
     with ranks.first_then_others():
         return base_models.prepare(
-            base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+            base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
         )
 
 
@@ -99,7 +99,7 @@ class Course:
     """A run that is about to begin."""
 
     directory: Path
-    held: Evidence
+    hold: Evidence
     spec: Mapping[str, Any]
     settings: Local
     base: base_models.ModelFolder
@@ -130,7 +130,7 @@ class Course:
         if ranks.first() and self.spec.get("trackers"):
             from training.tuning import tracking
 
-            tracking.follow(trainer, self.spec, self.held)
+            tracking.follow(trainer, self.spec, self.hold)
         try:
             trainer.train(resume_from_checkpoint=before)
             if watch.cancelled:
@@ -143,11 +143,11 @@ class Course:
                 return
             hashes = saving.save(tuned, self.tokenizer, self.base.name, self.directory / "adapter")
         except Diverged as error:
-            self.held.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
+            self.hold.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
             raise
         record = self._record(trainer, watch, run, hashes)
         record["trained_tokens"] = round(watch.epochs * tokens)
-        self.held.finish("finished", watch.ending(), record | dict(more))
+        self.hold.finish("finished", watch.ending(), record | dict(more))
 
     def _identity(self) -> dict[str, Any]:
         """What must be the same for the run to go on exactly, and what it ran on."""
@@ -170,27 +170,27 @@ class Course:
         wanted = self.spec.get("resumed_from")
         if wanted is None:
             return None
-        found = checkpoints.find(self.directory, wanted["step"], wanted["sha256"])
-        saved = checkpoints.verify(found)["run"]
-        checkpoints.check(found, saved, run)
-        watch.load(found.path)
-        self.held.say(f"Going on from step {found.step} of run {wanted['job'][:8]}.")
+        checkpoint = checkpoints.find(self.directory, wanted["step"], wanted["sha256"])
+        saved = checkpoints.verify(checkpoint)["run"]
+        checkpoints.check(checkpoint, saved, run)
+        watch.load(checkpoint.path)
+        self.hold.say(f"Going on from step {checkpoint.step} of run {wanted['job'][:8]}.")
         if saved["hardware"] != run["hardware"]:
-            self.held.say(
+            self.hold.say(
                 "The machine is another one than before: the last digits of figures may differ."
             )
-        return str(found.path)
+        return str(checkpoint.path)
 
     def _cancelled(self, watch: Watch) -> None:
         if ranks.first():
             checkpoints.tidy(self.directory, keep=False)
-        self.held.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
+        self.hold.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
 
     def _record(
         self, trainer: Exact, watch: Watch, run: Mapping[str, Any], hashes: Mapping[str, str]
     ) -> dict[str, Any]:
         sets = (trainer.train_dataset, trainer.eval_dataset)
-        train, validation = (len(cast("Any", one)) if one is not None else 0 for one in sets)
+        train, validation = (len(cast("Any", rows)) if rows is not None else 0 for rows in sets)
         return {
             "version_sha256": self.spec.get("version_sha256"),
             "rows_sha256": self.spec["rows_sha256"],

@@ -65,11 +65,11 @@ class PreferenceTrainer(Exact, DPOTrainer):
 def likelihoods(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Log-likelihood of each answer of a batch of `together`, the better ones first."""
     learnt = batch["learnt"]
-    asked = {name: value for name, value in batch.items() if name != "learnt"}
-    kept = learnt.shape[1]
-    logits = model(**asked, logits_to_keep=kept + 1, use_cache=False).logits[:, :-1].float()
+    inputs = {name: value for name, value in batch.items() if name != "learnt"}
+    width = learnt.shape[1]
+    logits = model(**inputs, logits_to_keep=width + 1, use_cache=False).logits[:, :-1].float()
     each = functional.cross_entropy(
-        logits.transpose(1, 2), asked["input_ids"][:, -kept:], reduction="none"
+        logits.transpose(1, 2), inputs["input_ids"][:, -width:], reduction="none"
     )
     return -(each * learnt).sum(1)
 
@@ -89,12 +89,12 @@ class Pairs:
         ]
         longest = max(map(len, answers))
         ids = self._padded(rows, self.pad_token_id)
-        there = self._padded([[1] * len(row) for row in rows], 0)
+        attended = self._padded([[1] * len(row) for row in rows], 0)
         return {
             "input_ids": ids,
-            "attention_mask": there,
-            "position_ids": (there.cumsum(-1) - 1).clamp(min=0),
-            "learnt": self._padded([[1] * len(one) for one in answers], 0)[:, -longest:],
+            "attention_mask": attended,
+            "position_ids": (attended.cumsum(-1) - 1).clamp(min=0),
+            "learnt": self._padded([[1] * len(answer) for answer in answers], 0)[:, -longest:],
         }
 
     def _padded(self, rows: Sequence[list[int]], filler: int) -> torch.Tensor:
@@ -102,7 +102,7 @@ class Pairs:
         return torch.tensor([[filler] * (width - len(row)) + row for row in rows])
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and
     `result.json`.
 
@@ -113,9 +113,9 @@ def main(directory: Path, held: Evidence) -> None:
     settings = cast("Preference", read(spec["settings"]))
     rows = sft.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     sft.refuse_tested(rows, spec.get("tested_sha256", ()))
-    base = course.base(spec, held)
+    base = course.base(spec, hold)
 
-    held.say("Loading the base model and the adapter.")
+    hold.say("Loading the base model and the adapter.")
     precision = Precision(spec.get("precision") or Precision.USUAL)
     model, tokenizer = base_models.load(base.path, precision)
     tuned = evaluate.with_adapter(
@@ -125,10 +125,10 @@ def main(directory: Path, held: Evidence) -> None:
     train = tokenized(rows, "train", tokenizer, system, limit)
     validation = tokenized(rows, "validation", tokenizer, system, limit)
 
-    watch = Watch(held, settings.patience, len(train), settings.batch_size)
+    watch = Watch(hold, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, tuned, tokenizer, train, validation, settings, watch)
-    run = course.Course(directory, held, spec, settings, base, tokenizer, precision)
-    held.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
+    run = course.Course(directory, hold, spec, settings, base, tokenizer, precision)
+    hold.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
     run.see_through(trainer, watch, answer_tokens(train), {"batches": "padded"})
 
 
@@ -157,9 +157,9 @@ def tokenized(
                     f"Pair {row.pair_id} is longer than {max_length} tokens with one of its "
                     "answers. Shorten it, or raise the longest row in the settings."
                 )
-            asked = labels.count(render.IGNORED)
-            columns[name].append(ids[asked:])
-        columns["prompt_ids"].append(ids[:asked])
+            prompt_length = labels.count(render.IGNORED)
+            columns[name].append(ids[prompt_length:])
+        columns["prompt_ids"].append(ids[:prompt_length])
     return Dataset.from_dict(columns)
 
 

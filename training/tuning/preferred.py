@@ -19,17 +19,19 @@ def lines(session: Session, rows: Sequence[VersionRow]) -> bytes:
     the answer that was `rejected`; rows that nobody corrected are left out.
     """
     of = {row.pair_id: row.split.value for row in rows}
-    found = (
+    corrections = (
         {
-            "pair_id": one.pair_id,
-            "split": of[one.pair_id],
-            "prompt": one.prompt,
-            "response": one.response,
-            "rejected": one.rejected,
+            "pair_id": preference.pair_id,
+            "split": of[preference.pair_id],
+            "prompt": preference.prompt,
+            "response": preference.response,
+            "rejected": preference.rejected,
         }
-        for one in preferences.gather(session, rows).rows
+        for preference in preferences.gather(session, rows).rows
     )
-    return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found).encode()
+    return "".join(
+        json.dumps(preference, ensure_ascii=False) + "\n" for preference in corrections
+    ).encode()
 
 
 def require(session: Session, version: Version, rows: Sequence[VersionRow]) -> None:
@@ -39,13 +41,13 @@ def require(session: Session, version: Version, rows: Sequence[VersionRow]) -> N
         RuleBroken: nobody corrected a train row of the version, or what was corrected may not be
             shown to a trainer.
     """
-    made = preferences.gather(session, [row for row in rows if row.split is Split.TRAIN])
-    if made.rows:
+    gathered = preferences.gather(session, [row for row in rows if row.split is Split.TRAIN])
+    if gathered.rows:
         return
     why = "nobody corrected the answer of one of its train rows"
-    if made.unsafe:
+    if gathered.unsafe:
         why = (
-            f"the first answer of the {made.unsafe} corrected ones was never scanned whole for "
+            f"the first answer of the {gathered.unsafe} corrected ones was never scanned whole for "
             "personal data, or held some"
         )
     raise RuleBroken(

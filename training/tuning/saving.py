@@ -29,8 +29,8 @@ class Diverged(AssayError):
 def trained(model: Tuned) -> Weights:
     """The weights that the run trains, not copied: the adapter's, or all; shared ones once."""
     if isinstance(model, PeftModel):
-        found: Weights = get_peft_model_state_dict(model)
-        return found
+        weights: Weights = get_peft_model_state_dict(model)
+        return weights
     return {name: value.detach() for name, value in model.named_parameters()}
 
 

@@ -34,7 +34,7 @@ from training.work.rows import refuse_tested as refuse_tested
 _EXAMPLES_NAMED = 5
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and
     `result.json`.
 
@@ -45,26 +45,26 @@ def main(directory: Path, held: Evidence) -> None:
     settings = cast("Answering", read(spec.get("settings", {})))
     rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     refuse_tested(rows, spec.get("tested_sha256", ()))
-    base = course.base(spec, held)
+    base = course.base(spec, hold)
 
-    held.say("Loading the base model.")
+    hold.say("Loading the base model.")
     model, tokenizer = base_models.load(base.path, precision.of(settings))
     train = tokenized(rows, "train", tokenizer, spec["system_message"], settings.max_length)
     validation = tokenized(
         rows, "validation", tokenizer, spec["system_message"], settings.max_length
     )
 
-    watch = Watch(held, settings.patience, len(train), settings.batch_size)
+    watch = Watch(hold, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
-    run = course.Course(directory, held, spec, settings, base, tokenizer, precision.of(settings))
-    held.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
+    run = course.Course(directory, hold, spec, settings, base, tokenizer, precision.of(settings))
+    hold.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
     run.see_through(trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
 
 
 def _batches(trainer: Trainer) -> str:
     """How rows are put together, for the record."""
-    together = cast("batches.Together", trainer.data_collator)
-    return Batching.JOINED if together.joins else Batching.PADDED
+    collator = cast("batches.Collator", trainer.data_collator)
+    return Batching.JOINED if collator.joins else Batching.PADDED
 
 
 def learnt_tokens(rows: Dataset) -> int:
@@ -135,7 +135,7 @@ def build_trainer(
         eval_dataset=validation if len(validation) else None,
         processing_class=tokenizer,
         peft_config=_adapter(settings),
-        data_collator=batches.Together(tokenizer.pad_token_id, joins),
+        data_collator=batches.Collator(tokenizer.pad_token_id, joins),
     )
     if isinstance(settings, Qlora):
         course.as_float32(model)

@@ -64,22 +64,22 @@ def chosen() -> list[str]:
         BadInput: one is not known.
     """
     named = [word.strip().lower() for word in os.environ.get("ASSAY_TRACKERS", "").split(",")]
-    found = [word for word in dict.fromkeys(named) if word]
-    unknown = [word for word in found if word not in NAMES]
+    names = [word for word in dict.fromkeys(named) if word]
+    unknown = [word for word in names if word not in NAMES]
     if unknown:
         raise BadInput(
             f"ASSAY_TRACKERS names {unknown[0][:40]!r}, which is no tracker that Assay knows "
             f"({', '.join(NAMES)}). Ask whoever runs this server to mend it."
         )
-    return found
+    return names
 
 
 def environment(names: Sequence[str]) -> dict[str, str]:
     """What a process that reports to these trackers is given; nothing where there are none."""
     if not names:
         return {}
-    given = {name: os.environ[name] for name in _PASSED if name in os.environ}
-    return _USUAL | given | _FORCED
+    passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return _USUAL | passed | _FORCED
 
 
 def links(directory: Path) -> dict[str, dict[str, Any]]:
@@ -87,11 +87,11 @@ def links(directory: Path) -> dict[str, dict[str, Any]]:
     return evidence.read_json(directory / _FILE) or {}
 
 
-def note(directory: Path, name: str, **known: str | bool | None) -> None:
+def note(directory: Path, name: str, **facts: str | bool | None) -> None:
     """Remember where a run is found at a tracker, and whether it was told the end."""
     with _NOTING:  # each tracker has a thread of its own
-        found = links(directory)
-        evidence.write_json(directory / _FILE, found | {name: found.get(name, {}) | known})
+        places = links(directory)
+        evidence.write_json(directory / _FILE, places | {name: places.get(name, {}) | facts})
 
 
 def end_elsewhere(directory: Path, state: str) -> None:
@@ -102,12 +102,14 @@ def end_elsewhere(directory: Path, state: str) -> None:
     if not left.get("run") or left.get("ended"):
         return
     code = "import sys; from training.tuning import trackers; trackers.tell_end(*sys.argv[1:])"
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "VIRTUAL_ENV") if key in os.environ}
+    inherited = {
+        key: os.environ[key] for key in ("PATH", "HOME", "VIRTUAL_ENV") if key in os.environ
+    }
     with (directory / "train.log").open("ab") as log:
         subprocess.Popen(
             [sys.executable, "-c", code, str(directory), state],
             cwd=ROOT,
-            env=kept | environment(["mlflow"]),
+            env=inherited | environment(["mlflow"]),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -33,40 +33,40 @@ _MOST_WAITING = 10_000
 _OPEN: list["Reporter"] = []
 
 
-def follow(trainer: Trainer, spec: Mapping[str, Any], held: Evidence) -> None:
+def follow(trainer: Trainer, spec: Mapping[str, Any], hold: Evidence) -> None:
     """Report a run that is about to begin to the trackers of its spec."""
     names = spec.get("trackers", ())
     if not names:
         return
-    job_id = held.directory.name
+    job_id = hold.directory.name
     trainer.args.run_name = f"{spec.get('name', 'run')} · {job_id[:8]}"
-    _prepare(held.directory, Path(spec["data_dir"]), job_id)
+    _prepare(hold.directory, Path(spec["data_dir"]), job_id)
     for name in names:
-        one = Reporter(name, held, parameters(spec, job_id))
-        _OPEN.append(one)
-        trainer.add_callback(one)
+        reporter = Reporter(name, hold, parameters(spec, job_id))
+        _OPEN.append(reporter)
+        trainer.add_callback(reporter)
 
 
 def end(state: str) -> None:
     """Tell the trackers how the run ended, and wait for them a little."""
     until = time.monotonic() + _LAST_SECONDS
-    for one in _OPEN:
-        one.end(state)
-    for one in _OPEN:
-        one.wait(until - time.monotonic())
+    for reporter in _OPEN:
+        reporter.end(state)
+    for reporter in _OPEN:
+        reporter.wait(until - time.monotonic())
     _OPEN.clear()
 
 
 def parameters(spec: Mapping[str, Any], job_id: str) -> dict[str, str]:
     """What the integrations do not report by themselves: Assay's own settings, and of what rows."""
-    told = {
+    parameters = {
         **spec.get("settings", {}),
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec.get("rows_sha256"),
         "base": spec.get("base", {}).get("where"),
         "job": job_id,
     }
-    return {f"assay.{name}": str(value)[:250] for name, value in told.items()}
+    return {f"assay.{name}": str(value)[:250] for name, value in parameters.items()}
 
 
 def _prepare(directory: Path, data: Path, job_id: str) -> None:
@@ -83,8 +83,8 @@ def _prepare(directory: Path, data: Path, job_id: str) -> None:
 class Reporter(TrainerCallback):
     """One tracker, fed by a thread of its own."""
 
-    def __init__(self, name: str, held: Evidence, told: Mapping[str, str]) -> None:
-        self._name, self._held, self._told = name, held, told
+    def __init__(self, name: str, hold: Evidence, parameters: Mapping[str, str]) -> None:
+        self._name, self._hold, self._parameters = name, hold, parameters
         self._waiting: queue.Queue[tuple[str, tuple[Any, ...], dict[str, Any]]] = queue.Queue(
             _MOST_WAITING
         )
@@ -126,7 +126,7 @@ class Reporter(TrainerCallback):
         """Wait until all is told, so long at most."""
         self._thread.join(max(0.0, seconds))
         if self._thread.is_alive():
-            self._held.say(f"Tracker {self._name} does not answer; the run ended without it.")
+            self._hold.say(f"Tracker {self._name} does not answer; the run ended without it.")
 
     def _put(
         self,
@@ -134,10 +134,10 @@ class Reporter(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        **rest: object,
+        **keywords: object,
     ) -> None:
         # The state goes on changing while this report waits.
-        self._add((event, (args, copy.copy(state), control), rest))
+        self._add((event, (args, copy.copy(state), control), keywords))
 
     def _add(self, report: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
         if self._broken:
@@ -154,40 +154,40 @@ class Reporter(TrainerCallback):
             (kind,) = integrations([self._name])
             self._inner = kind()
             while True:
-                event, values, rest = self._waiting.get()
+                event, values, keywords = self._waiting.get()
                 if event == "end":
                     self._end(*values)
                     return
-                getattr(self._inner, event)(*values, **rest)
+                getattr(self._inner, event)(*values, **keywords)
                 if event == "on_train_begin":
                     self._begun()
         except Exception as error:  # the outermost frame of this thread: a library of others
             self._broken = True
-            self._held.say(
+            self._hold.say(
                 f"Tracker {self._name} cannot be reported to ({type(error).__name__}); the run "
                 "goes on without it."
             )
 
     def _begun(self) -> None:
         """Report Assay's parameters, and note where the run is found."""
-        run, link = _OPENED[self._name](self._inner, self._told)
-        trackers.note(self._held.directory, self._name, run=run, link=link, ended=False)
-        self._held.say(f"Reporting to {self._name}.")
+        run, link = _OPENED[self._name](self._inner, self._parameters)
+        trackers.note(self._hold.directory, self._name, run=run, link=link, ended=False)
+        self._hold.say(f"Reporting to {self._name}.")
 
     def _end(self, state: str) -> None:
         """The integrations would call every end a good one, so they are not asked."""
         _ENDED[self._name](self._inner, state)
-        if trackers.links(self._held.directory).get(self._name):
-            trackers.note(self._held.directory, self._name, ended=True)
+        if trackers.links(self._hold.directory).get(self._name):
+            trackers.note(self._hold.directory, self._name, ended=True)
 
 
-def _mlflow_opened(inner: Any, told: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
+def _mlflow_opened(inner: Any, parameters: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
     mlflow = inner._ml_flow
     run = mlflow.active_run()
-    mlflow.log_params(dict(told))
+    mlflow.log_params(dict(parameters))
     uri = mlflow.get_tracking_uri().rstrip("/")
-    there = f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-    return run.info.run_id, there if uri.startswith("http") else None
+    link = f"{uri}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    return run.info.run_id, link if uri.startswith("http") else None
 
 
 def _mlflow_ended(inner: Any, state: str) -> None:  # noqa: ANN401
@@ -195,9 +195,9 @@ def _mlflow_ended(inner: Any, state: str) -> None:  # noqa: ANN401
     inner._ml_flow.end_run(trackers.STATUS.get(state, "FAILED"))
 
 
-def _wandb_opened(inner: Any, told: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
+def _wandb_opened(inner: Any, parameters: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
     run = inner._wandb.run
-    run.config.update(dict(told))
+    run.config.update(dict(parameters))
     return run.id, run.url or None
 
 
@@ -205,8 +205,10 @@ def _wandb_ended(inner: Any, state: str) -> None:  # noqa: ANN401
     inner._wandb.finish(exit_code=0 if state == "finished" else 1)
 
 
-def _board_opened(inner: Any, told: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
-    inner.tb_writer.add_text("assay", "\n".join(f"{name}: {told[name]}" for name in told))
+def _board_opened(inner: Any, parameters: Mapping[str, str]) -> tuple[str, str | None]:  # noqa: ANN401
+    inner.tb_writer.add_text(
+        "assay", "\n".join(f"{name}: {parameters[name]}" for name in parameters)
+    )
     return str(inner.logging_dir), None
 
 

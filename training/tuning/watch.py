@@ -25,8 +25,8 @@ _ZEROS = 3
 class Watch(TrainerCallback):
     """Follows the trainer step by step, and knows what a run that goes on must know again."""
 
-    def __init__(self, held: Evidence, patience: int, rows: int, batch_size: int) -> None:
-        self._held = held
+    def __init__(self, hold: Evidence, patience: int, rows: int, batch_size: int) -> None:
+        self._hold = hold
         self._patience = patience
         self._rows = rows
         self._batch_size = batch_size
@@ -125,7 +125,7 @@ class Watch(TrainerCallback):
     ) -> None:
         """An evaluation is no standstill."""
         del args, state, control, kwargs
-        self._held.moved()
+        self._hold.moved()
 
     def on_log(
         self,
@@ -142,7 +142,7 @@ class Watch(TrainerCallback):
         if not logs or "loss" not in logs:
             return
         loss, norm, rate = logs["loss"], logs.get("grad_norm", 0.0), logs.get("learning_rate")
-        self._held.progress(
+        self._hold.progress(
             state.global_step,
             state.max_steps,
             loss=loss,
@@ -173,7 +173,7 @@ class Watch(TrainerCallback):
         loss = (metrics or {}).get("eval_loss")
         if loss is None or model is None:
             return
-        self._held.progress(state.global_step, state.max_steps, eval_loss=loss)
+        self._hold.progress(state.global_step, state.max_steps, eval_loss=loss)
         if not math.isfinite(loss):
             raise Diverged(_diverged("validation loss", state.global_step))
         self.validation_curve.append({"step": state.global_step, "loss": loss})
@@ -216,28 +216,28 @@ class Watch(TrainerCallback):
                 f"Stopped at step {self.step}, when the validation loss no longer fell; "
                 "the best weights are kept."
             )
-        kept = "the weights of the lowest validation loss are kept."
+        ending = "the weights of the lowest validation loss are kept."
         if self.stopping:
-            kept = kept if self.validation_curve else "no validation rows: the last are kept."
-            return f"Stopped by request at step {self.step} of {self.total}; {kept}"
+            ending = ending if self.validation_curve else "no validation rows: the last are kept."
+            return f"Stopped by request at step {self.step} of {self.total}; {ending}"
         if not self.validation_curve:
             return f"Finished {self.step} steps. No validation rows: the last weights are kept."
-        return f"Finished {self.step} steps; {kept}"
+        return f"Finished {self.step} steps; {ending}"
 
     def _obey(self, control: TrainerControl, state: TrainerState) -> None:
         self.step, self.total = state.global_step, state.max_steps
-        asked = ranks.agreed(self._asked())
-        if asked == _CANCEL:
+        request = ranks.agreed(self._request())
+        if request == _CANCEL:
             self.cancelled = True
             control.should_training_stop = True
             control.should_evaluate = False
-        elif asked == _STOP and state.global_step < state.max_steps:
+        elif request == _STOP and state.global_step < state.max_steps:
             self.stopping = control.should_training_stop = True
 
-    def _asked(self) -> int:
-        if self._held.cancel_requested():
+    def _request(self) -> int:
+        if self._hold.cancel_requested():
             return _CANCEL
-        return _STOP if self._held.stop_requested() else 0
+        return _STOP if self._hold.stop_requested() else 0
 
     def _rows_in(self, step: int) -> int:
         """Rows of a step: the last one of a pass may have fewer."""

@@ -138,7 +138,7 @@ def test_loss_and_gradient_are_those_of_the_padded_batch(
     model: PeftModel, examples: list[dict[str, list[int]]], shared: int
 ) -> None:
     assert batches.can_join(model.config, [len(one["input_ids"]) for one in examples], 8)
-    together = batches.Together(0, joins=True)(examples)
+    together = batches.Collator(0, joins=True)(examples)
     assert together["joined"][0] == shared
     usual = model(**padded(examples)).loss
     ours = loss(model, together)
@@ -152,7 +152,7 @@ def test_so_they_are_where_memory_is_saved(model: PeftModel) -> None:
     expected = gradients(model, model(**padded(rows())).loss)
     model.enable_input_require_grads()
     model.get_base_model().activation_checkpointing_enable()  # type: ignore[operator]
-    found = gradients(model, loss(model, batches.Together(0, joins=True)(rows())))
+    found = gradients(model, loss(model, batches.Collator(0, joins=True)(rows())))
     assert (found - expected).norm() / expected.norm() < 1e-5
 
 
@@ -162,7 +162,7 @@ def test_every_model_that_is_let_in_hands_on_what_attention_needs(kind: str) -> 
     torch.manual_seed(1)
     build: Any = AutoModelForCausalLM.from_config
     base = build(AutoConfig.for_model(kind, **SIZES))
-    together = batches.Together(0, joins=True)(rows())
+    together = batches.Collator(0, joins=True)(rows())
     dark = {**together, "attention_mask": torch.zeros_like(together["attention_mask"])}
     with torch.no_grad():
         usual = base(**padded(rows())).loss
@@ -172,7 +172,7 @@ def test_every_model_that_is_let_in_hands_on_what_attention_needs(kind: str) -> 
 
 
 def test_a_model_that_only_knows_the_mask_computes_the_same(model: PeftModel) -> None:
-    together = batches.Together(0, joins=True)(rows())
+    together = batches.Collator(0, joins=True)(rows())
     with torch.no_grad():
         expected = loss(model, together)
         del together["joined"]
@@ -203,7 +203,7 @@ def test_a_row_never_sees_another(model: PeftModel) -> None:
 
 
 def test_the_standard_way_stays() -> None:
-    plain = batches.Together(0, joins=False)
+    plain = batches.Collator(0, joins=False)
     assert len(plain(rows(2))["input_ids"]) == 2
 
 

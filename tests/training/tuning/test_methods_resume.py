@@ -220,8 +220,8 @@ def test_a_4_bit_base_reckons_joined_rows_as_if_apart(small: Path) -> None:
     for row in rows(3):
         ids, labels = render.pair_ids(tokenizer, SYSTEM, row["prompt"], row["response"])
         examples.append({"input_ids": ids, "labels": labels})
-    together = batches.Together(tokenizer.pad_token_id, joins=True)(examples)
-    apart = batches.Together(tokenizer.pad_token_id, joins=False)(examples)
+    together = batches.Collator(tokenizer.pad_token_id, joins=True)(examples)
+    apart = batches.Collator(tokenizer.pad_token_id, joins=False)(examples)
     from training.tuning.answers import loss
 
     with torch.no_grad():

@@ -114,7 +114,7 @@ def every(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run with a checkpoint after every step, all kept."""
     directory = tmp_path_factory.mktemp("jobs") / "every"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "KEPT", 1000)
+        patch.setattr(checkpoints, "RETAINED", 1000)
         job = training_job(directory, small, LINES, **(CHOSEN | {"checkpoint_steps": 1}))
         assert work(job) == 0
     return directory
@@ -152,7 +152,7 @@ def test_the_best_weights_and_the_patience_are_known_again(small: Path, tmp_path
     wrong = [{**row, "response": "never seen words"} for row in rows(7, "validation", first=100)]
     chosen = CHOSEN | {"epochs": 20, "patience": 2, "learning_rate": 0.05, "checkpoint_steps": 7}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "KEPT", 1000)
+        patch.setattr(checkpoints, "RETAINED", 1000)
         early = training_job(tmp_path / "early", small, rows(26) + wrong, **chosen)
         assert work(early) == 0
     result = _result(early)

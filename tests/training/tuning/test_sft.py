@@ -239,7 +239,7 @@ def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
     with torch.no_grad():
         apart = [model(**{k: torch.tensor([v]) for k, v in one.items()}).loss for one in examples]
         attention.use(model)
-        joined = answers.loss(model, batches.Together(0, joins=True)(examples))
+        joined = answers.loss(model, batches.Collator(0, joins=True)(examples))
     learnt = [sum(x != render.IGNORED for x in one["labels"]) for one in examples]
     mean = sum(loss * n for loss, n in zip(apart, learnt, strict=True)) / sum(learnt)
     assert torch.allclose(joined, mean, atol=1e-5)
