@@ -8,9 +8,8 @@ from math import ceil
 from typing import Any, ClassVar, Self
 
 from storage.errors import BadInput
+from training.families import LAYERS
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""All linear layers of a block, by the names that Llama, Qwen, Mistral, Gemma and their kin use."""
 _RANGES: dict[str, tuple[float, float, str]] = {
     "r": (1, 256, "The rank r"),
     "alpha": (1, 1024, "Alpha"),
@@ -303,8 +302,8 @@ def _check_switch(words: str, value: object) -> None:
 
 
 def _check_targets(targets: object) -> None:
-    if not isinstance(targets, tuple) or not targets or not set(targets) <= set(TARGETS):
-        raise BadInput(f"The LoRA targets must be one or more of {', '.join(TARGETS)}.")
+    if not isinstance(targets, tuple) or not targets or not set(targets) <= set(LAYERS):
+        raise BadInput(f"The LoRA targets must be one or more of {', '.join(LAYERS)}.")
 
 
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from storage.errors import BadInput
-from training.settings import METHODS, TARGETS, Full, Lora, Method, Preference, Qlora, read
+from training.families import LAYERS
+from training.settings import METHODS, Full, Lora, Method, Preference, Qlora, read
 
 
 def test_the_defaults_are_those_of_practice() -> None:
@@ -28,7 +29,7 @@ def test_every_method_survives_the_way_to_json_and_back(method: Method) -> None:
 
 
 def test_each_method_has_what_is_its_own() -> None:
-    four_bit = Qlora(r=8, targets=TARGETS, double_quantisation=False)
+    four_bit = Qlora(r=8, targets=LAYERS, double_quantisation=False)
     assert read(four_bit.to_dict()) == four_bit
     assert (Full().learning_rate, Full().weight_decay) == (2e-5, 0.0)
     assert (Preference().learning_rate, Preference().beta) == (5e-5, 0.1)

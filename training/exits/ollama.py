@@ -2,10 +2,9 @@
 
 from training.exits import chat_forms
 from training.exits.recipe import Recipe
+from training.families import FAMILIES
 
 _QUOTES = '"""'
-_ADAPTERS = frozenset({"gemma", "gemma2", "llama", "mistral"})
-"""Model types whose adapters `ADAPTER` reads, as its documents say."""
 
 
 def refuses(recipe: Recipe) -> str | None:
@@ -28,7 +27,8 @@ def write(recipe: Recipe) -> dict[str, bytes]:
     if recipe.kind == "full":
         return {"ollama/Modelfile": _modelfile(recipe, "FROM ../model")}
     found = {"ollama/Modelfile": _modelfile(recipe, "FROM ../merged")}
-    if recipe.config.get("model_type") in _ADAPTERS and not recipe.settings.get("dora"):
+    family = FAMILIES.get(str(recipe.config.get("model_type")))
+    if family and family.ollama_adapter and not recipe.settings.get("dora"):
         lines = "FROM ../base\nADAPTER ../adapter"
         found["ollama/Modelfile.adapter"] = _modelfile(recipe, lines)
     return found

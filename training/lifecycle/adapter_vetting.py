@@ -15,8 +15,8 @@ from typing import Any
 from curation.personal import tensor_header
 from curation.personal.tensor_header import Tensor
 from storage.errors import BadInput
+from training.families import LAYERS
 from training.models import vetting
-from training.settings import TARGETS
 
 _HEADER_BYTES = 10 << 20
 _MOST_RANK = 512
@@ -140,9 +140,9 @@ def _number(config: Mapping[str, Any], name: str, low: float, high: float, kind:
 
 
 def _targets(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not set(map(str, value)) <= set(TARGETS):
-        raise BadInput(f"adapter_config.json must name target_modules among {', '.join(TARGETS)}.")
-    return tuple(name for name in TARGETS if name in value)
+    if not isinstance(value, list) or not value or not set(map(str, value)) <= set(LAYERS):
+        raise BadInput(f"adapter_config.json must name target_modules among {', '.join(LAYERS)}.")
+    return tuple(name for name in LAYERS if name in value)
 
 
 def _named_base(value: object) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from storage.errors import BadInput, Unavailable
+from training.families import FAMILIES, LAYERS
 from training.models import fetching, render
 from training.models.fetching import PACKAGED
 from training.models.precision import Precision, keep_exact, loading
@@ -26,6 +27,7 @@ __all__ = [
     "listing",
     "load",
     "prepare",
+    "tunable_layers",
     "vet",
 ]
 
@@ -143,6 +145,16 @@ def at_hand(base: Base, data_dir: Path) -> Path | None:
         path = Path(base.where)
     ready = path is not None and path.is_absolute() and (path / "config.json").is_file()
     return path if ready else None
+
+
+def tunable_layers(base: Base, data_dir: Path) -> tuple[str, ...]:
+    """The layers of a base model that an adapter can tune, by name; all that Assay knows of where
+    the base model is not on this machine yet, or is of an unknown family.
+    """
+    folder = at_hand(base, data_dir)
+    config = evidence.read_json(folder / "config.json") or {} if folder is not None else {}
+    family = FAMILIES.get(str(config.get("model_type")))
+    return family.layers if family is not None else LAYERS
 
 
 def load(

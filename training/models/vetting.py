@@ -4,6 +4,7 @@ Vetting does not show that a model is any good, or that its weights are what its
 """
 
 import json
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from curation.personal.model_files import (
     refuse_weights,
 )
 from storage.errors import BadInput
+from training.families import FAMILIES
 
 __all__ = [
     "file_hashes",
@@ -30,12 +32,6 @@ __all__ = [
     "vet_encoder",
 ]
 
-MODEL_TYPES = frozenset(
-    {
-        *("gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "olmo2", "phi3"),
-        *("qwen2", "qwen3", "smollm3"),
-    }
-)
 _ENCODER_TYPES = frozenset(
     {"bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"}
 )
@@ -48,7 +44,7 @@ def vet(folder: Path) -> None:
     Raises:
         BadInput: says what is wrong with it.
     """
-    _vet_shell(folder, MODEL_TYPES)
+    _vet_shell(folder, FAMILIES.keys())
     _vet_template(folder)
 
 
@@ -106,7 +102,7 @@ def _list_of(folder: Path, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _vet_shell(folder: Path, types: frozenset[str]) -> None:
+def _vet_shell(folder: Path, types: AbstractSet[str]) -> None:
     """What holds for every model: no code, a known type, whole safetensors weights."""
     refuse_code(folder)
     config = json_of(folder, "config.json")

@@ -14,9 +14,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.frame import shell
 from storage.errors import BadInput
+from training.families import LAYERS
 from training.launch.presets import Preset, presets, usual
 from training.models.base_models import Base
-from training.settings import METHODS, TARGETS, Method, Tuning
+from training.settings import METHODS, Method, Tuning
 
 LOADED = "loaded-settings"
 """In the state of a tab: the settings of a file that was loaded, offered as a preset."""
@@ -240,11 +241,11 @@ def _choices(hint: Any) -> Sequence[str]:  # noqa: ANN401 - a type
 
 def _targets(field: Field, value: list[str], scope: str) -> list[str]:
     where = key("targets", scope)
-    chosen = st.multiselect(field.label, TARGETS, default=value, key=where, help=field.help)
+    chosen = st.multiselect(field.label, LAYERS, default=value, key=where, help=field.help)
     st.button(
         "All linear layers",
         key=f"all-{where}",
-        disabled=set(chosen) == set(TARGETS),
-        on_click=lambda: st.session_state.update({where: list(TARGETS)}),
+        disabled=set(chosen) == set(LAYERS),
+        on_click=lambda: st.session_state.update({where: list(LAYERS)}),
     )
     return chosen

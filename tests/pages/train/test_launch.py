@@ -16,9 +16,10 @@ from storage.errors import NotAllowed, RuleBroken
 from storage.types import Job, JobKind, JobState, Role
 from tests.support import stories, tuned
 from tests.support.ui import OpenPage
+from training.families import LAYERS
 from training.launch import probes, recipe, runs
 from training.models.base_models import Base
-from training.settings import METHODS, SMALL_BASE, TARGETS, Full, Lora, Method, Qlora
+from training.settings import METHODS, SMALL_BASE, Full, Lora, Method, Qlora
 from training.work import jobs
 
 PAGE = "pages/train/launch/page.py"
@@ -200,7 +201,7 @@ def test_all_linear_layers_with_one_click(engine: Engine, open_page: OpenPage) -
     tuned.frozen(engine, 20)
     page = open_page(PAGE, user="lena")
     next(one for one in page.button if one.label == "All linear layers").click().run()
-    assert list(page.multiselect[0].value) == list(TARGETS)
+    assert list(page.multiselect[0].value) == list(LAYERS)
 
 
 def test_preference_tuning_asks_for_an_adapter(engine: Engine, open_page: OpenPage) -> None:

@@ -14,8 +14,10 @@ import pytest
 from storage.errors import AssayError, BadInput, Unavailable
 from storage.settings import ROOT
 from tests.support.training_support import models_folder, packaged, tiny
+from training.families import FAMILIES, LAYERS, Family
 from training.models import base_models, fetching, render
 from training.models.base_models import Base, prepare, vet
+from training.settings import Lora
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -44,11 +46,24 @@ def test_the_packaged_model_is_offered_before_it_is_converted(tmp_path: Path) ->
 def test_the_list_needs_no_torch() -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from training.models import base_models; from training.work import evidence, worker\n"
+        "from training import worker; from training.models import base_models\n"
+        "from training.work import evidence\n"
         "base_models.listing(Path('.'))\n"
         "sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_layers_to_tune_come_from_the_base_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Base("folder", str(folder))
+    assert base_models.tunable_layers(base, folder.parent) == Lora(targets=LAYERS).targets
+    fused = Family("llama", ("qkv_proj", "o_proj"))
+    monkeypatch.setitem(FAMILIES, "llama", fused)
+    assert base_models.tunable_layers(base, folder.parent) == ("qkv_proj", "o_proj")
+    not_fetched = Base("hub", "some/model")
+    assert base_models.tunable_layers(not_fetched, folder.parent) == LAYERS
 
 
 @pytest.mark.model

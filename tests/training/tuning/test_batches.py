@@ -21,7 +21,7 @@ from transformers import (
     Qwen3NextConfig,
 )
 
-from training.models import vetting
+from training import families
 from training.models.render import IGNORED
 from training.tuning import attention, batches
 from training.tuning.answers import loss
@@ -156,7 +156,7 @@ def test_so_they_are_where_memory_is_saved(model: PeftModel) -> None:
     assert (found - expected).norm() / expected.norm() < 1e-5
 
 
-@pytest.mark.parametrize("kind", sorted(vetting.MODEL_TYPES - {"gemma2"}))
+@pytest.mark.parametrize("kind", sorted(families.FAMILIES.keys() - {"gemma2"}))
 def test_every_model_that_is_let_in_hands_on_what_attention_needs(kind: str) -> None:
     """A mask that hides all changes nothing, and the loss is that of the padded batch."""
     torch.manual_seed(1)

@@ -35,11 +35,12 @@ from storage.types import (
 from tests.support import curated, stories, tuned
 from tests.support.training_support import job, rows, tiny
 from training import reconcile, worker
+from training.families import LAYERS
 from training.launch import runs
 from training.lifecycle import adapters, lineage
 from training.models import base_models
 from training.proving import evaluations
-from training.settings import TARGETS, Full, Lora, Preference, Qlora, Tuning
+from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -124,11 +125,11 @@ def _plain(engine: Engine) -> tuned.Frozen:
 @pytest.mark.usefixtures("here")
 def test_lora_with_rslora_and_dora_on_all_layers(engine: Engine, base: base_models.Base) -> None:
     story = _plain(engine)
-    chosen = Lora(epochs=1, learning_rate=0.05, targets=TARGETS, rslora=True, dora=True)
+    chosen = Lora(epochs=1, learning_rate=0.05, targets=LAYERS, rslora=True, dora=True)
     adapter, folder = _trained(engine, story, base, chosen)
     config = json.loads((folder / "adapter_config.json").read_text())
     assert (config["use_rslora"], config["use_dora"]) == (True, True)
-    assert set(config["target_modules"]) == set(TARGETS)
+    assert set(config["target_modules"]) == set(LAYERS)
     assert adapter.card["result"]["precision"] == "usual"
     made = _answered(engine, story, adapter).summary["made"]
     assert made["precision"] == "usual"
@@ -186,7 +187,7 @@ def _asked_alone(
 @pytest.mark.usefixtures("here")
 def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: base_models.Base) -> None:
     story = _plain(engine)
-    chosen = Qlora(epochs=1, learning_rate=0.05, targets=TARGETS)
+    chosen = Qlora(epochs=1, learning_rate=0.05, targets=LAYERS)
     adapter, _folder = _trained(engine, story, base, chosen)
     result = adapter.card["result"]
     assert (result["precision"], result["batches"]) == ("nf4_double", "joined")
