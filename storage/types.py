@@ -285,7 +285,7 @@ class Signal:
     fix: str
     pair_ids: tuple[int, ...] = ()
     page: str = ""
-    """The page that lists the rows to fix, as a path below `pages/`."""
+    """The address of the page that lists the rows to fix."""
     limits: str = ""
     """What this check does not catch."""
     waiver: str | None = None

@@ -32,7 +32,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the way. `page` is a path below `pages/`."""
+    """One step of the way. `page` is the address of a page."""
 
     key: str
     title: str
@@ -150,13 +150,13 @@ def _gather(s: Standing) -> _Judged:
     examples = s.approved + s.waiting
     few_gold = s.gold < readiness.GOLD and "gold" in _blocking(s)
     few = examples < readiness.REVIEWED and "reviewed" in _blocking(s)
-    page = "label/import.py"
+    page = "import"
     hint = (
         f"Import records you have, or draft rows with a model: {examples} of "
         f"{readiness.REVIEWED} examples."
     )
     if few_gold:
-        page = "label/write.py"
+        page = "write"
         hint = f"Have experts write gold pairs: {s.gold} of {readiness.GOLD}."
     elif s.sample and not s.imported:
         hint = "Import the sample's two files, import.csv and import.jsonl."
@@ -176,7 +176,7 @@ def _review(s: Standing) -> _Judged:
         s.waiting == 0 and s.approved > 0,
         "review",
         "Review every row",
-        "label/review.py",
+        "review",
         f"{s.approved} approved, {s.waiting} waiting",
         f"Approve, edit or reject {s.waiting} {rows}, one at a time.",
     )
@@ -187,7 +187,7 @@ def _scrub(s: Standing) -> _Judged:
         s.approved > 0 and not _SCRUB & _blocking(s),
         "scrub",
         "Remove personal data",
-        "curate/scrub.py",
+        "scrub",
         f"{_measured(s, 'personal_data')} rows to decide, {_measured(s, 'unscanned')}",
         "Scan the rows, then decide each finding.",
     )
@@ -198,7 +198,7 @@ def _duplicates(s: Standing) -> _Judged:
         s.approved > 0 and not _OVERLAPS & _blocking(s),
         "duplicates",
         "Settle duplicates and contradictions",
-        "curate/duplicates.py",
+        "duplicates",
         f"{s.links} open, {s.uncompared} rows not compared",
         "Compare the rows, then keep the best of each group.",
     )
@@ -209,7 +209,7 @@ def _audit(s: Standing) -> _Judged:
         s.approved > 0 and "audit" not in _blocking(s),
         "audit",
         "Audit a random tenth",
-        "curate/audit.py",
+        "audit",
         _measured(s, "audit"),
         "Have someone who did not approve the rows judge a random tenth of them.",
     )
@@ -222,7 +222,7 @@ def _ready(s: Standing) -> _Judged:
         s.approved > 0 and not blocking,
         "ready",
         "Meet the readiness gate",
-        "curate/ready.py",
+        "ready",
         f"{len(before) - len(blocking)} of {len(before)} lines met or waived",
         "See what the gate still asks, the signed decision record included.",
     )
@@ -239,7 +239,7 @@ def _version(s: Standing) -> _Judged:
         s.versions > 0 and not blocking,
         "version",
         "Freeze and measure a version",
-        "curate/versions.py",
+        "versions",
         f"{s.versions} frozen, baseline: {_measured(s, 'baseline')}",
         hint,
     )
@@ -251,7 +251,7 @@ def _run(s: Standing) -> _Judged:
         s.adapters > 0,
         "run",
         "Train an adapter",
-        "train/runs.py" if going else "train/launch.py",
+        "runs" if going else "launch",
         "training now" if going else f"{s.adapters} trained",
         "Watch the run." if going else "Launch a training run on the newest version.",
     )
@@ -263,7 +263,7 @@ def _compare(s: Standing) -> _Judged:
         s.compared > 0,
         "compare",
         "Compare base and tuned answers",
-        "prove/compare.py",
+        "compare",
         "answers being written" if going else f"{s.compared} held-out rows answered by both",
         "Let base and tuned model answer the held-out rows.",
     )
@@ -277,7 +277,7 @@ def _blind(s: Standing) -> _Judged:
         s.trials_closed > 0,
         "blind",
         "Judge blind",
-        "prove/blind.py",
+        "blind",
         f"{s.trials_open} open, {s.trials_closed} closed",
         hint,
     )
@@ -288,7 +288,7 @@ def _adapter(s: Standing) -> _Judged:
         False,
         "adapter",
         "Hand over the adapter",
-        "train/adapters.py",
+        "adapters",
         f"{s.adapters} with a card",
         "Read the adapter's card and download it.",
     )

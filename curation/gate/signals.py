@@ -41,7 +41,7 @@ def reviewed(rows: int) -> Signal:
         f"{rows}",
         f"at least {REVIEWED}",
         "Write, import or draft more rows and review them.",
-        page="label/review.py",
+        page="review",
         limits="Counts rows, not how different they are.",
     )
 
@@ -55,7 +55,7 @@ def gold(rows: int) -> Signal:
         f"{rows}",
         f"at least {GOLD}",
         "Ask the experts to write more gold pairs.",
-        page="label/write.py",
+        page="write",
         limits="Whoever writes under the role of an expert counts as one.",
     )
 
@@ -72,7 +72,7 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
         "0",
         "Freeze a version of the rows that are approved now.",
         tuple(withdrawn),
-        "curate/versions.py",
+        "versions",
         "An approval says that a person pressed the key, not how carefully they read.",
     )
 
@@ -96,7 +96,7 @@ def audit(found: Audited | None, approved: int) -> Signal:
         measured,
         f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good, no group failing",
         fix,
-        page="curate/audit.py",
+        page="audit",
         limits="A small sample: read the interval, not the share alone.",
     )
 
@@ -131,7 +131,7 @@ def test_share(version: int | None, counts: Mapping[str, int]) -> Signal:
         measured,
         f"{low:.0%} to {high:.0%}, give or take 1 %",
         "Freeze a version; it holds test rows out.",
-        page="curate/versions.py",
+        page="versions",
         limits="A test as narrow as the training rows says nothing of other questions.",
     )
 
@@ -186,7 +186,7 @@ def _links(
         "0",
         fix,
         rows,
-        "curate/duplicates.py",
+        "duplicates",
         limits,
     )
 
@@ -202,7 +202,7 @@ def personal_data(rows: Sequence[int], message: int = 0) -> Signal:
         "0",
         "Decide every finding on the Scrub page.",
         tuple(rows),
-        "curate/scrub.py",
+        "scrub",
         "The scanner misses some names and most free descriptions of a person.",
     )
 
@@ -218,7 +218,7 @@ def unscanned(left: Sequence[int], quarantined: Sequence[int], *, message: bool 
         "0",
         "Run the scan; shorten or reject quarantined rows.",
         tuple(sorted({*left, *quarantined})),
-        "curate/scrub.py",
+        "scrub",
     )
 
 
@@ -232,7 +232,7 @@ def system_messages(messages: Iterable[str]) -> Signal:
         f"{n}",
         "1",
         "Freeze a version with the present system message.",
-        page="curate/versions.py",
+        page="versions",
     )
 
 
@@ -246,7 +246,7 @@ def schema(wrong: Sequence[int], *, has_schema: bool) -> Signal:
         "0",
         "Reopen these rows and repair or reject them.",
         tuple(wrong),
-        "label/browse.py",
+        "browse",
         "A valid output can still be the wrong answer.",
     )
 
@@ -261,7 +261,7 @@ def retired_era(rows: Sequence[int], limits: str) -> Signal:
         "0",
         "Reopen these rows and write them anew under the present policy, or reject them.",
         tuple(rows),
-        "curate/eras.py",
+        "eras",
         limits,
     )
 
@@ -275,7 +275,7 @@ def baseline(right: tuple[int, int] | None) -> Signal:
         "not measured" if right is None else f"{right[0]} of {right[1]} right",
         "measured",
         "Measure the base model on the test rows of the newest version.",
-        page="curate/versions.py",
+        page="versions",
     )
 
 
@@ -288,7 +288,7 @@ def plateau(iterations: int, asked: int) -> Signal:
         f"{iterations} iterations ended in the same class of error",
         f"{asked} or more",
         "Try better prompts first, and write down what came of it.",
-        page="train/decide.py",
+        page="decide",
         limits="The record's own word; Assay did not see those prompts.",
     )
 
@@ -302,7 +302,7 @@ def facts_change(answer: str | None, weekly: str) -> Signal:
         answer or "not answered",
         "not weekly",
         "Use retrieval for facts that change weekly.",
-        page="train/decide.py",
+        page="decide",
         limits="The record's own word.",
     )
 
@@ -317,5 +317,5 @@ def decision_record(signed: Iterable[str]) -> Signal:
         " and ".join(parts) + " owner signed" if parts else "not signed",
         "business and technical owner",
         "Write the record and have both owners sign it.",
-        page="train/decide.py",
+        page="decide",
     )

@@ -10,7 +10,6 @@ from curation.statistics import wilson
 from pages.frame import identity, theme, wiring
 from pages.parts.plain import plain
 from storage import projects
-from storage.settings import ROOT
 from storage.types import Project, Role, User
 
 _EXPERT = frozenset({Role.EXPERT, Role.LEAD})
@@ -68,11 +67,16 @@ PLACES = (
 )
 
 
+def at(address: str) -> Place:
+    """The page at an address."""
+    return next(place for place in PLACES if place.address == address)
+
+
 def open_to(user: User | None) -> list[Place]:
     """The pages listed for this person; signed-out people see only the sign-in page."""
     if user is None:
         return [SIGN_IN]
-    return [place for place in PLACES if place.roles & user.roles and (ROOT / place.path).is_file()]
+    return [place for place in PLACES if place.roles & user.roles]
 
 
 def addresses() -> list[str]:
@@ -134,29 +138,28 @@ def note(words: str) -> None:
     st.markdown(f":small[:gray[{plain(words)}]]")
 
 
-def link(path: str, label: str) -> None:
+def link(address: str, label: str) -> None:
     """A way to another page; for those who may not open it, who can."""
-    user = identity.current()
-    place = next(place for place in PLACES if place.path == path)
-    if place in open_to(user):
-        st.page_link(path, label=label, icon=f":material/{place.icon}:")
+    place = at(address)
+    if place in open_to(identity.current()):
+        st.page_link(place.path, label=label, icon=f":material/{place.icon}:")
     else:
         roles = " or ".join(sorted(role.value for role in place.roles))
         note(f"{label}: someone with the role {roles} can do this on {place.title}.")
 
 
-def empty(message: str, path: str, label: str) -> None:
+def empty(message: str, address: str, label: str) -> None:
     """What to say where there is nothing yet: why, and the one next step."""
     with st.container(border=True):
         st.text(message)
-        link(path, label)
+        link(address, label)
 
 
 def require_project(user: User) -> Project:
     """The open project, or the end of this draw with the way to one."""
     project = wiring.current_project(user)
     if project is None:
-        empty("There is no project yet.", "pages/operate/home/page.py", "Start one on Home")
+        empty("There is no project yet.", "home", "Start one on Home")
         st.stop()
     return project
 

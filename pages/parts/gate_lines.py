@@ -13,7 +13,6 @@ from pages.parts import kept, rows
 from storage import scratch
 from storage.types import Project, Signal, User
 
-_PLACES = {place.path: place.title for place in shell.PLACES}
 _USUAL = timedelta(days=30)
 _WIDTHS = [1.3, 3, 3, 2.4, 4]
 _ORDER = (
@@ -35,7 +34,7 @@ def top(signals: Sequence[Signal]) -> None:
     blocking = blocking_of(signals)
     if not blocking:
         st.success("Ready: every line is met or set aside by a lead.")
-        shell.link("pages/train/launch/page.py", "Next: launch a training run")
+        shell.link("launch", "Next: launch a training run")
         return
     verb = "blocks" if len(blocking) == 1 else "block"
     st.warning(f"Not ready: {len(blocking)} of {len(signals)} lines {verb}.")
@@ -95,10 +94,8 @@ def _state(one: Signal, blocks: bool) -> None:
 
 
 def _way(one: Signal) -> None:
-    if one.page:
-        path = f"pages/{one.page}"
-        if path != rows.BROWSE or not one.pair_ids:
-            shell.link(path, f"Open {_PLACES[path]}")
+    if one.page and (one.page != rows.BROWSE or not one.pair_ids):
+        shell.link(one.page, f"Open {shell.at(one.page).title}")
     if one.pair_ids:
         rows.browse(one.pair_ids, f"Show {rows.count(len(one.pair_ids), 'row', 'rows')}")
 

@@ -8,7 +8,7 @@ from curation import visible
 from pages.frame import identity, shell
 from storage.types import Origin, Pair, PairStatus
 
-BROWSE = "pages/label/browse/page.py"
+BROWSE = "browse"
 _MOST = 300
 """Ids in one address; browsers cut very long ones."""
 _ORIGINS = {
@@ -47,10 +47,14 @@ def words(label: str, text: str) -> None:
 
 def browse(ids: Sequence[int], label: str) -> None:
     """A way to these rows on the Browse page; their numbers where that is not open to one."""
-    if BROWSE in {place.path for place in shell.open_to(identity.current())}:
+    place = shell.at(BROWSE)
+    if place in shell.open_to(identity.current()):
         asked = ",".join(map(str, ids[:_MOST]))
         st.page_link(
-            BROWSE, label=label, icon=":material/table_rows:", query_params={"rows": asked}
+            place.path,
+            label=label,
+            icon=f":material/{place.icon}:",
+            query_params={"rows": asked},
         )
     else:
         shell.note(f"{label}: pairs {listed(ids)}")

@@ -83,25 +83,25 @@ PROVEN = Standing(
 @pytest.mark.parametrize(
     ("at", "key", "page"),
     [
-        (EMPTY, "gather", "label/write.py"),
-        (replace(EMPTY, approved=64, gold=64), "gather", "label/import.py"),
-        (replace(EMPTY, waiting=260, gold=64), "review", "label/review.py"),
-        (replace(PROVEN, waiting=1), "review", "label/review.py"),
-        (replace(PROVEN, signals=signals("unscanned")), "scrub", "curate/scrub.py"),
-        (replace(PROVEN, signals=signals("leakage")), "duplicates", "curate/duplicates.py"),
-        (replace(PROVEN, signals=signals("audit")), "audit", "curate/audit.py"),
-        (replace(PROVEN, signals=signals("decision_record")), "ready", "curate/ready.py"),
-        (replace(PROVEN, signals=signals("baseline")), "version", "curate/versions.py"),
-        (replace(PROVEN, versions=0), "version", "curate/versions.py"),
-        (replace(PROVEN, adapters=0), "run", "train/launch.py"),
+        (EMPTY, "gather", "write"),
+        (replace(EMPTY, approved=64, gold=64), "gather", "import"),
+        (replace(EMPTY, waiting=260, gold=64), "review", "review"),
+        (replace(PROVEN, waiting=1), "review", "review"),
+        (replace(PROVEN, signals=signals("unscanned")), "scrub", "scrub"),
+        (replace(PROVEN, signals=signals("leakage")), "duplicates", "duplicates"),
+        (replace(PROVEN, signals=signals("audit")), "audit", "audit"),
+        (replace(PROVEN, signals=signals("decision_record")), "ready", "ready"),
+        (replace(PROVEN, signals=signals("baseline")), "version", "versions"),
+        (replace(PROVEN, versions=0), "version", "versions"),
+        (replace(PROVEN, adapters=0), "run", "launch"),
         (
             replace(PROVEN, adapters=0, running=frozenset({JobKind.TRAIN})),
             "run",
-            "train/runs.py",
+            "runs",
         ),
-        (replace(PROVEN, compared=0), "compare", "prove/compare.py"),
-        (replace(PROVEN, trials_closed=0), "blind", "prove/blind.py"),
-        (PROVEN, "adapter", "train/adapters.py"),
+        (replace(PROVEN, compared=0), "compare", "compare"),
+        (replace(PROVEN, trials_closed=0), "blind", "blind"),
+        (PROVEN, "adapter", "adapters"),
     ],
 )
 def test_there_is_one_next_step(at: Standing, key: str, page: str) -> None:
@@ -136,7 +136,7 @@ def test_the_sample_leads_to_its_import_files_then_to_review(engine: Engine) -> 
         found = progress.standing(session, project.id)
     step = progress.next_step(progress.steps(found))
     assert (found.approved, found.gold, found.imported) == (104, 64, 0)
-    assert step.page == "label/import.py"
+    assert step.page == "import"
     assert "import.jsonl" in step.hint
 
 
@@ -146,4 +146,4 @@ def test_an_empty_project_can_be_looked_at(engine: Engine) -> None:
         project = projects.create(session, lead, "Desk", "Answer", "You answer.")
     with reading(engine) as session:
         listed = progress.steps(progress.standing(session, project.id))
-    assert progress.next_step(listed).page == "label/write.py"
+    assert progress.next_step(listed).page == "write"

@@ -75,7 +75,7 @@ def runs(compared: int) -> Signal:
         f"{compared}",
         f"at least {RUNS}",
         "Train with other settings and compare each run on the held-out rows of one version.",
-        page="train/launch.py",
+        page="launch",
         limits="Counts runs with different weights, not how different their settings are.",
     )
 
@@ -106,7 +106,7 @@ def regression(found: Checked | None) -> Signal:
         f"at most {TOLERANCE:.0%} of the tasks lost, exact McNemar test not under {ALPHA:.0%}, "
         f"at least {ENOUGH} right by the base",
         fix,
-        page="" if found is None or met else "train/launch.py",
+        page="" if found is None or met else "launch",
         limits="48 short English tasks: a loss of less than some ten points, or of an ability that "
         "they do not ask for, is not seen.",
     )
@@ -130,7 +130,7 @@ def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
         "Compare it on the held-out rows."
         if valid is None
         else "Look at the answers that do not fit; add rows like them, and train longer.",
-        page="prove/compare.py",
+        page="compare",
         limits="A valid answer can still be wrong, and all of n valid does not mean all of them "
         "will be: read the interval.",
     )
@@ -181,7 +181,7 @@ def trial(found: Judged | None) -> Signal:
         "Close the trial once it is judged."
         if found is not None and found.open
         else "Plan a blind trial and let people judge.",
-        page="prove/blind.py",
+        page="blind",
         limits="Repeating trials until one is won would fool this line; every closed one is on the "
         "card.",
     )
@@ -221,7 +221,7 @@ def eras(rows: list[int], total: int, limits: str) -> Signal:
         "0",
         "Retire it, and train a new one on a version without these rows.",
         tuple(rows),
-        "curate/eras.py",
+        "eras",
         limits,
     )
 
@@ -234,7 +234,7 @@ def kept_back(line: Signal) -> Signal:
         measured="kept back while a blind trial is open",
         pair_ids=(),
         fix="Close the trial first.",
-        page="prove/blind.py",
+        page="blind",
     )
 
 

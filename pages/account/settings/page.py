@@ -12,6 +12,6 @@ with st.container(border=True):
     shell.note("Roles: " + ", ".join(sorted(user.roles)))
 shell.note("An admin changes roles on the People page; a change counts from your next click.")
 shell.project_choice(user)
-shell.link("pages/account/sign_in/page.py", "Switch to another profile")
+shell.link("sign_in", "Switch to another profile")
 if st.button("Sign out", key="sign-out"):
     profiles.choices([], go=0)

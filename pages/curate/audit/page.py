@@ -20,7 +20,7 @@ with looking() as session:
     waiting = audit.waiting(session, project.id)
     bad = audit.bad_rows(session, result.audit_id) if result else []
 if not ready and result is None:
-    shell.empty("No row is approved yet.", "pages/label/review/page.py", "Review some rows first")
+    shell.empty("No row is approved yet.", "review", "Review some rows first")
     st.stop()
 
 shell.note(

@@ -79,7 +79,7 @@ def someone_else(user: User, project: Project, waiting: int) -> None:
         )
     )
     if not others:
-        shell.link("pages/operate/people/page.py", "Ask an admin for one more expert or reviewer")
+        shell.link("people", "Ask an admin for one more expert or reviewer")
 
 
 def outcome(result: audit.Result) -> None:
@@ -116,7 +116,7 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
     """What can be done once every drawn row is judged."""
     if bad:
         st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
-        shell.link("pages/label/review/page.py", "Repair in Review")
+        shell.link("review", "Repair in Review")
     strata.show(user, project, result)
     if result.failed:
         shell.note("With a group that fails, more rows prove nothing: repair it, then draw anew.")
@@ -124,7 +124,7 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
         _more(user, project, result)
     else:
         st.success("At least 95 % of the rows are good: proven with 95 % confidence.")
-    shell.link("pages/curate/ready/page.py", "See what is still missing")
+    shell.link("ready", "See what is still missing")
     with st.expander("Draw a new audit"):
         draw(user, project, ready, "Draw anew")
 

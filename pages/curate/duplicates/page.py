@@ -20,7 +20,7 @@ with looking() as session:
     found = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in groups.KINDS}
 alive = sum(stands.values()) - stands[PairStatus.REJECTED]
 if not alive:
-    shell.empty("There are no rows to compare yet.", "pages/label/imports/page.py", "Import rows")
+    shell.empty("There are no rows to compare yet.", "import", "Import rows")
     st.stop()
 
 shell.stats(
@@ -40,7 +40,7 @@ if due:
     shell.note(f"{rows.count(due, 'row is', 'rows are')} new or changed since the last time.")
 elif not any(found.values()):
     st.success("Every row was compared, and nothing is left to settle.")
-    shell.link("pages/curate/audit/page.py", "Next: audit a random tenth")
+    shell.link("audit", "Next: audit a random tenth")
 
 meaning_search.show(user, project, alive, due)
 kinds = groups.choose(project.id, found)

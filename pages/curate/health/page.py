@@ -25,13 +25,9 @@ with looking() as session:
     report = project_rows.report(session, project.id, approved=chosen == _APPROVED)
 if not report.n:
     if chosen == _APPROVED:
-        shell.empty(
-            "No row is approved yet.", "pages/label/review/page.py", "Review some rows first"
-        )
+        shell.empty("No row is approved yet.", "review", "Review some rows first")
     else:
-        shell.empty(
-            "There are no rows to measure yet.", "pages/label/imports/page.py", "Import rows"
-        )
+        shell.empty("There are no rows to measure yet.", "import", "Import rows")
     st.stop()
 
 views.figures(report)

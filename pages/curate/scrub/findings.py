@@ -81,9 +81,7 @@ def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
         shell.note("Every scanned row is decided; the system message below is not.")
     else:
         st.success("Every scanned row is decided.")
-        shell.link(
-            "pages/curate/duplicates/page.py", "Next: look for rows that repeat or contradict"
-        )
+        shell.link("duplicates", "Next: look for rows that repeat or contradict")
 
 
 def card(user: User, seen: Marked, same: Same) -> None:

@@ -60,7 +60,7 @@ project = shell.require_project(user)
 with looking() as session:
     seen = scrub.coverage(session, project.id)
 if not seen.rows:
-    shell.empty("There are no rows to scan yet.", "pages/label/imports/page.py", "Import rows")
+    shell.empty("There are no rows to scan yet.", "import", "Import rows")
     st.stop()
 shell.stats(
     {

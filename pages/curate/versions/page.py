@@ -18,7 +18,7 @@ with looking() as session:
     ready = pairs.counts(session, project.id)[PairStatus.APPROVED]
     known = verbs.listing(session, project.id)
 if not ready and not known:
-    shell.empty("No row is approved yet.", "pages/label/review/page.py", "Review some rows first")
+    shell.empty("No row is approved yet.", "review", "Review some rows first")
     st.stop()
 
 views.freeze(user, project, ready, known)
@@ -41,4 +41,4 @@ if found is not None:
 views.manifest(one)
 st.subheader("Baseline", anchor=False)
 baseline.show(user, one)
-shell.link("pages/curate/ready/page.py", "Next: see what is still missing for a training run")
+shell.link("ready", "Next: see what is still missing for a training run")

@@ -12,8 +12,8 @@ project = shell.require_project(user)
 with looking() as session:
     known = sum(pairs.counts(session, project.id).values())
 if not known:
-    shell.empty("There are no rows yet.", "pages/label/write/page.py", "Write a gold pair")
-    shell.link("pages/label/imports/page.py", "Import rows")
+    shell.empty("There are no rows yet.", "write", "Write a gold pair")
+    shell.link("import", "Import rows")
 else:
     wish = table.asked()
     table.choose(project, wish)

@@ -218,7 +218,7 @@ def _decision(decision: Decision, name: str) -> None:
 
 def _reopening(user: User, pair: Pair) -> None:
     if pair.status is PairStatus.WAITING and not pair.flagged:
-        shell.link("pages/label/review/page.py", "It waits for review")
+        shell.link("review", "It waits for review")
         return
     key = f"reason-{pair.id}-{pair.version}"
     words, button = st.columns([3, 1], vertical_alignment="bottom")

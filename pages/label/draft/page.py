@@ -21,12 +21,12 @@ with looking() as session:
 if not gold:
     shell.empty(
         "Drafts are made from approved gold pairs, and there are none yet.",
-        "pages/label/write/page.py",
+        "write",
         "Write gold pairs",
     )
 else:
     form.form(user, project)
     job_panel.show(project.id, JobKind.DRAFT)
     if waiting:
-        shell.link("pages/label/review/page.py", "Drafts are waiting. Review them")
+        shell.link("review", "Drafts are waiting. Review them")
     form.last(project)

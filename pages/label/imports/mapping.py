@@ -242,7 +242,7 @@ def report(project: Project, read: Read) -> bool:
             "in review for someone to repair or reject them."
         )
     _repeating(done)
-    shell.link("pages/label/review/page.py", "Next: review them")
+    shell.link("review", "Next: review them")
     return True
 
 
@@ -267,4 +267,4 @@ def _repeating(done: intake.Taken) -> None:
             for one in done.repeating[:100]
         ]
     )
-    shell.link("pages/curate/duplicates/page.py", "See both side by side")
+    shell.link("duplicates", "See both side by side")

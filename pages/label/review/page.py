@@ -14,14 +14,12 @@ project = shell.require_project(user)
 with looking() as session:
     known = sum(pairs.counts(session, project.id).values())
 if not known:
-    shell.empty("There are no rows to review yet.", "pages/label/imports/page.py", "Import rows")
-    shell.link("pages/label/write/page.py", "Write gold pairs")
+    shell.empty("There are no rows to review yet.", "import", "Import rows")
+    shell.link("write", "Write gold pairs")
 else:
     above = st.container()
     figures = card.card(user, project)
     conflicts.show(user, project)
     if not figures.waiting:
         with above:
-            shell.link(
-                "pages/curate/scrub/page.py", "Every row is decided. Next: remove personal data"
-            )
+            shell.link("scrub", "Every row is decided. Next: remove personal data")

@@ -69,6 +69,6 @@ with looking() as session:
 if found:
     _table(found, names)
 else:
-    shell.empty("Nothing happened yet.", "pages/operate/home/page.py", "Begin on Home")
+    shell.empty("Nothing happened yet.", "home", "Begin on Home")
 if st.button("Verify the chain", key="verify"):
     _verify()

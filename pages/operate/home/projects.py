@@ -120,4 +120,4 @@ def policy(project: Project) -> None:
             last = until[era.id]
             days = f"from {era.starts_on}" + (f" to {last}" if last else "")
             shell.note(f"{'Retired' if era.retired else 'Not retired'}, {days}")
-    shell.link("pages/curate/eras/page.py", "Add or change eras")
+    shell.link("eras", "Add or change eras")

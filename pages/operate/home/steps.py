@@ -24,25 +24,21 @@ def _next(user: User, step: Step) -> None:
     with st.container(border=True):
         st.subheader(f"Next: {plain(step.title)}", anchor=False)
         st.text(step.hint)
-        path = f"pages/{step.page}"
-        if not _open(user, path):
-            shell.link(path, step.title)
+        place = shell.at(step.page)
+        if place not in shell.open_to(user):
+            shell.link(step.page, step.title)
         elif st.button(step.title, key=f"next-{step.key}", type="primary", icon=":material/east:"):
-            st.switch_page(path)
-
-
-def _open(user: User, path: str) -> bool:
-    return any(place.path == path for place in shell.open_to(user))
+            st.switch_page(place.path)
 
 
 def _line(user: User, step: Step) -> None:
     mark, title, count = st.columns([1.2, 4, 3.6], vertical_alignment="center")
     with mark:
         _mark(step.state)
-    path = f"pages/{step.page}"
+    place = shell.at(step.page)
     with title:
-        if _open(user, path):
-            st.page_link(path, label=plain(step.title))
+        if place in shell.open_to(user):
+            st.page_link(place.path, label=plain(step.title))
         else:
             st.text(step.title)
     with count:

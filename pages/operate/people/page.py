@@ -64,4 +64,4 @@ shell.note(
     "A change counts from that person's next click. Profiles are picked, not proven: whoever can "
     "open this server's link can be anyone here."
 )
-shell.link("pages/account/sign_in/page.py", "Add a person")
+shell.link("sign_in", "Add a person")

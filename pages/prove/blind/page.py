@@ -47,7 +47,7 @@ if Role.LEAD not in user.roles:
 if not known:
     shell.empty(
         "There are no answers to judge yet: compare an adapter with its base model first.",
-        "pages/prove/compare/page.py",
+        "compare",
         "Compare an adapter",
     )
     st.stop()

@@ -28,7 +28,7 @@ with looking() as session:
 if not frozen:
     shell.empty(
         "There are no held-out messages yet: a version sets them aside.",
-        "pages/curate/versions/page.py",
+        "versions",
         "Freeze the first version",
     )
     st.stop()
@@ -58,10 +58,10 @@ try:
         eras_of = eras.names_of(session, answers)
 except RuleBroken as refusal:
     st.warning(plain(str(refusal)))
-    shell.link("pages/prove/blind/page.py", "Go to the trial")
+    shell.link("blind", "Go to the trial")
     st.stop()
 compare_rows.figures(evaluation)
 shown = compare_rows.of_era(evaluation, answers, eras_of)
 compare_rows.browse(evaluation, shown, {row.pair_id: row for row in rows})
 if evaluation.adapter_id is not None:
-    shell.link("pages/prove/blind/page.py", "Next: let people judge the answers blind")
+    shell.link("blind", "Next: let people judge the answers blind")

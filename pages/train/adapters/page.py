@@ -27,7 +27,7 @@ project = shell.require_project(user)
 with looking() as session:
     entries = registry.overview(session, project.id, settings.current())
 if not entries:
-    shell.empty("There is no adapter yet.", "pages/train/launch/page.py", "Launch a run")
+    shell.empty("There is no adapter yet.", "launch", "Launch a run")
     import_form.show(user, project)
     st.stop()
 
@@ -68,4 +68,4 @@ steps.other_ways(user, entry, former)
 adapter_card.show(card, sealed)
 exits.show(user, adapter)
 import_form.show(user, project)
-shell.link("pages/prove/compare/page.py", "See the answers side by side")
+shell.link("compare", "See the answers side by side")

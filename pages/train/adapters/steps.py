@@ -63,8 +63,7 @@ def _work_on(user: User, adapter: Adapter, blocking: Sequence[Signal]) -> str:
     elif work == "check":
         check_button(user, adapter, first=True)
     elif line.page:
-        place = next(p for p in shell.PLACES if p.path == f"pages/{line.page}")
-        shell.link(place.path, f"Open {place.title}")
+        shell.link(line.page, f"Open {shell.at(line.page).title}")
     return work
 
 

@@ -20,9 +20,7 @@ if newest is None:
     form.questions(user, project, newest)
 else:
     if len(newest.signatures) == 2:
-        shell.link(
-            "pages/curate/ready/page.py", "Next: see what is still missing for a training run"
-        )
+        shell.link("ready", "Next: see what is still missing for a training run")
     with st.expander("Write it anew (both owners sign again)"):
         form.questions(user, project, newest)
 shell.note(

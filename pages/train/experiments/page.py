@@ -23,7 +23,7 @@ with looking() as session:
 if not runs:
     shell.empty(
         "Nothing was trained yet. An experiment starts from a run: its version and settings.",
-        "pages/train/launch/page.py",
+        "launch",
         "Launch the first run",
     )
     st.stop()

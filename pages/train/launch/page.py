@@ -26,7 +26,7 @@ with looking() as session:
 if not known:
     shell.empty(
         "There is no version yet. A run trains on a frozen version of the approved rows.",
-        "pages/curate/versions/page.py",
+        "versions",
         "Freeze the first version",
     )
     st.stop()
@@ -65,7 +65,7 @@ with card.container(border=True):
     )
     if drawn.reasons:
         st.text("\n".join(drawn.reasons))
-    shell.link("pages/train/runs/page.py", "Watch the runs")
+    shell.link("runs", "Watch the runs")
     run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
 
 command, seen, checked = st.tabs(

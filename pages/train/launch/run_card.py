@@ -117,7 +117,7 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
         st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.asked}). {signal.fix}")
     if waived:
         shell.note(f"{len(waived)} of them are waived; the adapter's card will list them.")
-    shell.link("pages/curate/ready/page.py", "See all readiness lines")
+    shell.link("ready", "See all readiness lines")
 
 
 def _time(

@@ -41,7 +41,7 @@ with looking() as session:
     runs = jobs.listing(session, project.id, JobKind.TRAIN)
     names = people.names(session)
 if not runs:
-    shell.empty("Nothing was trained yet.", "pages/train/launch/page.py", "Launch the first run")
+    shell.empty("Nothing was trained yet.", "launch", "Launch the first run")
     st.stop()
 
 asked = st.query_params.get("run")
@@ -64,6 +64,6 @@ job_panel.go_on(chosen)
 record.chart(chosen)
 record.record(chosen)
 if chosen.state is JobState.FINISHED:
-    shell.link("pages/train/adapters/page.py", "See the adapter it made")
+    shell.link("adapters", "See the adapter it made")
 elif chosen.state.final:
-    shell.link("pages/train/launch/page.py", "Launch again")
+    shell.link("launch", "Launch again")

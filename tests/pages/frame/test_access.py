@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 from streamlit.testing.v1 import AppTest
 
-from pages.frame import identity, shell
+from pages.frame import identity, index, shell
 from pages.frame.security import cookie_name
 from pages.frame.shell import PLACES, SIGN_IN
 from storage.settings import ROOT
@@ -17,6 +17,33 @@ WHO = {
     Role.REVIEWER: "Home Review Browse Scrub Duplicates Audit Health Blind Profiles Settings",
     Role.ADMIN: "Home People Activity Profiles Settings",
 }
+ADDRESSES = {
+    "home": "Home",
+    "write": "Write",
+    "import": "Import",
+    "draft": "Draft",
+    "review": "Review",
+    "browse": "Browse",
+    "scrub": "Scrub",
+    "duplicates": "Duplicates",
+    "audit": "Audit",
+    "health": "Health",
+    "eras": "Eras",
+    "ready": "Ready",
+    "versions": "Versions",
+    "decide": "Decide",
+    "launch": "Launch",
+    "runs": "Runs",
+    "experiments": "Experiments",
+    "adapters": "Adapters",
+    "compare": "Compare",
+    "blind": "Blind",
+    "people": "People",
+    "activity": "Activity",
+    "sign_in": "Profiles",
+    "settings": "Settings",
+}
+"""The addresses of 0.3.1, which people may have kept, and the page that opened at each."""
 MADE = [place for place in PLACES if (ROOT / place.path).is_file()]
 
 
@@ -46,6 +73,12 @@ def test_every_page_file_has_a_place() -> None:
 
 def test_page_addresses_differ() -> None:
     assert len(set(shell.addresses())) == len(PLACES)
+
+
+def test_every_address_that_people_may_have_kept_opens_its_page() -> None:
+    assert {address: shell.at(address).title for address in ADDRESSES} == ADDRESSES
+    served = {route.path for route in index.routes(shell.addresses())}
+    assert served >= {f"/{address}" for address in ADDRESSES}
 
 
 @pytest.mark.parametrize("place", MADE, ids=lambda place: place.title)
