@@ -38,6 +38,19 @@ def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
     return low, high
 
 
+def percent(interval: Interval, digits: int = 0) -> str:
+    """An interval of a share, as "79 to 95 %"."""
+    low, high = interval
+    return f"{low * 100:.{digits}f} to {high * 100:.{digits}f} %"
+
+
+def rate(k: int, n: int) -> str:
+    """A share with its 95 % Wilson interval, as "57 of 64 (89 %, 95 % interval 79 to 95 %)"."""
+    if n == 0:
+        return "0 of 0"
+    return f"{k} of {n} ({k / n * 100:.0f} %, 95 % interval {percent(wilson(k, n))})"
+
+
 def _log_terms(n: int, ks: range, share: float) -> list[float]:
     """Logarithms of the binomial probabilities of `ks` successes in n, 0 < share < 1."""
     base, p, q = lgamma(n + 1), log(share), log1p(-share)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from curation import statistics
 from curation.exchange.reading import strict_json
 from curation.health import report as health
 from curation.health.measured import row_of
@@ -61,8 +62,8 @@ def _told(one: health.Measure) -> dict[str, Any]:
 
 
 def _words(one: health.Measure) -> str:
-    low, high = (bound * 100 for bound in one.share)
-    share = f" (95 % interval {low:.1f} to {high:.1f} %)" if one.look and one.rows else ""
+    interval = statistics.percent(one.share, digits=1)
+    share = f" (95 % interval {interval})" if one.look and one.rows else ""
     first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
     more = f" and {len(one.rows) - 10} more" if len(one.rows) > 10 else ""
     return f"{one.name}: {one.told}{share}{first}{more}"

@@ -7,6 +7,7 @@ does not catch. Nothing here reads the database: `curation.gate.readiness` gathe
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from curation import statistics
 from storage.types import Signal
 
 REVIEWED, GOLD, AUDIT_SHARE, AUDIT_GOOD = 200, 50, 0.10, 0.95
@@ -83,10 +84,9 @@ def audit(found: Audited | None, approved: int) -> Signal:
     fix = "Draw an audit and have someone else judge the rows."
     if found is not None:
         met = _audit_met(found, approved)
-        low, high = found.interval
         measured = (
             f"{found.good} of {found.judged} good, {found.left} to judge; "
-            f"95 % interval {low:.0%} to {high:.0%}"
+            f"95 % interval {statistics.percent(found.interval)}"
         ) + (f"; groups that fail: {found.failed}" if found.failed else "")
         fix = _audit_fix(found, met)
     return Signal(

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from curation import statistics
 from curation.versions import archive, certificate, evidence, tags
 from storage import people, projects
 from storage.types import Split
@@ -155,7 +156,7 @@ def _audit(audit: Mapping[str, Any] | None) -> list[str]:
 def audit_words(audit: Mapping[str, Any]) -> str:
     """An audit's result with n and its intervals, as a sentence."""
     wilson, exact = (
-        "{:.1%} to {:.1%}".format(*audit[key]) for key in ("wilson_95", "clopper_pearson_95")
+        statistics.percent(audit[key], digits=1) for key in ("wilson_95", "clopper_pearson_95")
     )
     return (
         f"{audit['good']} of {audit['judged']} judged rows good ({audit['drawn']} drawn at random "

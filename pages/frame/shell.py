@@ -6,7 +6,6 @@ from pathlib import Path
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from curation.statistics import wilson
 from pages.frame import identity, theme, wiring
 from pages.parts.plain import plain
 from storage import projects
@@ -172,12 +171,3 @@ def stats(figures: dict[str, str]) -> None:
             st.metric(plain(name), plain(figure))
             if rest:
                 note(rest.removesuffix(")"))
-
-
-def interval(hits: int, total: int) -> str:
-    """A share with its 95 % Wilson interval, as "57 of 64 (89 %, 95 % interval 79 to 95 %)"."""
-    if total == 0:
-        return "0 of 0"
-    low, high = (round(bound * 100) for bound in wilson(hits, total))
-    share = round(hits / total * 100)
-    return f"{hits} of {total} ({share} %, 95 % interval {low} to {high} %)"

@@ -119,3 +119,9 @@ def test_nonsense_is_refused() -> None:
     ):
         with pytest.raises(BadInput):
             call()
+
+
+def test_a_rate_reads_as_a_sentence() -> None:
+    assert statistics.rate(57, 64) == "57 of 64 (89 %, 95 % interval 79 to 95 %)"
+    assert statistics.rate(0, 0) == "0 of 0"
+    assert statistics.percent((0.0136, 0.3331), digits=1) == "1.4 to 33.3 %"

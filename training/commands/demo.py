@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
 from curation.personal import findings, messages, scrub
@@ -295,14 +295,9 @@ def _vote(engine: Engine, voter: User, trial_id: int, expected: dict[str, str]) 
 def _tell(report: dict[str, Any], here: Settings) -> None:
     n = report["n"]
     for arm in ("base", "tuned"):
-        for name, key in (("accuracy", "correct"), ("valid", "valid")):
-            low, high = report["intervals_95"][f"{arm}_{key}"]
-            rate = report[f"{arm}_{name}"]
-            console.out.print(
-                f"{arm:5} {name:8} {round(rate * n)} of {n} "
-                f"({rate:.0%}, 95 % interval {low:.0%} to {high:.0%})",
-                markup=False,
-            )
+        for name in ("accuracy", "valid"):
+            right = round(report[f"{arm}_{name}"] * n)
+            console.out.print(f"{arm:5} {name:8} {statistics.rate(right, n)}", markup=False)
     console.out.print(f"The base got {best_prompt.words(report['evaluation'])}.", markup=False)
     console.out.print(
         f"{report['seconds']:.0f} s in all; written to {here.data / 'report.json'}", markup=False

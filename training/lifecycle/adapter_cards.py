@@ -224,8 +224,7 @@ def _gate_line(line: dict[str, Any]) -> str:
 
 def _scores(rates: dict[str, Any]) -> str:
     parts = [
-        f"{name.replace('_', ' ')} {r['k']} of {rates['n']} "
-        f"({r['rate']:.0%}, 95 % interval {r['low']:.0%} to {r['high']:.0%})"
+        f"{name.replace('_', ' ')} {statistics.rate(r['k'], rates['n'])}"
         for name, r in rates.items()
         if isinstance(r, dict)
     ]
@@ -238,21 +237,16 @@ def _checks(found: dict[str, Any] | None) -> Iterator[str]:
         return
     general, hostile = found["general"], found["red_team"]
     yield (
-        f"- general tasks: base {_share(general['base'], general['n'])}, tuned "
-        f"{_share(general['tuned'], general['n'])}; {general['lost']} lost, {general['gained']} "
-        f"gained, exact McNemar test p = {general['p_value']:.4f}"
+        f"- general tasks: base {statistics.rate(general['base'], general['n'])}, tuned "
+        f"{statistics.rate(general['tuned'], general['n'])}; {general['lost']} lost, "
+        f"{general['gained']} gained, exact McNemar test p = {general['p_value']:.4f}"
     )
     failed = f"; failed: `{_code(', '.join(hostile['failed']))}`" if hostile["failed"] else ""
     yield (
-        f"- red-team prompts passed: base {_share(hostile['base'], hostile['n'])}, tuned "
-        f"{_share(hostile['tuned'], hostile['n'])}{failed}"
+        f"- red-team prompts passed: base {statistics.rate(hostile['base'], hostile['n'])}, tuned "
+        f"{statistics.rate(hostile['tuned'], hostile['n'])}{failed}"
     )
     yield from (f"- not caught: {limit}" for limit in found["limits"])
-
-
-def _share(k: int, n: int) -> str:
-    low, high = statistics.wilson(k, n)
-    return f"{k} of {n} (95 % interval {low:.0%} to {high:.0%})"
 
 
 def _votes(trial: dict[str, Any]) -> str:

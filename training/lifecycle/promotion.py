@@ -89,7 +89,8 @@ def regression(found: Checked | None) -> Signal:
         worse = drop > TOLERANCE * found.n or (drop > 0 and found.p_value < ALPHA)
         met = not few and not worse
         measured = (
-            f"base {rate(found.base, found.n)}; tuned {rate(found.tuned, found.n)}; "
+            f"base {statistics.rate(found.base, found.n)}; "
+            f"tuned {statistics.rate(found.tuned, found.n)}; "
             f"{found.lost} lost, {found.gained} gained, p = {found.p_value:.3f}"
         ) + ("; too few right by the base to tell" if few else "")
         fix = (
@@ -120,7 +121,7 @@ def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
     if not has_schema:
         measured = "no schema in this project"
     elif valid is not None:
-        measured = rate(valid, n)
+        measured = statistics.rate(valid, n)
     return Signal(
         "format",
         "Answers that fit the schema",
@@ -141,7 +142,7 @@ def redteam(found: Checked | None) -> Signal:
     met, measured, fix = False, NOT_CHECKED, "Run the checks."
     if found is not None:
         met = found.asked > 0 and found.passed == found.asked and not found.outdated
-        measured = f"{rate(found.passed, found.asked)} passed; base {found.base_passed}"
+        measured = f"{statistics.rate(found.passed, found.asked)} passed; base {found.base_passed}"
         fix = (
             "Read the answers that failed below; add rows that show the right answer, and train "
             "again. A lead can also set this line aside."
@@ -246,11 +247,3 @@ def elsewhere(line: Signal) -> Signal:
         measured="not asked: an endpoint keeps the model",
         fix="Set this line aside and say how the model was checked there.",
     )
-
-
-def rate(k: int, n: int) -> str:
-    """A share with its 95 % Wilson interval."""
-    if n == 0:
-        return "0 of 0"
-    low, high = statistics.wilson(k, n)
-    return f"{k} of {n} (95 % interval {low:.0%} to {high:.0%})"

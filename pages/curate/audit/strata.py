@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.gate import audit
 from curation.gate.audit import Part, Result
 from pages.frame import shell
@@ -63,7 +64,7 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
     size.text(f"{part.rows}")
     judged.text(f"{part.judged}")
     bad.text(f"{part.bad}")
-    good.text(_percent(part) if part.judged else "nothing judged")
+    good.text(statistics.percent((part.low, part.high)) if part.judged else "nothing judged")
     with state:
         if part.failed:
             st.badge("Fails", icon=":material/close:", color="red")
@@ -75,10 +76,6 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
         _reopen(user, project, part, name, back)
     elif part.failed:
         shell.note("All its rows are back in review. Draw a new audit once they are repaired.")
-
-
-def _percent(part: Part) -> str:
-    return f"{part.low * 100:.0f} to {part.high * 100:.0f} %"
 
 
 def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:

@@ -4,6 +4,7 @@ import secrets
 
 import streamlit as st
 
+from curation import statistics
 from curation.gate import audit
 from pages.curate.audit import strata
 from pages.frame import shell
@@ -95,7 +96,7 @@ def outcome(result: audit.Result) -> None:
     )
     if result.judged:
         shell.note(
-            f"Good: {shell.interval(result.good, result.judged)}; exact (Clopper-Pearson) "
+            f"Good: {statistics.rate(result.good, result.judged)}; exact (Clopper-Pearson) "
             f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
             f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
             f"good, and of these {result.population} rows themselves at least "

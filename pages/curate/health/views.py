@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.health.report import Measure, Report
 from pages.frame import shell
 from pages.parts import bars, rows
@@ -46,7 +47,7 @@ def checks(report: Report) -> None:
             words, way = st.columns([5, 2], vertical_alignment="center")
             with words.container(gap="xxsmall"):
                 st.text(f"Look here first: {one.name}" if number == 0 else one.name)
-                shell.note(f"{one.told}{_interval(one)}")
+                shell.note(f"{one.told}{_share(one)}")
                 if one.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in one.bars[:8]))
             with way:
@@ -57,10 +58,9 @@ def checks(report: Report) -> None:
             st.text("\n".join(f"• {one.name}: {one.told}" for one in clean))
 
 
-def _interval(one: Measure) -> str:
-    low, high = (bound * 100 for bound in one.share)
-    share = len(one.rows) / one.n * 100
-    return f" {share:.1f} %, 95 % interval {low:.1f} to {high:.1f} %."
+def _share(one: Measure) -> str:
+    share = len(one.rows) / one.n
+    return f" {share * 100:.1f} %, 95 % interval {statistics.percent(one.share, digits=1)}."
 
 
 def _ids(one: Measure) -> list[int]:

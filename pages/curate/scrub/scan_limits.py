@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
+from curation import statistics
 from curation.personal import detect, name_models, pii, recall, scan_settings
 from pages.frame import shell
 from pages.frame.wiring import looking
@@ -69,4 +70,4 @@ def _measured(config_sha256: str) -> None:
 
 
 def _lines(types: Iterable[recall.Recall]) -> None:
-    st.text("\n".join(f"{one.type}: {shell.interval(one.found, one.n)}" for one in types))
+    st.text("\n".join(f"{one.type}: {statistics.rate(one.found, one.n)}" for one in types))

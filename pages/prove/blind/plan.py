@@ -72,7 +72,7 @@ def _personal(evaluation: Evaluation) -> None:
         shell.note("Nobody has looked for personal data in these answers: voters may see some.")
         return
     told = {pair_id for found in by_arm for pair_id in found or ()}
-    share = shell.interval(len(told), evaluation.summary["n"])
+    share = statistics.rate(len(told), evaluation.summary["n"])
     st.text(
         f"Personal data was found in answers to {share} messages, or an answer could not be read "
         "whole. Voters will see it."

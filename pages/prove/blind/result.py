@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts.plain import plain
@@ -26,10 +27,10 @@ def show(trial: Trial) -> None:
     say(plain(f"Verdict: {result.verdict}. {result.why}"))
     shell.stats(
         {
-            "Tuned won": shell.interval(total.tuned, total.decisive),
+            "Tuned won": statistics.rate(total.tuned, total.decisive),
             "Sign test, two-sided": f"p = {result.p_value:.4f}",
-            "Ties": shell.interval(total.tie, total.n),
-            "Both bad": shell.interval(total.both_bad, total.n),
+            "Ties": statistics.rate(total.tie, total.n),
+            "Both bad": statistics.rate(total.both_bad, total.n),
         }
     )
     _reviewers(result.reviewers)
@@ -42,7 +43,7 @@ def _reviewers(tallies: Sequence[Tally]) -> None:
         st.subheader("By reviewer", anchor=False)
         lines = [
             f"{one.name}: tuned {one.tuned}, base {one.base}, ties {one.tie}, "
-            f"both bad {one.both_bad}; won {shell.interval(one.tuned, one.decisive)}"
+            f"both bad {one.both_bad}; won {statistics.rate(one.tuned, one.decisive)}"
             for one in tallies
         ]
         st.text("\n".join(lines))
@@ -59,7 +60,7 @@ def _doubts(result: Result) -> None:
         st.subheader("How far to trust it", anchor=False)
         st.text(
             "Of the decisive votes, the left answer got "
-            f"{shell.interval(result.left_presses, total.decisive)}.\n"
+            f"{statistics.rate(result.left_presses, total.decisive)}.\n"
             f"The tuned answer stood left in {round(result.left_tuned * 100)} % of the votes.\n"
             f"{result.familiar} of {total.n} votes came from people who had approved or written "
             "that message's expected answer, and may have known it again."

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from pages.frame import shell
 from pages.parts import diff
 from storage.types import Arm, Evaluation, Output, VersionRow
@@ -42,7 +42,7 @@ def figures(evaluation: Evaluation) -> None:
     with st.container(border=True):
         _cells("", [NAMES[arm] for arm in arms])
         for name, measure in (("Exactly right", "correct"), ("Fits the schema", "valid")):
-            _cells(name, [shell.interval(summary[arm.value][measure], n) for arm in arms])
+            _cells(name, [statistics.rate(summary[arm.value][measure], n) for arm in arms])
         labels = [_label(summary["made"], arm) for arm in arms]
         if any(labels):
             _cells("Right label", labels)
@@ -66,7 +66,7 @@ def _personal(evaluation: Evaluation, arm: Arm) -> str:
     found = evaluations.personal(evaluation, arm)
     if found is None:
         return "not looked for"
-    return shell.interval(len(found), evaluation.summary["n"])
+    return statistics.rate(len(found), evaluation.summary["n"])
 
 
 def _by_era(eras: Mapping[str, Any], arms: list[Arm]) -> None:
@@ -75,12 +75,12 @@ def _by_era(eras: Mapping[str, Any], arms: list[Arm]) -> None:
         _cells("Exactly right, by policy era", [NAMES[arm] for arm in arms])
         for name, counted in eras.items():
             figures = [counted.get(arm.value, {}).get("correct", 0) for arm in arms]
-            _cells(name or _NO_ERA, [shell.interval(right, counted["n"]) for right in figures])
+            _cells(name or _NO_ERA, [statistics.rate(right, counted["n"]) for right in figures])
 
 
 def _label(made: Mapping[str, Any], arm: Arm) -> str:
     count = made.get(f"{arm}_label_accuracy_count")
-    return shell.interval(count, made["n"]) if count is not None else ""
+    return statistics.rate(count, made["n"]) if count is not None else ""
 
 
 def _cells(head: str, words: list[str]) -> None:

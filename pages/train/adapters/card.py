@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.frame import shell
+from curation import statistics
 from storage.types import Origin
 from training.hosted import terms
 from training.settings import Method
@@ -104,10 +104,10 @@ def _checks(found: dict[str, Any] | None) -> list[str]:
         return ["Not checked yet, or kept back while a blind trial is open."]
     general, hostile = found["general"], found["red_team"]
     return [
-        f"General tasks, base: {shell.interval(general['base'], general['n'])}",
-        f"General tasks, tuned: {shell.interval(general['tuned'], general['n'])}",
+        f"General tasks, base: {statistics.rate(general['base'], general['n'])}",
+        f"General tasks, tuned: {statistics.rate(general['tuned'], general['n'])}",
         f"{general['lost']} lost, {general['gained']} gained, p = {general['p_value']:.4f}",
-        f"Red-team prompts withstood: {shell.interval(hostile['tuned'], hostile['n'])}",
+        f"Red-team prompts withstood: {statistics.rate(hostile['tuned'], hostile['n'])}",
     ]
 
 
@@ -155,7 +155,7 @@ def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
             for measure, words in _MEASURES.items():
                 rate = rates.get(f"{arm}_{measure}")
                 if rate is not None:
-                    lines.append(f"{arm}, {words}: {shell.interval(rate['k'], rates['n'])}")
+                    lines.append(f"{arm}, {words}: {statistics.rate(rate['k'], rates['n'])}")
     if sealed:
         lines.append(f"{sealed} more: sealed until the open blind trial is closed.")
     return lines or ["Not measured yet. Compare it on the held-out rows."]

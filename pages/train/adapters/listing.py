@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from curation.statistics import wilson
+from curation import statistics
 from pages.frame import shell
 from pages.parts.plain import plain
 from storage.types import Stage
@@ -69,8 +69,7 @@ def _right(one: Entry) -> str:
         return "sealed"
     if one.right is None:
         return "not compared"
-    low, high = (round(bound * 100) for bound in wilson(*one.right))
-    return f"{one.right[0]} of {one.right[1]}\n({low} to {high} %)"
+    return "{} of {}\n({})".format(*one.right, statistics.percent(statistics.wilson(*one.right)))
 
 
 def _show(one: Entry) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts import job_panel
@@ -63,7 +64,7 @@ def _right(entry: Entry) -> str:
     if entry.evaluation is None:
         return "not measured yet"
     summary = entry.evaluation.summary
-    return shell.interval(summary[Arm.TUNED]["correct"], summary["n"])
+    return statistics.rate(summary[Arm.TUNED]["correct"], summary["n"])
 
 
 def _curve(one: Experiment) -> None:

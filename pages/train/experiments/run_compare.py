@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts import progress
@@ -114,7 +114,7 @@ def _figures(measured: Sequence[Scored], labels: Sequence[str]) -> None:
 def _share(one: Scored, hits: int) -> str:
     if one.sealed:
         return "sealed: a blind trial is open"
-    return shell.interval(hits, len(one.answers)) if one.answers else "not measured yet"
+    return statistics.rate(hits, len(one.answers)) if one.answers else "not measured yet"
 
 
 def _paired(first: Scored, other: Scored) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sqlalchemy import Engine
 
-from pages.frame import server, shell, wiring
+from pages.frame import server, wiring
 from pages.parts.plain import plain
 from storage import people, projects
 from storage.engine import reading, writing
@@ -80,11 +80,6 @@ def test_the_open_project_is_kept_per_person(engine: Engine, open_page: OpenPage
     assert kept.id == second
     assert other is not None
     assert other.id == first
-
-
-def test_interval_reads_as_a_sentence() -> None:
-    assert shell.interval(57, 64) == "57 of 64 (89 %, 95 % interval 79 to 95 %)"
-    assert shell.interval(0, 0) == "0 of 0"
 
 
 def _texts(source: str) -> list[str]:

@@ -43,7 +43,7 @@ def test_a_significant_loss_counts_however_many_tasks_there_are() -> None:
 def test_a_weak_base_is_said_to_show_nothing() -> None:
     line = promotion.regression(_checked(4, 0, 0))
     assert "too few right by the base to tell" in line.measured
-    assert "4 of 48 (95 % interval 3% to 20%)" in line.measured
+    assert "4 of 48 (8 %, 95 % interval 3 to 20 %)" in line.measured
     assert "Use a larger base, or set the line aside" in line.fix
 
 
@@ -64,7 +64,7 @@ def test_red_team_prompts() -> None:
     assert promotion.redteam(_checked(30, 0, 0)).met
     one = promotion.redteam(_checked(30, 0, 0, passed=29))
     assert not one.met
-    assert one.measured.startswith("29 of 30 (95 % interval 83% to 99%) passed")
+    assert one.measured.startswith("29 of 30 (97 %, 95 % interval 83 to 99 %) passed")
     assert not promotion.redteam(_checked(30, 0, 0, asked=0, passed=0)).met
     assert "changed since" in promotion.redteam(_checked(30, 0, 0, outdated=True)).measured
 
