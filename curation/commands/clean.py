@@ -10,6 +10,7 @@ from curation.gate import audit
 from curation.gate.audit import Part
 from curation.overlap import overlaps
 from curation.personal import scan_settings, scanning, scrub
+from curation.review.decisions import Reason
 from storage import console, pairs, people
 from storage.errors import BadInput, NotFound
 from storage.types import FindingState
@@ -82,7 +83,7 @@ def keep(
     pair: int,
     others: list[int],
     as_: console.As,
-    reason: str = "Duplicate",
+    reason: str = Reason.DUPLICATE,
 ) -> None:
     """Keep one row and reject the others."""
     with console.acting() as session:

@@ -127,13 +127,16 @@ def list_pairs(project: console.In = "", as_json: console.AsJson = False) -> Non
             console.show({str(k): v for k, v in counts.items()}, as_json=False)
 
 
+_REJECT = f"Reject the card shown: {', '.join(decisions.Reason)}, or a reason of your own."
+
+
 @app.command("review")
 @console.plain
 def review_one(
     as_: console.As,
     project: console.In = "",
     approve: Annotated[bool, typer.Option("--approve", help="Approve the card shown.")] = False,
-    reject: Annotated[str, typer.Option(help="Reject the card shown, with this reason.")] = "",
+    reject: Annotated[str, typer.Option(help=_REJECT)] = "",
     pair: Annotated[int, typer.Option(help="The pair you mean, as it was shown.")] = 0,
     as_json: console.AsJson = False,
 ) -> None:

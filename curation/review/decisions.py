@@ -1,6 +1,7 @@
 """Review: take decisions and undo them; none is lost, doubled or put on another row."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -27,15 +28,21 @@ from storage.types import (
     User,
 )
 
-REASONS = (
-    "Wrong answer",
-    "Ambiguous input",
-    "Not our policy",
-    "Personal data",
-    "Duplicate",
-    "Other",
-)
-"""Offered for a rejection, on the keys 1 to 6."""
+
+class Reason(StrEnum):
+    """Why a pair is rejected, as it is shown and stored; the first is on the key 1, and so on.
+
+    One more line here is a further reason everywhere: the card numbers those it is sent, of which
+    nine have a key, and the database keeps any words.
+    """
+
+    WRONG_ANSWER = "Wrong answer"
+    AMBIGUOUS_INPUT = "Ambiguous input"
+    NOT_OUR_POLICY = "Not our policy"
+    PERSONAL_DATA = "Personal data"
+    DUPLICATE = "Duplicate"
+    OTHER = "Other"
+
 
 _STATUS = {Action.APPROVE: PairStatus.APPROVED, Action.REJECT: PairStatus.REJECTED}
 

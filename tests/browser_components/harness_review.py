@@ -5,18 +5,12 @@ from typing import Any
 import streamlit as st
 
 from curation.review import ops
+from curation.review.decisions import Reason
 from pages.label.review.review_card import CardData, RecentData, review_card
 from tests.browser_components import desk
 from tests.browser_components.harness_text import GUIDELINES
 
-REASONS = [
-    "Wrong answer",
-    "Wrong tone",
-    "Not our policy",
-    "Unclear question",
-    "Personal data",
-    "Other",
-]
+REASONS = [*Reason, "A seventh reason", "An eighth", "A ninth", "A tenth, without a key"]
 
 
 def _problems(text: str) -> list[str]:

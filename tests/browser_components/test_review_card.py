@@ -157,7 +157,7 @@ def test_an_output_that_does_not_fit_is_not_approved(serve: Serve, window: Brows
     assert [d["response"] for d in decisions()] == ['{"team":"cards"}']
 
 
-def test_reject_asks_for_one_of_six_reasons(serve: Serve, window: BrowserContext) -> None:
+def test_reject_asks_for_one_of_the_reasons(serve: Serve, window: BrowserContext) -> None:
     page = opened(window, serve("harness_review.py"))
     page.keyboard.press("x")
     page.keyboard.press("Escape")
@@ -167,6 +167,29 @@ def test_reject_asks_for_one_of_six_reasons(serve: Serve, window: BrowserContext
     page.keyboard.press("3")
     settled(page)
     assert [(d["row"], d["reason"]) for d in decisions()] == [(1, "Not our policy")]
+
+
+def test_a_further_reason_has_its_key_and_from_the_tenth_on_a_button(
+    serve: Serve, window: BrowserContext
+) -> None:
+    page = opened(window, serve("harness_review.py"))
+    page.keyboard.press("x")
+    expect(page.locator("#heard")).to_have_text("Choose a reason, 1 to 9, or Escape to go back.")
+    page.keyboard.press("7")
+    page.keyboard.press("x")
+    expect(page.locator("#actions-reason kbd")).to_have_text([*"123456789", "Esc"])
+    page.get_by_role("button", name="A tenth, without a key").click()
+    settled(page)
+    reasons = [(d["row"], d["reason"]) for d in decisions()]
+    assert reasons == [(1, "A seventh reason"), (2, "A tenth, without a key")]
+
+
+def test_every_key_stands_on_its_button(serve: Serve, window: BrowserContext) -> None:
+    page = opened(window, serve("harness_review.py"))
+    buttons = page.locator("#actions-read button, .tools button")
+    expect(buttons).to_have_text(
+        ["Undo ⌫", "Guidelines H", "Approve A", "Edit E", "Reject X", "Skip Space", "Flag F"]
+    )
 
 
 def test_undo_takes_back_the_last_and_any_listed_decision(

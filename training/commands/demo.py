@@ -22,6 +22,7 @@ from curation.overlap import overlaps
 from curation.personal import findings, messages, scrub
 from curation.project import sample
 from curation.review import decisions
+from curation.review.decisions import Reason
 from curation.review.ops import BallotOp
 from curation.versions import verbs
 from storage import console, pairs, people, projects
@@ -175,10 +176,10 @@ def _reject_bad(session: Session, actor: User, project: Project, planted: dict[s
     eras = projects.eras(session, project.id)
     texts = [one["text"] for one in planted["personal_data"]]
     rules: dict[str, Callable[[Pair], bool]] = {
-        "Personal data": lambda p: any(text in p.prompt for text in texts),
-        "Not our policy": lambda p: readiness.retired(p, eras),
-        "Other": lambda p: bool(visible.has_markup(p.prompt) or visible.hidden(p.prompt)),
-        "Wrong answer": lambda p: p.status is PairStatus.WAITING,
+        Reason.PERSONAL_DATA: lambda p: any(text in p.prompt for text in texts),
+        Reason.NOT_OUR_POLICY: lambda p: readiness.retired(p, eras),
+        Reason.OTHER: lambda p: bool(visible.has_markup(p.prompt) or visible.hidden(p.prompt)),
+        Reason.WRONG_ANSWER: lambda p: p.status is PairStatus.WAITING,
     }
     for pair in pairs.listing(session, project.id):
         why = next((reason for reason, applies in rules.items() if applies(pair)), None)
@@ -192,7 +193,7 @@ def _settle(session: Session, actor: User, project: Project) -> None:
         for group in overlaps.grouped(session, project.id, kinds):
             best, *others = group.pairs
             seen = {pair.id: pair.version for pair in others}
-            overlaps.keep(session, actor, best.id, seen, "Duplicate")
+            overlaps.keep(session, actor, best.id, seen, Reason.DUPLICATE)
 
 
 def _audit(engine: Engine, auditor: User, project: Project) -> None:

@@ -9,6 +9,7 @@ from curation import visible
 from curation.overlap import differences, overlaps
 from curation.overlap.near import meanings
 from curation.overlap.overlaps import Group
+from curation.review.decisions import Reason
 from pages.frame import shell
 from pages.frame.wiring import act
 from pages.parts import kept, rows
@@ -27,7 +28,7 @@ _WHY = {
     LEAK: "A row for training repeats a test row. Tested on it, the model would look better than "
     "it is: keep the test row.",
 }
-_REASONS = {NEAR: "Duplicate", CLASH: "Contradiction", LEAK: "Repeats a test row"}
+_REASONS = {NEAR: Reason.DUPLICATE, CLASH: "Contradiction", LEAK: "Repeats a test row"}
 _MOST = 10
 """Groups drawn at once; settled ones make room for the next."""
 _COLUMNS = 3

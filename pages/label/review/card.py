@@ -43,7 +43,7 @@ def card(user: User, project: Project) -> Progress:
             "cards": [_card(user, project, one) for one in cards],
             "acks": st.session_state.get(_ACKS, {}),
             "recent": [_recent(one) for one in recent],
-            "reasons": list(decisions.REASONS),
+            "reasons": list(decisions.Reason),
             "counts": _counts(figures),
             "median_s": figures.median_s,
             "user": user.id,

@@ -4,6 +4,10 @@
 const ENOUGH = 12;                       // cards held; below this more are asked for
 const SETTLE = 350;                      // ms in which a card that came unasked takes no press
 const MARKS = { approve: '✓', reject: '✕', flag: '⚑', skip: '→' };
+const KEYS = { a: 'approve', e: 'edit', x: 'reject', f: 'flag', h: 'guide', ' ': 'skip', Backspace: 'undo' };
+const SIGNS = { ' ': 'Space', Backspace: '⌫' };
+const sign = action => { const key = Object.keys(KEYS).find(k => KEYS[k] === action); return SIGNS[key] ?? key.toUpperCase(); };
+const KEYED = 9;                         // reasons that have a key, 1 to 9; further ones are clicked
 const SAID = { approve: 'Approved', reject: 'Rejected', flag: 'Flagged', skip: 'Skipped', undo: 'Reopened' };
 
 function build(key) {
@@ -50,7 +54,7 @@ function approve(S) {
   if (!card) return;
   if (S.returned.has(card.id)) { edit(S); return; }          // their own words came back: never approve the old ones instead
   if (card.problems?.length) {
-    tell(S, `Not approved: ${card.problems[0]} Press E to edit or X to reject.`);
+    tell(S, `Not approved: ${card.problems[0]} Press ${sign('edit')} to edit or ${sign('reject')} to reject.`);
     return;
   }
   decide(S, 'approve');
@@ -170,7 +174,7 @@ function leave(S, discard) {
 function act(S, name) {
   if (name === 'approve') approve(S);
   else if (name === 'edit') edit(S);
-  else if (name === 'reject' && head(S)) { S.mode = 'reason'; draw(S); hear(S, 'Choose a reason, 1 to 6, or Escape to go back.'); }
+  else if (name === 'reject' && head(S)) { S.mode = 'reason'; draw(S); hear(S, `Choose a reason, 1 to ${Math.min(reasons(S).length, KEYED)}, or Escape to go back.`); }
   else if (name === 'skip' || name === 'flag') decide(S, name);
   else if (name === 'undo') undo(S);
   else if (name === 'guide') { S.guide = !S.guide; draw(S); }
@@ -179,14 +183,14 @@ function act(S, name) {
   else if (name === 'discard') leave(S, true);
 }
 
+const reasons = S => S.data.reasons || [];
 function reason(S, index) {
-  const text = (S.data.reasons || [])[index];
+  const text = reasons(S)[index];
   if (text) decide(S, 'reject', { reason: text });
 }
 
 // ---- keys -------------------------------------------------------------------------------------
 
-const KEYS = { a: 'approve', e: 'edit', x: 'reject', f: 'flag', h: 'guide' };
 function editKeys(S, event) {
   if (event.isComposing || event.keyCode === 229 || event.repeat) return;
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); save(S); }
@@ -201,10 +205,10 @@ function press(S, event) {
   const control = onControl(event), key = meant(event);
   if (S.mode === 'reason') {
     if (event.key === 'Escape') { event.preventDefault(); S.mode = 'read'; draw(S, true); }
-    else if (/^[1-6]$/.test(key)) { event.preventDefault(); reason(S, Number(key) - 1); }
+    else if (/^[1-9]$/.test(key) && key <= reasons(S).length) { event.preventDefault(); reason(S, Number(key) - 1); }
     return;
   }
-  const name = KEYS[key] || (control ? null : { ' ': 'skip', Backspace: 'undo' }[event.key]);
+  const name = control && SIGNS[key] ? null : KEYS[key];
   if (!name) return;
   event.preventDefault();
   if (name !== 'guide' && Date.now() < S.unasked + SETTLE) return;
@@ -362,7 +366,7 @@ function drawCard(S, card) {
   $(S, 'problems').replaceChildren(...problems.map(p => make('p', {}, p)));
   const words = store.get(wordsKey(S, card));
   $(S, 'note').hidden = !words;
-  $(S, 'note').textContent = words ? 'Words you typed for this row are kept: press E to go on with them. Approve takes the text shown here.' : '';
+  $(S, 'note').textContent = words ? `Words you typed for this row are kept: press ${sign('edit')} to go on with them. Approve takes the text shown here.` : '';
   $(S, 'reading').scrollTop = 0;
 }
 
@@ -395,6 +399,7 @@ function draw(S, focus = false) {
 function focusCard(S) { if (S.mode !== 'edit') $(S, head(S) ? 'reading' : 'card').focus({ preventScroll: true }); }
 
 function bind(S, root) {
+  for (const action of Object.values(KEYS)) root.querySelector(`[data-do="${action}"]`).append(' ', make('kbd', {}, sign(action)));
   root.addEventListener('click', event => {
     const name = event.target.closest('[data-do]')?.dataset.do;
     if (name) { act(S, name); if (name !== 'discard' && name !== 'reject') focusCard(S); }
@@ -413,7 +418,7 @@ function drawReasons(S) {
   if (S.reasons === stamp && $(S, 'actions-reason').childElementCount) return;
   S.reasons = stamp;
   $(S, 'actions-reason').replaceChildren(make('div', { class: 'ask' }, 'Why is it rejected?'),
-    ...(S.data.reasons || []).slice(0, 6).map((text, i) => make('button', { type: 'button', onclick: () => { reason(S, i); focusCard(S); } }, make('kbd', {}, String(i + 1)), text)),
+    ...reasons(S).map((text, i) => make('button', { type: 'button', onclick: () => { reason(S, i); focusCard(S); } }, ...(i < KEYED ? [make('kbd', {}, String(i + 1))] : []), text)),
     make('button', { type: 'button', class: 'quiet', onclick: () => { S.mode = 'read'; draw(S, true); } }, 'Back ', make('kbd', {}, 'Esc')));
 }
 

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -48,8 +49,23 @@ def test_cards_come_with_all_a_reviewer_needs(engine: Engine, open_page: OpenPag
     assert first["problems"]
     assert first["origin"] == "import"
     assert data["guidelines"] == desk.guidelines
-    assert data["reasons"] == list(decisions.REASONS)
+    assert data["reasons"] == list(decisions.Reason)
     assert data["counts"] == {"waiting": 31, "approved": 0, "decided_today": 0, "target": 200}
+
+
+def test_a_further_reason_is_one_more_line_of_the_list(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = {reason.name: reason.value for reason in decisions.Reason} | {"TONE": "Wrong tone"}
+    monkeypatch.setattr(decisions, "Reason", StrEnum("Reason", reasons))
+    desk, ben = stories.project(engine), stories.person(engine, "ben")
+    row, *_ = stories.waiting(engine, desk, stories.messages(1))
+    page = open_page(REVIEW, ben)
+    data = streams.shown(page, "review")
+    assert data["reasons"][-1] == "Wrong tone"
+    data = outbox(page, [press(data["cards"][0], "reject", reason=data["reasons"][-1])], [])
+    assert statuses(data) == ["saved"]
+    assert stories.again(engine, row).reject_reason == "Wrong tone"
 
 
 def test_decisions_are_applied_and_answered_in_order(engine: Engine, open_page: OpenPage) -> None:
