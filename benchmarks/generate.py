@@ -37,7 +37,7 @@ def main() -> None:
     from training.models import base_models, render
     from training.proving import evaluate
 
-    folder = base_models.prepare(base_models.Base("packaged"), ROOT / "data")
+    folder = base_models.prepare(base_models.BaseModel("packaged"), ROOT / "data")
     model, tokenizer = base_models.load(folder.path)
     rows = _held_out()[: given.rows]
     limit = evaluate.answer_limit(tokenizer, rows)

@@ -162,7 +162,7 @@ def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20)
     wish = runs.Wish(
         story.version.id,
         "Run",
-        base_models.Base("folder", str(base)),
+        base_models.BaseModel("folder", str(base)),
         Lora(epochs=epochs, batch_size=1, checkpoint_steps=20, patience=0),
     )
     with writing(engine) as session:

@@ -16,7 +16,7 @@ from training.launch.recipe import Recipe, base_text
 from training.launch.runs import Wish
 from training.lifecycle import adapters
 from training.models import base_models, vetting
-from training.models.base_models import Base, Offer
+from training.models.base_models import BaseModel, BaseOption
 from training.settings import Method, Provider, Tuning
 
 _TYPED = {
@@ -31,7 +31,7 @@ _WHOLE = (Method.FULL, Method.PROVIDER)
 class Start:
     """What a run starts from."""
 
-    base: Base | str
+    base: BaseModel | str
     """The base model, or the sentence that says why there is none."""
     given: dict[str, Any]
     """Settings that follow from the choice."""
@@ -44,11 +44,13 @@ def start(project_id: int, method: Method) -> Start:
     if method is Method.PROVIDER:
         chosen = provider_form.choice()
         # The base model is the endpoint's; the settings name it.
-        return Start(chosen, {}) if isinstance(chosen, str) else Start(Base("packaged"), chosen)
+        return (
+            Start(chosen, {}) if isinstance(chosen, str) else Start(BaseModel("packaged"), chosen)
+        )
     return Start(base(), {})
 
 
-def base() -> Base | str:
+def base() -> BaseModel | str:
     """The chosen base model, or the sentence that says why it cannot be used."""
     offers = {_name(offer): offer for offer in base_models.listing(settings.current().data)}
     chosen = st.selectbox(
@@ -67,20 +69,20 @@ def base() -> Base | str:
     if not where.strip():
         return "Type the model's name on the hub."
     name, _, revision = where.strip().partition("@")
-    return Base("hub", name, revision or None)
+    return BaseModel("hub", name, revision or None)
 
 
-def _name(offer: Offer) -> str:
+def _name(offer: BaseOption) -> str:
     return f"{offer.name} (licence: {offer.licence})"
 
 
-def _offered(offer: Offer) -> Base | str:
+def _offered(offer: BaseOption) -> BaseModel | str:
     usable = offer.ready or offer.base.kind == "packaged"
     shell.note(offer.note)
     return offer.base if usable else offer.note
 
 
-def _folder() -> Base | str:
+def _folder() -> BaseModel | str:
     where = st.text_input("Folder", key="base-folder", placeholder="/models/my-base-model").strip()
     path = Path(where)
     if not where or not path.is_absolute() or not path.is_dir():
@@ -89,7 +91,7 @@ def _folder() -> Base | str:
         vetting.vet(path)
     except BadInput as error:
         return str(error)
-    return Base("folder", str(path))
+    return BaseModel("folder", str(path))
 
 
 def adapter(project_id: int) -> Start:
@@ -111,10 +113,10 @@ def adapter(project_id: int) -> Start:
         key=f"adapter-{project_id}",
         help="Its answers are the ones that preference tuning starts with and is held to.",
     )
-    return Start(Base.from_dict(made[chosen].card["base"]), {"adapter_id": chosen})
+    return Start(BaseModel.from_dict(made[chosen].card["base"]), {"adapter_id": chosen})
 
 
-def wish(version: Version, name: str, base: Base | str, settings: Tuning | str) -> Wish | None:
+def wish(version: Version, name: str, base: BaseModel | str, settings: Tuning | str) -> Wish | None:
     """What to launch; None while a choice cannot be used."""
     if isinstance(base, str) or isinstance(settings, str):
         return None

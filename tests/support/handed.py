@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.gate import readiness
+from curation.personal import model_files
 from storage import settings
 from storage.engine import reading, writing
 from storage.types import Adapter
@@ -15,7 +16,7 @@ from tests.support import training_support, tuned
 from training import reconcile
 from training.launch import runs
 from training.lifecycle import adapters
-from training.models import base_models, vetting
+from training.models import base_models
 from training.settings import Lora, Tuning
 from training.work import jobs
 
@@ -61,7 +62,7 @@ def launched(engine: Engine, story: tuned.Frozen, base: Path, chosen: Tuning) ->
         tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
         wish = runs.Wish(
-            story.version.id, "First run", base_models.Base("folder", str(base)), chosen
+            story.version.id, "First run", base_models.BaseModel("folder", str(base)), chosen
         )
         return jobs.launch(session, story.lead, wish)
 
@@ -77,8 +78,8 @@ def adapter(
     result = {
         "steps": 10,
         "libraries": {},
-        "base": {"name": "tiny", "sha256": base_models.folder_sha256(base), "revision": None},
-        "adapter_sha256": vetting.folder_sha256(weights),
+        "base": {"name": "tiny", "sha256": model_files.folder_sha256(base), "revision": None},
+        "adapter_sha256": model_files.folder_sha256(weights),
     }
     tuned.finished(engine, job, files, result)
     with reading(engine) as session:

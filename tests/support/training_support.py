@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.settings import ROOT
-from training.models.base_models import Base, ModelFolder, prepare
+from training.models.base_models import BaseModel, ModelFolder, prepare
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker; read when torch is imported
 
@@ -45,7 +45,7 @@ def models_folder() -> Path:
 
 def packaged() -> ModelFolder:
     """The packaged model, converted by whichever test comes first."""
-    return prepare(Base("packaged"), models_folder())
+    return prepare(BaseModel("packaged"), models_folder())
 
 
 def tiny(folder: Path, *, poison: bool = False) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from curation.gate import readiness
+from curation.personal import model_files
 from curation.policy import eras
 from curation.review.ops import BallotOp
 from curation.versions import verbs
@@ -40,7 +41,6 @@ from tests.support import curated, stories
 from training import reconcile
 from training.launch import runs
 from training.lifecycle import adapters
-from training.models import vetting
 from training.proving import blind, evaluations
 from training.settings import Lora
 from training.work import evidence, jobs
@@ -137,7 +137,7 @@ def saved(engine: Engine, job: Job, rows: int = 12, loss: float = 0.3) -> Adapte
         "took": {"seconds": 30.0, "peak_memory_mb": 1320.0},
         "base": {"name": "SmolLM2-135M-Instruct", "sha256": "0" * 64},
         "adapter_files": hashes,
-        "adapter_sha256": vetting.names_sha256(hashes),
+        "adapter_sha256": model_files.names_sha256(hashes),
     }
     inside = {f"adapter/{key}": content for key, content in files.items()}
     finished(engine, job, {**inside, "events.jsonl": told}, result)

@@ -79,7 +79,7 @@ def run(here: Settings) -> dict[str, Any]:
     _clean(engine, lead, project)
     _audit(engine, second, project)
     version_id = _decide_and_freeze(engine, lead, second, project)
-    base = base_models.Base("packaged")
+    base = base_models.BaseModel("packaged")
     with writing(engine) as session:
         job = jobs.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
     _finish(job, "Baseline measured")
@@ -227,7 +227,7 @@ def _prove(
 ) -> dict[str, Any]:
     with writing(engine) as session:
         adapter = adapters.listing(session, project.id)[0]
-        base = base_models.Base("packaged").to_dict()
+        base = base_models.BaseModel("packaged").to_dict()
         job = jobs.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out rows")
     with writing(engine) as session:

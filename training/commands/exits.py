@@ -16,7 +16,7 @@ from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED
 from training.lifecycle import adapters, imports, standing
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.work import jobs
 from training.work.following import wait
 
@@ -157,10 +157,10 @@ def import_adapter(
     console.show(None, as_json=False, words=f"adapter@{made.number} is {made.name}.")
 
 
-def _base(text: str) -> Base:
+def _base(text: str) -> BaseModel:
     if text == "packaged":
-        return Base("packaged")
+        return BaseModel("packaged")
     if Path(text).is_dir():
-        return Base("folder", str(Path(text).resolve()))
+        return BaseModel("folder", str(Path(text).resolve()))
     where, _, revision = text.partition("@")
-    return Base("hub", where, revision or None)
+    return BaseModel("hub", where, revision or None)

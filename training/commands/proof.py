@@ -38,7 +38,7 @@ def evaluate(
             session,
             console.actor(session, as_),
             frozen.id,
-            base_models.Base("packaged").to_dict(),
+            base_models.BaseModel("packaged").to_dict(),
             tuned,
             best_prompt=best_prompt,
         )

@@ -54,7 +54,7 @@ def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
         "temperature": wish.temperature,
     }
     if wish.endpoint is None:
-        return {**spec, "base": base_models.Base("packaged").to_dict()}
+        return {**spec, "base": base_models.BaseModel("packaged").to_dict()}
     known = endpoints.named(wish.endpoint)
     return {**spec, "endpoint": known.to_dict(), "environment": known.environment}
 

@@ -55,7 +55,7 @@ def writer(spec: Mapping[str, Any], held: Evidence) -> Writer:
     if spec.get("endpoint") is not None:
         known = spec["endpoint"]
         return Endpoint(endpoints.Endpoint.from_dict(known["name"], known))
-    base = base_models.Base.from_dict(spec["base"])
+    base = base_models.BaseModel.from_dict(spec["base"])
     folder = base_models.prepare(base, Path(spec["data_dir"]), held.say)
     held.say("Loading the base model.")
     return Local(folder, *base_models.load(folder.path), held)

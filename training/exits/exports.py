@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from curation.personal import model_files
 from curation.versions import packages, verbs
 from storage import events
 from storage.errors import BadInput, RuleBroken, Unavailable
@@ -27,7 +28,6 @@ from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED, TRAINING, offered
 from training.lifecycle import adapters
-from training.models import base_models, vetting
 
 _PROMPTS = 5
 """Rows on which a merged model is compared with base and adapter."""
@@ -107,7 +107,7 @@ def ingest(
     Raises:
         Unavailable: the files are not the ones that the job recorded.
     """
-    sha256 = base_models.folder_sha256(directory / "merged")
+    sha256 = model_files.folder_sha256(directory / "merged")
     if sha256 != result["merged_sha256"]:
         raise Unavailable("The merged model differs from what the job recorded. Merge it again.")
     events.record(
@@ -146,7 +146,7 @@ def merged(session: Session, adapter: Adapter, settings: Settings) -> Path | Non
         folder = settings.jobs / row.id / "merged"
         if row.state is JobState.FINISHED and row.result is not None and folder.is_dir():
             same = row.spec["adapter"]["sha256"] == adapter.sha256
-            if same and base_models.folder_sha256(folder) == row.result["merged_sha256"]:
+            if same and model_files.folder_sha256(folder) == row.result["merged_sha256"]:
                 return folder
     return None
 
@@ -219,7 +219,7 @@ def _manifest(
     """Every file with its sha256, and what all of it was made from."""
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     for top, folder in folders.items():
-        known = vetting.file_hashes(folder)
+        known = model_files.file_hashes(folder)
         hashes |= {f"{top}/{name}": sha256 for name, sha256 in known.items()}
     return json.dumps(
         {

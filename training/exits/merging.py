@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from curation.personal import model_files
 from storage.errors import BadInput, RuleBroken
 from training.models import base_models, fetching, render, vetting
 from training.models.precision import Precision
@@ -52,7 +53,7 @@ def main(directory: Path, held: Evidence) -> None:
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     base = base_models.prepare(
-        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     check_base(base.sha256, spec.get("base_sha256"))
     adapter = Path(spec["adapter_path"])
@@ -87,7 +88,7 @@ def main(directory: Path, held: Evidence) -> None:
             "check": found,
             "adapter_sha256": spec.get("adapter_sha256"),
             "base": {"name": base.name, "sha256": base.sha256},
-            "merged_sha256": base_models.folder_sha256(final),
+            "merged_sha256": model_files.folder_sha256(final),
         },
     )
 
@@ -143,7 +144,7 @@ def _save(
         )
         evidence.write_json(
             temporary / "manifest.json",
-            {"files": vetting.file_hashes(temporary), "hash": "sha256"},
+            {"files": model_files.file_hashes(temporary), "hash": "sha256"},
         )
         evidence.write_json(temporary / "assay.json", record)
         evidence.sync_tree(temporary)
@@ -154,7 +155,7 @@ def _save(
 
 
 def _compared(before: _Said, folder: Path, ids: Sequence[list[int]], dtype: str) -> dict[str, Any]:
-    base_models.vet(folder)
+    vetting.vet(folder)
     model, tokenizer = _loaded(folder)
     after = _said(model, tokenizer, ids)
     pairs = list(zip(before.logits, after.logits, strict=True))

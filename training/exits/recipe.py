@@ -18,7 +18,7 @@ from storage.settings import Settings
 from storage.types import Adapter
 from training.lifecycle import adapters, lineage, standing
 from training.models import base_models
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.work import evidence
 
 TOP = {"lora": "adapter", "full": "model"}
@@ -37,7 +37,7 @@ class Recipe:
     imported: bool
     """Whether it was trained elsewhere, so that nothing is known of its settings and rows."""
     settings: Mapping[str, Any]
-    base: Base
+    base: BaseModel
     base_name: str
     base_folder: Path | None
     """The base model's folder on this machine; None where it is not there."""
@@ -94,9 +94,13 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
     kind = standing.FULL if lineage.whole(card) else standing.kind(adapter)
     template = "" if kind == standing.PROVIDER else _template(adapters.intact(adapter, settings))
     made_on = card.get("result", {}).get("base", {})
-    base = Base.from_dict(card["base"]) if kind != standing.PROVIDER else Base("hub", "provider")
+    base = (
+        BaseModel.from_dict(card["base"])
+        if kind != standing.PROVIDER
+        else BaseModel("hub", "provider")
+    )
     if base.kind == "hub" and made_on.get("revision"):
-        base = Base("hub", base.where, made_on["revision"])
+        base = BaseModel("hub", base.where, made_on["revision"])
     found = base_models.at_hand(base, settings.data)
     version = verbs.get(session, adapter.version_id)
     project = projects.get(session, adapter.project_id)

@@ -27,7 +27,7 @@ from transformers.cli.serving.utils import GenerationState
 from storage.errors import AssayError, BadInput
 from training.exits.merging import check_base
 from training.models import base_models, fetching, render, vetting
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.models.precision import Precision
 from training.proving import evaluate
 
@@ -65,7 +65,7 @@ class Served:
     name: str
     system: str
     kind: str
-    base: Base
+    base: BaseModel
     base_sha256: str | None
     precision: str | None
     folder: Path

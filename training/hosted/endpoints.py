@@ -18,7 +18,7 @@ _POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class TuningOffer:
     """What an endpoint tunes, and what it asks for that."""
 
     models: tuple[str, ...]
@@ -53,7 +53,7 @@ class Endpoint:
     api_key_env: str | None = None
     private: bool = False
     """Whether its host name may lead to an address inside the house."""
-    tuning: Offer | None = None
+    tuning: TuningOffer | None = None
 
     @classmethod
     def from_dict(cls, name: str, values: Mapping[str, Any]) -> Self:
@@ -69,7 +69,7 @@ class Endpoint:
             str(values["model"]),
             values.get("api_key_env"),
             values.get("private") is True,
-            None if offer is None else Offer.from_dict(offer),
+            None if offer is None else TuningOffer.from_dict(offer),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from storage.errors import BadInput, Unavailable
 from storage.types import Split
 from training.hosted import calls, endpoint_words, provider_record, remote
 from training.hosted.calls import Calls, NoAnswer
-from training.hosted.endpoints import Endpoint, Offer
+from training.hosted.endpoints import Endpoint, TuningOffer
 from training.hosted.finetuning import FineTuning, RemoteJob
 from training.hosted.remote import Remote
 from training.settings import Provider
@@ -53,7 +53,7 @@ class _Run:
     held: Evidence
     settings: Provider
     endpoint: Endpoint
-    offer: Offer
+    offer: TuningOffer
     known: Remote
     rows: Sequence[Row]
     total: int

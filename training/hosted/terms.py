@@ -16,7 +16,7 @@ from curation.versions import verbs
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split, Version, VersionRow
 from training.hosted import endpoints
-from training.hosted.endpoints import Endpoint, Offer
+from training.hosted.endpoints import Endpoint, TuningOffer
 from training.models import fetching
 from training.models.render import messages
 from training.settings import Provider, Tuning
@@ -82,7 +82,7 @@ def needed(version: Version, settings: Provider) -> Consent:
     return Consent(settings.endpoint, rows, version.sha256)
 
 
-def offered(settings: Provider) -> tuple[Endpoint, Offer]:
+def offered(settings: Provider) -> tuple[Endpoint, TuningOffer]:
     """The endpoint that settings name, and its offer.
 
     Raises:
@@ -101,7 +101,9 @@ def offered(settings: Provider) -> tuple[Endpoint, Offer]:
     return endpoint, offer
 
 
-def price(rows: Iterable[VersionRow], system: str, epochs: int, offer: Offer, data: Path) -> Price:
+def price(
+    rows: Iterable[VersionRow], system: str, epochs: int, offer: TuningOffer, data: Path
+) -> Price:
     """What tuning on the train rows would cost; `data` is the data folder."""
     texts = [
         [message["content"] for message in messages(system, row.prompt, row.response)]

@@ -19,7 +19,7 @@ from training.launch import probes
 from training.launch.preflight_checks import Check, Facts, checks, errors
 from training.launch.runs import Wish
 from training.models import fetching, memory, vetting
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import Provider, Tuning
 from training.tuning import checkpoints, trackers
 from training.work import machine
@@ -93,7 +93,7 @@ def _endpoint(settings: Tuning) -> str:
     return ""
 
 
-def folder(base: Base, data: Path) -> Path | None:
+def folder(base: BaseModel, data: Path) -> Path | None:
     """Where the base model lies; None where it must be converted or fetched first."""
     if base.kind == "hub":
         return None

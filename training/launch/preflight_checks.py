@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from training.models import memory
-from training.models.base_models import Base
-from training.models.memory import Model
+from training.models.base_models import BaseModel
+from training.models.memory import ModelSize
 from training.settings import Full, Local, Qlora, Tuning
 from training.tuning import checkpoints
 
@@ -43,7 +43,7 @@ class Check:
 class Facts:
     """What the checks judge."""
 
-    base: Base
+    base: BaseModel
     settings: Tuning
     train: int
     validation: int
@@ -52,7 +52,7 @@ class Facts:
     base_problem: str = ""
     """Why the base model's folder is refused; empty where it is not, or is not here yet."""
     base_here: bool = True
-    model: Model | None = None
+    model: ModelSize | None = None
     lengths: tuple[int, ...] | None = None
     """Tokens of each row; None where no probe counted them."""
     too_long: tuple[int, ...] = ()
@@ -221,9 +221,9 @@ def _context(facts: Facts, settings: Local) -> Check:
     return Check("context", name, Mark.GOOD, f"It reads up to {context} tokens.")
 
 
-def disk_mb(base: Model, settings: Local) -> float:
+def disk_mb(base: ModelSize, settings: Local) -> float:
     """What a run writes at most: the checkpoints kept, the best weights, what it learnt."""
-    parts = memory.expect(base, settings, memory.Rows(0, ()), gpu=False)
+    parts = memory.expect(base, settings, memory.RowLengths(0, ()), gpu=False)
     learnt = parts["adapter"] / 2
     kept = checkpoints.RETAINED + 1 if settings.checkpoint_steps else 0
     return kept * (2 * learnt + parts["optimizer"]) + learnt

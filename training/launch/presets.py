@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any, Generic, TypeVar
 
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import METHODS, SMALL_BASE, Lora, Method, Tuning
 
 T = TypeVar("T", bound=Tuning)
@@ -18,7 +18,7 @@ class Preset(Generic[T]):
     settings: T
 
 
-def usual(method: Method, base: Base | None = None) -> Tuning:
+def usual(method: Method, base: BaseModel | None = None) -> Tuning:
     """The usual settings of a method; for the packaged model those that were measured on it."""
     plain = METHODS[method]()
     if base is not None and base.kind == "packaged" and isinstance(plain, Lora):

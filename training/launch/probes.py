@@ -18,7 +18,7 @@ from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, User, Version
 from training.launch import estimates
 from training.launch.estimates import Estimate
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import Local, Tuning
 from training.tuning import checkpoints
 from training.work import evidence, machine
@@ -40,7 +40,7 @@ _NO_MATTER = (
 """Settings on which the time of a step and the memory do not depend."""
 
 
-def key(version: Version, base: Base, settings: Tuning) -> str:
+def key(version: Version, base: BaseModel, settings: Tuning) -> str:
     """What makes two probes the same: rows, base model, the settings that matter, the libraries and
     the kind of machine.
     """
@@ -50,7 +50,7 @@ def key(version: Version, base: Base, settings: Tuning) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def newest(session: Session, version: Version, base: Base, settings: Tuning) -> Job | None:
+def newest(session: Session, version: Version, base: BaseModel, settings: Tuning) -> Job | None:
     """The last probe of this very choice; None where there was none."""
     from training.work.jobs import job  # jobs builds on this module
 
@@ -64,7 +64,9 @@ def newest(session: Session, version: Version, base: Base, settings: Tuning) -> 
     return next((job(row) for row in found), None)
 
 
-def estimate(session: Session, version: Version, base: Base, settings: Tuning) -> Estimate | None:
+def estimate(
+    session: Session, version: Version, base: BaseModel, settings: Tuning
+) -> Estimate | None:
     """What a run will take; None where no probe of this choice has finished."""
     probe = newest(session, version, base, settings)
     if probe is None or probe.state is not JobState.FINISHED or not isinstance(settings, Local):

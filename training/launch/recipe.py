@@ -20,7 +20,7 @@ from storage.errors import BadInput, RuleBroken
 from storage.types import Version
 from training.launch.presets import usual
 from training.launch.runs import Wish
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import METHODS, Method, Tuning
 from training.settings import read as read_settings
 
@@ -38,7 +38,7 @@ class Recipe:
     version_sha256: str | None
     """What the version must be; None where the file does not say."""
     name: str
-    base: Base
+    base: BaseModel
     settings: Tuning
 
 
@@ -97,12 +97,12 @@ def from_yaml(content: bytes | str) -> Recipe:
         raise BadInput("The name in the recipe must be text. Put it in quotes.")
     base = _mapping(values.get("base", {"kind": "packaged"}), "base")
     _refuse_unknown(base, ("kind", "where", "revision"), "base")
-    chosen = Base.from_dict(base)
+    chosen = BaseModel.from_dict(base)
     settings = _mapping(values.get("settings", {}), "settings")
     return Recipe(number, sha256, name, chosen, _settings(settings, chosen))
 
 
-def chosen(method: str, base: Base, given: Mapping[str, Any]) -> Tuning:
+def chosen(method: str, base: BaseModel, given: Mapping[str, Any]) -> Tuning:
     """The usual settings of a method and base, with what is given by name put in.
 
     Raises:
@@ -153,19 +153,19 @@ def base_text(recipe: Recipe) -> str:
     return base.where if base.revision is None else f"{base.where}@{base.revision}"
 
 
-def read_base(text: str) -> Base:
+def read_base(text: str) -> BaseModel:
     """A base model from one word: packaged, a folder, or a hub id such as org/name@revision.
 
     Raises:
         BadInput: it is none of these.
     """
     if text == "packaged":
-        return Base("packaged")
+        return BaseModel("packaged")
     if Path(text).is_dir():
-        return Base("folder", str(Path(text).absolute()))
+        return BaseModel("folder", str(Path(text).absolute()))
     where, _, revision = text.partition("@")
     if where.count("/") == 1 and not where.startswith("/"):
-        return Base("hub", where, revision or None)
+        return BaseModel("hub", where, revision or None)
     raise BadInput(f"{text!r} is no folder here and no hub id such as org/name.")
 
 
@@ -212,7 +212,7 @@ def _refuse_unknown(values: Mapping[str, Any], known: Iterable[str], what: str) 
         )
 
 
-def _settings(given: Mapping[str, Any], base: Base) -> Tuning:
+def _settings(given: Mapping[str, Any], base: BaseModel) -> Tuning:
     method = str(given.get("method", Method.LORA))
     texts = {key: value for key, value in given.items() if key != "method"}
     known = {field.name for field in fields(METHODS[Method(method)])} if method in METHODS else ()

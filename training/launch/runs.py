@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import readiness
 from curation.overlap import ledger
+from curation.personal import model_files
 from curation.versions import verbs
 from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
@@ -36,7 +37,7 @@ class Wish:
 
     version_id: int
     name: str
-    base: base_models.Base = field(default_factory=lambda: base_models.Base("packaged"))
+    base: base_models.BaseModel = field(default_factory=lambda: base_models.BaseModel("packaged"))
     settings: Tuning = field(default_factory=Lora)
     share: float = 1.0
     """Share of the train rows it learns from; less than all only to see what rows are worth."""
@@ -56,7 +57,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     version = verbs.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
-    base = base_models.Base.from_dict(chosen["base"])
+    base = base_models.BaseModel.from_dict(chosen["base"])
     told = probes.estimate(session, version, base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
@@ -85,7 +86,7 @@ def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     if not isinstance(wish.settings, Local):
         raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
     chosen = _chosen(session, version, replace(wish, share=1.0))
-    base = base_models.Base.from_dict(chosen["base"])
+    base = base_models.BaseModel.from_dict(chosen["base"])
     return version.project_id, {**chosen, "key": probes.key(version, base, wish.settings)}
 
 
@@ -142,7 +143,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         told = f" {refused[0].why}" if refused else ""
         raise Unavailable(f"No checkpoint of this run verifies.{told} Launch a new run.")
     base, chosen = (
-        base_models.Base.from_dict(job.spec["base"]),
+        base_models.BaseModel.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
     wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
@@ -363,7 +364,7 @@ def ingest(
 def _sha256(job: Job, directory: Path, result: Mapping[str, Any]) -> str:
     """What a run made, by its files, or by its names where an endpoint keeps the files."""
     if not is_remote(job):
-        return base_models.folder_sha256(directory / "adapter")
+        return model_files.folder_sha256(directory / "adapter")
     endpoint = job.spec["settings"]["endpoint"]
     return provider_record.identity(endpoint, result["remote_job"], result["fine_tuned_model"])
 

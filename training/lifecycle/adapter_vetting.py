@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.personal import tensor_header
+from curation.personal import model_files, tensor_header
 from curation.personal.tensor_header import Tensor
 from storage.errors import BadInput
 from training.families import LAYERS
@@ -95,7 +95,7 @@ def vet(folder: Path, base: Path) -> Vetted:
 
 
 def _read_config(folder: Path) -> Vetted:
-    config = vetting.json_of(folder, "adapter_config.json")
+    config = model_files.json_of(folder, "adapter_config.json")
     if config is None:
         raise BadInput("adapter_config.json is no JSON object.")
     _check_keys(config)
@@ -112,7 +112,7 @@ def _read_config(folder: Path) -> Vetted:
 
 def _check_keys(config: Mapping[str, Any]) -> None:
     """Refuse every setting but those of plain LoRA; a library may write more, set to nothing."""
-    forbidden = vetting.forbidden(config)
+    forbidden = model_files.forbidden(config)
     if forbidden:
         raise BadInput(f"adapter_config.json sets {forbidden}, which runs code.")
     for name in ("peft_type", "task_type"):

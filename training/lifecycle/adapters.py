@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from curation.personal import model_files
 from storage.errors import NotFound, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow
@@ -18,7 +19,6 @@ from training.lifecycle import adapter_cards, standing
 from training.lifecycle.adapter_cards import markdown as markdown
 from training.lifecycle.adapter_cards import scored as scored
 from training.lifecycle.adapter_cards import sealed as sealed
-from training.models import base_models
 
 _NUMBERED = re.compile(r"(?:adapter@)?(\d{1,9})")
 
@@ -99,7 +99,7 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
         raise Unavailable(
             f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
         )
-    if not path.is_dir() or base_models.folder_sha256(path) != adapter.sha256:
+    if not path.is_dir() or model_files.folder_sha256(path) != adapter.sha256:
         raise Unavailable(
             f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
         )

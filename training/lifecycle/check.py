@@ -43,7 +43,7 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])
     base = base_models.prepare(
-        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     if spec.get("base_sha256") not in (None, base.sha256):
         raise RuleBroken("The base model changed since the adapter was trained. Put it back.")

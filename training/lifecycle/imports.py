@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from curation.personal import model_files
 from curation.versions import verbs
 from storage import events
 from storage.access import allowed
@@ -26,7 +27,7 @@ from storage.types import Adapter, JobKind, JobState, Role, User, Version
 from training.lifecycle import adapter_vetting, adapters, incoming
 from training.lifecycle.adapter_vetting import Vetted
 from training.models import base_models, vetting
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.work import evidence
 
 LIMITS = (
@@ -41,7 +42,7 @@ def take(
     project_id: int,
     source: Path,
     name: str,
-    base: Base,
+    base: BaseModel,
     settings: Settings,
 ) -> Adapter:
     """Take in an adapter from a folder or a zip, for a base model that is on this machine.
@@ -67,7 +68,7 @@ def take(
     settings.jobs.mkdir(parents=True, exist_ok=True)
     try:
         found = keep(source, at, final, base)
-        sha256 = vetting.folder_sha256(final)
+        sha256 = model_files.folder_sha256(final)
         _refuse_twice(session, project_id, sha256)
         return _registered(
             session,
@@ -87,7 +88,7 @@ def take(
         raise
 
 
-def keep(source: Path, base: Path, final: Path, named: Base) -> Vetted:
+def keep(source: Path, base: Path, final: Path, named: BaseModel) -> Vetted:
     """Vet what came and write the adapter's own folder `final`, whole or not at all; returns what
     it is.
 
@@ -200,7 +201,7 @@ def _card(actor: User, version: Version, made: dict[str, Any]) -> dict[str, Any]
         "result": {
             "base": {
                 "name": str(record.get("name", base.name)),
-                "sha256": vetting.folder_sha256(base),
+                "sha256": model_files.folder_sha256(base),
                 "licence": str(record.get("licence", "see the folder")),
                 "revision": record.get("revision"),
             },

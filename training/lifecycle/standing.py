@@ -13,8 +13,8 @@ from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Split
 from training.hosted import terms
 from training.lifecycle import lineage
-from training.models import base_models, fetching
-from training.models.base_models import Base
+from training.models import fetching
+from training.models.base_models import BaseModel
 from training.work import unchanged
 
 PROVIDER, FULL = terms.KIND, "full"
@@ -45,7 +45,7 @@ def base(adapter: Adapter, settings: Settings) -> str | None:
     if kind(adapter) in (PROVIDER, FULL):
         return None
     recorded = adapter.card.get("result", {}).get("base", {})
-    named = Base.from_dict(adapter.card["base"])
+    named = BaseModel.from_dict(adapter.card["base"])
     path = _place(named, recorded.get("revision") or named.revision, settings)
     if path is None or not (path / "config.json").exists():
         return None if named.kind == "packaged" else "its base model is gone"
@@ -54,10 +54,10 @@ def base(adapter: Adapter, settings: Settings) -> str | None:
     return None
 
 
-def _place(named: Base, revision: str | None, settings: Settings) -> Path | None:
+def _place(named: BaseModel, revision: str | None, settings: Settings) -> Path | None:
     models = settings.data / "models"
     if named.kind == "packaged":
-        return models / base_models.PACKAGED
+        return models / fetching.PACKAGED
     if named.kind == "hub":
         return fetching.hub_folder(named.where, revision, models) if revision else None
     return Path(named.where)

@@ -6,42 +6,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from curation.personal.model_files import folder_sha256
 from storage.errors import BadInput, Unavailable
 from training.families import FAMILIES, LAYERS
 from training.models import fetching, render
-from training.models.fetching import PACKAGED
 from training.models.precision import Precision, keep_exact, loading
-from training.models.vetting import folder_sha256, vet
+from training.models.vetting import vet
 from training.work import evidence, ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-__all__ = [
-    "PACKAGED",
-    "Base",
-    "ModelFolder",
-    "Offer",
-    "at_hand",
-    "folder_sha256",
-    "listing",
-    "load",
-    "prepare",
-    "tunable_layers",
-    "vet",
-]
 
 TEMPLATE_SECONDS = 5.0
 """A chat template may take so long to render."""
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class BaseModel:
     """A base model as a run names it."""
 
     kind: str
     """"packaged", "folder" or "hub"."""
-    where: str = PACKAGED
+    where: str = fetching.PACKAGED
     """Name of the packaged model, absolute path of the folder, or hub id such as "org/name"."""
     revision: str | None = None
     """For the hub: the commit, tag or branch asked for; the commit found is recorded."""
@@ -52,7 +38,7 @@ class Base:
         kind = values.get("kind")
         if kind not in ("packaged", "folder", "hub"):
             raise BadInput("The base model's kind must be packaged, folder or hub.")
-        return cls(kind, str(values.get("where") or PACKAGED), values.get("revision"))
+        return cls(kind, str(values.get("where") or fetching.PACKAGED), values.get("revision"))
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON that `from_dict` reads back."""
@@ -60,10 +46,10 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class BaseOption:
     """One line of the list from which a person chooses a base model."""
 
-    base: Base
+    base: BaseModel
     name: str
     licence: str
     ready: bool
@@ -83,32 +69,34 @@ class ModelFolder:
     revision: str | None = None
 
 
-def listing(data_dir: Path) -> list[Offer]:
+def listing(data_dir: Path) -> list[BaseOption]:
     """The base models at hand: the packaged one first, then the vetted folders below `models/`."""
-    ready = (data_dir / "models" / PACKAGED / "config.json").exists()
+    ready = (data_dir / "models" / fetching.PACKAGED / "config.json").exists()
     note = "Runs on any computer." if ready else "Runs on any computer; converted once, about 40 s."
-    offers = [Offer(Base("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
+    offers = [BaseOption(BaseModel("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
     for config in sorted((data_dir / "models").glob("*/config.json")):
         folder = config.parent.resolve()
-        if folder.name != PACKAGED and not folder.name.startswith("."):
+        if folder.name != fetching.PACKAGED and not folder.name.startswith("."):
             offers.append(_folder_offer(folder))
     return offers
 
 
-def _folder_offer(folder: Path) -> Offer:
-    base = Base("folder", str(folder))
+def _folder_offer(folder: Path) -> BaseOption:
+    base = BaseModel("folder", str(folder))
     try:
         vet(folder)
     except BadInput as error:
-        return Offer(base, folder.name, "unknown", False, str(error))
+        return BaseOption(base, folder.name, "unknown", False, str(error))
     record = evidence.read_json(folder / "assay.json") or {}
     licence = str(record.get("licence", "see the folder"))
-    return Offer(
+    return BaseOption(
         base, str(record.get("name", folder.name)), licence, True, "A folder on this server."
     )
 
 
-def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: None) -> ModelFolder:
+def prepare(
+    base: BaseModel, data_dir: Path, say: fetching.Say = lambda _message: None
+) -> ModelFolder:
     """Make a base model ready on this machine: convert, download or only vet it.
 
     Raises:
@@ -135,10 +123,10 @@ def prepare(base: Base, data_dir: Path, say: fetching.Say = lambda _message: Non
     )
 
 
-def at_hand(base: Base, data_dir: Path) -> Path | None:
+def at_hand(base: BaseModel, data_dir: Path) -> Path | None:
     """The folder of a base model that is on this machine already; nothing is fetched or made."""
     if base.kind == "packaged":
-        path: Path | None = data_dir / "models" / PACKAGED
+        path: Path | None = data_dir / "models" / fetching.PACKAGED
     elif base.kind == "hub":
         path = fetching.downloaded(base.where, base.revision, data_dir / "models")
     else:
@@ -147,7 +135,7 @@ def at_hand(base: Base, data_dir: Path) -> Path | None:
     return path if ready else None
 
 
-def tunable_layers(base: Base, data_dir: Path) -> tuple[str, ...]:
+def tunable_layers(base: BaseModel, data_dir: Path) -> tuple[str, ...]:
     """The layers of a base model that an adapter can tune, by name; all that Assay knows of where
     the base model is not on this machine yet, or is of an unknown family.
     """

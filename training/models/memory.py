@@ -29,7 +29,7 @@ TIGHT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelSize:
     """What the files of a base model say of its size."""
 
     parameters: int
@@ -45,14 +45,14 @@ class Model:
     """The longest row that the model can take, in tokens."""
 
 
-def model(folder: Path) -> Model | None:
+def model(folder: Path) -> ModelSize | None:
     """The size of a vetted base model; None where its files do not tell."""
     config = evidence.read_json(folder / "config.json") or {}
     try:
         shapes = _shapes(folder)
         heads = int(config["num_attention_heads"])
         head = int(config.get("head_dim") or config["hidden_size"] // heads)
-        return Model(
+        return ModelSize(
             parameters=sum(math.prod(shape) for shape in shapes.values()),
             linear=_linear(shapes),
             layers=int(config["num_hidden_layers"]),
@@ -87,7 +87,7 @@ def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[int, in
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowLengths:
     """How long the rows of a version are, in characters."""
 
     system: int
@@ -95,7 +95,7 @@ class Rows:
     """Of prompt and response together, longest first."""
 
 
-def expect(base: Model, settings: Local, rows: Rows, *, gpu: bool) -> dict[str, float]:
+def expect(base: ModelSize, settings: Local, rows: RowLengths, *, gpu: bool) -> dict[str, float]:
     """MB by part, as `estimates.PARTS` names them."""
     width = 2 if gpu else 4
     trained = _trained(base, settings)
@@ -110,7 +110,7 @@ def expect(base: Model, settings: Local, rows: Rows, *, gpu: bool) -> dict[str, 
     }
 
 
-def tokens(settings: Local, rows: Rows) -> int:
+def tokens(settings: Local, rows: RowLengths) -> int:
     """About how many tokens the largest batch computes. The system message counts once, unless
     rows are padded: then each is as long as the longest.
     """
@@ -121,7 +121,7 @@ def tokens(settings: Local, rows: Rows) -> int:
     return math.ceil(characters / CHARACTERS_A_TOKEN)
 
 
-def _trained(base: Model, settings: Local) -> int:
+def _trained(base: ModelSize, settings: Local) -> int:
     if isinstance(settings, Full):
         return base.parameters
     if not isinstance(settings, Lora):
@@ -131,14 +131,14 @@ def _trained(base: Model, settings: Local) -> int:
     return settings.r * sum(sum(shape) for name in names for shape in base.linear.get(name, ()))
 
 
-def _weights(base: Model, settings: Local, width: int) -> float:
+def _weights(base: ModelSize, settings: Local, width: int) -> float:
     if not isinstance(settings, Qlora):
         return float(base.parameters * width)
     packed = sum(a * b for shapes in base.linear.values() for a, b in shapes)
     return packed * _NF4 + (base.parameters - packed) * width
 
 
-def _activations(base: Model, settings: Local, count: int, width: int) -> float:
+def _activations(base: ModelSize, settings: Local, count: int, width: int) -> float:
     """Bytes kept for the backward pass: norms, adapted inputs, attention, and the inner layer."""
     layer = 9 * base.hidden + 2 * base.keys + 3 * base.inner
     if isinstance(settings, Full):
@@ -152,7 +152,7 @@ def _activations(base: Model, settings: Local, count: int, width: int) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Remedy:
     """One thing to change where memory is short."""
 
     words: str
@@ -161,15 +161,15 @@ class Change:
     """The setting and value that do it; None where it is no setting."""
 
 
-def advice(settings: Local, longest: int | None = None) -> list[Change]:
+def advice(settings: Local, longest: int | None = None) -> list[Remedy]:
     """What to change where memory is short, in order of least harm to what is learnt.
 
     `longest` is the longest row in tokens where it is known.
     """
-    found: list[Change] = []
+    found: list[Remedy] = []
     if not settings.gradient_checkpointing:
         found.append(
-            Change(
+            Remedy(
                 "Turn gradient checkpointing on: a third slower, the same result.",
                 ("gradient_checkpointing", True),
             )
@@ -177,17 +177,17 @@ def advice(settings: Local, longest: int | None = None) -> list[Change]:
     if settings.batch_size > 1:
         half = settings.batch_size // 2
         found.append(
-            Change(
+            Remedy(
                 f"Take {half} rows a step instead of {settings.batch_size}: slower, a little "
                 "noisier.",
                 ("batch_size", half),
             )
         )
     known = f" (now {longest} tokens)" if longest is not None else ""
-    found.append(Change(f"Shorten the longest rows{known}, or leave them out of a new version."))
+    found.append(Remedy(f"Shorten the longest rows{known}, or leave them out of a new version."))
     if type(settings) is Full:
-        found.append(Change("Choose LoRA: 90 to 95 % of what full tuning reaches."))
+        found.append(Remedy("Choose LoRA: 90 to 95 % of what full tuning reaches."))
     if not isinstance(settings, Qlora):
-        found.append(Change("Choose QLoRA: the base in 4 bits; 85 to 90 % of full tuning."))
-    found.append(Change("Choose a smaller base model."))
+        found.append(Remedy("Choose QLoRA: the base in 4 bits; 85 to 90 % of full tuning."))
+    found.append(Remedy("Choose a smaller base model."))
     return found

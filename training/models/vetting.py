@@ -9,28 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from curation.personal.model_files import (
-    file_hashes,
-    folder_sha256,
-    forbidden,
     json_of,
-    names_sha256,
     refuse_code,
     refuse_weights,
 )
 from storage.errors import BadInput
 from training.families import FAMILIES
-
-__all__ = [
-    "file_hashes",
-    "folder_sha256",
-    "forbidden",
-    "json_of",
-    "names_sha256",
-    "pools_first_token",
-    "template",
-    "vet",
-    "vet_encoder",
-]
 
 _ENCODER_TYPES = frozenset(
     {"bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"}

@@ -23,6 +23,7 @@ from typing import Any, cast
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from curation.personal import model_files
 from curation.project.score import Score, score, tally
 from curation.schema_check import check_schema
 from storage.errors import BadInput, RuleBroken
@@ -55,7 +56,7 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])  # refuse a bad schema before the long part
     base = base_models.prepare(
-        base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
     )
     before = _before(directory, spec.get("base_answers"), base.sha256)
     trying = _trying(directory, spec.get("prompting"))
@@ -87,7 +88,7 @@ def with_adapter(
     """
     if not (folder / "adapter_model.safetensors").is_file():
         raise BadInput(f"The adapter folder {folder.name} has no adapter_model.safetensors.")
-    if not set(vetting.file_hashes(folder)) <= _ADAPTER_FILES:
+    if not set(model_files.file_hashes(folder)) <= _ADAPTER_FILES:
         raise BadInput(f"The adapter folder {folder.name} holds files that Assay did not write.")
     check_recorded(folder, sha256)
     tuned = PeftModel.from_pretrained(
@@ -104,7 +105,7 @@ def check_recorded(folder: Path, sha256: str | None) -> None:
     Raises:
         RuleBroken: a file was changed, added or taken away.
     """
-    if sha256 is not None and vetting.folder_sha256(folder) != sha256:
+    if sha256 is not None and model_files.folder_sha256(folder) != sha256:
         raise RuleBroken("The adapter's files changed since it was trained. Train it again.")
 
 

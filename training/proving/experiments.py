@@ -105,7 +105,7 @@ def numbers(words: str, like: float) -> list[Any]:
 def again(run: Job) -> runs.Wish:
     """The wish of a run once more."""
     spec = run.spec
-    base = base_models.Base.from_dict(spec["base"])
+    base = base_models.BaseModel.from_dict(spec["base"])
     return runs.Wish(spec["version_id"], spec["name"], base, read(spec["settings"]))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from curation.overlap.near import meanings
+from curation.personal import model_files
 from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User
@@ -89,7 +90,7 @@ def main(directory: Path, held: Evidence) -> None:
     folder = Path(spec["embedder"])
     vetting.vet_encoder(folder)
     held.say("Loading the model for meanings.")
-    sha256 = vetting.folder_sha256(folder)
+    sha256 = model_files.folder_sha256(folder)
     vectors, cut = _embedded(folder, [row["text"] for row in rows], held)
     held.say("Comparing every row with every other.")
     place = {row["pair_id"]: at for at, row in enumerate(rows)}

@@ -15,7 +15,8 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from training.models import base_models, vetting
+from curation.personal import model_files
+from training.models import base_models
 from training.models.precision import Precision
 from training.settings import Full, Local
 from training.tuning import checkpoints, saving
@@ -34,7 +35,7 @@ def base(spec: Mapping[str, Any], hold: Evidence) -> base_models.ModelFolder:
     """
     with ranks.first_then_others():
         return base_models.prepare(
-            base_models.Base.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
+            base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
         )
 
 
@@ -211,7 +212,7 @@ class Course:
             "resumed_from": self.spec.get("resumed_from"),
             "started_from": self.spec.get("started_from"),
             "adapter_files": dict(hashes),
-            "adapter_sha256": vetting.names_sha256(hashes),
+            "adapter_sha256": model_files.names_sha256(hashes),
         }
 
 

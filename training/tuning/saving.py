@@ -12,6 +12,7 @@ import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from curation.personal import model_files
 from storage.errors import AssayError
 from training.models import vetting
 from training.models.precision import Precision, loading
@@ -89,7 +90,7 @@ def save(
         if not isinstance(model, PeftModel):
             vetting.vet(folder)
         evidence.sync_tree(folder)
-    return vetting.file_hashes(final)
+    return model_files.file_hashes(final)
 
 
 def _write_adapter(model: PeftModel, base_name: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from training.models import vetting
+from curation.personal import model_files
 
 _FRESH_SECONDS = 2.0
 """Two writes within one tick of the clock look the same: fresh files are read at every call."""
@@ -18,17 +18,17 @@ Signature = tuple[tuple[str, int, int, int, int], ...]
 
 
 def folder_sha256(folder: Path) -> str:
-    """As `vetting.folder_sha256`."""
+    """As `model_files.folder_sha256`."""
     signature = _signature(folder)
     newest = max((changed for *_, changed in signature), default=0)
     if time.time_ns() - newest < _FRESH_SECONDS * 1e9:
-        return vetting.folder_sha256(folder)
+        return model_files.folder_sha256(folder)
     return _read(str(folder), signature)
 
 
 @lru_cache(maxsize=64)
 def _read(folder: str, _signature: Signature) -> str:
-    return vetting.folder_sha256(Path(folder))
+    return model_files.folder_sha256(Path(folder))
 
 
 def _signature(folder: Path) -> Signature:

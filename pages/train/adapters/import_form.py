@@ -53,7 +53,7 @@ def show(user: User, project: Project) -> None:
             )
 
 
-def _take(user: User, project_id: int, content: bytes, base: base_models.Base) -> None:
+def _take(user: User, project_id: int, content: bytes, base: base_models.BaseModel) -> None:
     """Keep the upload in a file for as long as it is looked at."""
     if len(content) > _MOST_BYTES:
         st.error("The zip is larger than 50 MB. Use the command: import-adapter.")

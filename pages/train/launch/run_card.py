@@ -18,7 +18,7 @@ from storage.types import Job, Signal, Split, User, Version
 from training.launch import estimates, preflight, probes, runs
 from training.launch.estimates import Estimate
 from training.models import memory
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import Local, Lora, Provider, Tuning
 from training.work import jobs, machine
 
@@ -35,7 +35,7 @@ class Card:
     """What the run will take, where it was measured."""
 
 
-def show(user: User, version: Version, base: Base | str, settings: Tuning | str) -> Card:
+def show(user: User, version: Version, base: BaseModel | str, settings: Tuning | str) -> Card:
     """What would be trained, whether it may, and how long it takes."""
     with looking() as session:
         signals = readiness.report(session, version.project_id, version)
@@ -48,7 +48,7 @@ def show(user: User, version: Version, base: Base | str, settings: Tuning | str)
     if blocking:
         lines = rows.count(len(blocking), "readiness line blocks", "readiness lines block")
         reasons.append(f"{lines}; they are listed on the card.")
-    if not (isinstance(base, Base) and isinstance(settings, Local)):
+    if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return Card(reasons)
     with looking() as session:
         probe = probes.newest(session, version, base, settings)
@@ -58,10 +58,10 @@ def show(user: User, version: Version, base: Base | str, settings: Tuning | str)
 
 
 def memory_of(
-    card: Card, version: Version, base: Base | str, settings: Tuning | str, scope: str
+    card: Card, version: Version, base: BaseModel | str, settings: Tuning | str, scope: str
 ) -> None:
     """How much memory it takes, and what to change where that is too much."""
-    if not (isinstance(base, Base) and isinstance(settings, Local)):
+    if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return
     parts = card.told.parts if card.told is not None else _expected(version, base, settings)
     if parts is None:
@@ -76,14 +76,14 @@ def memory_of(
         _advice(settings, scope, short=whole > room)
 
 
-def _facts(version: Version, base: Base | str, settings: Tuning | str, waiting: int) -> None:
+def _facts(version: Version, base: BaseModel | str, settings: Tuning | str, waiting: int) -> None:
     counts = version.counts
     lines = [
         f"Version {version.number}, {version.sha256[:12]}",
         f"{counts['train']} rows train, {counts['validation']} watch for over-learning, "
         f"{counts['test']} are held out and never seen",
     ]
-    if isinstance(base, Base) and isinstance(settings, Local):
+    if isinstance(base, BaseModel) and isinstance(settings, Local):
         lines.append(f"Base model: {base.where}")
     if isinstance(settings, Provider) and settings.model:
         lines.append(f"Tunes {settings.model} at endpoint {settings.endpoint}")
@@ -123,7 +123,7 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
 def _time(
     user: User,
     version: Version,
-    base: Base,
+    base: BaseModel,
     settings: Local,
     probe: Job | None,
     told: Estimate | None,
@@ -153,7 +153,7 @@ def _time(
         )
 
 
-def _expected(version: Version, base: Base, settings: Local) -> dict[str, float] | None:
+def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, float] | None:
     folder = preflight.folder(base, places.current().data)
     size = memory.model(folder) if folder is not None else None
     if size is None:
@@ -169,7 +169,7 @@ def _expected(version: Version, base: Base, settings: Local) -> dict[str, float]
     )
     system = len(str(version.manifest.get("system_message", "")))
     return memory.expect(
-        size, settings, memory.Rows(system, tuple(long)), gpu=bool(machine.accelerators())
+        size, settings, memory.RowLengths(system, tuple(long)), gpu=bool(machine.accelerators())
     )
 
 

@@ -16,7 +16,7 @@ from pages.frame import shell
 from storage.errors import BadInput
 from training.families import LAYERS
 from training.launch.presets import Preset, presets, usual
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import METHODS, Method, Tuning
 
 LOADED = "loaded-settings"
@@ -128,15 +128,15 @@ def key(name: str, scope: str) -> str:
     return f"{name}-{scope}"
 
 
-def show(method: Method, base: Base | str, given: dict[str, Any]) -> Choice:
+def show(method: Method, base: BaseModel | str, given: dict[str, Any]) -> Choice:
     """Presets and drawer; `given` are settings chosen elsewhere, such as an adapter."""
-    offered = _offered(method, base if isinstance(base, Base) else None)
+    offered = _offered(method, base if isinstance(base, BaseModel) else None)
     if st.session_state.get(PRESET) not in offered:
         st.session_state[PRESET] = FROM_FILE if FROM_FILE in offered else "Standard"
     name = st.radio("How thorough", list(offered), key=PRESET, horizontal=True)
     preset = offered[name or "Standard"]
     shell.note(preset.words)
-    kind = base.kind if isinstance(base, Base) else "none"
+    kind = base.kind if isinstance(base, BaseModel) else "none"
     scope = f"{preset.name}-{method}-{kind}"
     if preset.name == FROM_FILE:
         scope += f"-{hash(preset.settings)}"
@@ -148,7 +148,7 @@ def show(method: Method, base: Base | str, given: dict[str, Any]) -> Choice:
         return Choice(str(error), scope)
 
 
-def _offered(method: Method, base: Base | None) -> dict[str, Preset[Tuning]]:
+def _offered(method: Method, base: BaseModel | None) -> dict[str, Preset[Tuning]]:
     offered = {preset.name: preset for preset in presets(usual(method, base))}
     loaded = st.session_state.get(LOADED)
     if isinstance(loaded, dict) and loaded.get("method") == method:

@@ -13,7 +13,7 @@ from tests.support import handed, tuned
 from tests.support.training_support import tiny
 from tests.support.ui import OpenPage
 from training.lifecycle import imports
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -70,7 +70,7 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
             story.project.id,
             tmp_path / "theirs",
             "Theirs",
-            Base("folder", str(base)),
+            BaseModel("folder", str(base)),
             settings.current(),
         )
     page = open_page(PAGE, user="lena")

@@ -18,7 +18,7 @@ from tests.support import stories, tuned
 from tests.support.ui import OpenPage
 from training.families import LAYERS
 from training.launch import probes, recipe, runs
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import METHODS, SMALL_BASE, Full, Lora, Method, Qlora
 from training.work import jobs
 
@@ -238,7 +238,9 @@ def test_a_loaded_file_fills_the_form(engine: Engine, open_page: OpenPage) -> No
     tuned.waive(engine, story.lead, story.project)
     page = open_page(PAGE, user="lena")
     settings = Qlora(learning_rate=3e-4, epochs=4, targets=("q_proj", "down_proj"))
-    made = recipe.Recipe(1, story.version.sha256, "Saved", Base("hub", "org/name", "v1"), settings)
+    made = recipe.Recipe(
+        1, story.version.sha256, "Saved", BaseModel("hub", "org/name", "v1"), settings
+    )
     upload = page.file_uploader(key=f"load-recipe-{story.project.id}")
     upload.set_value(("run.yaml", recipe.to_yaml(made).encode(), "application/yaml")).run()
     assert not page.exception

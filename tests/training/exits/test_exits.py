@@ -12,6 +12,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
+from curation.personal import model_files
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken, Unavailable
@@ -104,7 +105,7 @@ def test_a_merged_model_answers_as_base_and_adapter(
         file.name for file in found.iterdir()
     }
     exports.write(made, tmp_path / "out")
-    base_models.vet(tmp_path / "out" / "merged")
+    vetting.vet(tmp_path / "out" / "merged")
     assert (tmp_path / "out" / "base" / "config.json").exists()
     with writing(engine) as session, pytest.raises(RuleBroken, match="merged already"):
         jobs.merge(session, story.lead, adapter.id, here)
@@ -141,7 +142,7 @@ def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path)
 def test_hostile_names_stay_data(recipe: Recipe, tmp_path: Path) -> None:
     spoilt = replace(
         recipe,
-        base=base_models.Base("hub", HOSTILE, HOSTILE),
+        base=base_models.BaseModel("hub", HOSTILE, HOSTILE),
         system=HOSTILE + "\n!!python/none",
         served=HOSTILE,
         template=recipe.template,
@@ -253,7 +254,7 @@ def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
     for name in ("ollama/Modelfile", "adapter/adapter_model.safetensors", "card.md"):
         assert (tmp_path / "out" / name).exists()
-    known = vetting.file_hashes(tmp_path / "out" / "adapter")
+    known = model_files.file_hashes(tmp_path / "out" / "adapter")
     assert listed["adapter/adapter_model.safetensors"] == known["adapter_model.safetensors"]
 
 

@@ -270,7 +270,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
     whole = '[a]\nurl="https://a/v1"\nmodel="m"\n'
     file.write_text(whole + '[a.tuning]\nmodels=["m", "n"]\nprice=25\ncurrency="EUR"\n')
     (one,) = endpoints.tuning()
-    assert one.tuning == endpoints.Offer(("m", "n"), 25.0, "EUR")
+    assert one.tuning == endpoints.TuningOffer(("m", "n"), 25.0, "EUR")
     assert endpoints.Endpoint.from_dict("a", one.to_dict()) == one
     for wrong in (
         "models=[]\nprice=1",
@@ -286,7 +286,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
 
 
 def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) -> None:
-    offer = endpoints.Offer(("m",), 10.0)
+    offer = endpoints.TuningOffer(("m",), 10.0)
     packaged()
     models = models_folder()
     row = VersionRow(1, Split.TRAIN, "a card is lost", "{}", "", Origin.GOLD, 1)

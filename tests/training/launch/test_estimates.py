@@ -13,7 +13,7 @@ import pytest
 from storage.types import Job, JobKind, JobState
 from training.launch import estimates
 from training.models import memory
-from training.models.memory import Model, Rows
+from training.models.memory import ModelSize, RowLengths
 from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ PROBE: dict[str, Any] = {
     "peak_memory_mb": 1200.0,
     "rows": {"train": 100, "validation": 20},
 }
-BASE = Model(
+BASE = ModelSize(
     parameters=1_000_000,
     linear={"q_proj": [(64, 64)] * 2, "v_proj": [(32, 64)] * 2, "up_proj": [(128, 64)] * 2},
     layers=2,
@@ -162,7 +162,7 @@ def test_a_broken_model_file_has_no_size(tmp_path: Path, content: bytes) -> None
 
 
 def test_each_method_asks_for_memory_in_its_own_way() -> None:
-    rows = Rows(330, (330, 300, 100))
+    rows = RowLengths(330, (330, 300, 100))
     told = {
         type(one): memory.expect(BASE, one, rows, gpu=False)
         for one in (Lora(batch_size=2), Qlora(batch_size=2), Full(batch_size=2), Preference())
@@ -178,7 +178,7 @@ def test_each_method_asks_for_memory_in_its_own_way() -> None:
 
 def test_more_rows_and_longer_ones_take_more_and_checkpointing_less() -> None:
     def activations(settings: Local, *longest: int) -> float:
-        return memory.expect(BASE, settings, Rows(100, longest), gpu=False)["activations"]
+        return memory.expect(BASE, settings, RowLengths(100, longest), gpu=False)["activations"]
 
     usual = activations(Lora(batch_size=2), 300, 300)
     assert activations(Lora(batch_size=1), 300, 300) < usual

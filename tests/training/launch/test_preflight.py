@@ -15,12 +15,12 @@ from tests.training.launch.test_estimates import BASE
 from training.__main__ import app
 from training.launch import preflight, probes, runs
 from training.launch.preflight_checks import Check, Facts, Mark, checks, errors
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import Full, Lora, Provider, Qlora
 from training.work import evidence, jobs
 
 GOOD = Facts(
-    base=Base("packaged"),
+    base=BaseModel("packaged"),
     settings=Lora(max_length=512),
     train=100,
     validation=20,
@@ -81,7 +81,11 @@ def test_what_would_fail_is_an_error(facts: Facts, key: str, words: str) -> None
         (replace(GOOD, accelerators=(), settings=Qlora()), "accelerator", "choose LoRA"),
         (replace(GOOD, lengths=None), "long", "not counted yet"),
         (replace(GOOD, base_here=False, model=None), "base", "converted first"),
-        (replace(GOOD, base=Base("hub", "a/b"), base_here=False), "base", "fetched from the hub"),
+        (
+            replace(GOOD, base=BaseModel("hub", "a/b"), base_here=False),
+            "base",
+            "fetched from the hub",
+        ),
         (replace(GOOD, settings=Lora(max_length=4096)), "context", "4096 tokens are allowed"),
         (replace(GOOD, waiting=2), "queue", "wait for 2 jobs"),
         (replace(GOOD, libraries={"trl": ("9", "1.16")}), "libraries", "trl 9 (tested: 1.16)"),
@@ -103,7 +107,7 @@ def test_full_tuning_asks_for_more_of_the_disk() -> None:
 
 def test_facts_of_a_real_version_come_together(engine: Engine, tmp_path: Path) -> None:
     story = tuned.frozen(engine, 20)
-    wish = runs.Wish(story.version.id, "x", Base("folder", str(tmp_path)), Lora())
+    wish = runs.Wish(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
     with reading(engine) as session:
         facts = preflight.gather(session, wish)
     assert (facts.train, facts.validation, facts.leak) == (13, 3, "")
@@ -116,7 +120,7 @@ def test_facts_of_a_real_version_come_together(engine: Engine, tmp_path: Path) -
 def test_a_launch_that_could_only_fail_is_refused(engine: Engine, tmp_path: Path) -> None:
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
-    wish = runs.Wish(story.version.id, "x", Base("folder", str(tmp_path)), Lora())
+    wish = runs.Wish(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"no readable config\.json"):
         jobs.launch(session, story.lead, wish)
     command = ["preflight", "--base", str(tmp_path), "--json"]

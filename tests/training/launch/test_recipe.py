@@ -15,15 +15,15 @@ from tests.support import tuned
 from training.__main__ import app
 from training.launch import recipe, runs
 from training.launch.presets import presets, usual
-from training.models.base_models import Base
+from training.models.base_models import BaseModel
 from training.settings import METHODS, Full, Lora, Method, Tuning
 from training.work import jobs
 
-PACKAGED = Base("packaged")
+PACKAGED = BaseModel("packaged")
 WISHES = [
     (PACKAGED, Lora()),
     (PACKAGED, Lora(epochs=1, learning_rate=1e-7, targets=("q_proj",), max_steps=4, dora=True)),
-    (Base("hub", "some-org/some-model", "main"), Full(gradient_checkpointing=True)),
+    (BaseModel("hub", "some-org/some-model", "main"), Full(gradient_checkpointing=True)),
     *((PACKAGED, p.settings) for m in METHODS for p in presets(usual(m, PACKAGED))),
 ]
 
@@ -37,7 +37,7 @@ def story(engine: Engine) -> tuned.Frozen:
 
 
 @pytest.mark.parametrize(("base", "settings"), WISHES)
-def test_a_saved_recipe_reads_back_the_same(base: Base, settings: Tuning) -> None:
+def test_a_saved_recipe_reads_back_the_same(base: BaseModel, settings: Tuning) -> None:
     made = recipe.Recipe(3, "0" * 64, 'Ünïcode: "quoted" # 1', base, settings)
     assert recipe.from_yaml(recipe.to_yaml(made)) == made
 

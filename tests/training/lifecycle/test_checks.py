@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, update
 
+from curation.personal import model_files
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken, Unavailable
@@ -16,7 +17,6 @@ from tests.support import promoted, tuned
 from tests.support.training_support import rows, tiny, training_job
 from training import reconcile, worker
 from training.lifecycle import adapters, check_prompts, checks
-from training.models import base_models
 from training.work import evidence, jobs
 
 
@@ -127,7 +127,7 @@ def test_a_worker_refuses_changed_tasks_and_another_base(engine: Engine, tmp_pat
     base = tiny(tmp_path / "base")
     spec["base"] = {"kind": "folder", "where": str(base)}
     evidence.write_json(directory / "spec.json", spec)
-    assert base_models.folder_sha256(base) != spec["base_sha256"]
+    assert model_files.folder_sha256(base) != spec["base_sha256"]
     assert (
         _refused(directory) == "The base model changed since the adapter was trained. Put it back."
     )

@@ -30,8 +30,8 @@ from tests.support import handed, tuned
 from tests.support.training_support import tiny
 from training.exits import exports
 from training.lifecycle import adapters, imports, standing
-from training.models import base_models
-from training.models.base_models import Base
+from training.models import base_models, vetting
+from training.models.base_models import BaseModel
 from training.proving import evaluate, generate
 from training.work import jobs
 
@@ -260,7 +260,7 @@ MODELS: dict[str, tuple[Spoil, str]] = {
 
 def _take(engine: Engine, story: tuned.Frozen, source: Path, base: Path) -> Adapter:
     with writing(engine) as session:
-        named = Base("folder", str(base))
+        named = BaseModel("folder", str(base))
         return imports.take(
             session, story.lead, story.project.id, source, "Theirs", named, settings.current()
         )
@@ -291,7 +291,7 @@ def test_a_hostile_adapter_is_refused(came: Path, models: tuple[Path, Path], nam
     home = came.parent / "jobs" / "x"
     home.parent.mkdir()
     with pytest.raises(BadInput, match=words) as refused:
-        imports.keep(came, models[0], home / "adapter", Base("folder", str(models[0])))
+        imports.keep(came, models[0], home / "adapter", BaseModel("folder", str(models[0])))
     assert str(refused.value).endswith(".")
     assert not (home / "adapter").exists()
     assert not Path("canary").exists()
@@ -301,10 +301,10 @@ def test_a_hostile_adapter_is_refused(came: Path, models: tuple[Path, Path], nam
 def test_a_hostile_model_is_refused(models: tuple[Path, Path], tmp_path: Path, name: str) -> None:
     folder = Path(shutil.copytree(models[0], tmp_path / "model"))
     spoil, words = MODELS[name]
-    base_models.vet(folder)
+    vetting.vet(folder)
     spoil(folder)
     with pytest.raises(BadInput, match=words):
-        base_models.prepare(Base("folder", str(folder)), tmp_path)
+        base_models.prepare(BaseModel("folder", str(folder)), tmp_path)
     assert not Path("canary").exists()
 
 
@@ -351,7 +351,7 @@ def test_a_hostile_zip_is_refused(
     (came.parent / "jobs").mkdir()
     home = came.parent / "jobs" / "x" / "adapter"
     with pytest.raises(BadInput, match=words):
-        imports.keep(source, models[0], home, Base("folder", str(models[0])))
+        imports.keep(source, models[0], home, BaseModel("folder", str(models[0])))
     assert not home.exists()
     assert not (came.parent / "evil.json").exists()
 
@@ -363,7 +363,7 @@ def test_what_is_no_zip_is_refused(
     source = tmp_path / "x.zip"
     source.write_bytes(content)
     with pytest.raises(BadInput, match=r"no zip|There is no adapter_config"):
-        imports.keep(source, models[0], tmp_path / "x" / "adapter", Base("packaged"))
+        imports.keep(source, models[0], tmp_path / "x" / "adapter", BaseModel("packaged"))
 
 
 def test_an_adapter_is_taken_in_and_judged_like_others(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
+from curation.personal import model_files
 from curation.policy import eras
 from curation.versions import cards
 from curation.versions import verbs as versions
@@ -19,7 +20,6 @@ from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Role, Signal, Split, Stage
 from tests.support import curated, promoted, stories, tuned
 from training.lifecycle import adapters, gate, registry, stages
-from training.models import base_models
 from training.proving import blind
 from training.work import jobs
 
@@ -264,7 +264,7 @@ def _on_folder(engine: Engine, adapter: Adapter, folder: Path) -> Adapter:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     base = {"kind": "folder", "where": str(folder)}
-    result = {**adapter.card["result"], "base": {"sha256": base_models.folder_sha256(folder)}}
+    result = {**adapter.card["result"], "base": {"sha256": model_files.folder_sha256(folder)}}
     with closing(driver().connect(HERE().database)) as raw:
         raw.execute("DROP TRIGGER adapter_no_update")
         raw.commit()

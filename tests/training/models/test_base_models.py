@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from curation.personal import model_files
 from storage.errors import AssayError, BadInput, Unavailable
 from storage.settings import ROOT
 from tests.support.training_support import models_folder, packaged, tiny
 from training.families import FAMILIES, LAYERS, Family
 from training.models import base_models, fetching, render
-from training.models.base_models import Base, prepare, vet
+from training.models.base_models import BaseModel, prepare
+from training.models.vetting import vet
 from training.settings import Lora
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -57,12 +59,12 @@ def test_the_list_needs_no_torch() -> None:
 def test_the_layers_to_tune_come_from_the_base_model(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = Base("folder", str(folder))
+    base = BaseModel("folder", str(folder))
     assert base_models.tunable_layers(base, folder.parent) == Lora(targets=LAYERS).targets
     fused = Family("llama", ("qkv_proj", "o_proj"))
     monkeypatch.setitem(FAMILIES, "llama", fused)
     assert base_models.tunable_layers(base, folder.parent) == ("qkv_proj", "o_proj")
-    not_fetched = Base("hub", "some/model")
+    not_fetched = BaseModel("hub", "some/model")
     assert base_models.tunable_layers(not_fetched, folder.parent) == LAYERS
 
 
@@ -102,7 +104,7 @@ def test_a_good_folder_is_listed_and_prepared(small: Path) -> None:
         offers = base_models.listing(data)
         assert [(o.name, o.ready) for o in offers[1:]] == [("small", True)]
         ready = prepare(offers[1].base, data)
-        assert ready.sha256 == base_models.folder_sha256(renamed / "small")
+        assert ready.sha256 == model_files.folder_sha256(renamed / "small")
     finally:
         renamed.rename(small.parent)
 
@@ -185,7 +187,7 @@ def test_hostile_folders_are_refused_before_loading(folder: Path, spoil: Any, wo
     vet(folder)
     spoil(folder)
     with pytest.raises(BadInput, match=words):
-        prepare(Base("folder", str(folder)), folder.parent)
+        prepare(BaseModel("folder", str(folder)), folder.parent)
     assert not Path("canary").exists()
 
 
@@ -200,13 +202,13 @@ def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("base", "words"),
     [
-        (Base("folder", "relative"), "whole path"),
-        (Base("folder", "/nowhere/at/all"), "no folder of that name"),
-        (Base("hub", "../../etc"), "no hub id"),
-        (Base("hub", "org/name/more"), "no hub id"),
+        (BaseModel("folder", "relative"), "whole path"),
+        (BaseModel("folder", "/nowhere/at/all"), "no folder of that name"),
+        (BaseModel("hub", "../../etc"), "no hub id"),
+        (BaseModel("hub", "org/name/more"), "no hub id"),
     ],
 )
-def test_places_that_are_none(base: Base, words: str, tmp_path: Path) -> None:
+def test_places_that_are_none(base: BaseModel, words: str, tmp_path: Path) -> None:
     with pytest.raises(AssayError, match=words):
         prepare(base, tmp_path)
 
@@ -234,7 +236,7 @@ def test_the_hub_offline_is_one_sentence(tmp_path: Path) -> None:
 def test_a_missing_package_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_GGUF", "another.gguf")
     with pytest.raises(Unavailable, match="make install"):
-        prepare(Base("packaged"), tmp_path)
+        prepare(BaseModel("packaged"), tmp_path)
 
 
 def test_the_shared_models_are_where_tests_look() -> None:

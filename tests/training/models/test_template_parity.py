@@ -30,7 +30,7 @@ from tests.support.patience import PATIENCE
 from tests.support.training_support import tiny
 from training.exits import exports, serving
 from training.lifecycle import adapters
-from training.models import base_models, render
+from training.models import base_models, render, vetting
 from training.proving import evaluate, generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -265,7 +265,7 @@ def test_a_merged_model_carries_the_template(
     model, tokenizer = merging._loaded(models[0])
     final = settings.current().data / "merged"
     merging._save(model, tokenizer, final, {"name": "assay/desk/adapter@1", "licence": "x"})
-    base_models.vet(final)
+    vetting.vet(final)
     saved = AutoTokenizer.from_pretrained(final)
     for prompt in PROMPTS:
         applied: Any = saved.apply_chat_template(
@@ -310,7 +310,7 @@ def test_serving_is_refused_in_one_sentence(
         "assay/desk/adapter@1",
         SYSTEM,
         "lora",
-        base_models.Base("folder", str(models[0])),
+        base_models.BaseModel("folder", str(models[0])),
         "0" * 64,
         None,
         settings.current().data / known.path,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from curation.personal import model_files
 from tests.support.training_support import SCHEMA, SYSTEM, job, packaged, rows, tiny, training_job
 from training.models import base_models, render
 from training.proving import generate
@@ -153,7 +154,7 @@ def test_both_arms_are_frozen_and_scored(small: Path, adapter: Path, tmp_path: P
         tmp_path / "job",
         small,
         adapter_path=str(adapter),
-        adapter_sha256=base_models.folder_sha256(adapter),
+        adapter_sha256=model_files.folder_sha256(adapter),
     )
     assert work(directory) == 0
     result = _result(directory)
@@ -205,7 +206,7 @@ def test_another_adapter_is_refused(
     copy.mkdir()
     for file in adapter.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
-    sha256 = base_models.folder_sha256(copy)
+    sha256 = model_files.folder_sha256(copy)
     directory = _evaluation(tmp_path / "job", small, adapter_path=str(copy), adapter_sha256=sha256)
     spoil(copy, directory)
     assert work(directory) == 1

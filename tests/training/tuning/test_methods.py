@@ -38,7 +38,7 @@ from training import reconcile, worker
 from training.families import LAYERS
 from training.launch import runs
 from training.lifecycle import adapters, lineage
-from training.models import base_models
+from training.models import base_models, vetting
 from training.proving import evaluations
 from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
@@ -49,9 +49,9 @@ WORSE = "I am not sure. Please call the bank."
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> base_models.Base:
+def base(tmp_path_factory: pytest.TempPathFactory) -> base_models.BaseModel:
     """A tiny base model."""
-    return base_models.Base("folder", str(tiny(tmp_path_factory.mktemp("models") / "small")))
+    return base_models.BaseModel("folder", str(tiny(tmp_path_factory.mktemp("models") / "small")))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def _seen_out(engine: Engine, job: Job) -> Job:
 
 
 def _trained(
-    engine: Engine, story: tuned.Frozen, base: base_models.Base, chosen: Tuning
+    engine: Engine, story: tuned.Frozen, base: base_models.BaseModel, chosen: Tuning
 ) -> tuple[Adapter, Path]:
     """The adapter that a run by these settings becomes, and its folder."""
     with writing(engine) as session:
@@ -123,7 +123,9 @@ def _plain(engine: Engine) -> tuned.Frozen:
 
 
 @pytest.mark.usefixtures("here")
-def test_lora_with_rslora_and_dora_on_all_layers(engine: Engine, base: base_models.Base) -> None:
+def test_lora_with_rslora_and_dora_on_all_layers(
+    engine: Engine, base: base_models.BaseModel
+) -> None:
     story = _plain(engine)
     chosen = Lora(epochs=1, learning_rate=0.05, targets=LAYERS, rslora=True, dora=True)
     adapter, folder = _trained(engine, story, base, chosen)
@@ -137,7 +139,7 @@ def test_lora_with_rslora_and_dora_on_all_layers(engine: Engine, base: base_mode
 
 @pytest.mark.usefixtures("here")
 def test_a_base_that_answered_the_rows_is_not_asked_again(
-    engine: Engine, base: base_models.Base, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = _plain(engine)
     adapter, _ = _trained(engine, story, base, Lora(epochs=1, learning_rate=0.05))
@@ -157,7 +159,7 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
 
 @pytest.mark.usefixtures("here")
 def test_the_base_gets_the_examples_that_help_it_most(
-    engine: Engine, base: base_models.Base
+    engine: Engine, base: base_models.BaseModel
 ) -> None:
     story = _plain(engine)
     _asked_alone(engine, story, base, best_prompt=False)
@@ -173,7 +175,7 @@ def test_the_base_gets_the_examples_that_help_it_most(
 
 
 def _asked_alone(
-    engine: Engine, story: tuned.Frozen, base: base_models.Base, *, best_prompt: bool
+    engine: Engine, story: tuned.Frozen, base: base_models.BaseModel, *, best_prompt: bool
 ) -> Evaluation:
     with writing(engine) as session:
         job = jobs.evaluate(
@@ -185,7 +187,9 @@ def _asked_alone(
 
 
 @pytest.mark.usefixtures("here")
-def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: base_models.Base) -> None:
+def test_qlora_is_trained_and_asked_on_a_4_bit_base(
+    engine: Engine, base: base_models.BaseModel
+) -> None:
     story = _plain(engine)
     chosen = Qlora(epochs=1, learning_rate=0.05, targets=LAYERS)
     adapter, _folder = _trained(engine, story, base, chosen)
@@ -196,11 +200,11 @@ def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: base_m
 
 @pytest.mark.usefixtures("here")
 def test_full_tuning_leaves_a_whole_model(
-    engine: Engine, base: base_models.Base, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = _plain(engine)
     adapter, folder = _trained(engine, story, base, Full(epochs=1, learning_rate=0.01))
-    base_models.vet(folder)
+    vetting.vet(folder)
     assert not (folder / "adapter_config.json").exists()
     assert "model.safetensors" in adapter.card["result"]["adapter_files"]
     assert "all weights trained" in _card(engine, adapter)
@@ -241,7 +245,7 @@ def _card(engine: Engine, adapter: Adapter) -> str:
 
 
 def test_preference_goes_on_from_an_adapter(
-    engine: Engine, base: base_models.Base, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first adapter is trained in this process, the second in one of its own."""
     story = _corrected(engine)
@@ -251,7 +255,7 @@ def test_preference_goes_on_from_an_adapter(
     chosen = Preference(
         epochs=1, learning_rate=0.02, batch_size=4, max_steps=2, adapter_id=first.id
     )
-    second, folder = _trained(engine, story, base_models.Base("packaged"), chosen)
+    second, folder = _trained(engine, story, base_models.BaseModel("packaged"), chosen)
     assert second.card["started_from"]["sha256"] == first.sha256
     assert second.card["base"] == base.to_dict(), "the base is that of the adapter"
     assert second.card["result"]["precision"] == "nf4_double"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from curation.overlap import duplicates
+from curation.personal import model_files
 from storage.errors import RuleBroken
 from tests.support.patience import PATIENCE, until
 from tests.support.training_support import SYSTEM, job, packaged, rows, started, tiny, training_job
@@ -58,7 +59,7 @@ def test_the_adapter_is_recorded_and_loads(trained: Path, small: Path) -> None:
     from peft import PeftModel
 
     result, folder = _result(trained), trained / "adapter"
-    assert base_models.folder_sha256(folder) == result["adapter_sha256"]
+    assert model_files.folder_sha256(folder) == result["adapter_sha256"]
     assert set(result["adapter_files"]) == {
         "adapter_config.json",
         "adapter_model.safetensors",

@@ -264,7 +264,7 @@ def test_a_worker_gets_no_secrets_of_the_server(
 @pytest.mark.model
 def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_path: Path) -> None:
     """A tiny model trained for real: queued here, started by one process, taken in by another."""
-    base = base_models.Base("folder", str(tiny(tmp_path / "small")))
+    base = base_models.BaseModel("folder", str(tiny(tmp_path / "small")))
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
