@@ -216,9 +216,9 @@ def test_places_that_are_none(base: BaseModel, words: str, tmp_path: Path) -> No
 def test_the_hub_offline_is_one_sentence(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
-        "from training.models.base_models import Base, prepare\n"
+        "from training.models.base_models import BaseModel, prepare\n"
         "from storage.errors import Unavailable\n"
-        "try: prepare(Base('hub', 'org/name'), Path(sys.argv[1]))\n"
+        "try: prepare(BaseModel('hub', 'org/name'), Path(sys.argv[1]))\n"
         "except Unavailable as error: print(error)"
     )
     done = subprocess.run(
