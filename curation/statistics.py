@@ -1,4 +1,7 @@
-"""The statistics Assay shows: intervals, sign test, sample sizes, audit bounds, agreement."""
+"""The statistics Assay shows: intervals, sign test, sample sizes, audit bounds, agreement.
+
+`count`, `percent` and `rate` say how such figures stand in a sentence.
+"""
 
 import statistics
 from collections import Counter
@@ -36,6 +39,11 @@ def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
     low = 0.0 if k == 0 else (centre - half) / (1 + spread)
     high = 1.0 if k == n else (centre + half) / (1 + spread)
     return low, high
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, as "1 pair" or "12 pairs"; a plural not made with an s is given."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or noun + 's'}"
 
 
 def percent(interval: Interval, digits: int = 0) -> str:

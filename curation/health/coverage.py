@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from statistics import quantiles
 
-from curation.health.measured import Bars, Marks, Measure, Set, Task, count, of, parsed
+from curation.health.measured import Bars, Marks, Measure, Set, Task, of, parsed
+from curation.statistics import count
 
 FEW = 5
 """Rows under which a topic or a label is called thin."""
@@ -20,8 +21,8 @@ def topics(s: Set) -> Measure:
         "topics",
         "Topics",
         "coverage",
-        f"{count(len(counted), 'topic', 'topics')}; {len(thin)} with under {FEW} rows; "
-        f"{count(without, 'row', 'rows')} without a topic.",
+        f"{count(len(counted), 'topic')}; {len(thin)} with under {FEW} rows; "
+        f"{count(without, 'row')} without a topic.",
         "Topics are what people or files called them; two names for one thing count twice.",
         len(s.rows) - without,
         tuple(row.id for row in s.rows if row.topic in thin),
@@ -41,7 +42,7 @@ def labels(s: Set) -> Measure:
     if counted:
         most, least = max(counted.values()), min(counted.values())
         told = (
-            f"{count(len(counted), 'label', 'labels')}; the commonest has {most} rows, the rarest "
+            f"{count(len(counted), 'label')}; the commonest has {most} rows, the rarest "
             f"{least}; {len(thin)} with under {FEW} rows."
         )
     return Measure(

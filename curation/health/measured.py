@@ -150,10 +150,6 @@ def of(found: Sequence[object], rows: Sequence[object]) -> str:
     return f"{len(found)} of {len(rows)}"
 
 
-def count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
-
-
 def row_of(line: Mapping[str, Any], system_message: str | None = None) -> Row:
     """A row from a JSON object with `id`, `prompt`, `response` and, if given, `topic`,
     `difficulty`, `system` and `flagged`.

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import compare_start, job_panel, rows, run_form
+from pages.parts import compare_start, job_panel, run_form
 from storage.types import JobKind, User, Version
 from training.work import jobs
 
@@ -32,5 +33,5 @@ def _start(user: User, version: Version) -> None:
                 args=("The measurement begins.", jobs.evaluate, user, version.id),
                 kwargs={"base": base.to_dict(), "adapter_id": None, "best_prompt": best},
             )
-        tested = rows.count(version.counts["test"], "test row", "test rows")
+        tested = statistics.count(version.counts["test"], "test row")
         shell.note(f"It answers the {tested} of version {version.number} before anything is tuned.")

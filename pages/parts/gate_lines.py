@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 from sqlalchemy.orm import Session
 
+from curation import statistics
 from curation.gate import readiness
 from pages.frame import shell
 from pages.frame.wiring import act
@@ -97,7 +98,7 @@ def _way(one: Signal) -> None:
     if one.page and (one.page != rows.BROWSE or not one.pair_ids):
         shell.link(one.page, f"Open {shell.at(one.page).title}")
     if one.pair_ids:
-        rows.browse(one.pair_ids, f"Show {rows.count(len(one.pair_ids), 'row', 'rows')}")
+        rows.browse(one.pair_ids, f"Show {statistics.count(len(one.pair_ids), 'row')}")
 
 
 def limits(signals: Sequence[Signal]) -> None:

@@ -64,8 +64,3 @@ def listed(ids: Sequence[int], most: int = 12) -> str:
     """The first few numbers in words."""
     more = f" and {len(ids) - most} more" if len(ids) > most else ""
     return ", ".join(map(str, ids[:most])) + more
-
-
-def count(n: int, one: str, many: str) -> str:
-    """A number with its noun."""
-    return f"{n} {one if n == 1 else many}"

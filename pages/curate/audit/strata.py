@@ -7,7 +7,6 @@ from curation.gate import audit
 from curation.gate.audit import Part, Result
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import rows
 from storage import people, projects
 from storage.types import Project, Role, User
 
@@ -79,14 +78,14 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
 
 
 def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:
-    these = rows.count(back, "row", "rows")
+    these = statistics.count(back, "row")
     if Role.LEAD not in user.roles:
         if part.failed:
             shell.note(f"A lead can send the other {these} of this group back to review.")
         return
     with st.expander(f"Send this group back to review ({these})", expanded=part.failed):
         st.text(
-            f"{name}: {part.bad} of {rows.count(part.judged, 'row', 'rows')} judged are bad; at "
+            f"{name}: {part.bad} of {statistics.count(part.judged, 'row')} judged are bad; at "
             f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its "
             f"approved rows but those judged good go back: {these}, each by a decision in your "
             "name."

@@ -31,7 +31,7 @@ def draw(user: User, project: Project, ready: int, label: str) -> None:
         )
         count = -(-ready // round(1 / audit.SHARE))
         st.button(
-            f"{label}: {count} of {rows.count(ready, 'approved row', 'approved rows')}",
+            f"{label}: {count} of {statistics.count(ready, 'approved row')}",
             key=f"draw-{project.id}",
             type="primary",
             on_click=_draw,
@@ -75,7 +75,7 @@ def someone_else(user: User, project: Project, waiting: int) -> None:
     who = ", ".join(others) if others else "nobody who has a profile here yet"
     st.info(
         plain(
-            f"You wrote or approved the {rows.count(waiting, 'row', 'rows')} still to judge, and "
+            f"You wrote or approved the {statistics.count(waiting, 'row')} still to judge, and "
             f"nobody audits their own work. Who can: {who}."
         )
     )
@@ -116,7 +116,7 @@ def _judged(result: audit.Result) -> str:
 def after(user: User, project: Project, result: audit.Result, ready: int, bad: list[int]) -> None:
     """What can be done once every drawn row is judged."""
     if bad:
-        st.warning(f"{rows.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
+        st.warning(f"{statistics.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
         shell.link("review", "Repair in Review")
     strata.show(user, project, result)
     if result.failed:

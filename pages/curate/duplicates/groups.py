@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.overlap import differences, overlaps
 from curation.overlap.near import meanings
 from curation.overlap.overlaps import Group
@@ -116,7 +116,7 @@ def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
         return
     others = {one.id: one.version for one in group.pairs if one.id != pair.id}
     st.button(
-        f"Keep pair {pair.id}, reject {rows.count(len(others), 'other', 'others')}",
+        f"Keep pair {pair.id}, reject {statistics.count(len(others), 'other')}",
         key=f"keep-{kinds[0]}-{pair.id}-{pair.version}-{'-'.join(map(str, others.values()))}",
         type="primary" if pair is group.pairs[0] else "secondary",
         on_click=act,
@@ -135,7 +135,7 @@ def _merge(user: User, group: Group) -> None:
     with st.expander(f"Merge into pair {best.id}"):
         kept.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
         kept.area(user, form, "response", "Output of the merged pair", best.response, most=None)
-        others = rows.count(len(seen) - 1, "other row is", "other rows are")
+        others = statistics.count(len(seen) - 1, "other row is", "other rows are")
         shell.note(f"It waits for review again with these words; the {others} rejected.")
         st.button(
             f"Save as pair {best.id}",

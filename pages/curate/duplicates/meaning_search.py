@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.overlap.near import meanings
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import job_panel, rows
+from pages.parts import job_panel
 from storage import settings
 from storage.types import JobKind, Project, User
 from training.scans import meaning
@@ -34,7 +35,7 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             key=f"least-{project.id}",
         )
         st.button(
-            f"Compare what {rows.count(alive, 'row means', 'rows mean')}",
+            f"Compare what {statistics.count(alive, 'row means', 'rows mean')}",
             key=f"meanings-{project.id}",
             disabled=bool(due) or going,
             on_click=act,

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.overlap import overlaps
 from pages.curate.duplicates import groups, meaning_search
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
-from pages.parts import rows
 from storage import pairs
 from storage.types import PairStatus
 
@@ -31,13 +31,13 @@ shell.stats(
 )
 if due:
     st.button(
-        f"Compare all {rows.count(alive, 'row', 'rows')}",
+        f"Compare all {statistics.count(alive, 'row')}",
         key=f"sweep-{project.id}-{due}",
         type="primary",
         on_click=act,
         args=("Every row was compared with every other.", overlaps.sweep, user, project.id),
     )
-    shell.note(f"{rows.count(due, 'row is', 'rows are')} new or changed since the last time.")
+    shell.note(f"{statistics.count(due, 'row is', 'rows are')} new or changed since the last time.")
 elif not any(found.values()):
     st.success("Every row was compared, and nothing is left to settle.")
     shell.link("audit", "Next: audit a random tenth")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.policy import era_rows, era_search
 from curation.policy.era_search import Affected, Search
 from pages.frame import shell
@@ -90,7 +90,7 @@ def preview(seen: Affected, known: Sequence[Era]) -> list[Pair]:
     if not seen.pairs:
         st.info(plain(f"No waiting or approved row meets all of it. By themselves: {counted}."))
         return []
-    st.text(f"{rows.count(len(seen.pairs), 'row', 'rows')} found")
+    st.text(f"{statistics.count(len(seen.pairs), 'row')} found")
     aside = f" {seen.rejected} rejected ones are left alone." if seen.rejected else ""
     shell.note(f"By themselves: {counted}.{aside}")
     names = {era.id: era.name for era in known}
@@ -130,7 +130,7 @@ def _cells(pair: Pair, names: dict[int, str], *, held: bool) -> dict[str, str]:
 def deal(user: User, project: Project, chosen: Sequence[Pair], known: Sequence[Era]) -> None:
     """The three ways to deal with the rows chosen."""
     seen = {pair.id: pair.version for pair in chosen}
-    shown, many = _shown(chosen), rows.count(len(chosen), "row", "rows")
+    shown, many = _shown(chosen), statistics.count(len(chosen), "row")
     back, out, copy = st.columns(3, gap="medium")
     reason = f"affected-reason-{project.id}"
     with back.container(border=True, height="stretch"):
@@ -175,7 +175,7 @@ def _clone(
         index=list(names).index(now.id) if now else 0,
     )
     st.button(
-        f"Clone {rows.count(len(seen), 'row', 'rows')}",
+        f"Clone {statistics.count(len(seen), 'row')}",
         key=f"affected-clone-{shown}",
         on_click=_clone_now,
         args=(user, project.id, seen, into),

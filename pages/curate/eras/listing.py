@@ -5,12 +5,12 @@ from datetime import UTC, date, datetime
 
 import streamlit as st
 
+from curation import statistics
 from curation.policy import eras
 from curation.policy.eras import Revision
 from pages.curate.eras import affected
 from pages.frame import shell
 from pages.frame.wiring import act
-from pages.parts import rows
 from storage import projects
 from storage.types import Era, Pair, Project, User
 
@@ -59,7 +59,7 @@ def _days(era: Era, last: date | None, tagged: int) -> str:
     end = f"to {last}" if last is not None else "on, with no end"
     if last is not None and era.ends_on is None:
         end += " (the day before the next era)"
-    return f"From {era.starts_on} {end} · {rows.count(tagged, 'row', 'rows')} tagged"
+    return f"From {era.starts_on} {end} · {statistics.count(tagged, 'row')} tagged"
 
 
 def _reference(era: Era) -> None:
@@ -174,9 +174,9 @@ def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> Non
     elif not old:
         st.success("No approved row belongs to a retired era.")
     else:
+        belong = statistics.count(len(old), "approved row belongs", "approved rows belong")
         st.warning(
-            f"{rows.count(len(old), 'approved row belongs', 'approved rows belong')} to a retired "
-            "era, by tag or by wording. They block a training run until they are dealt with."
+            f"{belong} to a retired era, by tag or by wording. They block a training run until they are dealt with."
         )
     for era in known:
         if era.retired and any(eras.belongs(pair, era) for pair in old):

@@ -16,9 +16,9 @@ _PICTURES = (
 _NOUNS = {
     "labels": ("row with a thin label", "rows with thin labels"),
     "topics": ("row of a thin topic", "rows of thin topics"),
-    "prompt_tokens": ("long row", "long rows"),
-    "response_tokens": ("long row", "long rows"),
-    "edge": ("edge case", "edge cases"),
+    "prompt_tokens": ("long row"),
+    "response_tokens": ("long row"),
+    "edge": ("edge case"),
 }
 
 
@@ -51,10 +51,10 @@ def checks(report: Report) -> None:
                 if one.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in one.bars[:8]))
             with way:
-                rows.browse(_ids(one), f"Show {rows.count(len(one.rows), 'row', 'rows')}")
+                rows.browse(_ids(one), f"Show {statistics.count(len(one.rows), 'row')}")
     clean = [one for one in report.measures if one.look and not one.rows]
     if clean:
-        with st.expander(f"{rows.count(len(clean), 'check', 'checks')} that found nothing"):
+        with st.expander(f"{statistics.count(len(clean), 'check')} that found nothing"):
             st.text("\n".join(f"• {one.name}: {one.told}" for one in clean))
 
 
@@ -88,7 +88,7 @@ def _picture(one: Measure, key: str) -> None:
         if len(one.bars) > bars.MOST:
             shell.note(f"The {bars.MOST} largest of {len(one.bars)} are drawn.")
     if one.rows:
-        rows.browse(_ids(one), f"Show {rows.count(len(one.rows), *_NOUNS[one.key])}")
+        rows.browse(_ids(one), f"Show {statistics.count(len(one.rows), *_NOUNS[one.key])}")
 
 
 def limits(report: Report) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.personal import findings, pii, placeholders, scrub
 from curation.personal.scrub import Marked
 from pages.curate.scrub import marked_text
@@ -65,7 +65,7 @@ def _choose(marked: dict[int, Marked], state: FindingState | None) -> int:
         f"Row ({len(marked)} in this list)",
         list(marked),
         format_func=lambda number: (
-            f"Pair {number}: {rows.count(len(marked[number].findings), 'finding', 'findings')}"
+            f"Pair {number}: {statistics.count(len(marked[number].findings), 'finding')}"
         ),
         key=f"scrub-row-{state}",
         width=320,
@@ -176,11 +176,11 @@ def _spread(user: User, finding_id: int, state: FindingState) -> None:
     if done is None:
         return
     left = [
-        f"{rows.count(len(ids), 'row', 'rows')} left: {why}"
+        f"{statistics.count(len(ids), 'row')} left: {why}"
         for ids, why in ((done.held, "in review"), (done.refused, "the JSON would break"))
         if ids
     ]
-    st.toast(plain("; ".join([f"Done in {rows.count(done.rows, 'row', 'rows')}.", *left])))
+    st.toast(plain("; ".join([f"Done in {statistics.count(done.rows, 'row')}.", *left])))
 
 
 def _button(

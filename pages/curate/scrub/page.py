@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.personal import scrub
 from pages.curate.scrub import findings, message_findings, scan_form, scan_limits
 from pages.frame import shell
@@ -22,7 +23,7 @@ def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
     if due and (newest is None or newest.state.final):
         if seen.stale:
             shell.note(
-                f"{rows.count(len(seen.stale), 'row was', 'rows were')} scanned with other "
+                f"{statistics.count(len(seen.stale), 'row was', 'rows were')} scanned with other "
                 "settings than today's. What people decided before is kept."
             )
         st.button(
@@ -40,7 +41,7 @@ def what(seen: scrub.Coverage) -> str:
     if not seen.unscanned:
         return "Scan the system message"
     again = " again" if len(seen.stale) == len(seen.unscanned) else ""
-    return f"Scan {rows.count(len(seen.unscanned), 'row', 'rows')}{again}"
+    return f"Scan {statistics.count(len(seen.unscanned), 'row')}{again}"
 
 
 def quarantine(seen: scrub.Coverage) -> None:

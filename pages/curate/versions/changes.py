@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from curation.versions import changes, verbs
 from curation.versions.changes import Change
 from pages.curate.versions.views import PARTS
@@ -57,7 +57,7 @@ def _links(found: changes.Difference) -> None:
     with st.container(horizontal=True):
         for label, ids in groups.items():
             if ids:
-                rows.browse(ids, f"{rows.count(len(ids), 'row', 'rows')} {label}")
+                rows.browse(ids, f"{statistics.count(len(ids), 'row')} {label}")
 
 
 def _list(found: changes.Difference) -> None:

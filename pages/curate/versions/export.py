@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from sqlalchemy import Engine
 
+from curation import statistics
 from curation.versions import cards, packages, verbs
 from curation.versions.layouts import LAYOUTS
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
 from pages.frame.wiring import engine, looking
-from pages.parts import rows
 from pages.parts.plain import plain
 from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
@@ -67,11 +67,11 @@ def _download(found: verbs.Opened, layout: str, splits: Sequence[Split]) -> None
         return
     if outline.tested_later:
         st.warning(
-            f"{rows.count(outline.tested_later, 'row', 'rows')} of these are test rows in a later "
+            f"{statistics.count(outline.tested_later, 'row')} of these are test rows in a later "
             "version. Do not judge a model on that version if it trains on this export."
         )
     st.download_button(
-        f"Download {rows.count(outline.rows, 'row', 'rows')}",
+        f"Download {statistics.count(outline.rows, 'row')}",
         data=_content(engine(), found.version.id, layout, splits, outline.name),
         file_name=f"{outline.name}.zip",
         mime="application/zip",

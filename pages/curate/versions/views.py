@@ -5,11 +5,11 @@ import json
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.versions import tags, verbs
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import kept, rows
+from pages.parts import kept
 from pages.parts.plain import plain
 from storage import people, scratch
 from storage.errors import AssayError
@@ -25,7 +25,7 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
     with st.container(border=True):
         st.subheader(f"Freeze version {number}", anchor=False)
         shell.note(
-            f"{rows.count(ready, 'approved row', 'approved rows')} would be copied as they are "
+            f"{statistics.count(ready, 'approved row')} would be copied as they are "
             "now and split into training, validation and test rows. A test row stays one in "
             "every later version and never trains."
         )
@@ -42,7 +42,7 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
                 width=220,
             )
             st.button(
-                f"Freeze {rows.count(ready, 'row', 'rows')}",
+                f"Freeze {statistics.count(ready, 'row')}",
                 key=f"freeze-{project.id}-{number}",
                 type="primary",
                 on_click=_freeze_now,
@@ -74,7 +74,7 @@ def choose(project: Project, known: list[Version]) -> Version:
 
 
 def _title(one: Version) -> str:
-    total = rows.count(sum(one.counts.values()), "row", "rows")
+    total = statistics.count(sum(one.counts.values()), "row")
     return f"Version {one.number}: {total}, {one.created_at:%d %b %Y %H:%M} UTC"
 
 
@@ -147,7 +147,7 @@ def proof(one: Version, found: verbs.Opened | None) -> None:
 
 
 def _verify(one: Version) -> None:
-    total = rows.count(sum(one.counts.values()), "row is", "rows are")
+    total = statistics.count(sum(one.counts.values()), "row is", "rows are")
     act(f"Version {one.number} is intact: all {total} as frozen.", verbs.verify, one.id)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import visible
+from curation import statistics, visible
 from curation.review import decisions
 from pages.frame import shell
 from pages.frame.wiring import act, looking
@@ -58,7 +58,7 @@ def choose(project: Project, wish: Asked) -> None:
     """The queues with their counts, or the way back to them from a list of rows."""
     if wish.ids:
         left, right = st.columns([3, 1], vertical_alignment="center")
-        left.text(f"{rows.count(len(wish.ids), 'row', 'rows')} that another page pointed to")
+        left.text(f"{statistics.count(len(wish.ids), 'row')} that another page pointed to")
         right.button("Show the queues", key="show-queues", on_click=_forget, args=("rows", "row"))
         return
     with looking() as session:

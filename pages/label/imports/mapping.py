@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from curation.exchange import files, intake
 from curation.exchange import table as exchange
 from curation.exchange.files import Refusal, Refused, Table
@@ -17,7 +17,6 @@ from curation.exchange.table import Incoming, Mapping, Preview
 from curation.project import sample
 from pages.frame import shell
 from pages.frame.wiring import act
-from pages.parts import rows
 from pages.parts.plain import plain
 from storage import settings
 from storage.errors import AssayError
@@ -172,7 +171,7 @@ def _show(found: Preview, notes: Sequence[str]) -> None:
         column_config={"Input": wide, "Output": wide},
     )
     shell.note(
-        f"The first {min(_SHOWN, len(found.rows))} of {rows.count(len(found.rows), 'row', 'rows')}."
+        f"The first {min(_SHOWN, len(found.rows))} of {statistics.count(len(found.rows), 'row')}."
     )
     for words in (*notes, *found.notes):
         st.text(f"• {words}")
@@ -196,7 +195,7 @@ def take(user: User, project: Project, read: Read, table: Table, found: Preview)
         key=f"held-out-{read.key}",
     )
     st.button(
-        f"Import {rows.count(len(found.rows), 'row', 'rows')}",
+        f"Import {statistics.count(len(found.rows), 'row')}",
         key=f"import-{read.key}",
         type="primary",
         disabled=not found.rows,
@@ -228,17 +227,17 @@ def report(project: Project, read: Read) -> bool:
     if key != (read.key, project.id) or not isinstance(done, intake.Taken):
         return False
     if done.added:
-        new = rows.count(len(done.added), "row was", "rows were")
+        new = statistics.count(len(done.added), "row was", "rows were")
         st.success(f"{new} imported, to be reviewed now. None was refused.")
     else:
         st.info("Nothing new was imported.")
     if done.known:
-        was = rows.count(done.known, "row was", "rows were")
+        was = statistics.count(done.known, "row was", "rows were")
         shell.note(f"{was} here already, from an earlier import of this file.")
     if done.invalid:
         fit = "does" if done.invalid == 1 else "do"
         shell.note(
-            f"{rows.count(done.invalid, 'output', 'outputs')} {fit} not fit the schema. They wait "
+            f"{statistics.count(done.invalid, 'output')} {fit} not fit the schema. They wait "
             "in review for someone to repair or reject them."
         )
     _repeating(done)
@@ -251,9 +250,9 @@ def _repeating(done: intake.Taken) -> None:
     if not done.repeating:
         return
     lines = len({one.line for one in done.repeating})
+    repeating = statistics.count(lines, "row repeats a test row", "rows repeat test rows")
     st.warning(
-        f"{rows.count(lines, 'row repeats a test row', 'rows repeat test rows')}. They were taken, "
-        "but no version takes them: look at both side by side and reject one."
+        f"{repeating}. They were taken, but no version takes them: look at both side by side and reject one."
     )
     st.dataframe(
         [

@@ -1,9 +1,9 @@
 """Import page: records that exist already, mapped to pairs, whole files or nothing."""
 
+from curation import statistics
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.label.imports import mapping
-from pages.parts import rows
 
 user = require_user()
 shell.header("Import", "Records you have already: all rows of a file go in, or none.")
@@ -16,9 +16,9 @@ elif read is not None and read.table is not None and not mapping.report(project,
     chosen = mapping.mapping(read, read.table)
     found = mapping.preview(read, read.table, chosen, project)
     if found is not None and found.refused:
+        lines = statistics.count(found.refused, "line is", "lines are")
         mapping.refused(
-            f"Nothing can be imported yet: {rows.count(found.refused, 'line is', 'lines are')} "
-            "faulty.",
+            f"Nothing can be imported yet: {lines} faulty.",
             found.refusals,
             found.refused,
         )

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from curation import statistics
 from curation.review import conflicts
 from pages.frame import shell
 from pages.frame.wiring import act, looking
@@ -25,7 +26,7 @@ def show(user: User, project: Project) -> None:
         return
     st.subheader("Late decisions", anchor=False)
     shell.note(
-        f"{rows.count(len(late), 'decision', 'decisions')} came after the row had moved on. "
+        f"{statistics.count(len(late), 'decision')} came after the row had moved on. "
         "Nothing was lost and nothing was applied: you choose which holds."
     )
     for decision, pair in shown:

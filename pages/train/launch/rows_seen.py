@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from curation.health.measured import Bars
 from pages.frame import shell
 from pages.frame.theme import COMPONENT_CSS
@@ -80,7 +80,7 @@ def _figures(seen: dict[str, Any]) -> None:
 
 def _too_long(seen: dict[str, Any]) -> None:
     long = seen["too_long_rows"]
-    count = rows.count(seen["too_long"], "row is", "rows are")
+    count = statistics.count(seen["too_long"], "row is", "rows are")
     st.error(f"{count} longer than {seen['limit']} tokens. The run refuses them, it never cuts.")
     st.text("\n".join(f"Pair {pair}: {tokens} tokens" for pair, tokens in long[:20]))
     rows.browse([pair for pair, _ in long], "Show these rows")

@@ -5,11 +5,12 @@ from typing import Any
 
 import streamlit as st
 
+from curation import statistics
 from curation.gate import readiness
 from curation.versions import verbs
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import job_panel, memory_bar, progress, rows
+from pages.parts import job_panel, memory_bar, progress
 from pages.train.launch import settings_form
 from pages.train.launch.method_choice import NOTES
 from storage import settings as places
@@ -46,7 +47,7 @@ def show(user: User, version: Version, base: BaseModel | str, settings: Tuning |
     _gate(signals, blocking)
     _facts(version, base, settings, waiting)
     if blocking:
-        lines = rows.count(len(blocking), "readiness line blocks", "readiness lines block")
+        lines = statistics.count(len(blocking), "readiness line blocks", "readiness lines block")
         reasons.append(f"{lines}; they are listed on the card.")
     if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return Card(reasons)
@@ -90,17 +91,17 @@ def _facts(version: Version, base: BaseModel | str, settings: Tuning | str, wait
     if isinstance(settings, Tuning):
         lines += _chosen(settings, counts["train"])
     if waiting:
-        lines.append(f"It will wait for {rows.count(waiting, 'job', 'jobs')} to end")
+        lines.append(f"It will wait for {statistics.count(waiting, 'job')} to end")
     st.text("\n".join(lines))
 
 
 def _chosen(settings: Tuning, train: int) -> list[str]:
     title = NOTES[settings.METHOD].title
-    passes = rows.count(settings.epochs, "pass", "passes")
+    passes = statistics.count(settings.epochs, "pass", "passes")
     if not isinstance(settings, Local):
         return [f"{title}, {passes}"]
     rank = f", rank {settings.r}" if isinstance(settings, Lora) else ""
-    rows_a_step = rows.count(settings.batch_size, "row", "rows")
+    rows_a_step = statistics.count(settings.batch_size, "row")
     return [
         f"{title}{rank}, learning rate {settings.learning_rate:g}",
         f"{settings.steps(train)} steps of {rows_a_step}, {passes}",

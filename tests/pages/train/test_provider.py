@@ -19,7 +19,7 @@ from training.launch import runs
 from training.settings import Provider
 from training.work import evidence, jobs
 
-LAUNCH, RUNS, ADAPTERS = (f"pages/train/{name}.py" for name in ("launch", "runs", "adapters"))
+LAUNCH, RUNS, ADAPTERS = (f"pages/train/{name}/page.py" for name in ("launch", "runs", "adapters"))
 CHOSEN = Provider(endpoint="house", model="small-1")
 
 
