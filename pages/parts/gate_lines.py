@@ -10,7 +10,7 @@ from curation import statistics
 from curation.gate import readiness
 from pages.frame import shell
 from pages.frame.wiring import act
-from pages.parts import kept, rows
+from pages.parts import fields, pair_view
 from storage import scratch
 from storage.types import Project, Signal, User
 
@@ -95,10 +95,10 @@ def _state(one: Signal, blocks: bool) -> None:
 
 
 def _way(one: Signal) -> None:
-    if one.page and (one.page != rows.BROWSE or not one.pair_ids):
+    if one.page and (one.page != "browse" or not one.pair_ids):
         shell.link(one.page, f"Open {shell.at(one.page).title}")
     if one.pair_ids:
-        rows.browse(one.pair_ids, f"Show {statistics.count(len(one.pair_ids), 'row')}")
+        pair_view.link(one.pair_ids, f"Show {statistics.count(len(one.pair_ids), 'row')}")
 
 
 def limits(signals: Sequence[Signal]) -> None:
@@ -140,7 +140,7 @@ def waiver(
         "Line", list(names), format_func=lambda key: names.get(key, ""), key=f"waive-line-{of}"
     )
     form = f"waive-{of}-{chosen}"
-    kept.area(user, form, "reason", "Reason (at least 10 characters)")
+    fields.area(user, form, "reason", "Reason (at least 10 characters)")
     today = datetime.now(UTC).date()
     last = today + timedelta(days=readiness.LONGEST_WAIVER)
     st.date_input(
@@ -148,7 +148,7 @@ def waiver(
         value=today + _USUAL,
         min_value=today,
         max_value=last,
-        key=kept.key(form, "until"),
+        key=fields.key(form, "until"),
         width=320,
     )
     st.button(
@@ -159,8 +159,8 @@ def waiver(
 def _waive_now(
     user: User, signal: str, form: str, store: Callable[[Session, str, str, date], None]
 ) -> None:
-    until = st.session_state[kept.key(form, "until")]
-    reason = kept.value(form, "reason")
+    until = st.session_state[fields.key(form, "until")]
+    reason = fields.value(form, "reason")
 
     def verb(session: Session) -> None:
         store(session, signal, reason, until)

@@ -48,13 +48,13 @@ def show(user: User, project: Project, result: Result) -> None:
 
 def named(part: Part, names: dict[int, str], eras: dict[int, str]) -> str:
     """A stratum in words."""
-    one = part.stratum
-    words = [_ORIGINS.get(one.origin, one.origin)]
-    if one.author_id is not None:
-        words.append(f"by {names.get(one.author_id, 'someone')}")
-    if one.era_id is not None:
-        words.append(f"era {eras.get(one.era_id, one.era_id)}")
-    return " · ".join(words)
+    stratum = part.stratum
+    parts = [_ORIGINS.get(stratum.origin, stratum.origin)]
+    if stratum.author_id is not None:
+        parts.append(f"by {names.get(stratum.author_id, 'someone')}")
+    if stratum.era_id is not None:
+        parts.append(f"era {eras.get(stratum.era_id, stratum.era_id)}")
+    return " · ".join(parts)
 
 
 def _line(user: User, project: Project, part: Part, name: str, back: int) -> None:
@@ -90,10 +90,10 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
             f"approved rows but those judged good go back: {these}, each by a decision in your "
             "name."
         )
-        one = part.stratum
+        stratum = part.stratum
         st.button(
             f"Send {these} back",
-            key=f"reopen-{one.origin}-{one.author_id}-{one.era_id}-{part.bad}-{part.judged}-{back}",
+            key=f"reopen-{stratum.origin}-{stratum.author_id}-{stratum.era_id}-{part.bad}-{part.judged}-{back}",
             type="primary" if part.failed else "secondary",
             on_click=act,
             args=(
@@ -101,7 +101,7 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
                 audit.reopen_stratum,
                 user,
                 project.id,
-                one,
+                stratum,
                 (part.bad, part.judged, back),
             ),
         )

@@ -9,7 +9,7 @@ from curation.gate import audit
 from pages.curate.audit import strata
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import kept, rows
+from pages.parts import fields, pair_view
 from pages.parts.plain import plain
 from storage.types import Pair, Project, User
 
@@ -48,10 +48,10 @@ def judge(user: User, project: Project, pair: Pair) -> None:
     form = f"audit-{pair.id}-{pair.version}"
     with st.container(border=True):
         st.badge(f"Pair {pair.id}", color="gray")
-        rows.texts(pair)
+        pair_view.texts(pair)
         with st.expander("Guidelines"):
             st.text(project.guidelines or "This project has no guidelines.")
-        kept.line(user, form, "note", "Note (where it is bad: what is wrong)")
+        fields.line(user, form, "note", "Note (where it is bad: what is wrong)")
         with st.container(horizontal=True):
             for good, label in ((True, "Good: fit to learn from"), (False, "Bad: back to review")):
                 st.button(
@@ -63,7 +63,7 @@ def judge(user: User, project: Project, pair: Pair) -> None:
 
 
 def _judge(user: User, pair_id: int, version: int, form: str, good: bool) -> None:
-    note = kept.value(form, "note").strip() or None
+    note = fields.value(form, "note").strip() or None
     done = "Judged good." if good else "Judged bad; it goes back to review."
     act(done, audit.judge, user, pair_id, version, good=good, note=note)
 

@@ -12,7 +12,7 @@ from curation.overlap.overlaps import Group
 from curation.review.decisions import Reason
 from pages.frame import shell
 from pages.frame.wiring import act
-from pages.parts import kept, rows
+from pages.parts import fields, pair_view
 from storage import scratch
 from storage.types import Link, LinkKind, Pair, Project, Role, User
 
@@ -109,8 +109,8 @@ def _differences(project: Project, group: Group) -> None:
 
 
 def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
-    rows.chips(pair)
-    rows.texts(pair)
+    pair_view.chips(pair)
+    pair_view.texts(pair)
     if any(one.held_out for one in group.pairs) and not pair.held_out:
         shell.note("The test row stays, so this one cannot be the one to keep.")
         return
@@ -133,8 +133,8 @@ def _merge(user: User, group: Group) -> None:
     seen = {pair.id: pair.version for pair in group.pairs}
     form = "merge-" + "-".join(f"{pair_id}.{version}" for pair_id, version in seen.items())
     with st.expander(f"Merge into pair {best.id}"):
-        kept.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
-        kept.area(user, form, "response", "Output of the merged pair", best.response, most=None)
+        fields.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
+        fields.area(user, form, "response", "Output of the merged pair", best.response, most=None)
         others = statistics.count(len(seen) - 1, "other row is", "other rows are")
         shell.note(f"It waits for review again with these words; the {others} rejected.")
         st.button(
@@ -146,7 +146,7 @@ def _merge(user: User, group: Group) -> None:
 
 
 def _save_merged(user: User, form: str, keep_id: int, seen: Mapping[int, int]) -> None:
-    prompt, response = kept.value(form, "prompt"), kept.value(form, "response")
+    prompt, response = fields.value(form, "prompt"), fields.value(form, "response")
     act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, prompt, response)
 
 
@@ -171,7 +171,7 @@ def _both_right(user: User, group: Group) -> None:
     ids = tuple(link.id for link in group.links)
     form = f"both-right-{ids[0]}"
     with st.expander("Both are right" if len(group.pairs) == 2 else "All are right as they are"):
-        kept.line(user, form, "reason", "Why? In a few words, for whoever asks later")
+        fields.line(user, form, "reason", "Why? In a few words, for whoever asks later")
         st.button(
             "Keep them all",
             key=f"both-right-{'-'.join(map(str, ids))}",
@@ -181,7 +181,7 @@ def _both_right(user: User, group: Group) -> None:
 
 
 def _say_right(user: User, form: str, link_ids: tuple[int, ...]) -> None:
-    act("Kept, with your reason.", _all_right, user, form, link_ids, kept.value(form, "reason"))
+    act("Kept, with your reason.", _all_right, user, form, link_ids, fields.value(form, "reason"))
 
 
 def _all_right(

@@ -11,7 +11,7 @@ from curation.policy import era_rows, era_search
 from curation.policy.era_search import Affected, Search
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import rows
+from pages.parts import pair_view
 from pages.parts.plain import plain
 from storage import projects
 from storage.errors import BadInput
@@ -205,7 +205,7 @@ def changes(user: User, session: Session, project: Project) -> None:
                 shell.note(f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC")
             with way:
                 if one.rows:
-                    rows.browse(one.rows, "Show them")
+                    pair_view.link(one.rows, "Show them")
                 if one.undoable:
                     st.button(
                         "Undo",

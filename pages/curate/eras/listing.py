@@ -176,7 +176,8 @@ def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> Non
     else:
         belong = statistics.count(len(old), "approved row belongs", "approved rows belong")
         st.warning(
-            f"{belong} to a retired era, by tag or by wording. They block a training run until they are dealt with."
+            f"{belong} to a retired era, by tag or by wording. They block a training run until "
+            "they are dealt with."
         )
     for era in known:
         if era.retired and any(eras.belongs(pair, era) for pair in old):

@@ -5,7 +5,7 @@ import streamlit as st
 from curation import statistics
 from curation.health.report import Measure, Report
 from pages.frame import shell
-from pages.parts import bars, rows
+from pages.parts import bars, pair_view
 
 _STANDING = frozenset({"prompt_tokens", "response_tokens"})
 _PICTURES = (
@@ -51,7 +51,7 @@ def checks(report: Report) -> None:
                 if one.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in one.bars[:8]))
             with way:
-                rows.browse(_ids(one), f"Show {statistics.count(len(one.rows), 'row')}")
+                pair_view.link(_ids(one), f"Show {statistics.count(len(one.rows), 'row')}")
     clean = [one for one in report.measures if one.look and not one.rows]
     if clean:
         with st.expander(f"{statistics.count(len(clean), 'check')} that found nothing"):
@@ -88,7 +88,7 @@ def _picture(one: Measure, key: str) -> None:
         if len(one.bars) > bars.MOST:
             shell.note(f"The {bars.MOST} largest of {len(one.bars)} are drawn.")
     if one.rows:
-        rows.browse(_ids(one), f"Show {statistics.count(len(one.rows), *_NOUNS[one.key])}")
+        pair_view.link(_ids(one), f"Show {statistics.count(len(one.rows), *_NOUNS[one.key])}")
 
 
 def limits(report: Report) -> None:

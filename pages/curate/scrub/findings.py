@@ -12,7 +12,7 @@ from curation.personal.scrub import Marked
 from pages.curate.scrub import marked_text
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import rows
+from pages.parts import pair_view
 from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Finding, FindingState, Project, User
@@ -89,7 +89,7 @@ def card(user: User, seen: Marked, same: Same) -> None:
     numbers = {one.id: n for n, one in enumerate(_ordered(seen), 1)}
     preview = _preview(seen)
     with st.container(border=True):
-        rows.chips(seen.pair)
+        pair_view.chips(seen.pair)
         left, right = st.columns([5, 4], gap="large")
         with left:
             _texts(seen, numbers, preview)
@@ -128,7 +128,7 @@ def _texts(seen: Marked, numbers: dict[int, int], preview: scrub.Preview) -> Non
     if changed:
         st.divider()
     for place, text in changed.items():
-        rows.words(f"{_label(place)}, if all of these are accepted", text)
+        pair_view.text(f"{_label(place)}, if all of these are accepted", text)
 
 
 def _label(place: str) -> str:

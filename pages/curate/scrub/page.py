@@ -8,7 +8,7 @@ from pages.curate.scrub import findings, message_findings, scan_form, scan_limit
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
-from pages.parts import job_panel, rows
+from pages.parts import job_panel, pair_view
 from storage.types import JobKind, Project, Role, User
 from training.scans import meaning
 from training.work import jobs
@@ -52,7 +52,7 @@ def quarantine(seen: scrub.Coverage) -> None:
     for pair_id, why in seen.quarantined.items():
         with st.container(border=True):
             st.text(f"Pair {pair_id}: {why}")
-            rows.browse([pair_id], "Open it to shorten or reject it")
+            pair_view.link([pair_id], "Open it to shorten or reject it")
 
 
 user = require_user()

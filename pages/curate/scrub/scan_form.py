@@ -11,7 +11,7 @@ from curation.personal.pii import Config, Replacement
 from pages.curate.scrub import marked_text
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import kept
+from pages.parts import fields
 from pages.parts.plain import plain
 from storage import scratch
 from storage.types import Finding, FindingState, Project, User
@@ -51,7 +51,7 @@ def show(user: User, project: Project) -> None:
     form = f"scan-settings-{project.id}"
     with looking() as session:
         settings = scan_settings.current(session, project.id)
-    typed = kept.load(user, form)
+    typed = fields.load(user, form)
     with st.expander("What counts as personal data here", key=f"{form}-box"):
         shell.note("One entry a line. Saving a change makes scanned rows wait for a new scan.")
         left, right = st.columns(2, gap="large")
@@ -86,11 +86,11 @@ def _list(user: User, form: str, field: str, config: Config, typed: Mapping[str,
     st.text_area(
         pii.LISTS[field],
         value=str(typed.get(field, pii.as_lines(getattr(config, field)))),
-        key=kept.key(form, field),
+        key=fields.key(form, field),
         height=100,
         help=plain(_HELP[field]),
         placeholder=_EXAMPLES[field],
-        on_change=kept.keep,
+        on_change=fields.keep,
         args=(user, form, field),
     )
 
@@ -100,8 +100,8 @@ def _switches(user: User, form: str, config: Config, typed: Mapping[str, Any]) -
         st.checkbox(
             label,
             value=bool(typed.get(field, getattr(config, field))),
-            key=kept.key(form, field),
-            on_change=kept.keep,
+            key=fields.key(form, field),
+            on_change=fields.keep,
             args=(user, form, field),
         )
 
@@ -113,8 +113,8 @@ def _countries(user: User, form: str, config: Config, typed: Mapping[str, Any]) 
         list(id_numbers.COUNTRIES),
         default=[code for code in chosen if code in id_numbers.COUNTRIES],
         format_func=id_numbers.COUNTRIES.__getitem__,
-        key=kept.key(form, "countries"),
-        on_change=kept.keep,
+        key=fields.key(form, "countries"),
+        on_change=fields.keep,
         args=(user, form, "countries"),
     )
 
@@ -128,10 +128,10 @@ def _second_model(user: User, form: str, config: Config, typed: Mapping[str, Any
         names,
         index=names.index(chosen),
         format_func=lambda name: name or "None: only the language model that is built in",
-        key=kept.key(form, "second_model"),
+        key=fields.key(form, "second_model"),
         help=f"Finds more names and takes far longer. Models are folders in "
         f"{plain(str(name_models.home()))}; docs/personal-data-scan.md says which can be used.",
-        on_change=kept.keep,
+        on_change=fields.keep,
         args=(user, form, "second_model"),
     )
 
@@ -143,8 +143,8 @@ def _replacement(user: User, form: str, chosen: Replacement, typed: Mapping[str,
         known,
         index=known.index(Replacement(typed.get("replacement", chosen))),
         format_func=_REPLACEMENTS.__getitem__,
-        key=kept.key(form, "replacement"),
-        on_change=kept.keep,
+        key=fields.key(form, "replacement"),
+        on_change=fields.keep,
         args=(user, form, "replacement"),
     )
     shell.note(
@@ -158,19 +158,19 @@ def _config(form: str, before: Config) -> Config:
     return Config(
         threshold=before.threshold,
         allow=before.allow,
-        countries=tuple(sorted(st.session_state[kept.key(form, "countries")])),
-        known=pii.lines(kept.value(form, "known")),
-        names=pii.lines(kept.value(form, "names")),
-        deny=pii.typed_lines(kept.value(form, "deny")),
-        context=pii.typed_lines(kept.value(form, "context")),
-        patterns=pii.typed_lines(kept.value(form, "patterns")),
-        second_model=kept.value(form, "second_model"),
-        **{field: bool(st.session_state[kept.key(form, field)]) for field in _SWITCHES},
+        countries=tuple(sorted(st.session_state[fields.key(form, "countries")])),
+        known=pii.lines(fields.value(form, "known")),
+        names=pii.lines(fields.value(form, "names")),
+        deny=pii.typed_lines(fields.value(form, "deny")),
+        context=pii.typed_lines(fields.value(form, "context")),
+        patterns=pii.typed_lines(fields.value(form, "patterns")),
+        second_model=fields.value(form, "second_model"),
+        **{field: bool(st.session_state[fields.key(form, field)]) for field in _SWITCHES},
     )
 
 
 def _save(user: User, project: Project, form: str, before: Config) -> None:
-    wanted = Replacement(st.session_state[kept.key(form, "replacement")])
+    wanted = Replacement(st.session_state[fields.key(form, "replacement")])
     act("Saved.", _stored, user, project.id, _config(form, before), wanted, form)
 
 

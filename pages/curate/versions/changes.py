@@ -8,7 +8,7 @@ from curation.versions.changes import Change
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
 from pages.frame.wiring import looking
-from pages.parts import diff, rows
+from pages.parts import diff, pair_view
 from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Version
@@ -57,7 +57,7 @@ def _links(found: changes.Difference) -> None:
     with st.container(horizontal=True):
         for label, ids in groups.items():
             if ids:
-                rows.browse(ids, f"{statistics.count(len(ids), 'row')} {label}")
+                pair_view.link(ids, f"{statistics.count(len(ids), 'row')} {label}")
 
 
 def _list(found: changes.Difference) -> None:
@@ -105,5 +105,5 @@ def _look(one: Version, found: changes.Difference) -> None:
         return
     side = change.after or change.before
     if side is not None:
-        rows.words("Input", side.prompt)
-        rows.words("Output", side.response)
+        pair_view.text("Input", side.prompt)
+        pair_view.text("Output", side.response)

@@ -9,7 +9,7 @@ from curation import statistics, visible
 from curation.versions import tags, verbs
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import kept
+from pages.parts import fields
 from pages.parts.plain import plain
 from storage import people, scratch
 from storage.errors import AssayError
@@ -29,9 +29,9 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
             "now and split into training, validation and test rows. A test row stays one in "
             "every later version and never trains."
         )
-        kept.line(user, form, "note", "Note: what this version is for")
+        fields.line(user, form, "note", "Note: what this version is for")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            seed = kept.key(form, "seed")
+            seed = fields.key(form, "seed")
             st.number_input(
                 "Seed of the split",
                 min_value=0,
@@ -51,7 +51,7 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
 
 
 def _freeze_now(user: User, project_id: int, form: str) -> None:
-    seed, note = int(st.session_state[kept.key(form, "seed")]), kept.value(form, "note")
+    seed, note = int(st.session_state[fields.key(form, "seed")]), fields.value(form, "note")
 
     def store(session: Session) -> None:
         verbs.freeze(session, user, project_id, seed, note)
@@ -103,7 +103,7 @@ def names(user: User, one: Version) -> None:
         known = tags.of(session, one)
     form = f"tag-{one.id}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kept.line(user, form, "name", "Tag this version, such as release-1", most=40)
+        fields.line(user, form, "name", "Tag this version, such as release-1", most=40)
         st.button("Tag", key=form, on_click=_tag, args=(user, one, form))
     if known:
         with st.container(horizontal=True, gap="xsmall"):
@@ -112,7 +112,7 @@ def names(user: User, one: Version) -> None:
 
 
 def _tag(user: User, one: Version, form: str) -> None:
-    name = kept.value(form, "name")
+    name = fields.value(form, "name")
 
     def store(session: Session) -> None:
         verbs.tag(session, user, one.id, name)

@@ -12,7 +12,7 @@ from curation import statistics, visible
 from curation.review import decisions
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import rows
+from pages.parts import pair_view
 from storage import pairs, people, projects
 from storage.errors import NotFound
 from storage.types import Decision, Outcome, Pair, PairStatus, Project, User
@@ -177,8 +177,8 @@ def detail(user: User, project: Project, pair_id: int) -> None:
         st.error(f"Pair {pair_id} belongs to another project.")
         return
     with st.container(border=True):
-        rows.chips(pair)
-        rows.texts(pair)
+        pair_view.chips(pair)
+        pair_view.texts(pair)
         for problem in decisions.problems(project, pair.response):
             st.text(f"Does not fit the schema: {problem}")
         shell.note(_origin(pair, eras.get(pair.era_id or 0), names))

@@ -5,7 +5,7 @@ import streamlit as st
 from curation import visible
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import job_panel, kept
+from pages.parts import fields, job_panel
 from storage.errors import AssayError
 from storage.types import Job, JobKind, Project, User
 from training.draft import drafts
@@ -26,10 +26,10 @@ def form(user: User, project: Project) -> None:
         known = {}
         st.error(str(error))
     name = f"draft-{project.id}"
-    kept.line(user, name, "topic", "Topic: what the new inputs should be about")
+    fields.line(user, name, "topic", "Topic: what the new inputs should be about")
     count, temperature, seed = st.columns(3)
     count.number_input(
-        "How many", min_value=1, max_value=drafts.MOST, value=20, key=kept.key(name, "count")
+        "How many", min_value=1, max_value=drafts.MOST, value=20, key=fields.key(name, "count")
     )
     temperature.slider(
         "Temperature: how far from the usual",
@@ -37,19 +37,19 @@ def form(user: User, project: Project) -> None:
         1.5,
         0.9,
         0.1,
-        key=kept.key(name, "temperature"),
+        key=fields.key(name, "temperature"),
     )
     seed.number_input(
         "Seed: the same one drafts the same rows",
         min_value=0,
         max_value=2**31 - 1,
         value=1,
-        key=kept.key(name, "seed"),
+        key=fields.key(name, "seed"),
     )
     st.selectbox(
         "Model",
         [_LOCAL, *known],
-        key=kept.key(name, "model"),
+        key=fields.key(name, "model"),
         format_func=lambda one: _model(known.get(one)),
     )
     shell.note(
@@ -67,14 +67,14 @@ def _model(endpoint: Endpoint | None) -> str:
 
 def _ask(user: User, project: Project, name: str) -> None:
     def field(of: str) -> object:
-        return st.session_state[kept.key(name, of)]
+        return st.session_state[fields.key(name, of)]
 
     wish = Wish(
-        topic=kept.value(name, "topic"),
+        topic=fields.value(name, "topic"),
         count=int(str(field("count"))),
         seed=int(str(field("seed"))),
         temperature=float(str(field("temperature"))),
-        endpoint=kept.value(name, "model") or None,
+        endpoint=fields.value(name, "model") or None,
     )
     act("The model drafts now.", jobs.draft, user, project.id, wish)
 

@@ -252,7 +252,8 @@ def _repeating(done: intake.Taken) -> None:
     lines = len({one.line for one in done.repeating})
     repeating = statistics.count(lines, "row repeats a test row", "rows repeat test rows")
     st.warning(
-        f"{repeating}. They were taken, but no version takes them: look at both side by side and reject one."
+        f"{repeating}. They were taken, but no version takes them: look at both side by side and "
+        "reject one."
     )
     st.dataframe(
         [

@@ -6,7 +6,7 @@ from curation import statistics
 from curation.review import conflicts
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import rows
+from pages.parts import pair_view
 from storage import pairs, people
 from storage.types import Action, Decision, Pair, Project, Role, User
 
@@ -38,16 +38,18 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
         now, then = st.columns(2)
         with now:
             st.subheader("The row as it is", anchor=False)
-            rows.chips(pair)
-            rows.texts(pair)
+            pair_view.chips(pair)
+            pair_view.texts(pair)
         with then:
             st.subheader("The late decision", anchor=False)
             st.text(
                 f"{name} {_DID.get(decision.action, decision.action.value)} version "
                 f"{decision.seen_version}{_because(decision)}"
             )
-            rows.words("Input", pair.prompt if decision.prompt is None else decision.prompt)
-            rows.words("Output", pair.response if decision.response is None else decision.response)
+            pair_view.text("Input", pair.prompt if decision.prompt is None else decision.prompt)
+            pair_view.text(
+                "Output", pair.response if decision.response is None else decision.response
+            )
         key = f"{decision.id}-{pair.version}"
         now.button(
             "Keep the row as it is",

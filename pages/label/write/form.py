@@ -12,7 +12,7 @@ from curation.review import decisions, ops, writing
 from curation.review.ops import Scratch, Submission
 from pages.frame.wiring import engine, looking
 from pages.label.write.editor import PairAck, ScratchData, pair_editor
-from pages.parts import rows
+from pages.parts import pair_view
 from storage import pairs, scratch
 from storage.engine import writing as transaction
 from storage.errors import AssayError
@@ -102,8 +102,8 @@ def _hint(near: tuple[Pair, float] | None) -> str:
 
 def _repeated(pair: Pair) -> None:
     with st.container(border=True):
-        rows.chips(pair)
-        rows.texts(pair)
+        pair_view.chips(pair)
+        pair_view.texts(pair)
 
 
 def _keep(user: User, project: Project) -> None:

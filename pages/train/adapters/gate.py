@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import gate_lines, kept, rows
+from pages.parts import fields, gate_lines, pair_view
 from pages.train.adapters import listing
 from storage import scratch, settings
 from storage.errors import AssayError
@@ -98,7 +98,9 @@ def _both(found: Sequence[dict[str, checks.Line]], key: str) -> None:
 
 def _answer(line: checks.Line, arm: str) -> None:
     why = f": {line['why']}" if line["why"] else ""
-    rows.words(f"{arm}, {'passed' if line['passed'] else 'failed'}{why}", line["text"] or "(none)")
+    pair_view.text(
+        f"{arm}, {'passed' if line['passed'] else 'failed'}{why}", line["text"] or "(none)"
+    )
 
 
 def own_prompts(user: User, project: Project) -> None:
@@ -120,16 +122,16 @@ def own_prompts(user: User, project: Project) -> None:
                 args=("Taken out.", check_prompts.drop, user, one.id),
             )
         form = f"red-team-{project.id}"
-        kept.area(user, form, "prompt", "A message that tries to lead the model astray")
-        kept.line(user, form, "must", "Words that the answer must have, separated by commas")
-        kept.line(user, form, "must_not", "Words that the answer must not have anywhere")
+        fields.area(user, form, "prompt", "A message that tries to lead the model astray")
+        fields.line(user, form, "must", "Words that the answer must have, separated by commas")
+        fields.line(user, form, "must_not", "Words that the answer must not have anywhere")
         st.button("Add the prompt", key=form, on_click=_add, args=(user, project.id, form))
         shell.note("Where the project has a schema, the answer must fit it as well.")
 
 
 def _add(user: User, project_id: int, form: str) -> None:
-    prompt = kept.value(form, "prompt")
-    must, must_not = (kept.value(form, name).split(",") for name in ("must", "must_not"))
+    prompt = fields.value(form, "prompt")
+    must, must_not = (fields.value(form, name).split(",") for name in ("must", "must_not"))
 
     def verb(session: Session) -> None:
         check_prompts.add(session, user, project_id, prompt, must, must_not)

@@ -7,7 +7,7 @@ import streamlit as st
 from curation.versions import verbs
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import compare_start, job_panel, kept
+from pages.parts import compare_start, fields, job_panel
 from storage import settings
 from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
 from training.lifecycle import adapters, gate, promotion, registry
@@ -145,7 +145,7 @@ def other_ways(user: User, entry: Entry, before: Adapter | None) -> None:
     live = entry.stage is Stage.PRODUCTION
     with st.expander("Roll back or retire" if live else "Retire"):
         form = f"adapter-why-{entry.adapter.id}"
-        kept.line(user, form, "why", "Why", most=300)
+        fields.line(user, form, "why", "Why", most=300)
         with st.container(horizontal=True):
             if live and before is not None:
                 st.button(
@@ -176,4 +176,4 @@ def other_ways(user: User, entry: Entry, before: Adapter | None) -> None:
 
 
 def _with_reason(form: str, done: str, verb: object, user: User, *args: object) -> None:
-    act(done, verb, user, *args, kept.value(form, "why"))  # type: ignore[arg-type]  # a verb
+    act(done, verb, user, *args, fields.value(form, "why"))  # type: ignore[arg-type]  # a verb

@@ -5,7 +5,7 @@ import streamlit as st
 from curation.gate import decision
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import kept, rows
+from pages.parts import fields, pair_view
 from storage import people, scratch
 from storage.types import Project, User
 
@@ -46,9 +46,9 @@ def record(user: User, project: Project, newest: decision.Record | None) -> None
         writer = names.get(newest.written_by, "someone")
         shell.note(f"Written by {writer} on {newest.created_at:%d %B %Y}.")
         for key, question in decision.QUESTIONS.items():
-            rows.words(question, newest.answers[key])
-        rows.words("How often the facts change", newest.facts_change)
-        rows.words(
+            pair_view.text(question, newest.answers[key])
+        pair_view.text("How often the facts change", newest.facts_change)
+        pair_view.text(
             "Prompt iterations that ended in the same class of error", f"{newest.iterations}"
         )
         _warnings(newest)
@@ -93,9 +93,9 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
     form = f"decide-{project.id}-{newest.id if newest else 0}"
     before = newest.answers if newest else {}
     for key, question in decision.QUESTIONS.items():
-        kept.area(user, form, key, question, before.get(key, ""))
-    words = kept.load(user, form)
-    change, tried = kept.key(form, "facts_change"), kept.key(form, "iterations")
+        fields.area(user, form, key, question, before.get(key, ""))
+    words = fields.load(user, form)
+    change, tried = fields.key(form, "facts_change"), fields.key(form, "iterations")
     known = words.get("facts_change", newest.facts_change if newest else None)
     st.selectbox(
         "How often do the facts in the answers change?",
@@ -103,7 +103,7 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
         index=decision.CHANGE.index(known) if known in decision.CHANGE else None,
         placeholder="Choose",
         key=change,
-        on_change=kept.keep,
+        on_change=fields.keep,
         args=(user, form, "facts_change"),
     )
     st.number_input(
@@ -113,7 +113,7 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
         value=int(words.get("iterations", newest.iterations if newest else 0)),
         step=1,
         key=tried,
-        on_change=kept.keep,
+        on_change=fields.keep,
         args=(user, form, "iterations"),
     )
     st.button(
@@ -126,9 +126,9 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
 
 
 def _write_now(user: User, project_id: int, form: str) -> None:
-    answers = {key: kept.value(form, key) for key in decision.QUESTIONS}
-    change = kept.value(form, "facts_change")
-    iterations = int(st.session_state[kept.key(form, "iterations")])
+    answers = {key: fields.value(form, key) for key in decision.QUESTIONS}
+    change = fields.value(form, "facts_change")
+    iterations = int(st.session_state[fields.key(form, "iterations")])
     done = "The record is written. Both owners sign it next."
     if act(done, decision.write, user, project_id, answers, change, iterations) is not None:
         act("", scratch.clear, user, form)

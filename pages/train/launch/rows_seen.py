@@ -12,7 +12,7 @@ from curation import statistics, visible
 from curation.health.measured import Bars
 from pages.frame import shell
 from pages.frame.theme import COMPONENT_CSS
-from pages.parts import bars, progress, rows
+from pages.parts import bars, pair_view, progress
 from storage.types import Job
 from training.launch import probes
 
@@ -83,7 +83,7 @@ def _too_long(seen: dict[str, Any]) -> None:
     count = statistics.count(seen["too_long"], "row is", "rows are")
     st.error(f"{count} longer than {seen['limit']} tokens. The run refuses them, it never cuts.")
     st.text("\n".join(f"Pair {pair}: {tokens} tokens" for pair, tokens in long[:20]))
-    rows.browse([pair for pair, _ in long], "Show these rows")
+    pair_view.link([pair for pair, _ in long], "Show these rows")
 
 
 def _row(examples: Sequence[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""A pair on a page outside the review stream: its words, where it stands, and the way to it."""
+"""A pair on a page outside the review stream: its texts, where it stands, and the way to it."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,7 @@ from curation import visible
 from pages.frame import identity, shell
 from storage.types import Origin, Pair, PairStatus
 
-BROWSE = "browse"
-_MOST = 300
+_LIMIT = 300
 """Ids in one address; browsers cut very long ones."""
 _ORIGINS = {
     Origin.GOLD: "Gold",
@@ -27,40 +26,39 @@ def chips(pair: Pair) -> None:
         colour = {PairStatus.APPROVED: "green", PairStatus.REJECTED: "red"}
         st.badge(pair.status.capitalize(), color=colour.get(pair.status, "orange"))  # type: ignore[arg-type]  # a colour's name
         if pair.held_out:
-            st.badge("Test row", icon=":material/lock:", color="blue")
+            st.badge("Test pair", icon=":material/lock:", color="blue")
         if pair.flagged:
             st.badge("Flagged", icon=":material/flag:", color="orange")
 
 
 def texts(pair: Pair) -> None:
     """Both sides of a pair as plain text, invisible characters shown."""
-    words("Input", pair.prompt)
-    words("Output", pair.response)
+    text("Input", pair.prompt)
+    text("Output", pair.response)
 
 
-def words(label: str, text: str) -> None:
+def text(label: str, content: str) -> None:
     """One text under a quiet label."""
     with st.container(gap="xxsmall"):
         shell.note(label)
-        st.text(visible.reveal(text))
+        st.text(visible.reveal(content))
 
 
-def browse(ids: Sequence[int], label: str) -> None:
-    """A way to these rows on the Browse page; their numbers where that is not open to one."""
-    place = shell.at(BROWSE)
+def link(ids: Sequence[int], label: str) -> None:
+    """A way to these pairs on the Browse page; their numbers where that is not open to one."""
+    place = shell.at("browse")
     if place in shell.open_to(identity.current()):
-        asked = ",".join(map(str, ids[:_MOST]))
         st.page_link(
             place.path,
             label=label,
             icon=f":material/{place.icon}:",
-            query_params={"rows": asked},
+            query_params={"rows": ",".join(map(str, ids[:_LIMIT]))},
         )
     else:
-        shell.note(f"{label}: pairs {listed(ids)}")
+        shell.note(f"{label}: pairs {numbers(ids)}")
 
 
-def listed(ids: Sequence[int], most: int = 12) -> str:
+def numbers(ids: Sequence[int], limit: int = 12) -> str:
     """The first few numbers in words."""
-    more = f" and {len(ids) - most} more" if len(ids) > most else ""
-    return ", ".join(map(str, ids[:most])) + more
+    more = f" and {len(ids) - limit} more" if len(ids) > limit else ""
+    return ", ".join(map(str, ids[:limit])) + more
