@@ -291,8 +291,8 @@ def looped(made: Any, texts: Sequence[str]) -> Found:  # noqa: ANN401 - presidio
         spans: list[Span] = []
         for piece in pieces(text):
             raw = _analyzed(made, piece.text)
-            spans += [piece.original(span) for span in scanner.kept(piece.text, raw)]
-        found.append(analyzer.shown(resolved(text, spans)))
+            spans += [piece.original(span) for span in scanner.selected(piece.text, raw)]
+        found.append(analyzer.display_types(resolved(text, spans)))
     return found
 
 
@@ -348,7 +348,7 @@ def rescan(texts: Sequence[str]) -> None:
         found = scanned(texts, config)
         scan_cache.remember(path, dict(zip(keys, found, strict=True)))
         begun = time.perf_counter()
-        known = scan_cache.known(path, [scan_cache.key(config.sha256, text) for text in texts])
+        known = scan_cache.lookup(path, [scan_cache.key(config.sha256, text) for text in texts])
         took = time.perf_counter() - begun
         print(f"\nrescan of {len(texts)} unchanged rows: {took * 1000:.1f} ms, {len(known)} known")
 

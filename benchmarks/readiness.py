@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import audit, readiness
 from curation.overlap import overlaps
-from curation.personal import scrub
+from curation.personal import findings
 from curation.policy import eras
 from curation.versions import verbs
 from storage import migrate, pairs, people
@@ -67,7 +67,7 @@ def _verbs(session: Session, desk: Project) -> dict[str, Callable[[], object]]:
         "pairs.listing": lambda: pairs.listing(session, desk.id, status=PairStatus.APPROVED),
         "overlaps.current": lambda: overlaps.current(session, desk.id),
         "overlaps.due": lambda: overlaps.due(session, desk.id),
-        "scrub.coverage": lambda: scrub.coverage(
+        "scrub.coverage": lambda: findings.coverage(
             session, desk.id, {p.id for p in pairs.listing(session, desk.id)}
         ),
         "audit.latest": lambda: audit.latest(session, desk.id),

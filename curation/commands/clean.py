@@ -10,6 +10,7 @@ from curation.gate import audit
 from curation.gate.audit import Part
 from curation.overlap import overlaps
 from curation.personal import scan_settings, scanning, scrub
+from curation.personal.findings import coverage, marked
 from curation.review.decisions import Reason
 from storage import console, pairs, people
 from storage.errors import BadInput, NotFound
@@ -37,7 +38,7 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     found = [line for batch in steps for line in batch]
     with console.acting() as session:
         kept = scrub.store(session, console.actor(session, as_), inside, found)
-        state = scrub.coverage(session, inside)
+        state = coverage(session, inside)
     console.show(
         {"scanned": kept, "open": state.open, "quarantined": state.quarantined},
         as_json=as_json,
@@ -63,8 +64,8 @@ def findings(
             state = FindingState.ACCEPTED if accept else FindingState.DISMISSED
             verb = scrub.everywhere if everywhere else scrub.decide
             verb(session, console.actor(session, as_), accept or dismiss, state)
-        marked = scrub.marked(session, inside)
-        console.show([one for m in marked for one in m.findings], as_json=as_json)
+        pairs_with_findings = marked(session, inside)
+        console.show([one for m in pairs_with_findings for one in m.findings], as_json=as_json)
 
 
 @app.command()

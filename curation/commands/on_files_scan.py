@@ -110,7 +110,7 @@ def _found(
     from curation.personal import scan_cache, scanning
 
     by_hash = {scan_cache.key(config.sha256, text): text for text in texts}
-    old = scan_cache.known(cache, list(by_hash)) if cache else {}
+    old = scan_cache.lookup(cache, list(by_hash)) if cache else {}
     found: dict[str, list[Span] | Quarantine] = {by_hash[one]: spans for one, spans in old.items()}
     new = [text for one, text in by_hash.items() if one not in old]
     if not new:

@@ -16,7 +16,7 @@ from curation.gate import audit, decision, signals
 from curation.gate.signals import GOLD as GOLD
 from curation.gate.signals import REVIEWED as REVIEWED
 from curation.overlap import overlaps
-from curation.personal import scrub
+from curation.personal import findings
 from curation.policy import eras
 from curation.policy.eras import retired as retired
 from curation.versions import verbs
@@ -51,7 +51,7 @@ class _Set:
     eras: Sequence[Era]
     links: Sequence[Link]
     due: int
-    coverage: scrub.Coverage
+    coverage: findings.Coverage
     audit: audit.Result | None
     record: decision.Record | None
     version: Version | None
@@ -86,7 +86,7 @@ def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
             if link.a in ids and link.b in ids
         ],
         due=overlaps.due(session, project_id),
-        coverage=scrub.coverage(session, project_id, ids),
+        coverage=findings.coverage(session, project_id, ids),
         audit=audit.latest(session, project_id),
         record=decision.latest(session, project_id),
         version=version,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from curation.personal import language, presidio, recognise
 from curation.personal.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, unreadable
-from curation.personal.language import DESK_WORDS
+from curation.personal.language import DESK_TERMS
 from curation.personal.pii import Config
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _FIRST = "Ring +44 20 7946 0958 or write to ana@example.com; card 4111 1111 1111
 _LONG = 600.0
 _EACH = 3
 """Tokens that a window costs beside its own."""
-_SHOWN = {
+_DISPLAY_TYPES = {
     "CRYPTO": "ID_NUMBER",
     "MEDICAL_LICENSE": "ID_NUMBER",
     "UK_NHS": "ID_NUMBER",
@@ -54,7 +54,7 @@ _WEEKDAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", re.IGNORECA
 
 
 @dataclass(slots=True)
-class _Reading:
+class _TextScan:
     """One text while it is read."""
 
     refused: Quarantine | None
@@ -77,13 +77,13 @@ class _Reading:
                 raise TimeoutError
             return seconds
 
-        with self.whole():
+        with self.guarded():
             yield left
             left()
         self.spent += time.thread_time() - begun
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
+    def guarded(self) -> Iterator[None]:
         """Refuses the text where something within gave up."""
         try:
             yield
@@ -108,7 +108,7 @@ class Scanner:
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or Config()
         self._allow = frozenset(self.config.allow)
-        self._own = recognise.own(self.config)
+        self._own = recognise.recognisers(self.config)
 
     def scan(self, texts: Sequence[str], *, output: bool = False) -> list[list[Span] | Quarantine]:
         """Findings per text, in order; a Quarantine where a text could not be read whole.
@@ -121,7 +121,7 @@ class Scanner:
                 was given up could not be noticed.
         """
         allow = self._allow if output else frozenset()
-        readings = [_Reading(_refusal(text)) for text in texts]
+        readings = [_TextScan(_refusal(text)) for text in texts]
         jobs = [
             (reading, piece)
             for reading, text in zip(readings, texts, strict=True)
@@ -131,11 +131,12 @@ class Scanner:
         for start in range(0, len(jobs), _ZONE):
             self._read(jobs[start : start + _ZONE])
         return [
-            one.refused or shown(self._own.settled(text, one.spans, output=output, allow=allow))
+            one.refused
+            or display_types(self._own.settled(text, one.spans, output=output, allow=allow))
             for text, one in zip(texts, readings, strict=True)
         ]
 
-    def _read(self, jobs: Sequence[tuple[_Reading, Piece]]) -> None:
+    def _read(self, jobs: Sequence[tuple[_TextScan, Piece]]) -> None:
         """Scan some windows; spaCy forgets the words it met when the block ends."""
         _load()
         model, second = language.language(), self._second
@@ -145,20 +146,20 @@ class Scanner:
                     with reading.timed() as left:
                         self._take(reading, piece, _all(piece, doc, left))
                 if second is not None and reading.refused is None:
-                    with reading.whole():
+                    with reading.guarded():
                         self._take(reading, piece, second(piece.text))
 
     @cached_property
     def _second(self) -> Callable[[str], Iterator[Span]] | None:
         return presidio.second(self.config.second_model)
 
-    def _take(self, reading: _Reading, piece: Piece, spans: Iterable[Span]) -> None:
-        reading.spans += [piece.original(span) for span in self.kept(piece.text, spans)]
+    def _take(self, reading: _TextScan, piece: Piece, spans: Iterable[Span]) -> None:
+        reading.spans += [piece.original(span) for span in self.selected(piece.text, spans)]
 
-    def kept(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
+    def selected(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
         """Of all that was found in a window, what this configuration asks for."""
         for span in spans:
-            wanted = span.score >= self.config.threshold and self._wanted(span.type)
+            wanted = span.score >= self.config.threshold and self._enabled(span.type)
             if wanted and self._tells(span.type, text[span.start : span.end]):
                 yield span
 
@@ -168,7 +169,7 @@ class Scanner:
             self.config.weekdays and _WEEKDAY.fullmatch(words) is not None
         )
 
-    def _wanted(self, kind: str) -> bool:
+    def _enabled(self, kind: str) -> bool:
         left_out = {
             "ORGANIZATION": not self.config.organization,
             "NRP": not self.config.nationality,
@@ -182,9 +183,9 @@ def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] 
     return Scanner(config).scan(texts)
 
 
-def shown(spans: Sequence[Span]) -> list[Span]:
+def display_types(spans: Sequence[Span]) -> list[Span]:
     """The same spans by the names that people see: one for all numbers of papers and accounts."""
-    return [Span(s.start, s.end, _SHOWN.get(s.type, s.type), s.score) for s in spans]
+    return [Span(s.start, s.end, _DISPLAY_TYPES.get(s.type, s.type), s.score) for s in spans]
 
 
 def _tells(kind: str, words: str) -> bool:
@@ -192,7 +193,7 @@ def _tells(kind: str, words: str) -> bool:
     if kind == "DATE_TIME":
         return _DATE.search(words) is not None
     return (
-        kind not in NAMES or kind == "TITLE" or not DESK_WORDS.issuperset(words.casefold().split())
+        kind not in NAMES or kind == "TITLE" or not DESK_TERMS.issuperset(words.casefold().split())
     )
 
 
@@ -211,7 +212,9 @@ def _load() -> None:
         list(_all(pieces(_FIRST)[0], language.language()(_FIRST), lambda: _LONG))
 
 
-def _docs(jobs: Iterable[tuple[_Reading, Piece]]) -> "Iterator[tuple[Doc, tuple[_Reading, Piece]]]":
+def _docs(
+    jobs: Iterable[tuple[_TextScan, Piece]],
+) -> "Iterator[tuple[Doc, tuple[_TextScan, Piece]]]":
     """The words of each window; none of a text that was refused meanwhile."""
     for reading, piece in jobs:
         if reading.refused is not None:
@@ -225,5 +228,5 @@ def _docs(jobs: Iterable[tuple[_Reading, Piece]]) -> "Iterator[tuple[Doc, tuple[
 
 def _all(piece: Piece, doc: "Doc", left: Callable[[], float]) -> Iterator[Span]:
     """Everything found in one window: by Presidio, the language model, our patterns and lists."""
-    yield from presidio.found(piece.text, doc, left)
+    yield from presidio.spans(piece.text, doc, left)
     yield from language.names(piece.text, doc, recased=piece.recased, seconds=left())

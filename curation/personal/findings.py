@@ -33,7 +33,7 @@ class Marked:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class ScrubPreview:
     """A row as it would read if every finding that nobody dismissed were accepted."""
 
     texts: Mapping[str, str]
@@ -54,7 +54,7 @@ class Coverage:
     """Pairs with findings that nobody has decided."""
     stale: tuple[int, ...] = ()
     """Those of `unscanned` that were scanned with earlier settings."""
-    message: messages.State = messages.NOTHING
+    message: messages.MessageState = messages.NOTHING_TO_SCAN
     """The same about the project's system message."""
 
 
@@ -189,7 +189,7 @@ def _undone(one: Finding | FindingRow) -> bool:
     return one.state is not FindingState.DISMISSED
 
 
-def preview(session: Session, seen: Marked) -> Preview:
+def preview(session: Session, seen: Marked) -> ScrubPreview:
     """The row with stand-ins for its accepted and its open findings.
 
     Raises:
@@ -200,7 +200,7 @@ def preview(session: Session, seen: Marked) -> Preview:
     project_id = seen.pair.project_id
     given = StandIns(
         session, project_id, scan_settings.current(session, project_id).replacement
-    ).given
+    ).stand_in
     accepted = spans(kept)
     named = placeholders.labels(fields, accepted, given)
     becomes = {
@@ -208,7 +208,7 @@ def preview(session: Session, seen: Marked) -> Preview:
         for where, words in named.items()
         for one, label in zip(_in(kept, where), words, strict=True)
     }
-    return Preview(placeholders.replace(fields, accepted, given), becomes)
+    return ScrubPreview(placeholders.replace(fields, accepted, given), becomes)
 
 
 def _in(found: Sequence[Finding], where: str) -> list[Finding]:
@@ -237,5 +237,5 @@ def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None
         quarantined={pair_id: why for pair_id, why in known.items() if why is not None},
         open=tuple(sorted(opened & alive)),
         stale=tuple(pair_id for pair_id in left if pair_id in known),
-        message=messages.state(session, project_id) if alive else messages.NOTHING,
+        message=messages.state(session, project_id) if alive else messages.NOTHING_TO_SCAN,
     )

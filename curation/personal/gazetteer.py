@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
-_ALSO_WORDS = "Chad|Georgia|Guinea|Jersey|Jordan|Mali|Niger|Oman|Togo|Turkey|Maine|Washington"
+_AMBIGUOUS = "Chad|Georgia|Guinea|Jersey|Jordan|Mali|Niger|Oman|Togo|Turkey|Maine|Washington"
 """Places that are also words or names: only with a capital, or after "in", "to" or "from"."""
 _SUFFIXES = (
     "'s",
@@ -30,7 +30,7 @@ _SUFFIXES = (
 
 
 @cache
-def words(name: str) -> frozenset[str]:
+def word_list(name: str) -> frozenset[str]:
     """One list, in lower case."""
     file = Path(__file__).with_name("word_lists") / f"{name}.txt"
     return frozenset(file.read_text(encoding="utf-8").casefold().splitlines())
@@ -38,16 +38,16 @@ def words(name: str) -> frozenset[str]:
 
 def first_names() -> frozenset[str]:
     """Given names."""
-    return words("first_names")
+    return word_list("first_names")
 
 
 @cache
 def places() -> re.Pattern[str]:
     """Countries and states, in any case where they are nothing else."""
-    longest_first = sorted(words("places"), key=lambda name: (-len(name), name))
-    low = _ALSO_WORDS.casefold()
+    longest_first = sorted(word_list("places"), key=lambda name: (-len(name), name))
+    low = _AMBIGUOUS.casefold()
     return re.compile(
-        rf"(?<!\w)(?:(?i:{'|'.join(map(re.escape, longest_first))})|{_ALSO_WORDS})(?!\w)"
+        rf"(?<!\w)(?:(?i:{'|'.join(map(re.escape, longest_first))})|{_AMBIGUOUS})(?!\w)"
         rf"|(?:(?<=\bin )|(?<=\bto )|(?<=\bfrom ))(?:{low})(?!\w)"
     )
 
@@ -57,7 +57,7 @@ def dictionary(entries: frozenset[str]) -> Callable[[str], bool]:
 
     @lru_cache(maxsize=20_000)
     def known(word: str) -> bool:
-        if word in entries or word in words("function_words"):
+        if word in entries or word in word_list("function_words"):
             return True
         if "-" in word:
             return all(part in entries or len(part) < 3 for part in word.split("-"))

@@ -10,70 +10,88 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
-COUNTRIES = {
-    "BE": "Belgium: national number",
-    "BR": "Brazil: CPF",
-    "CA": "Canada: SIN",
-    "CH": "Switzerland: AHV number",
-    "DE": "Germany: tax number (IdNr)",
-    "ES": "Spain: DNI and NIE",
-    "FI": "Finland: HETU",
-    "FR": "France: NIR",
-    "GB": "United Kingdom: NHS number",
-    "IN": "India: Aadhaar",
-    "IT": "Italy: codice fiscale",
-    "NL": "Netherlands: BSN",
-    "PL": "Poland: PESEL",
-    "SE": "Sweden: personnummer",
-}
-"""What each country's number is called; the keys are ISO 3166 codes."""
-
 _DIGITS = r"(?<![^\W_])\d(?:[ .\-/]?\d){8,14}(?![^\W_])"
 _JOINED = r"(?<!\d)\d{9,15}(?!\d)"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _Number:
+    """One kind of number: the module of stdnum that checks it, and how it is written."""
+
     module: str
     shapes: tuple[str, ...]
     lengths: frozenset[int] = frozenset()
     """How many digits a number has; empty where the shape says it."""
 
 
-_KINDS: dict[str, tuple[_Kind, ...]] = {
-    "BE": (_Kind("stdnum.be.nn", (_DIGITS, _JOINED), frozenset({11})),),
-    "BR": (_Kind("stdnum.br.cpf", (_DIGITS, _JOINED), frozenset({11})),),
-    "CA": (_Kind("stdnum.ca.sin", (_DIGITS, _JOINED), frozenset({9})),),
-    "CH": (_Kind("stdnum.ch.ssn", (_DIGITS, _JOINED), frozenset({13})),),
-    "DE": (_Kind("stdnum.de.idnr", (_DIGITS, _JOINED), frozenset({11})),),
-    "ES": (
-        _Kind("stdnum.es.dni", (r"(?<![^\W_])\d{8}[ -]?[A-Za-z](?![^\W_])",)),
-        _Kind("stdnum.es.nie", (r"(?<![^\W_])[XYZxyz][ -]?\d{7}[ -]?[A-Za-z](?![^\W_])",)),
-    ),
-    "FI": (_Kind("stdnum.fi.hetu", (r"(?<![^\W_])\d{6}[-+A-FU-Y]\d{3}[0-9A-Y](?![^\W_])",)),),
-    "FR": (
-        _Kind(
-            "stdnum.fr.nir",
-            (r"(?<![^\W_])[12] ?\d\d ?\d\d ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d(?![^\W_])",),
+@dataclass(frozen=True, slots=True)
+class Country:
+    """What a country's numbers are called on screen, a valid example, and how they are written."""
+
+    label: str
+    example: str
+    numbers: tuple[_Number, ...]
+
+
+def _digits(module: str, length: int) -> tuple[_Number, ...]:
+    """A number of so many digits, with or without marks between them."""
+    return (_Number(module, (_DIGITS, _JOINED), frozenset({length})),)
+
+
+def _shaped(module: str, shape: str) -> _Number:
+    return _Number(module, (rf"(?<![^\W_]){shape}(?![^\W_])",))
+
+
+COUNTRIES = {
+    "BE": Country("Belgium: national number", "93.05.18-223.61", _digits("stdnum.be.nn", 11)),
+    "BR": Country("Brazil: CPF", "390.533.447-05", _digits("stdnum.br.cpf", 11)),
+    "CA": Country("Canada: SIN", "123-456-782", _digits("stdnum.ca.sin", 9)),
+    "CH": Country("Switzerland: AHV number", "756.9217.0769.85", _digits("stdnum.ch.ssn", 13)),
+    "DE": Country("Germany: tax number (IdNr)", "36 574 261 809", _digits("stdnum.de.idnr", 11)),
+    "ES": Country(
+        "Spain: DNI and NIE",
+        "54362315K",
+        (
+            _shaped("stdnum.es.dni", r"\d{8}[ -]?[A-Za-z]"),
+            _shaped("stdnum.es.nie", r"[XYZxyz][ -]?\d{7}[ -]?[A-Za-z]"),
         ),
     ),
-    "GB": (_Kind("stdnum.gb.nhs", (_DIGITS, _JOINED), frozenset({10})),),
-    "IN": (_Kind("stdnum.in_.aadhaar", (_DIGITS, _JOINED), frozenset({12})),),
-    "IT": (
-        _Kind(
-            "stdnum.it.codicefiscale",
-            (r"(?<![^\W_])[A-Za-z]{6} ?\d\d[A-Za-z]\d\d ?[A-Za-z]\d{3}[A-Za-z](?![^\W_])",),
+    "FI": Country(
+        "Finland: HETU",
+        "131052-308T",
+        (_shaped("stdnum.fi.hetu", r"\d{6}[-+A-FU-Y]\d{3}[0-9A-Y]"),),
+    ),
+    "FR": Country(
+        "France: NIR",
+        "2 95 10 99 126 111 93",
+        (_shaped("stdnum.fr.nir", r"[12] ?\d\d ?\d\d ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d"),),
+    ),
+    "GB": Country("United Kingdom: NHS number", "943 476 5870", _digits("stdnum.gb.nhs", 10)),
+    "IN": Country("India: Aadhaar", "2341 2341 2346", _digits("stdnum.in_.aadhaar", 12)),
+    "IT": Country(
+        "Italy: codice fiscale",
+        "RCCMNL83S18D969H",
+        (
+            _shaped(
+                "stdnum.it.codicefiscale",
+                r"[A-Za-z]{6} ?\d\d[A-Za-z]\d\d ?[A-Za-z]\d{3}[A-Za-z]",
+            ),
         ),
     ),
-    "NL": (_Kind("stdnum.nl.bsn", (_DIGITS, _JOINED), frozenset({9})),),
-    "PL": (_Kind("stdnum.pl.pesel", (_DIGITS, _JOINED), frozenset({11})),),
-    "SE": (_Kind("stdnum.se.personnummer", (r"(?<![^\W_])(?:\d\d)?\d{6}[-+ ]?\d{4}(?![^\W_])",)),),
+    "NL": Country("Netherlands: BSN", "1112.22.333", _digits("stdnum.nl.bsn", 9)),
+    "PL": Country("Poland: PESEL", "44051401359", _digits("stdnum.pl.pesel", 11)),
+    "SE": Country(
+        "Sweden: personnummer",
+        "880320-0016",
+        (_shaped("stdnum.se.personnummer", r"(?:\d\d)?\d{6}[-+ ]?\d{4}"),),
+    ),
 }
+"""The one list of countries, by ISO 3166 code: the settings, the page and the tests read it."""
 
 
 def places(text: str, countries: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Where numbers of these countries stand, as start and end; a place may come twice."""
-    for kind in (kind for country in countries for kind in _KINDS[country]):
+    for kind in (kind for country in countries for kind in COUNTRIES[country].numbers):
         fits = _check(kind.module)
         for match in (m for shape in kind.shapes for m in _regex(shape).finditer(text)):
             digits = re.sub(r"[ .\-/]", "", match[0]) if kind.lengths else match[0]

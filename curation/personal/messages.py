@@ -23,7 +23,7 @@ FIELD = "system_message"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MessageFinding:
     """Words of the message that may be personal data. Offsets in characters, end exclusive."""
 
     number: int
@@ -34,33 +34,33 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class MessageState:
     """What is known about the present message."""
 
     scanned: bool
-    found: tuple[Found, ...] = ()
+    findings: tuple[MessageFinding, ...] = ()
     quarantined: str | None = None
 
     @property
     def open(self) -> int:
         """Findings that nobody has decided."""
-        return sum(not one.dismissed for one in self.found)
+        return sum(not one.dismissed for one in self.findings)
 
 
-NOTHING = State(scanned=True)
+NOTHING_TO_SCAN = MessageState(scanned=True)
 """Of a project without rows: there is nothing to scan for yet."""
 
 
-def state(session: Session, project_id: int) -> State:
+def state(session: Session, project_id: int) -> MessageState:
     """What the scan with the present settings said about the present message."""
     row = _row(session, project_id)
     if row is None:
-        return State(scanned=False)
+        return MessageState(scanned=False)
     found = tuple(
-        Found(n, one["start"], one["end"], one["type"], n in row.dismissed)
+        MessageFinding(n, one["start"], one["end"], one["type"], n in row.dismissed)
         for n, one in enumerate(row.found)
     )
-    return State(True, found, row.quarantined)
+    return MessageState(True, found, row.quarantined)
 
 
 def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:

@@ -45,8 +45,8 @@ _LABELS = {
     "TITLE": "title prefix jobtitle profession",
 }
 """The labels of usual models, without spaces and marks, by our types."""
-_KNOWN = {label: kind for kind, labels in _LABELS.items() for label in labels.split()}
-ASKED = {
+_TYPE_BY_LABEL = {label: kind for kind, labels in _LABELS.items() for label in labels.split()}
+GLINER_LABELS = {
     "person": "PERSON",
     "organization": "ORGANIZATION",
     "city": "LOCATION",
@@ -131,9 +131,9 @@ def _tagger(name: str, folder: Path) -> NameModel:
 def _understood(labels: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Our type for each label but for its prefix, and the labels that have none."""
     plain = {label[2:] if label.startswith(PREFIXES) else label for label in labels} - {"O"}
-    known = {label: _KNOWN.get("".join(filter(str.isalnum, label.casefold()))) for label in plain}
-    found = {label: kind for label, kind in sorted(known.items()) if kind is not None}
-    return found, tuple(sorted(plain - found.keys()))
+    letters = {label: "".join(filter(str.isalnum, label.casefold())) for label in sorted(plain)}
+    types = {label: _TYPE_BY_LABEL[key] for label, key in letters.items() if key in _TYPE_BY_LABEL}
+    return types, tuple(sorted(plain - types.keys()))
 
 
 def _gliner(name: str, folder: Path, config: Mapping[str, Any]) -> NameModel:
@@ -150,7 +150,7 @@ def _gliner(name: str, folder: Path, config: Mapping[str, Any]) -> NameModel:
             "gliner_config.json, model.safetensors, the tokenizer), or has a second encoder or a "
             "decoder. Choose a model with one encoder, saved whole."
         )
-    return NameModel(name, folder, True, ASKED, ())
+    return NameModel(name, folder, True, GLINER_LABELS, ())
 
 
 def identity(name: str) -> list[str]:

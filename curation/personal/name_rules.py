@@ -14,7 +14,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019\-][^\W\d_]+)*")
 _LEADS = re.compile(
     r"(?:\b(?:in|from|near|to|at|of|around|leaving|visit(?:ing)?)\s+)$", re.IGNORECASE
 )
-_HERE = re.compile(r"\b(?:in|from|near|to|visit|visiting)\s+$", re.IGNORECASE)
+_PLACE_LEADS = re.compile(r"\b(?:in|from|near|to|visit|visiting)\s+$", re.IGNORECASE)
 _OPENS = re.compile(r"(?:^|[.!?;\n\"\u201c\u201d()]\s*|^\W+|\?\?\?\s|[-\u2013\u2014]\s|\\n)$")
 _FIRST = re.compile(
     r"^[^\w]*([^\W\d_]{4,})(?=(?:'s|,)? (?:is|was|has|had|and|said|says|wants|works|lives)\b)"
@@ -42,7 +42,7 @@ _GREETS = frozenset(
 )
 
 
-def found(text: str, known: Callable[[str], bool], *, desk: frozenset[str]) -> Iterator[Span]:
+def spans(text: str, known: Callable[[str], bool], *, desk: frozenset[str]) -> Iterator[Span]:
     """Names in one window: `known` says whether a word, in lower case, is in the dictionary."""
     for match in gazetteer.places().finditer(text):
         yield Span(match.start(), match.end(), "LOCATION", 0.6)
@@ -169,7 +169,7 @@ def _convincing(text: str, names: Sequence[re.Match[str]], known: Callable[[str]
     listed = [one in first_names() for one in low]
     if not opens:
         return listed[0] or not all(map(known, low))
-    if listed[0] and low[0] not in gazetteer.words("names_that_are_words"):
+    if listed[0] and low[0] not in gazetteer.word_list("names_that_are_words"):
         return True
     return (
         len(low[0]) > 3
@@ -195,7 +195,7 @@ def _lower(
         low = word[0].removesuffix("'s").removesuffix("\u2019s")
         if len(low) < 3 or low in _function_words() or low in desk:
             continue
-        if low in first_names() and low not in gazetteer.words("names_that_are_words"):
+        if low in first_names() and low not in gazetteer.word_list("names_that_are_words"):
             end = word.start() + len(low)
             after = words[at + 1] if at + 1 < len(words) else None
             if (
@@ -205,7 +205,7 @@ def _lower(
             ):
                 end = after.end()
             yield Span(word.start(), end, "PERSON", 0.5)
-        elif _unknown(low, known, desk) and _HERE.search(
+        elif _unknown(low, known, desk) and _PLACE_LEADS.search(
             text, max(0, word.start() - 10), word.start()
         ):
             yield Span(word.start(), word.start() + len(low), "LOCATION", 0.45)
@@ -216,4 +216,4 @@ def _unknown(word: str, known: Callable[[str], bool], desk: frozenset[str]) -> b
 
 
 def _function_words() -> frozenset[str]:
-    return gazetteer.words("function_words")
+    return gazetteer.word_list("function_words")

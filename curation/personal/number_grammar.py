@@ -33,14 +33,14 @@ class _Item:
     regex: str
     kind: str
     """`9`, `A`, `a`, `*`; empty for characters that stand for themselves."""
-    words: str
+    literal: str
     low: int
     high: int
 
     def meets(self, other: "_Item") -> bool:
         """Whether what follows could begin with a character that this part would have taken."""
         mine = re.compile(self.regex)
-        starts = _SAMPLES[other.kind] if other.kind else other.words[:1]
+        starts = _SAMPLES[other.kind] if other.kind else other.literal[:1]
         return any(mine.fullmatch(char) for char in starts)
 
 
@@ -100,9 +100,9 @@ def _refuse_overlaps(items: list[_Item]) -> None:
 
 
 def _refuse_words(items: list[_Item]) -> None:
-    least = sum(item.low * max(1, len(item.words)) for item in items)
+    least = sum(item.low * max(1, len(item.literal)) for item in items)
     digits = sum(item.low for item in items if item.kind == "9")
-    fixed = any(len(item.words) > 1 for item in items)
+    fixed = any(len(item.literal) > 1 for item in items)
     if least < 4 or not (digits >= 2 or (fixed and digits)):
         raise BadInput(
             "A pattern needs at least 4 characters with 2 digits (9) among them, or quoted letters "

@@ -32,11 +32,11 @@ _GLUE = (
     r"(?:de|del|della|degli|delle|dei|di|da|do|dos|das|du|des|der|den|van|von|la|le|las|los|"
     r"el|of|the|u|na|nad|pod|av|zu|zum|am|sur|sous|en|aux?|y|e)"
 )
-_WORDS = rf"{_CAP}(?:[ -](?:{_GLUE} ){{0,2}}{_CAP}){{0,4}}"
+_PHRASE = rf"{_CAP}(?:[ -](?:{_GLUE} ){{0,2}}{_CAP}){{0,4}}"
 _NUMBER = r"\d{1,4}(?-i:[a-zA-Z])?(?:[-/]\d{1,4}(?-i:[a-z])?)?\b"
 _UNIT = r"(?:apt|apartment|suite|flat|unit|ste|room|floor|fl|block|bldg)\b\.?\s*#?\d{1,5}[a-z]?\b"
 _ZIP = r"\d{4,6}(?:-\d{3,4})?\b"
-_LINE = rf"{_WORDS}(?:\s*,?\s+(?-i:[A-Z]{{1,3}}|nan)\b)?(?:,?\s+{_ZIP})?"
+_LINE = rf"{_PHRASE}(?:\s*,?\s+(?-i:[A-Z]{{1,3}}|nan)\b)?(?:,?\s+{_ZIP})?"
 _TAIL = (
     rf"(?:,?\s+{_UNIT})?"
     rf"(?:\s*[,\n]\s*(?:(?:{_ZIP}\s+)?{_LINE}|(?-i:[A-Z]{{1,3}}|nan)\b(?:,?\s+{_ZIP})?|(?:\d{{1,3}}\s+)?{_ZIP})){{0,4}}"
@@ -68,10 +68,10 @@ _LOOSE = (
     r"vägen|strasse|straße|street|str)\.?"
 )
 _STREET = (
-    rf"(?:(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_WORDS}(?:,?\s+{_NUMBER})?"
-    rf"|(?:{_WORDS}\s)?(?-i:{_WITHIN})(?:,?\s+{_NUMBER})?"
-    rf"|(?:{_WORDS}\s)?{_NUMBERED},?\s+{_NUMBER}|{_WORDS}\s{_LOOSE}\s+{_NUMBER}\.?)"
-    rf"|(?:{_NUMBER}\s+){{1,2}}{_WORDS}\s{_LOOSE}(?!\w))"
+    rf"(?:(?:{_NUMBER},?\s+){{0,2}}(?:{_BEFORE}\s+(?:{_GLUE}\s+|l'|d'|dell'|all')*{_PHRASE}(?:,?\s+{_NUMBER})?"
+    rf"|(?:{_PHRASE}\s)?(?-i:{_WITHIN})(?:,?\s+{_NUMBER})?"
+    rf"|(?:{_PHRASE}\s)?{_NUMBERED},?\s+{_NUMBER}|{_PHRASE}\s{_LOOSE}\s+{_NUMBER}\.?)"
+    rf"|(?:{_NUMBER}\s+){{1,2}}{_PHRASE}\s{_LOOSE}(?!\w))"
 )
 _MILITARY = (
     r"(?:\b(?:unit|psc|cmr|rr|hc)\s\d{2,5},?\s+box\s\d{2,5}"
@@ -95,7 +95,7 @@ _JOB = (
     r"veterinarian|waiter|waitress|weaver|welder|worker|writer|ceo|cfo|cto|coo)"
 )
 _TITLE = r"(?:mr|mrs|ms|mx|dr|prof|rev|hon|capt|sgt|lt|messrs)"
-_SAID = r"(?:said|says|asked|asks|replied|replies|wrote|writes|answered|told|explained|added)"
+_SPEECH = r"(?:said|says|asked|asks|replied|replies|wrote|writes|answered|told|explained|added)"
 _KIN = (
     r"(?:daughter|son|wife|husband|mother|father|mom|mum|dad|sister|brother|boss|address|"
     r"account|phone|email|e-mail|number|card|birthday|house|name)"
@@ -156,27 +156,27 @@ _RULES = (
     Rule(
         "STREET_ADDRESS",
         0.6,
-        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*(?:[,.;?!\n)]|$|in\b|at\b|last\b)){_TAIL}",
+        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_PHRASE},?\s+{_NUMBER}(?=\s*(?:[,.;?!\n)]|$|in\b|at\b|last\b)){_TAIL}",
         "digit",
         cased=False,
     ),
     Rule(
         "STREET_ADDRESS",
         0.5,
-        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_WORDS},?\s+{_NUMBER}(?=\s*[,\n]){_TAIL}",
+        rf"\b{_NUMBER},?\s+(?!{_MONTH}\b){_PHRASE},?\s+{_NUMBER}(?=\s*[,\n]){_TAIL}",
         "digit",
     ),
     Rule("STREET_ADDRESS", 0.6, _MILITARY, "box|us"),
     Rule(
         "STREET_ADDRESS",
         0.6,
-        rf"\bthe\s(?:corner|intersection)\sof\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s+{_NUMBER})?\.?)\sand\s(?:{_STREET}|\d*\s?{_WORDS}(?:\s{_ENGLISH})?)",
+        rf"\bthe\s(?:corner|intersection)\sof\s(?:{_STREET}|\d*\s?{_PHRASE}(?:\s+{_NUMBER})?\.?)\sand\s(?:{_STREET}|\d*\s?{_PHRASE}(?:\s{_ENGLISH})?)",
         "corner|intersection",
     ),
     Rule(
         "STREET_ADDRESS",
         0.6,
-        rf"\b{_CAP} and (?:{_STREET}|\d{{1,5}} {_WORDS}(?:\s{_ENGLISH})?|{_WORDS}\s{_ENGLISH}|{_WORDS} {_NUMBER})",
+        rf"\b{_CAP} and (?:{_STREET}|\d{{1,5}} {_PHRASE}(?:\s{_ENGLISH})?|{_PHRASE}\s{_ENGLISH}|{_PHRASE} {_NUMBER})",
         " and ",
         cased=False,
     ),
@@ -310,7 +310,7 @@ _RULES = (
         cased=False,
     ),
     Rule(
-        "ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_WORDS})?", cased=False
+        "ORGANIZATION", 0.5, rf"\b{_COMPANY} (?:(?:&|and) )?{_BODY}(?: of {_PHRASE})?", cased=False
     ),
     Rule(
         "ORGANIZATION",
@@ -391,7 +391,7 @@ _RULES = (
 )
 
 
-def found(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterator[Span]:
+def spans(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterator[Span]:
     """What the patterns find in one window; `cased` says that its capitals are not the writer's.
 
     Raises:

@@ -7,14 +7,14 @@ from curation.personal.detect import LITERAL, Span, is_json, unescaped, unstyled
 from storage.errors import RuleBroken
 
 PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
-Given = Callable[[str, str, str], str | None]
+StandInLookup = Callable[[str, str, str], str | None]
 """What stands for words, by field, type and the words without case; None where the row counts."""
 
 
 def replace(
     fields: Mapping[str, str],
     accepted: Mapping[str, Sequence[Span]],
-    given: Given = lambda _field, _type, _words: None,
+    given: StandInLookup = lambda _field, _type, _words: None,
 ) -> dict[str, str]:
     """All fields of a row with the accepted spans as numbered placeholders, `<PERSON_1>`.
 
@@ -40,7 +40,7 @@ def replace(
 def labels(
     fields: Mapping[str, str],
     accepted: Mapping[str, Sequence[Span]],
-    given: Given = lambda _field, _type, _words: None,
+    given: StandInLookup = lambda _field, _type, _words: None,
 ) -> dict[str, list[str]]:
     """The placeholder that each accepted span becomes: by field, in the order of the text.
 

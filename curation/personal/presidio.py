@@ -35,7 +35,7 @@ _LEAST = 0.1
 """The least score that a configuration can ask for."""
 _ENDLESS = int(1e30)
 """What transformers takes for "no limit": a tokenizer with a limit cuts texts without a word."""
-_DIAL_WORDS = (
+_DIAL_TERMS = (
     "phone",
     "telephone",
     "tel",
@@ -61,7 +61,7 @@ class SkippedError(Exception):
     """A pattern was given up: what was found is not the whole truth."""
 
 
-def found(text: str, doc: "Doc", left: Callable[[], float]) -> Iterator[Span]:
+def spans(text: str, doc: "Doc", left: Callable[[], float]) -> Iterator[Span]:
     """What the recognizers find; each runs only where its numbers or marks are there.
 
     `left` gives the seconds that remain for this text.
@@ -108,11 +108,11 @@ def _with_context(
 
 def _helped(low: str) -> set[str]:
     """The recognizers, by id, of which the text holds a context word anywhere."""
-    return {name for name, words in _context_words() if any(word in low for word in words)}
+    return {name for name, words in _context_terms() if any(word in low for word in words)}
 
 
 @cache
-def _context_words() -> list[tuple[str, tuple[str, ...]]]:
+def _context_terms() -> list[tuple[str, tuple[str, ...]]]:
     each = {one.id: one for one, _, _ in recognizers() if one.context}
     return [(name, tuple(map(str.lower, one.context))) for name, one in each.items()]
 
@@ -207,7 +207,7 @@ def recognizers() -> "tuple[tuple[EntityRecognizer, int, str], ...]":
         (known.UsBankRecognizer(), 8, ""),
         (known.NhsRecognizer(), 10, ""),
         (known.UkNinoRecognizer(), 6, ""),
-        (_own("PHONE_NUMBER", 0.2, (_DIALLED,), _DIAL_WORDS), 6, ""),
+        (_own("PHONE_NUMBER", 0.2, (_DIALLED,), _DIAL_TERMS), 6, ""),
     )
 
 
@@ -266,9 +266,10 @@ def second(name: str) -> Callable[[str], Iterator[Span]] | None:
     nothing: Any = None
 
     def named(text: str) -> Iterator[Span]:
-        for one in reader.analyze(text, reader.supported_entities, nothing):
-            if one.entity_type in model.types:
-                yield Span(*_whole(text, one.start, one.end), one.entity_type, float(one.score))
+        for result in reader.analyze(text, reader.supported_entities, nothing):
+            if result.entity_type in model.types:
+                start, end = _to_whole_words(text, result.start, result.end)
+                yield Span(start, end, result.entity_type, float(result.score))
 
     return named
 
@@ -295,7 +296,7 @@ def _gliner(folder: Path) -> "EntityRecognizer":
 
     reader: Any = GLiNERRecognizer(
         model_name=str(folder),
-        entity_mapping=dict(name_models.ASKED),
+        entity_mapping=dict(name_models.GLINER_LABELS),
         threshold=_LEAST,
         map_location="cpu",
         text_chunker=_stretches(_STRETCH),
@@ -332,7 +333,7 @@ def cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
         start = blank + 1 if blank >= 0 else end - size // 5
 
 
-def _whole(text: str, start: int, end: int) -> tuple[int, int]:
+def _to_whole_words(text: str, start: int, end: int) -> tuple[int, int]:
     """A stretch widened to the letters and digits that touch it: models cut words into parts."""
     while start > 0 and text[start].isalnum() and text[start - 1].isalnum():
         start -= 1

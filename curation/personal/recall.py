@@ -13,15 +13,15 @@ FILE = Path(__file__).with_name("recall.json")
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Spans of one type that were there (`n`), and those found whole (`found`)."""
+    """Spans of one type that were there (`n`), and those found whole (`detected`)."""
 
     type: str
-    found: int
+    detected: int
     n: int
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredRecall:
     """What was measured, with which model, on what."""
 
     model: str
@@ -37,11 +37,11 @@ class Measured:
         return [one for one in types if one not in there]
 
 
-def measured(file: Path | None = None) -> Measured | None:
+def measured(file: Path | None = None) -> MeasuredRecall | None:
     """The figures that came with this program; None where there are none to be read."""
     try:
         told = json.loads((file or FILE).read_text(encoding="utf-8"))
-        return Measured(
+        return MeasuredRecall(
             str(told["model"]),
             str(told["measured_on"]),
             str(told["config_sha256"]),

@@ -54,13 +54,13 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class OwnRecognisers:
     """A project's own recognisers."""
 
     config: Config
     _listed: _Node
     _before: _Node
-    _known: re.Pattern[str] | None
+    _harmless: re.Pattern[str] | None
 
     def __bool__(self) -> bool:
         """Whether there is anything to look for."""
@@ -71,7 +71,7 @@ class Own:
 
     def spans(self, text: str) -> list[Span]:
         """What the lists, context words, numbers and patterns find; spans may overlap."""
-        return [*self._words(text), *self._shapes(text)]
+        return [*self._listed_spans(text), *self._shaped_spans(text)]
 
     def settled(
         self,
@@ -88,22 +88,22 @@ class Own:
         if not self:
             return resolved(text, found, allow)
         windows = pieces(text, output=output, allow=allow)
-        listed = [w.original(s) for w in windows for s in self._words(w.text)]
-        shaped = [w.original(s) for w in windows for s in self._shapes(w.text)]
-        known = self._known_places(text)
+        listed = [w.original(s) for w in windows for s in self._listed_spans(w.text)]
+        shaped = [w.original(s) for w in windows for s in self._shaped_spans(w.text)]
+        known = self._harmless_places(text)
         mine = resolved(text, [*listed, *_unknown(shaped, known)], allow)
         taken = [(span.start, span.end) for span in mine]
         others = list(_beside(_unknown(found, known), taken))
         return resolved(text, [*mine, *others], allow) if others else mine
 
-    def _words(self, text: str) -> Iterator[Span]:
+    def _listed_spans(self, text: str) -> Iterator[Span]:
         if not self._listed.next:
             return
         for start, end, (kind, any_case) in _walk(self._listed, text):
             if any_case or not text[start:end].islower():
                 yield Span(start, end, kind, _SCORES["deny" if any_case else "names"])
 
-    def _shapes(self, text: str) -> Iterator[Span]:
+    def _shaped_spans(self, text: str) -> Iterator[Span]:
         for start, end in id_numbers.places(text, self.config.countries):
             yield Span(start, end, "ID_NUMBER", _SCORES["numbers"])
         for kind, pattern in self.config.patterns:
@@ -116,12 +116,12 @@ class Own:
             for _, end, (kind, _) in _walk(self._before, text):
                 yield from _after(text, end, kind)
 
-    def _known_places(self, text: str) -> list[tuple[int, int]]:
-        return [match.span() for match in self._known.finditer(text)] if self._known else []
+    def _harmless_places(self, text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in self._harmless.finditer(text)] if self._harmless else []
 
 
 @lru_cache(maxsize=8)
-def own(config: Config) -> Own:
+def recognisers(config: Config) -> OwnRecognisers:
     """The recognisers that a configuration describes."""
     listed, before = _Node(), _Node()
     for kind, words in config.deny:
@@ -130,7 +130,7 @@ def own(config: Config) -> Own:
         listed.add(name, "PERSON", len(name.split()) > 1)
     for kind, words in config.context:
         before.add(words, kind, True)
-    return Own(config, listed, before, literals(frozenset(config.known)))
+    return OwnRecognisers(config, listed, before, literals(frozenset(config.known)))
 
 
 def _walk(tree: _Node, text: str) -> Iterator[tuple[int, int, tuple[str, bool]]]:

@@ -25,8 +25,8 @@ def put(session: Session, actor: User, row: PairRow, accepted: Sequence[FindingR
     settings = scan_settings.current(session, row.project_id)
     stand_ins = StandIns(session, row.project_id, settings.replacement)
     texts, spans = findings.texts(row), findings.spans(map(findings.finding, accepted))
-    named = placeholders.labels(texts, spans, stand_ins.given)
-    done = placeholders.replace(texts, spans, stand_ins.given)
+    named = placeholders.labels(texts, spans, stand_ins.stand_in)
+    done = placeholders.replace(texts, spans, stand_ins.stand_in)
     stand_ins.keep()
     _redact(session, actor, row, accepted, done)
     if all(done[field] == texts[field] for field in TEXTS):

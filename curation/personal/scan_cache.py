@@ -22,7 +22,7 @@ def key(config_sha256: str, text: str) -> bytes:
     return hashlib.sha256(f"{config_sha256}\n{text}".encode("utf-8", "surrogatepass")).digest()
 
 
-def known(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
+def lookup(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
     """What is remembered of these; nothing where there is no file yet.
 
     Raises:

@@ -14,36 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, messages, pii, placeholders, redaction
-from curation.personal.findings import (
-    Coverage,
-    Marked,
-    Preview,
-    coverage,
-    marked,
-    preview,
-    unscanned,
-)
 from storage import events, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import ClaimRow, FindingRow, PairRow, ScanRow
 from storage.types import FindingState, PairStatus, Role, User
-
-__all__ = [
-    "Coverage",
-    "Marked",
-    "Preview",
-    "Spread",
-    "coverage",
-    "decide",
-    "everywhere",
-    "marked",
-    "preview",
-    "store",
-    "to_scan",
-    "unscanned",
-]
-
 
 _CHUNK = 500
 """Rows of a scan that are taken in with one look at what is known about them."""
@@ -56,7 +31,7 @@ class Spread:
 
     rows: int
     findings: int
-    held: tuple[int, ...]
+    in_review: tuple[int, ...]
     """Pairs left alone because someone is reviewing them."""
     refused: tuple[int, ...]
     """Pairs left alone because a placeholder would break their JSON."""
@@ -70,7 +45,7 @@ def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:
             "content_sha256": pair.content_sha256,
             "texts": findings.texts(pair),
         }
-        for pair in unscanned(session, project_id)
+        for pair in findings.unscanned(session, project_id)
     ]
     return [*messages.to_scan(session, project_id), *rows]
 

@@ -61,14 +61,14 @@ class StandIns:
         self._new: dict[str, StandInRow] = {}
         self._last: dict[str, int] = {}
 
-    def given(self, field: str, kind: str, words: str) -> str | None:
+    def stand_in(self, field: str, kind: str, words: str) -> str | None:
         """What stands for these words; None where the row numbers its own placeholders."""
         if field in TEXTS:
             if self._replacement is Replacement.ROW:
                 return None
             if self._replacement is Replacement.SURROGATE and kind in _INVENTED:
-                return self._stand_in("surrogate", kind, words)
-        return self._stand_in("placeholder", kind, words)
+                return self._stored("surrogate", kind, words)
+        return self._stored("placeholder", kind, words)
 
     def keep(self) -> None:
         """Store the new ones, and the secret they are kept under."""
@@ -81,7 +81,7 @@ class StandIns:
         """Whether this is one of ours that reads like personal data."""
         return PLACEHOLDER.fullmatch(label) is None
 
-    def _stand_in(self, sort: str, kind: str, words: str) -> str:
+    def _stored(self, sort: str, kind: str, words: str) -> str:
         told = "\0".join((sort, kind, words)).encode()
         digest = hmac.new(bytes.fromhex(self._key), told, hashlib.sha256).hexdigest()
         if digest in self._new:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
-from curation.personal import scrub
+from curation.personal import findings, scrub
 from curation.review import decisions
 from storage import migrate, pairs, people, projects
 from storage.engine import open_engine, reading, writing
@@ -217,23 +217,23 @@ def scrub_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
     lea.sees("To decide")
     lea.picture(pictures, "scrub")
     with reading(engine) as session:
-        before = len(scrub.coverage(session, 1).open)
+        before = len(findings.coverage(session, 1).open)
     page.get_by_role("button", name=re.compile("^Accept")).first.click()
     lea.still()
     with writing(engine) as session:  # the rest as a colleague would, through the same verb
         actor = _user(session, "Lea")
-        for marked in scrub.marked(session, 1):
+        for marked in findings.marked(session, 1):
             for found in marked.findings:
                 if found.state is FindingState.OPEN:
                     scrub.decide(session, actor, found.id, FindingState.ACCEPTED)
-        assert scrub.coverage(session, 1).open == ()
+        assert findings.coverage(session, 1).open == ()
     assert before > 0
     page = lea.go("scrub")
     page.get_by_role("button", name=re.compile("“Alder Bank” is not personal data")).click()
     lea.still()
     lea.sees("Every scanned row is decided")
     with reading(engine) as session:
-        assert scrub.coverage(session, 1).message.open == 0
+        assert findings.coverage(session, 1).message.open == 0
 
 
 def settle_duplicates(lea: Person, engine: Engine, pictures: Path | None) -> None:

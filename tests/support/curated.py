@@ -97,7 +97,7 @@ def scanned(
         config = scan_settings.current(session, desk.id).config.sha256
         lines = [
             _line(pair, (found or {}).get(pair.id, ()), (quarantined or {}).get(pair.id), config)
-            for pair in scrub.unscanned(session, desk.id)
+            for pair in findings.unscanned(session, desk.id)
         ]
         lines += [
             {**row, "config_sha256": config, "findings": list(message)}

@@ -145,7 +145,7 @@ def _clean(engine: Engine, actor: User, project: Project) -> None:
 def _rescan(engine: Engine, actor: User, project: Project) -> None:
     with writing(engine) as session:
         overlaps.sweep(session, actor, project.id)
-        left = scrub.unscanned(session, project.id)
+        left = findings.unscanned(session, project.id)
         job = jobs.scan(session, actor, project.id) if left else None
     if job is not None:
         _finish(job, "Scanned again")
@@ -159,10 +159,10 @@ def _planted() -> dict[str, Any]:
 
 def _scrub(session: Session, actor: User, project: Project, planted: dict[str, Any]) -> None:
     """Accept findings that touch planted data, call the others harmless."""
-    for told in messages.state(session, project.id).found:
+    for told in messages.state(session, project.id).findings:
         messages.dismiss(session, actor, project.id, told.number)
     texts = [one["text"] for one in planted["personal_data"]]
-    for marked in scrub.marked(session, project.id):
+    for marked in findings.marked(session, project.id):
         for found in marked.findings:
             whole = findings.texts(marked.pair)[findings.place(found)]
             words = whole[found.start : found.end]

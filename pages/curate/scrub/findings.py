@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from curation import statistics, visible
 from curation.personal import findings, pii, placeholders, scrub
-from curation.personal.scrub import Marked
+from curation.personal.findings import Marked
 from pages.curate.scrub import marked_text
 from pages.frame import shell
 from pages.frame.wiring import act, looking
@@ -18,13 +18,13 @@ from storage.errors import AssayError
 from storage.types import Finding, FindingState, Project, User
 
 _QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
-_NO_PREVIEW = scrub.Preview({}, {})
+_NO_PREVIEW = findings.ScrubPreview({}, {})
 _LABELS = {"prompt": "Input", "response": "Output", "topic": "Topic"}
 Same = Counter[tuple[str, str]]
 """In how many rows words of a type wait for a decision."""
 
 
-def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
+def queue(user: User, project: Project, seen: findings.Coverage) -> None:
     """The rows of one kind, one at a time."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         state = st.segmented_control(
@@ -36,7 +36,7 @@ def queue(user: User, project: Project, seen: scrub.Coverage) -> None:
             key="scrub-queue",
         )
         with looking() as session:
-            marked = {one.pair.id: one for one in scrub.marked(session, project.id, state)}
+            marked = {one.pair.id: one for one in findings.marked(session, project.id, state)}
         chosen = _choose(marked, state) if marked else None
     if chosen is None:
         _nothing(seen, state)
@@ -72,7 +72,7 @@ def _choose(marked: dict[int, Marked], state: FindingState | None) -> int:
     )
 
 
-def _nothing(seen: scrub.Coverage, state: FindingState | None) -> None:
+def _nothing(seen: findings.Coverage, state: FindingState | None) -> None:
     if state is FindingState.DISMISSED:
         shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
     elif seen.unscanned:
@@ -106,16 +106,16 @@ def _ordered(seen: Marked) -> list[Finding]:
     )
 
 
-def _preview(seen: Marked) -> scrub.Preview:
+def _preview(seen: Marked) -> findings.ScrubPreview:
     try:
         with looking() as session:
-            return scrub.preview(session, seen)
+            return findings.preview(session, seen)
     except AssayError as error:
         st.warning(plain(str(error)))
         return _NO_PREVIEW
 
 
-def _texts(seen: Marked, numbers: dict[int, int], preview: scrub.Preview) -> None:
+def _texts(seen: Marked, numbers: dict[int, int], preview: findings.ScrubPreview) -> None:
     texts = findings.texts(seen.pair)
     told = {findings.place(one) for one in seen.findings} | {"prompt", "response"}
     for place in (place for place in texts if place in told):
@@ -136,7 +136,12 @@ def _label(place: str) -> str:
 
 
 def _finding(
-    user: User, seen: Marked, one: Finding, number: int, preview: scrub.Preview, rows_with: int
+    user: User,
+    seen: Marked,
+    one: Finding,
+    number: int,
+    preview: findings.ScrubPreview,
+    rows_with: int,
 ) -> None:
     with st.container(border=True, gap="small"):
         st.text(f"{number}. {visible.reveal(_words(seen, one))}")
@@ -177,7 +182,7 @@ def _spread(user: User, finding_id: int, state: FindingState) -> None:
         return
     left = [
         f"{statistics.count(len(ids), 'row')} left: {why}"
-        for ids, why in ((done.held, "in review"), (done.refused, "the JSON would break"))
+        for ids, why in ((done.in_review, "in review"), (done.refused, "the JSON would break"))
         if ids
     ]
     st.toast(plain("; ".join([f"Done in {statistics.count(done.rows, 'row')}.", *left])))

@@ -11,7 +11,7 @@ from storage import projects
 from storage.types import Finding, FindingState, Project, Role, User
 
 
-def show(user: User, project: Project, state: messages.State) -> None:
+def show(user: User, project: Project, state: messages.MessageState) -> None:
     """The message with its findings; nothing where none is open."""
     if state.quarantined:
         st.warning(plain(f"The system message could not be read whole. {state.quarantined}"))
@@ -21,25 +21,25 @@ def show(user: User, project: Project, state: messages.State) -> None:
     if Role.LEAD not in user.roles:
         shell.note("A lead decides whether the system message holds personal data.")
         return
-    found = [_finding(one) for one in state.found]
+    found = [_finding(one) for one in state.findings]
     with st.container(border=True):
         shell.note("Every row begins with this message, and every answer is asked with it.")
         key = f"marked-message-{project.id}-{state.open}"
         marked_text.show(
             project.system_message, found, {one.id: one.id + 1 for one in found}, key=key
         )
-        for one in state.found:
+        for one in state.findings:
             if not one.dismissed:
                 _decide(user, project, one)
         _reword(user, project)
 
 
-def _finding(one: messages.Found) -> Finding:
+def _finding(one: messages.MessageFinding) -> Finding:
     state = FindingState.DISMISSED if one.dismissed else FindingState.OPEN
     return Finding(one.number, 0, messages.FIELD, one.start, one.end, one.type, 1.0, state, None)
 
 
-def _decide(user: User, project: Project, one: messages.Found) -> None:
+def _decide(user: User, project: Project, one: messages.MessageFinding) -> None:
     words = project.system_message[one.start : one.end]
     st.button(
         plain(f"{one.number + 1}. “{words}” is not personal data"),

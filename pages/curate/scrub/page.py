@@ -3,7 +3,7 @@
 import streamlit as st
 
 from curation import statistics
-from curation.personal import scrub
+from curation.personal.findings import Coverage, coverage
 from pages.curate.scrub import findings, message_findings, scan_form, scan_limits
 from pages.frame import shell
 from pages.frame.identity import require_user
@@ -14,7 +14,7 @@ from training.scans import meaning
 from training.work import jobs
 
 
-def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
+def scan(user: User, project: Project, seen: Coverage) -> None:
     """The one button of the page, and how the scan goes."""
     with looking() as session:
         scans = jobs.listing(session, project.id, JobKind.SCAN)
@@ -36,7 +36,7 @@ def scan(user: User, project: Project, seen: scrub.Coverage) -> None:
     job_panel.show(project.id, JobKind.SCAN)
 
 
-def what(seen: scrub.Coverage) -> str:
+def what(seen: Coverage) -> str:
     """What the button does."""
     if not seen.unscanned:
         return "Scan the system message"
@@ -44,7 +44,7 @@ def what(seen: scrub.Coverage) -> str:
     return f"Scan {statistics.count(len(seen.unscanned), 'row')}{again}"
 
 
-def quarantine(seen: scrub.Coverage) -> None:
+def quarantine(seen: Coverage) -> None:
     """Rows that the scanner could not read whole: not clean until someone shortens them."""
     if not seen.quarantined:
         return
@@ -59,7 +59,7 @@ user = require_user()
 shell.header("Scrub", "Find personal data in the rows and decide what becomes a placeholder.")
 project = shell.require_project(user)
 with looking() as session:
-    seen = scrub.coverage(session, project.id)
+    seen = coverage(session, project.id)
 if not seen.rows:
     shell.empty("There are no rows to scan yet.", "import", "Import rows")
     st.stop()

@@ -112,7 +112,7 @@ def _countries(user: User, form: str, config: Config, typed: Mapping[str, Any]) 
         "Numbers of people, where the check digits fit",
         list(id_numbers.COUNTRIES),
         default=[code for code in chosen if code in id_numbers.COUNTRIES],
-        format_func=id_numbers.COUNTRIES.__getitem__,
+        format_func=lambda code: id_numbers.COUNTRIES[code].label,
         key=fields.key(form, "countries"),
         on_change=fields.keep,
         args=(user, form, "countries"),
@@ -199,7 +199,7 @@ def _try(form: str, config: Config) -> None:
     )
     if not text:
         return
-    spans = recognise.own(config).settled(text, ())
+    spans = recognise.recognisers(config).settled(text, ())
     found = [
         Finding(n, 0, "prompt", s.start, s.end, s.type, s.score, FindingState.OPEN, None)
         for n, s in enumerate(spans, 1)

@@ -70,4 +70,4 @@ def _measured(config_sha256: str) -> None:
 
 
 def _lines(types: Iterable[recall.Recall]) -> None:
-    st.text("\n".join(f"{one.type}: {statistics.rate(one.found, one.n)}" for one in types))
+    st.text("\n".join(f"{one.type}: {statistics.rate(one.detected, one.n)}" for one in types))

@@ -94,14 +94,14 @@ def test_another_configuration_knows_nothing_of_the_first(tmp_path: Path) -> Non
     path, text = tmp_path / "cache.db", "Ana"
     mine, other = (scan_cache.key(Config(nationality=n).sha256, text) for n in (True, False))
     scan_cache.remember(path, {mine: [Span(0, 3, "PERSON", 0.5)]})
-    assert scan_cache.known(path, [mine, other]) == {mine: [Span(0, 3, "PERSON", 0.5)]}
+    assert scan_cache.lookup(path, [mine, other]) == {mine: [Span(0, 3, "PERSON", 0.5)]}
 
 
 def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     path.write_text("not a database, and long enough to be sure of it" * 20)
     with pytest.raises(Unavailable, match="delete it"):
-        scan_cache.known(path, [b"x"])
+        scan_cache.lookup(path, [b"x"])
 
 
 def test_fresh_uses_no_cache(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.gate import decision, readiness
-from curation.personal import scrub
+from curation.personal import findings, scrub
 from curation.policy import eras
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, RuleBroken
@@ -106,7 +106,7 @@ def test_a_decided_finding_no_longer_blocks(engine: Engine) -> None:
     curated.scanned(engine, desk, {row.id: [("prompt", "Ana Roth", "PERSON")]})
     assert not lines(engine, desk)["personal_data"].met
     with writing(engine) as session:
-        found = scrub.marked(session, desk.id)[0].findings[0]
+        found = findings.marked(session, desk.id)[0].findings[0]
         scrub.decide(session, curated.ana(engine), found.id, FindingState.ACCEPTED)
     done = lines(engine, desk)
     assert done["personal_data"].met

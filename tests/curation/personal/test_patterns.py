@@ -12,7 +12,7 @@ DESK = frozenset({"card", "visa"})
 
 def surfaces(text: str, kind: str) -> list[str]:
     """What the patterns find of one type."""
-    return [text[one.start : one.end] for one in patterns.found(text) if one.type == kind]
+    return [text[one.start : one.end] for one in patterns.spans(text) if one.type == kind]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_everyday_words_match_no_pattern() -> None:
         "The app says my top-up is pending, what now?",
         "Can I change my pin at any ATM in town?",
     ):
-        assert list(patterns.found(text)) == []
+        assert list(patterns.spans(text)) == []
 
 
 @pytest.mark.parametrize("unit", ["Aa ", "1 ", "Rue Aa ", "Anna and ", "a. ", "1, Aa, ", "Aa\n"])
@@ -72,19 +72,19 @@ def test_hostile_text_ends_within_the_limit(unit: str) -> None:
     text = unit * (20_000 // len(unit))
     begun = time.thread_time()
     with contextlib.suppress(TimeoutError):
-        list(patterns.found(text))
+        list(patterns.spans(text))
     assert time.thread_time() - begun < 3 * patterns.SECONDS
 
 
 def test_no_time_left_is_an_error_and_never_silence() -> None:
     with pytest.raises(TimeoutError):
-        list(patterns.found("Call 020 7946 0958", seconds=0))
+        list(patterns.spans("Call 020 7946 0958", seconds=0))
 
 
 def names(text: str) -> list[str]:
     """What the name rules find, where the dictionary holds a few words."""
     known = gazetteer.dictionary(frozenset({"transfer", "card", "producer", "friend", "wall"}))
-    return sorted({text[s.start : s.end] for s in name_rules.found(text, known, desk=DESK)})
+    return sorted({text[s.start : s.end] for s in name_rules.spans(text, known, desk=DESK)})
 
 
 def test_names_that_lists_and_capitals_give_away() -> None:
@@ -102,10 +102,10 @@ def test_places_that_are_words_need_a_capital_or_a_preposition() -> None:
 
 def test_every_list_is_there_and_clean() -> None:
     for name in ("first_names", "names_that_are_words", "function_words", "places"):
-        entries = gazetteer.words(name)
+        entries = gazetteer.word_list(name)
         assert len(entries) > 90
         assert all(word == word.strip() and word for word in entries)
-    assert not gazetteer.first_names() & gazetteer.words("function_words")
+    assert not gazetteer.first_names() & gazetteer.word_list("function_words")
 
 
 def test_making_the_patterns_is_not_on_the_clock_of_the_first_text(
@@ -120,4 +120,4 @@ def test_making_the_patterns_is_not_on_the_clock_of_the_first_text(
 
     monkeypatch.setattr(patterns, "_compiled", slowly)
     monkeypatch.setattr("curation.personal.patterns.time.monotonic", lambda: now[0])
-    assert {one.type for one in patterns.found("born 1990-01-02 at ten")} == {"DATE_TIME"}
+    assert {one.type for one in patterns.spans("born 1990-01-02 at ten")} == {"DATE_TIME"}

@@ -8,27 +8,10 @@ from curation.personal.id_numbers import COUNTRIES, places
 from curation.personal.pii import Config
 from storage.errors import BadInput
 
-NUMBERS = {
-    "BE": "93.05.18-223.61",
-    "BR": "390.533.447-05",
-    "CA": "123-456-782",
-    "CH": "756.9217.0769.85",
-    "DE": "36 574 261 809",
-    "ES": "54362315K",
-    "FI": "131052-308T",
-    "FR": "2 95 10 99 126 111 93",
-    "GB": "943 476 5870",
-    "IN": "2341 2341 2346",
-    "IT": "RCCMNL83S18D969H",
-    "NL": "1112.22.333",
-    "PL": "44051401359",
-    "SE": "880320-0016",
-}
-
 
 def found(text: str, *model: Span, **settings: object) -> list[tuple[str, str]]:
     """Words and types of what is left, beside what the language model found."""
-    own = recognise.own(Config(**settings))  # type: ignore[arg-type]  # as each test names them
+    own = recognise.recognisers(Config(**settings))  # type: ignore[arg-type]  # as each test names them
     return [(text[s.start : s.end], s.type) for s in own.settled(text, model)]
 
 
@@ -81,7 +64,7 @@ def test_births_are_told_from_other_dates_when_switched_on() -> None:
 
 @pytest.mark.parametrize("country", COUNTRIES)
 def test_numbers_of_people_need_right_check_digits(country: str) -> None:
-    number = NUMBERS[country]
+    number = COUNTRIES[country].example
     assert found(f"It is {number}.", countries=(country,)) == [(number, "ID_NUMBER")]
     at = max(i for i, char in enumerate(number) if char.isdigit())
     wrong = f"{number[:at]}{(int(number[at]) + 1) % 10}{number[at + 1 :]}"
@@ -133,7 +116,7 @@ def test_a_pattern_never_goes_back() -> None:
 
 def test_json_values_are_read_one_by_one_and_stay_where_they_are() -> None:
     text = '{"to": "Ana\\u0020Roth", "id": 12345678}'
-    own = recognise.own(Config(names=("Ana Roth",), patterns=(("ACCOUNT_NUMBER", "9{8}"),)))
+    own = recognise.recognisers(Config(names=("Ana Roth",), patterns=(("ACCOUNT_NUMBER", "9{8}"),)))
     spans = own.settled(text, (), output=True)
     assert [text[s.start : s.end] for s in spans] == ["Ana\\u0020Roth", "12345678"]
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.gate import readiness
-from curation.personal import messages, scan_settings, scanning, scrub
+from curation.personal import findings, messages, scan_settings, scanning, scrub
 from curation.personal.pii import Config, Replacement
 from storage import events, pairs, projects, settings
 from storage.engine import driver, reading, writing
@@ -29,10 +29,10 @@ def configure(
         return scan_settings.configure(session, lead, desk.id, config, replacement)
 
 
-def seen(engine: Engine, desk: Project) -> scrub.Coverage:
+def seen(engine: Engine, desk: Project) -> findings.Coverage:
     """How far the project is scanned."""
     with reading(engine) as session:
-        return scrub.coverage(session, desk.id)
+        return findings.coverage(session, desk.id)
 
 
 def line(engine: Engine, desk: Project, key: str) -> Signal:
@@ -44,7 +44,7 @@ def line(engine: Engine, desk: Project, key: str) -> Signal:
 def found(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
     """All findings in the present texts."""
     with reading(engine) as session:
-        return [one for row in scrub.marked(session, desk.id, state) for one in row.findings]
+        return [one for row in findings.marked(session, desk.id, state) for one in row.findings]
 
 
 def test_settings_have_a_number_and_earlier_ones_are_kept(engine: Engine) -> None:
@@ -132,7 +132,7 @@ def test_what_was_said_meanwhile_holds_for_the_settings_one_goes_back_to(engine:
     configure(engine, desk, births=True)
     curated.scanned(engine, desk, firm)
     with writing(engine) as session:
-        (one,) = scrub.marked(session, desk.id)[0].findings
+        (one,) = findings.marked(session, desk.id)[0].findings
         scrub.decide(session, curated.ana(engine), one.id, FindingState.DISMISSED)
     configure(engine, desk, births=False)
     assert found(engine, desk, FindingState.OPEN) == []
@@ -195,7 +195,7 @@ def test_a_real_scan_reads_every_field(engine: Engine) -> None:
         config = scan_settings.current(session, desk.id).config
         lines = [one for batch in scanning.results(rows, config) for one in batch]
         scrub.store(session, ana, desk.id, lines)
-        (row,) = scrub.marked(session, desk.id)
+        (row,) = findings.marked(session, desk.id)
     assert {(one.field, one.key, one.type) for one in row.findings} == {
         ("prompt", None, "ORDER_NUMBER"),
         ("topic", None, "PERSON"),
@@ -210,7 +210,7 @@ def test_the_database_keeps_settings_and_stand_ins_as_they_were(engine: Engine) 
     row = curated.approved(engine, desk, [(HELLO, stories.CARDS)])[0]
     curated.scanned(engine, desk, {row.id: [("prompt", "Ana Roth", "PERSON")]})
     with writing(engine) as session:
-        (one,) = scrub.marked(session, desk.id)[0].findings
+        (one,) = findings.marked(session, desk.id)[0].findings
         scrub.decide(session, curated.ana(engine), one.id, FindingState.ACCEPTED)
     file = driver().connect(settings.current().database, isolation_level=None)
     refused = driver().IntegrityError

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from curation.personal import scan_settings, scrub
+from curation.personal import findings, scan_settings, scrub
 from curation.personal.pii import Replacement
 from curation.review import claims
 from storage import events, pairs, people
@@ -38,7 +38,7 @@ FOUND = (
 def found_in(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
     """All findings of the project in the present texts."""
     with reading(engine) as session:
-        return [one for row in scrub.marked(session, desk.id, state) for one in row.findings]
+        return [one for row in findings.marked(session, desk.id, state) for one in row.findings]
 
 
 def decide(engine: Engine, finding: Finding, state: FindingState, type_: str | None = None) -> bool:
@@ -59,13 +59,13 @@ def test_a_row_is_unscanned_until_its_present_text_was_scanned(engine: Engine) -
     desk = stories.project(engine)
     row = curated.approved(engine, desk, [(HELLO, ANSWER)])[0]
     with reading(engine) as session:
-        assert scrub.coverage(session, desk.id).unscanned == (row.id,)
+        assert findings.coverage(session, desk.id).unscanned == (row.id,)
     curated.scanned(engine, desk)
     with writing(engine) as session:
-        assert scrub.coverage(session, desk.id).unscanned == ()
+        assert findings.coverage(session, desk.id).unscanned == ()
         again = pairs.row_of(session, row.id)
         pairs.rewrite(session, again, "Other words", ANSWER, None)
-        assert scrub.coverage(session, desk.id).unscanned == (row.id,)
+        assert findings.coverage(session, desk.id).unscanned == (row.id,)
 
 
 def test_a_result_for_a_text_that_changed_meanwhile_is_left_out(engine: Engine) -> None:
@@ -75,7 +75,7 @@ def test_a_result_for_a_text_that_changed_meanwhile_is_left_out(engine: Engine) 
     with writing(engine) as session:
         pairs.rewrite(session, pairs.row_of(session, row.id), "Other words", ANSWER, None)
         assert scrub.store(session, ana, desk.id, [{**line, "findings": []}]) == 0
-        assert scrub.coverage(session, desk.id).unscanned == (row.id,)
+        assert findings.coverage(session, desk.id).unscanned == (row.id,)
 
 
 def test_a_quarantined_row_is_never_clean(engine: Engine) -> None:
@@ -83,7 +83,7 @@ def test_a_quarantined_row_is_never_clean(engine: Engine) -> None:
     row = stories.waiting(engine, desk, [(HELLO, ANSWER)])[0]
     curated.scanned(engine, desk, quarantined={row.id: "It is longer than 200,000 characters."})
     with reading(engine) as session:
-        seen = scrub.coverage(session, desk.id)
+        seen = findings.coverage(session, desk.id)
     assert seen.quarantined == {row.id: "It is longer than 200,000 characters."}
     assert (seen.open, seen.unscanned) == ((), ())
 
@@ -97,7 +97,7 @@ def test_placeholders_come_once_every_finding_is_decided(engine: Engine) -> None
     done = curated.now(engine, [row])[0]
     assert done.prompt == "I am <PERSON_1>, <EMAIL_ADDRESS_1>. Yours, Ana Roth"
     with reading(engine) as session:
-        seen = scrub.coverage(session, desk.id)
+        seen = findings.coverage(session, desk.id)
         history = [one.action for one in pairs.history(session, row.id)]
     assert (seen.unscanned, seen.open) == ((), ())
     assert (done.status, history) == (PairStatus.APPROVED, [Action.APPROVE, Action.SCRUB])
@@ -120,7 +120,7 @@ def test_the_preview_says_what_each_finding_becomes(engine: Engine) -> None:
     name, mail = found_in(engine, desk)
     decide(engine, name, FindingState.DISMISSED)
     with reading(engine) as session:
-        preview = scrub.preview(session, scrub.marked(session, desk.id)[0])
+        preview = findings.preview(session, findings.marked(session, desk.id)[0])
     assert preview.becomes == {mail.id: "<EMAIL_ADDRESS_1>"}
     assert preview.texts["prompt"] == "I am Ana Roth, <EMAIL_ADDRESS_1>. Yours, Ana Roth"
 
@@ -298,7 +298,7 @@ def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None
     assert (now.version, now.content_sha256) == (row.version, row.content_sha256)
     assert found_in(engine, desk) == []
     with reading(engine) as session:
-        assert scrub.coverage(session, desk.id).open == ()
+        assert findings.coverage(session, desk.id).open == ()
         assert "redact" in [one.verb for one in events.latest(session, desk.id)]
         assert "ana" not in str(session.execute(select(PairRow.__table__)).all()).lower()
 
@@ -325,7 +325,7 @@ def test_a_person_has_one_placeholder_in_the_whole_project(engine: Engine) -> No
     desk, rows = three_rows(engine, "Ana Roth, hello <PERSON_4>", "Bo Lind, yes", "ana roth, no")
     choose(engine, desk, Replacement.PROJECT)
     with reading(engine) as session:
-        told = scrub.preview(session, scrub.marked(session, desk.id)[0])
+        told = findings.preview(session, findings.marked(session, desk.id)[0])
     accept_all(engine, desk)
     assert [one.prompt for one in curated.now(engine, rows)] == [
         "<PERSON_5>, hello <PERSON_4>",
@@ -359,7 +359,7 @@ def test_inventions_are_the_same_everywhere_and_nobody_is_asked_about_them(engin
         },
     )
     with reading(engine) as session:
-        told = scrub.preview(session, scrub.marked(session, desk.id)[0]).texts
+        told = findings.preview(session, findings.marked(session, desk.id)[0]).texts
     accept_all(engine, desk)
     first, second = curated.now(engine, rows)
     name = second.response
@@ -388,8 +388,8 @@ def test_a_text_that_comes_back_is_asked_about_again(engine: Engine) -> None:
         back = pairs.row_of(session, row.id)
         pairs.rewrite(session, back, HELLO, ANSWER, None)
     with reading(engine) as session:
-        assert scrub.coverage(session, desk.id).open == (row.id,)
-        assert len(scrub.marked(session, desk.id)) == 1
+        assert findings.coverage(session, desk.id).open == (row.id,)
+        assert len(findings.marked(session, desk.id)) == 1
 
 
 def test_more_rows_than_a_statement_takes_parameters(engine: Engine) -> None:
@@ -409,5 +409,5 @@ def test_more_rows_than_a_statement_takes_parameters(engine: Engine) -> None:
             for n in range(40_000)
         ]
         session.execute(insert(PairRow), made)
-        assert len(scrub.coverage(session, desk.id).unscanned) == 40_000
-        assert scrub.marked(session, desk.id) == []
+        assert len(findings.coverage(session, desk.id).unscanned) == 40_000
+        assert findings.marked(session, desk.id) == []

@@ -239,7 +239,7 @@ def test_a_gliner_model_is_loaded_and_asked(home: Path) -> None:
     text = "My name is Zorblax and I live in Quib. " * 20
     (spans,) = Scanner(config).scan([text])
     assert isinstance(spans, list)
-    assert {one.type for one in spans} <= set(name_models.ASKED.values())
+    assert {one.type for one in spans} <= set(name_models.GLINER_LABELS.values())
     assert len(spans) > 20  # its weights are random: it names nearly everything
     assert spans[-1].end > len(text) - 10
 
@@ -300,6 +300,6 @@ def test_stretches_cover_a_text(text: str, size: int) -> None:
 
 def test_a_part_of_a_word_becomes_the_word() -> None:
     text = "seen Anna-Lena's Zürich."
-    assert presidio._whole(text, 6, 8) == (5, 9)
-    assert presidio._whole(text, 17, 20) == (17, 23)
-    assert Span(*presidio._whole(text, 0, 24), "X", 1.0).end == 24
+    assert presidio._to_whole_words(text, 6, 8) == (5, 9)
+    assert presidio._to_whole_words(text, 17, 20) == (17, 23)
+    assert Span(*presidio._to_whole_words(text, 0, 24), "X", 1.0).end == 24

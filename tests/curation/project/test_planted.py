@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from curation import visible
 from curation.gate import readiness
 from curation.overlap import overlaps
-from curation.personal import scan_settings, scanning, scrub
+from curation.personal import findings, scan_settings, scanning, scrub
 from curation.project import sample
 from curation.review import decisions
 from storage import pairs, projects
@@ -69,7 +69,7 @@ def test_all_personal_data_is_found(engine: Engine, opened: Found) -> None:
     lea = stories.person(engine, "lea")
     with writing(engine) as session:
         scrub.store(session, lea, opened[0].id, lines)
-        marked = {m.pair.id: m for m in scrub.marked(session, opened[0].id)}
+        marked = {m.pair.id: m for m in findings.marked(session, opened[0].id)}
     missed = []
     for place in PLANTED["personal_data"]:
         pair = _at(opened, place)

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from curation.gate import audit, readiness
 from curation.overlap import overlaps
-from curation.personal import scrub
+from curation.personal import findings
 from curation.project import sample
 from curation.review import claims, decisions
 from storage import events, pairs, people, projects
@@ -56,7 +56,7 @@ def test_part_way_it_also_holds_both_imports_with_their_faults(engine: Engine, l
     with reading(engine) as session:
         stands = pairs.counts(session, project.id)
         waiting = pairs.listing(session, project.id, status=PairStatus.WAITING)
-        unscanned = scrub.unscanned(session, project.id)
+        unscanned = findings.unscanned(session, project.id)
         fine, broken = events.verify(session)
     assert stands[PairStatus.WAITING] == len(planted["schema_violations"]) == 8
     assert sum(stands.values()) == 64 + 40 + 260

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.gate import audit, readiness
-from curation.personal import scrub
+from curation.personal import findings, scrub
 from curation.policy import eras
 from curation.review import claims, decisions
 from curation.versions import cards, certificate, packages, tags, verbs, verify_version
@@ -49,7 +49,7 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
     )
     with writing(engine) as session:
         eras.add(session, lena, desk.id, "2025", datetime(2025, 1, 1, tzinfo=UTC).date())
-        found = {one.pair.id: one.findings[0] for one in scrub.marked(session, desk.id)}
+        found = {one.pair.id: one.findings[0] for one in findings.marked(session, desk.id)}
         scrub.decide(session, lena, found[rows[0].id].id, FindingState.ACCEPTED)
         scrub.decide(session, lena, found[gold[0].id].id, FindingState.DISMISSED)
         readiness.waive(session, lena, desk.id, "gold", f"Pilot {EVIL}", curated.SOON)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.personal import name_models, recall, scan_settings, scrub
+from curation.personal import findings, name_models, recall, scan_settings
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
@@ -26,7 +26,7 @@ def scanned(engine: Engine) -> tuple[Project, list[Finding]]:
     row = curated.approved(engine, desk, [(HELLO, stories.CARDS)])[0]
     curated.scanned(engine, desk, {row.id: FOUND})
     with reading(engine) as session:
-        return desk, list(scrub.marked(session, desk.id)[0].findings)
+        return desk, list(findings.marked(session, desk.id)[0].findings)
 
 
 def keys(page: AppTest) -> list[str]:
@@ -87,12 +87,12 @@ def test_a_finding_gets_another_type_and_what_is_harmless_can_be_opened_again(
     page.button(key=f"dismissed-{name.id}-ORGANIZATION").click().run()
     page.button(key=f"dismissed-{mail.id}-EMAIL_ADDRESS").click().run()
     with reading(engine) as session:
-        assert scrub.coverage(session, desk.id).open == ()
+        assert findings.coverage(session, desk.id).open == ()
         assert pairs.listing(session, desk.id)[0].prompt == HELLO
     page.button_group(key="scrub-queue").set_value(FindingState.DISMISSED).run()
     page.button(key=f"open-{name.id}-ORGANIZATION").click().run()
     with reading(engine) as session:
-        assert len(scrub.coverage(session, desk.id).open) == 1
+        assert len(findings.coverage(session, desk.id).open) == 1
 
 
 def test_a_row_that_changed_meanwhile_is_refused_with_a_sentence(
@@ -148,7 +148,7 @@ def test_the_same_words_are_decided_in_all_rows(engine: Engine, open_page: OpenP
     rows = curated.approved(engine, desk, [(f"Ana Roth {n}", stories.CARDS) for n in range(3)])
     curated.scanned(engine, desk, {row.id: [("prompt", "Ana Roth", "PERSON")] for row in rows})
     with reading(engine) as session:
-        first = scrub.marked(session, desk.id)[0].findings[0]
+        first = findings.marked(session, desk.id)[0].findings[0]
     page = open_page(PAGE)
     button = page.button(key=f"everywhere-accepted-{first.id}-PERSON")
     assert button.label == "Accept in all 3 rows"
@@ -173,7 +173,7 @@ def test_what_came_along_with_a_row_is_shown_and_redacted(
         row = pairs.pair(made)
     curated.scanned(engine, desk, {row.id: [("source:id", "Ana Roth", "PERSON")]})
     with reading(engine) as session:
-        one = scrub.marked(session, desk.id)[0].findings[0]
+        one = findings.marked(session, desk.id)[0].findings[0]
     page = open_page(PAGE)
     assert "1. Ana Roth" in texts(page)
     page.button(key=f"accepted-{one.id}-PERSON").click().run()
@@ -257,7 +257,7 @@ def test_only_leads_see_the_settings_and_decide_about_the_system_message(
     page.button(key=f"message-{desk.id}-0-0").click().run()
     assert not page.exception
     with reading(engine) as session:
-        assert scrub.coverage(session, desk.id).message.open == 0
+        assert findings.coverage(session, desk.id).message.open == 0
 
 
 def test_a_message_written_anew_waits_for_a_scan(engine: Engine, open_page: OpenPage) -> None:
