@@ -223,7 +223,7 @@ def _context(facts: Facts, settings: Local) -> Check:
 
 def disk_mb(base: ModelSize, settings: Local) -> float:
     """What a run writes at most: the checkpoints kept, the best weights, what it learnt."""
-    parts = memory.expect(base, settings, memory.RowLengths(0, ()), gpu=False)
+    parts = memory.expect(base, settings, memory.PairLengths(0, ()), gpu=False)
     learnt = parts["adapter"] / 2
     kept = checkpoints.RETAINED + 1 if settings.checkpoint_steps else 0
     return kept * (2 * learnt + parts["optimizer"]) + learnt

@@ -73,24 +73,39 @@ def listing(data_dir: Path) -> list[BaseOption]:
     """The base models at hand: the packaged one first, then the vetted folders below `models/`."""
     ready = (data_dir / "models" / fetching.PACKAGED / "config.json").exists()
     note = "Runs on any computer." if ready else "Runs on any computer; converted once, about 40 s."
-    offers = [BaseOption(BaseModel("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
+    options = [BaseOption(BaseModel("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
     for config in sorted((data_dir / "models").glob("*/config.json")):
         folder = config.parent.resolve()
         if folder.name != fetching.PACKAGED and not folder.name.startswith("."):
-            offers.append(_folder_offer(folder))
-    return offers
+            options.append(_folder_option(folder))
+    return options
 
 
-def _folder_offer(folder: Path) -> BaseOption:
+def _folder_option(folder: Path) -> BaseOption:
     base = BaseModel("folder", str(folder))
     try:
         vet(folder)
     except BadInput as error:
         return BaseOption(base, folder.name, "unknown", False, str(error))
-    record = evidence.read_json(folder / "assay.json") or {}
-    licence = str(record.get("licence", "see the folder"))
-    return BaseOption(
-        base, str(record.get("name", folder.name)), licence, True, "A folder on this server."
+    origin = _origin(folder)
+    return BaseOption(base, origin.name, origin.licence, True, "A folder on this server.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What Assay noted when it fetched a model; of other folders only the name is known."""
+
+    name: str
+    licence: str
+    revision: str | None
+
+
+def _origin(folder: Path) -> _Origin:
+    note = evidence.read_json(folder / "assay.json") or {}
+    return _Origin(
+        str(note.get("name", folder.name)),
+        str(note.get("licence", "see the folder")),
+        note.get("revision"),
     )
 
 
@@ -113,14 +128,8 @@ def prepare(
         if not path.is_absolute() or not path.is_dir():
             raise Unavailable("There is no folder of that name on the server. Give its whole path.")
     vet(path)
-    record = evidence.read_json(path / "assay.json") or {}
-    return ModelFolder(
-        path,
-        folder_sha256(path),
-        str(record.get("name", path.name)),
-        str(record.get("licence", "see the folder")),
-        record.get("revision"),
-    )
+    origin = _origin(path)
+    return ModelFolder(path, folder_sha256(path), origin.name, origin.licence, origin.revision)
 
 
 def at_hand(base: BaseModel, data_dir: Path) -> Path | None:

@@ -38,7 +38,7 @@ def _folder_lock(models: Path, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _made_whole(final: Path) -> Iterator[Path]:
+def _atomic_folder(final: Path) -> Iterator[Path]:
     """A temporary folder that takes its final name once everything in it is on the disk.
 
     The caller holds the folder's lock, so what an earlier, killed process left can go.
@@ -67,7 +67,7 @@ def packaged(models: Path, say: Say) -> Path:
             if shutil.disk_usage(models).free < _CONVERSION_BYTES:
                 raise Unavailable("Converting the packaged model needs 1.2 GB of free disk space.")
             say("Converting the packaged model, once; about 40 seconds.")
-            with _made_whole(final) as temporary:
+            with _atomic_folder(final) as temporary:
                 _convert(source, temporary)
     return final
 
@@ -128,9 +128,9 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
     """
     if _HUB_ID.fullmatch(where) is None or ".." in where:
         raise BadInput("That is no hub id. Write it as organisation/name.")
-    known = downloaded(where, revision, models)
-    if known is not None:
-        return known
+    existing = downloaded(where, revision, models)
+    if existing is not None:
+        return existing
     import httpx
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -144,10 +144,12 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
         with _folder_lock(models, final.name):
             if not final.exists():
                 say(f"Downloading {where} from the hub.")
-                with _made_whole(final) as temporary:
-                    kept = list(_HUB_FILES)
+                with _atomic_folder(final) as temporary:
                     snapshot_download(
-                        where, revision=info.sha, local_dir=temporary, allow_patterns=kept
+                        where,
+                        revision=info.sha,
+                        local_dir=temporary,
+                        allow_patterns=list(_HUB_FILES),
                     )
                     shutil.rmtree(temporary / ".cache", ignore_errors=True)
                     _record_hub(temporary, where, info)

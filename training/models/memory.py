@@ -2,7 +2,7 @@
 short.
 
 From the base model's own files (`config.json` and the headers of its safetensors) and the length of
-the rows. Weights, adapter and optimizer are counted; activations are reckoned from what a
+the pairs. Weights, adapter and optimizer are counted; activations are reckoned from what a
 Llama-like layer keeps for the backward pass, and may be off by half: a probe measures them.
 """
 
@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from curation.personal import tensor_header
 from curation.personal.tensor_header import Tensor
@@ -42,7 +41,7 @@ class ModelSize:
     """Width of the keys (and of the values)."""
     vocabulary: int
     context: int | None
-    """The longest row that the model can take, in tokens."""
+    """The longest pair that the model can take, in tokens."""
 
 
 def model(folder: Path) -> ModelSize | None:
@@ -78,46 +77,46 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
+    linear: dict[str, list[tuple[int, int]]] = {}
     for name, shape in shapes.items():
-        kind = name.removesuffix(".weight").rpartition(".")[2]
-        if kind.endswith("_proj") and len(shape) == 2:
-            found.setdefault(kind, []).append((shape[0], shape[1]))
-    return found
+        layer = name.removesuffix(".weight").rpartition(".")[2]
+        if layer.endswith("_proj") and len(shape) == 2:
+            linear.setdefault(layer, []).append((shape[0], shape[1]))
+    return linear
 
 
 @dataclass(frozen=True, slots=True)
-class RowLengths:
-    """How long the rows of a version are, in characters."""
+class PairLengths:
+    """How long the pairs of a version are, in characters."""
 
     system: int
     longest: tuple[int, ...]
-    """Of prompt and response together, longest first."""
+    """Of input and output together, longest first."""
 
 
-def expect(base: ModelSize, settings: Local, rows: RowLengths, *, gpu: bool) -> dict[str, float]:
+def expect(base: ModelSize, settings: Local, pairs: PairLengths, *, gpu: bool) -> dict[str, float]:
     """MB by part, as `estimates.PARTS` names them."""
     width = 2 if gpu else 4
     trained = _trained(base, settings)
-    whole = isinstance(settings, Full)
-    mine = width if whole else 4
+    full = isinstance(settings, Full)
+    trained_width = width if full else 4
     return {
         "program": 0.0 if gpu else PROGRAM_MB,
-        "weights": 0.0 if whole else _weights(base, settings, width) / 1e6,
-        "adapter": 2 * mine * trained / 1e6,
-        "optimizer": 2 * mine * trained / 1e6,
-        "activations": _activations(base, settings, tokens(settings, rows), width) / 1e6,
+        "weights": 0.0 if full else _weights(base, settings, width) / 1e6,
+        "adapter": 2 * trained_width * trained / 1e6,
+        "optimizer": 2 * trained_width * trained / 1e6,
+        "activations": _activations(base, settings, tokens(settings, pairs), width) / 1e6,
     }
 
 
-def tokens(settings: Local, rows: RowLengths) -> int:
+def tokens(settings: Local, pairs: PairLengths) -> int:
     """About how many tokens the largest batch computes. The system message counts once, unless
-    rows are padded: then each is as long as the longest.
+    pairs are padded: then each is as long as the longest.
     """
-    chosen = rows.longest[: settings.batch_size]
-    characters = rows.system + sum(chosen)
+    batch = pairs.longest[: settings.batch_size]
+    characters = pairs.system + sum(batch)
     if isinstance(settings, Answering) and settings.batching == Batching.PADDED:
-        characters = len(chosen) * (rows.system + max(chosen, default=0))
+        characters = len(batch) * (pairs.system + max(batch, default=0))
     return math.ceil(characters / CHARACTERS_A_TOKEN)
 
 
@@ -144,31 +143,31 @@ def _activations(base: ModelSize, settings: Local, count: int, width: int) -> fl
     if isinstance(settings, Full):
         layer += base.hidden + base.inner
     if settings.gradient_checkpointing:
-        kept = base.layers * base.hidden + layer
+        values = base.layers * base.hidden + layer
     else:
-        kept = base.layers * layer
+        values = base.layers * layer
     logits = 3 * 4 * base.vocabulary * count / 4  # about a quarter of the tokens are answers
-    return kept * count * width + logits
+    return values * count * width + logits
 
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
     """One thing to change where memory is short."""
 
-    words: str
+    action: str
     """What to do, and what it costs."""
-    setting: tuple[str, Any] | None = None
+    setting: tuple[str, int] | None = None
     """The setting and value that do it; None where it is no setting."""
 
 
 def advice(settings: Local, longest: int | None = None) -> list[Remedy]:
     """What to change where memory is short, in order of least harm to what is learnt.
 
-    `longest` is the longest row in tokens where it is known.
+    `longest` is the longest pair in tokens where it was counted.
     """
-    found: list[Remedy] = []
+    remedies: list[Remedy] = []
     if not settings.gradient_checkpointing:
-        found.append(
+        remedies.append(
             Remedy(
                 "Turn gradient checkpointing on: a third slower, the same result.",
                 ("gradient_checkpointing", True),
@@ -176,18 +175,20 @@ def advice(settings: Local, longest: int | None = None) -> list[Remedy]:
         )
     if settings.batch_size > 1:
         half = settings.batch_size // 2
-        found.append(
+        remedies.append(
             Remedy(
-                f"Take {half} rows a step instead of {settings.batch_size}: slower, a little "
+                f"Take {half} pairs a step instead of {settings.batch_size}: slower, a little "
                 "noisier.",
                 ("batch_size", half),
             )
         )
-    known = f" (now {longest} tokens)" if longest is not None else ""
-    found.append(Remedy(f"Shorten the longest rows{known}, or leave them out of a new version."))
+    length = f" (now {longest} tokens)" if longest is not None else ""
+    remedies.append(
+        Remedy(f"Shorten the longest pairs{length}, or leave them out of a new version.")
+    )
     if type(settings) is Full:
-        found.append(Remedy("Choose LoRA: 90 to 95 % of what full tuning reaches."))
+        remedies.append(Remedy("Choose LoRA: 90 to 95 % of what full tuning reaches."))
     if not isinstance(settings, Qlora):
-        found.append(Remedy("Choose QLoRA: the base in 4 bits; 85 to 90 % of full tuning."))
-    found.append(Remedy("Choose a smaller base model."))
-    return found
+        remedies.append(Remedy("Choose QLoRA: the base in 4 bits; 85 to 90 % of full tuning."))
+    remedies.append(Remedy("Choose a smaller base model."))
+    return remedies

@@ -32,8 +32,8 @@ def messages(
     assistant's answer.
     """
     chat = [{"role": "system", "content": system}]
-    for asked, answered in examples:
-        chat += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    for question, answer in examples:
+        chat += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     chat.append({"role": "user", "content": prompt})
     return chat if response is None else [*chat, {"role": "assistant", "content": response}]
 
@@ -79,28 +79,28 @@ def pair_ids(
         BadInput: the template changes a prompt that is answered, or never ends the turn.
     """
     before = chat_text(tokenizer, messages(system, prompt))
-    whole = chat_text(tokenizer, messages(system, prompt, response))
-    if not whole.startswith(before):
+    complete = chat_text(tokenizer, messages(system, prompt, response))
+    if not complete.startswith(before):
         raise BadInput(
             "The base model's chat template changes a prompt that is answered. Choose another base."
         )
-    asked = _encoded(tokenizer, before)
-    answer = _encoded(tokenizer, whole[len(before) :])
+    opening = _encoded(tokenizer, before)
+    answer = _encoded(tokenizer, complete[len(before) :])
     if tokenizer.eos_token_id not in answer:
         raise BadInput(
             "The base model's chat template does not end an answer. Choose another base."
         )
     answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
-    return asked + answer, [IGNORED] * len(asked) + answer
+    return opening + answer, [IGNORED] * len(opening) + answer
 
 
 def common_length(rows: Sequence[Sequence[int]]) -> int:
-    """With how many of the same tokens all rows begin."""
+    """How many tokens all rows have in common at their beginning."""
     if not rows:
         return 0
     first, last = min(rows, key=tuple), max(rows, key=tuple)
-    same = (a == b for a, b in zip(first, last, strict=False))
-    return next((i for i, equal in enumerate(same) if not equal), min(len(first), len(last)))
+    matches = (a == b for a, b in zip(first, last, strict=False))
+    return next((i for i, equal in enumerate(matches) if not equal), min(len(first), len(last)))
 
 
 def _encoded(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

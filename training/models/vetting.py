@@ -3,16 +3,12 @@
 Vetting does not show that a model is any good, or that its weights are what its name says.
 """
 
-import json
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
 
-from curation.personal.model_files import (
-    json_of,
-    refuse_code,
-    refuse_weights,
-)
+import msgspec
+
+from curation.personal.model_files import json_of, refuse_code, refuse_weights
 from storage.errors import BadInput
 from training.families import FAMILIES
 
@@ -41,12 +37,10 @@ def vet_encoder(folder: Path) -> None:
     _vet_shell(folder, _ENCODER_TYPES)
     if not (folder / "tokenizer.json").exists():
         raise BadInput(f"The folder {folder.name} has no tokenizer.json. Choose another model.")
-    steps = _list_of(folder, "modules.json")
-    known = {"Transformer", "Pooling", "Normalize"}
-    other = {str(one.get("type")).rpartition(".")[2] for one in steps} - known
-    if other:
+    unknown = _modules(folder) - {"Transformer", "Pooling", "Normalize"}
+    if unknown:
         raise BadInput(
-            f"The model {folder.name} ends with a step that Assay does not know ({min(other)}). "
+            f"The model {folder.name} ends with a step that Assay does not know ({min(unknown)}). "
             "Choose another."
         )
     pools_first_token(folder)
@@ -72,18 +66,26 @@ def pools_first_token(folder: Path) -> bool:
     )
 
 
-def _list_of(folder: Path, name: str) -> list[dict[str, Any]]:
-    """A small JSON file that holds a list of objects; empty where it is missing."""
-    path = folder / name
+class _Module(msgspec.Struct):
+    """One step of an encoder, as `modules.json` lists it."""
+
+    type: object = None
+    """The dotted name of its class; only the last part is looked at."""
+
+
+def _modules(folder: Path) -> set[str]:
+    """The kinds of steps of an encoder; empty where `modules.json` is missing."""
+    path = folder / "modules.json"
     if not path.exists():
-        return []
+        return set()
     try:
-        found = json.loads(path.read_text(encoding="utf-8")[:_TEMPLATE_CHARACTERS])
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadInput(f"{name} of {folder.name} cannot be read. Choose another model.")
-    return found
+        content = path.read_text(encoding="utf-8")[:_TEMPLATE_CHARACTERS]
+        modules = msgspec.json.decode(content, type=list[_Module])
+    except (ValueError, RecursionError) as error:
+        raise BadInput(
+            f"modules.json of {folder.name} cannot be read. Choose another model."
+        ) from error
+    return {str(module.type).rpartition(".")[2] for module in modules}
 
 
 def _vet_shell(folder: Path, types: AbstractSet[str]) -> None:
@@ -95,8 +97,8 @@ def _vet_shell(folder: Path, types: AbstractSet[str]) -> None:
             f"The folder {folder.name} has no readable config.json, so it is no model folder."
         )
     if config.get("model_type") not in types:
-        known = ", ".join(sorted(types))
-        raise BadInput(f"The model type of {folder.name} is not one that Assay knows ({known}).")
+        names = ", ".join(sorted(types))
+        raise BadInput(f"The model type of {folder.name} is not one that Assay knows ({names}).")
     refuse_weights(folder)
 
 
@@ -106,15 +108,15 @@ def template(folder: Path) -> str | None:
     if path.exists():
         with path.open("rb") as file:
             return file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
-    found = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
-    return found if isinstance(found, str) else None
+    text = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
+    return text if isinstance(text, str) else None
 
 
 def _vet_template(folder: Path) -> None:
-    found = template(folder)
-    if not found:
+    text = template(folder)
+    if not text:
         raise BadInput(
             f"The folder {folder.name} has no chat template. Choose an instruct or chat model."
         )
-    if len(found) > _TEMPLATE_CHARACTERS:
+    if len(text) > _TEMPLATE_CHARACTERS:
         raise BadInput(f"The chat template of {folder.name} is longer than 64,000 characters.")

@@ -170,7 +170,7 @@ def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, f
     )
     system = len(str(version.manifest.get("system_message", "")))
     return memory.expect(
-        size, settings, memory.RowLengths(system, tuple(long)), gpu=bool(machine.accelerators())
+        size, settings, memory.PairLengths(system, tuple(long)), gpu=bool(machine.accelerators())
     )
 
 
@@ -180,7 +180,7 @@ def _advice(settings: Local, scope: str, *, short: bool) -> None:
     say("The memory is too small for this." if short else "The memory will be nearly full.")
     shell.note("What to change, the least harmful first:")
     for number, change in enumerate(memory.advice(settings), 1):
-        st.text(f"{number}. {change.words}")
+        st.text(f"{number}. {change.action}")
         if change.setting is not None:
             name, value = change.setting
             st.button(

@@ -13,7 +13,7 @@ import pytest
 from storage.types import Job, JobKind, JobState
 from training.launch import estimates
 from training.models import memory
-from training.models.memory import ModelSize, RowLengths
+from training.models.memory import ModelSize, PairLengths
 from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -162,7 +162,7 @@ def test_a_broken_model_file_has_no_size(tmp_path: Path, content: bytes) -> None
 
 
 def test_each_method_asks_for_memory_in_its_own_way() -> None:
-    rows = RowLengths(330, (330, 300, 100))
+    rows = PairLengths(330, (330, 300, 100))
     told = {
         type(one): memory.expect(BASE, one, rows, gpu=False)
         for one in (Lora(batch_size=2), Qlora(batch_size=2), Full(batch_size=2), Preference())
@@ -178,7 +178,7 @@ def test_each_method_asks_for_memory_in_its_own_way() -> None:
 
 def test_more_rows_and_longer_ones_take_more_and_checkpointing_less() -> None:
     def activations(settings: Local, *longest: int) -> float:
-        return memory.expect(BASE, settings, RowLengths(100, longest), gpu=False)["activations"]
+        return memory.expect(BASE, settings, PairLengths(100, longest), gpu=False)["activations"]
 
     usual = activations(Lora(batch_size=2), 300, 300)
     assert activations(Lora(batch_size=1), 300, 300) < usual
@@ -188,10 +188,10 @@ def test_more_rows_and_longer_ones_take_more_and_checkpointing_less() -> None:
 
 
 def test_advice_begins_with_what_harms_least() -> None:
-    words = [one.words for one in memory.advice(Lora(batch_size=8), longest=900)]
-    order = ("gradient checkpointing", "4 rows a step", "900 tokens", "QLoRA", "smaller base")
+    words = [one.action for one in memory.advice(Lora(batch_size=8), longest=900)]
+    order = ("gradient checkpointing", "4 pairs a step", "900 tokens", "QLoRA", "smaller base")
     assert [part in told for part, told in zip(order, words, strict=True)] == [True] * 5
     assert memory.advice(Lora(batch_size=8))[1].setting == ("batch_size", 4)
     least = memory.advice(Qlora(batch_size=1, gradient_checkpointing=True))
     assert [one.setting for one in least] == [None, None]
-    assert any("LoRA: 90" in one.words for one in memory.advice(Full()))
+    assert any("LoRA: 90" in one.action for one in memory.advice(Full()))

@@ -87,10 +87,10 @@ def test_a_killed_conversion_leaves_nothing_that_counts(tmp_path: Path) -> None:
     final = tmp_path / "model"
     (tmp_path / ".model-making-old").mkdir()
     (tmp_path / ".model-making-old" / "config.json").write_text("{}")
-    with pytest.raises(FileNotFoundError), fetching._made_whole(final) as temporary:
+    with pytest.raises(FileNotFoundError), fetching._atomic_folder(final) as temporary:
         (temporary / "absent").unlink()
     assert list(tmp_path.iterdir()) == []
-    with fetching._made_whole(final) as temporary:
+    with fetching._atomic_folder(final) as temporary:
         (temporary / "config.json").write_text("{}")
     assert [path.name for path in tmp_path.rglob("*")] == ["model", "config.json"]
 
