@@ -27,12 +27,13 @@ from storage import console, people
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import Role, User, Version
+from training import asks
 from training.commands import demo
+from training.commands.following import wait
 from training.launch import estimates, runs
 from training.launch.estimates import Against
 from training.settings import SMALL_BASE, Lora
-from training.work import jobs, machine
-from training.work.following import wait
+from training.work import machine
 
 _TOLERANCE = 0.25
 
@@ -60,10 +61,10 @@ def _project(engine: Engine) -> tuple[User, Version]:
 def _round(engine: Engine, lead: User, version: Version, settings: Lora, name: str) -> Against:
     wish = runs.Wish(version.id, name, settings=settings)
     with writing(engine) as session:
-        probe = jobs.probe(session, lead, wish)
+        probe = asks.probe(session, lead, wish)
     wait(probe, quiet=True)
     with writing(engine) as session:
-        run = jobs.launch(session, lead, wish)
+        run = asks.launch(session, lead, wish)
     found = estimates.against(wait(run, quiet=True))
     if found is None:
         raise SystemExit("The run has no estimate; the probe was of something else.")

@@ -34,7 +34,7 @@ def main() -> None:
     asked.add_argument("--steps", type=int, default=24, help="of the training")
     given = asked.parse_args()
 
-    from training.models import base_models, render
+    from training.models import base_models, render, tuned_models
     from training.proving import evaluate
 
     folder = base_models.prepare(base_models.BaseModel("packaged"), ROOT / "data")
@@ -45,7 +45,7 @@ def main() -> None:
     ids = [render.prompt_ids(tokenizer, system, row.prompt) for row in rows]
     print(f"{len(ids)} rows of {statistics.mean(map(len, ids)):.0f} tokens, up to {limit} more")
     if given.adapter:
-        model = evaluate.with_adapter(model, given.adapter, None)
+        model = tuned_models.with_adapter(model, given.adapter, None)
     else:
         model = _trained(model, tokenizer, given.steps)
     for arm in ("base", "tuned"):
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _held_out() -> list[Any]:
-    from training.proving.evaluate import Held
+    from training.work.rows import Held
 
     lines = (ROOT / "sample_data" / "held_out.jsonl").read_text(encoding="utf-8").splitlines()
     return [

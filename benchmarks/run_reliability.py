@@ -36,7 +36,7 @@ from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
 from tests.support import tuned
 from tests.support.training_support import rows, tiny, training_job
-from training import reconcile, worker
+from training import asks, reconcile, worker
 from training.launch import runs
 from training.models import base_models
 from training.settings import Lora
@@ -166,7 +166,7 @@ def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20)
         Lora(epochs=epochs, batch_size=1, checkpoint_steps=20, patience=0),
     )
     with writing(engine) as session:
-        return jobs.launch(session, story.lead, wish)
+        return asks.launch(session, story.lead, wish)
 
 
 def _directory(job: Job) -> Path:
@@ -198,7 +198,7 @@ def _carriers(job: Job) -> int:
 def _cancel(engine: Engine, story: tuned.Frozen, job: Job) -> bool:
     """Cancel and see it out; whether nothing at all is left of it."""
     with writing(engine) as session:
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
     state = _state(engine, job)
     if state is not JobState.CANCELLED:
         print(f"     (the run was {state} when the cancel came)")
@@ -298,7 +298,7 @@ def whole_way(engine: Engine, story: tuned.Frozen, base: Path) -> list[Line]:
     lost = _until(lambda: _state(engine, job) is JobState.LOST, 60)
     took = time.monotonic() - began
     with writing(engine) as session:
-        again = jobs.resume(session, story.lead, job.id, settings.current())
+        again = asks.resume(session, story.lead, job.id, settings.current())
     for latest in reconcile.finish_all(engine, settings.current(), again.id):
         again = latest
     named = ((again.result or {}).get("resumed_from") or {}).get("job") == job.id

@@ -89,6 +89,7 @@ class JobKind(StrEnum):
     """Long work that runs in a process of its own."""
 
     SCAN = "scan"
+    MEANING = "meaning"
     DRAFT = "draft"
     TRAIN = "train"
     EVALUATE = "evaluate"

@@ -11,7 +11,7 @@ from curation.overlap import overlaps
 from curation.versions import verbs as versions
 from storage import pairs, projects
 from storage.types import JobKind, Origin, PairStatus, Signal
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, evaluations
 from training.work import jobs
 

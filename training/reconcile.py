@@ -7,13 +7,12 @@ runs, neither means it is lost.
 
 import fcntl
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -26,13 +25,10 @@ from storage.errors import AssayError
 from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, User
-from training.draft import drafts
-from training.exits import exports
+from training import kinds
 from training.hosted import remote
-from training.launch import probes, runs
-from training.lifecycle import checks
+from training.launch import runs
 from training.proving import evaluations
-from training.scans import personal_data
 from training.tuning import trackers
 from training.work import evidence, jobs, processes
 
@@ -40,25 +36,6 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 """A process that has not reported by then never started."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    prepare: Callable[[Session, Job, Path, Settings], dict[str, Any]]
-    """Writes the input files and returns the spec."""
-    ingest: Callable[[Session, User, Job, Path, Mapping[str, Any]], None]
-    """Takes what a finished job wrote into the database."""
-
-
-_KINDS = {
-    JobKind.SCAN: _Kind(personal_data.prepare, personal_data.ingest),
-    JobKind.DRAFT: _Kind(drafts.prepare, drafts.ingest),
-    JobKind.TRAIN: _Kind(runs.prepare, runs.ingest),
-    JobKind.EVALUATE: _Kind(evaluations.prepare, evaluations.ingest),
-    JobKind.EXPORT: _Kind(exports.prepare, exports.ingest),
-    JobKind.PROBE: _Kind(runs.prepare, probes.ingest),
-    JobKind.CHECK: _Kind(checks.prepare, checks.ingest),
-}
 
 
 @contextmanager
@@ -83,21 +60,10 @@ def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
         if not alone:
             return
         with reading(engine) as session:
-            query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
-            open_jobs = [
-                jobs.job(row) for row in session.scalars(query.order_by(JobRow.created_at))
-            ]
-        for one in open_jobs:
-            if one.state is JobState.RUNNING:
-                _observe(engine, settings, one, wait)
+            running = [job for job in jobs.unfinished(session) if job.state is JobState.RUNNING]
+        for job in running:
+            _observe(engine, settings, job, wait)
         _start_next(engine, settings)
-
-
-def _open(engine: Engine) -> list[Job]:
-    """The jobs that wait or run, oldest first."""
-    query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
-    with reading(engine) as session:
-        return [jobs.job(row) for row in session.scalars(query.order_by(JobRow.created_at))]
 
 
 def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
@@ -153,7 +119,7 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     actor = people.get(session, one.requested_by)
     state = JobState(result["state"])
     if state is JobState.FINISHED:
-        _KINDS[one.kind].ingest(session, actor, one, jobs.folder(settings, one.id), result)
+        kinds.KINDS[one.kind].ingest(session, actor, one, jobs.folder(settings, one.id), result)
         if one.kind is JobKind.TRAIN and "experiment" in one.spec:
             _measure(session, actor, one)
     row.state, row.message = state, result.get("message")
@@ -180,7 +146,7 @@ def _measure(session: Session, actor: User, run: Job) -> None:
         project_id, spec = evaluations.request(
             session, run.spec["version_id"], run.spec["base"], made
         )
-        jobs.queue(session, actor, project_id, JobKind.EVALUATE, spec)
+        kinds.queue(session, actor, project_id, JobKind.EVALUATE, spec)
     except AssayError as refusal:
         log.warning("Run %s was not measured: %s", run.id[:8], refusal)
 
@@ -189,14 +155,15 @@ def _start_next(engine: Engine, settings: Settings) -> None:
     """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
     endpoint needs none, so other work goes on beside it; other runs wait for it.
     """
-    open_jobs = _open(engine)
-    running = [one for one in open_jobs if one.state is JobState.RUNNING]
+    with reading(engine) as session:
+        unfinished = jobs.unfinished(session)
+    running = [one for one in unfinished if one.state is JobState.RUNNING]
     if not all(runs.is_remote(one) for one in running):
         return
     waiting = next(
         (
             one
-            for one in open_jobs
+            for one in unfinished
             if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
         ),
         None,
@@ -217,13 +184,17 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
         _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled before it began."})
         return
     with reading(engine) as session:
-        spec = _KINDS[one.kind].prepare(session, one, directory, settings)
+        spec = kinds.KINDS[one.kind].prepare(session, one, directory, settings)
     evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **spec})
     with writing(engine) as session:
         row = session.get(JobRow, one.id)
         if row is not None:
             row.state = JobState.RUNNING
-    processes.start(directory, one)
+    kind = kinds.KINDS[one.kind]
+    named = {
+        name: os.environ[name] for name in one.spec.get("environment", ()) if name in os.environ
+    }
+    processes.start(directory, one.id, {**kind.environment(), **named}, kind.batch_size(one))
 
 
 def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:

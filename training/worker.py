@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import AssayError, BadInput
+from training import kinds
 from training.tuning import checkpoints
 from training.work import evidence, ranks
 from training.work.evidence import Cancelled, Evidence
@@ -22,22 +23,6 @@ OUT_OF_MEMORY = 86
 DISK_FULL = 88
 FAILED = 1
 
-_MODULES = {
-    "scan": "training.scans.personal_data",
-    "draft": "training.draft.drafting",
-    "evaluate": "training.proving.evaluate",
-    "export": "training.exits.merging",
-    "probe": "training.launch.probing",
-    "check": "training.lifecycle.check",
-}
-_METHODS = {
-    "lora": "training.tuning.sft",
-    "qlora": "training.tuning.sft",
-    "full": "training.tuning.sft",
-    "preference": "training.tuning.preference",
-    "provider": "training.hosted.provider",
-}
-"""The module that does the work of a run, by its method."""
 _LESS = {
     "lora": "choose QLoRA, which holds the base model in a quarter of the memory",
     "full": "choose LoRA, which needs a quarter of the memory or less",
@@ -91,27 +76,13 @@ def _tell_trackers(directory: Path) -> None:
 
 def _run(directory: Path, held: Evidence) -> None:
     spec = evidence.read_json(directory / "spec.json")
-    module = _module(spec or {})
+    module = kinds.module(spec or {})
     if spec is None or module is None:
         raise BadInput(
             "The job's spec.json is missing or names no known kind of work. Start the job again."
         )
     _offline(spec)
     import_module(module).main(directory, held)
-
-
-def _module(spec: Mapping[str, Any]) -> str | None:
-    """The module whose `main` does the work; None where there is none."""
-    if spec.get("kind") == "train":
-        return method_module(spec)
-    if spec.get("kind") == "evaluate" and "endpoint" in spec:
-        return "training.hosted.evaluate_remote"
-    return _MODULES.get(str(spec.get("kind")))
-
-
-def method_module(spec: Mapping[str, Any]) -> str | None:
-    """The module that trains by the method of a spec's settings; None where there is none."""
-    return _METHODS.get(spec.get("settings", {}).get("method", "lora"))
 
 
 def _offline(spec: dict[str, object]) -> None:

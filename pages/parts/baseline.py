@@ -7,6 +7,7 @@ from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import compare_start, job_panel, run_form
 from storage.types import JobKind, User, Version
+from training import asks
 from training.work import jobs
 
 
@@ -30,7 +31,7 @@ def _start(user: User, version: Version) -> None:
                 "Measure the base model on the test rows",
                 key=f"baseline-{version.id}",
                 on_click=act,
-                args=("The measurement begins.", jobs.evaluate, user, version.id),
+                args=("The measurement begins.", asks.evaluate, user, version.id),
                 kwargs={"base": base.to_dict(), "adapter_id": None, "best_prompt": best},
             )
         tested = statistics.count(version.counts["test"], "test row")

@@ -7,8 +7,8 @@ import streamlit as st
 from pages.frame import shell
 from pages.frame.wiring import act
 from storage.types import Adapter, User, Version
+from training import asks
 from training.proving import evaluations
-from training.work import jobs
 
 _PACKAGED = {"kind": "packaged"}
 
@@ -72,6 +72,6 @@ def button(
         type="primary" if first else "secondary",
         key=f"compare-{version_id}-{number}",
         on_click=act,
-        args=("Started.", jobs.evaluate, user, version_id, base, number),
+        args=("Started.", asks.evaluate, user, version_id, base, number),
         kwargs={"best_prompt": best_prompt},
     )

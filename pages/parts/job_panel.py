@@ -10,22 +10,11 @@ from pages.parts import progress
 from pages.parts.plain import plain
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
+from training import asks, kinds
 from training.launch import runs
-from training.scans import meaning
 from training.work import jobs
 from training.work.health import Health
 
-WORK = {
-    JobKind.SCAN: "personal-data scan",
-    JobKind.DRAFT: "drafting",
-    JobKind.TRAIN: "training run",
-    JobKind.EVALUATE: "comparison",
-    JobKind.PROBE: "trial of the settings",
-    JobKind.EXPORT: "export",
-    JobKind.CHECK: "check before promotion",
-}
-"""Kinds of work in plain words."""
-_MEANING = "comparison of meanings"
 STATES = {
     JobState.QUEUED: "Waiting to start",
     JobState.RUNNING: "Running",
@@ -35,25 +24,19 @@ STATES = {
     JobState.LOST: "Lost",
 }
 """States in plain words."""
-_MAY_CANCEL = {JobKind.TRAIN: {Role.LEAD}}
-_ANYONE = {Role.EXPERT, Role.REVIEWER, Role.LEAD}
 
 
-def show(project_id: int, kind: JobKind, other: str = "") -> None:
-    """The newest job of this kind in a project, of the kind's other work if that is named.
-
-    Nothing where there was none.
-    """
+def show(project_id: int, kind: JobKind) -> None:
+    """The newest job of this kind in a project; nothing where there was none."""
     with looking() as session:
-        found = jobs.listing(session, project_id, kind)
-    newest = next((job for job in found if job.spec.get("work", "") == other), None)
+        newest = next(iter(jobs.listing(session, project_id, kind)), None)
     if newest is not None:
         one(newest)
 
 
 def work(job: Job) -> str:
     """What a job does, in plain words."""
-    return _MEANING if job.spec.get("work") == meaning.WORK else WORK[job.kind]
+    return kinds.KINDS[job.kind].title
 
 
 def one(job: Job) -> None:
@@ -132,7 +115,7 @@ def _health(now: progress.Progress) -> None:
 def _end(job: Job) -> None:
     """The two ways to end a job early: keep what a run has learnt, or nothing."""
     user = identity.current()
-    allowed = _MAY_CANCEL.get(job.kind, _ANYONE)
+    allowed = kinds.KINDS[job.kind].cancelled_by
     if user is None or not allowed & user.roles:
         shell.note(f"Someone with the role {' or '.join(sorted(allowed))} can cancel this.")
         return
@@ -144,14 +127,14 @@ def _end(job: Job) -> None:
                 key=f"stop-{job.id}",
                 help="Ends at the next step and makes an adapter of the best weights so far.",
                 on_click=act,
-                args=("It stops at its next step.", jobs.stop, user, job.id, settings.current()),
+                args=("It stops at its next step.", asks.stop, user, job.id, settings.current()),
             )
         st.button(
             "Cancel",
             key=f"cancel-{job.id}",
             help="Ends at the next step and keeps nothing." if job.kind is JobKind.TRAIN else None,
             on_click=act,
-            args=("It stops at its next step.", jobs.cancel, user, job.id, settings.current()),
+            args=("It stops at its next step.", asks.cancel, user, job.id, settings.current()),
         )
 
 
@@ -173,7 +156,7 @@ def go_on(job: Job) -> None:
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=(told, jobs.resume, user, job.id, settings.current()),
+        args=(told, asks.resume, user, job.id, settings.current()),
     )
     if remote:
         shell.note(

@@ -14,8 +14,7 @@ from storage.errors import BadInput
 from storage.types import Version
 from training.launch.recipe import Recipe, base_text
 from training.launch.runs import Wish
-from training.lifecycle import adapters
-from training.models import base_models, vetting
+from training.models import adapters, base_models, vetting
 from training.models.base_models import BaseModel, BaseOption
 from training.settings import Method, Provider, Tuning
 

@@ -29,7 +29,8 @@ from tests.support import stories
 from tests.support.live import Live, running
 from tests.support.patience import PATIENCE, until
 from tests.support.training_support import packaged
-from training.lifecycle import adapters
+from training.lifecycle import adapter_cards, adapter_files
+from training.models import adapters
 from training.proving import evaluations
 from training.work import jobs
 
@@ -399,7 +400,7 @@ def hand_on(lea: Person, engine: Engine, pictures: Path | None) -> None:
     assert caught.value.suggested_filename.endswith(".zip")
     data = Path(lea.live.data)
     with reading(engine) as session:
-        card = adapters.card(session, 1)
-        adapters.package(session, 1, Settings(data))
+        card = adapter_cards.build(session, adapters.get(session, 1))
+        adapter_files.package(session, 1, Settings(data))
     assert card["version"]["number"] == 1
     assert len(card["trials"]) == 1

@@ -10,8 +10,8 @@ from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.types import Event
 from tests.support import stories, tuned
+from training import asks
 from training.launch import runs
-from training.work import jobs
 
 
 def _log(engine: Engine, limit: int = 500) -> list[Event]:
@@ -44,7 +44,7 @@ def test_a_refused_verb_leaves_no_link(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     before = len(_log(engine))
     with pytest.raises(RuleBroken), writing(engine) as session:
-        jobs.launch(session, story.lead, runs.Wish(story.version.id, "run"))
+        asks.launch(session, story.lead, runs.Wish(story.version.id, "run"))
     assert len(_log(engine)) == before
 
 

@@ -17,8 +17,10 @@ from storage import migrate, people, projects
 from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.tables import Base
-from storage.types import Role
+from storage.types import JobKind, Role
 from tests.support.patience import PATIENCE
+from training import kinds
+from training.work import jobs
 
 
 @pytest.fixture
@@ -193,3 +195,34 @@ def test_a_newer_database_is_refused_in_words(empty: Engine) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(Unavailable, match="written by a newer Assay"):
         migrate.check(empty)
+
+
+def test_comparisons_of_meanings_become_a_kind_of_their_own(empty: Engine) -> None:
+    migrate.upgrade(empty, "0008")
+    with empty.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO user (name, roles, kind, created_at)"
+            " VALUES ('ana', '[]', 'person', '2026-01-01')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO project (name, task, system_message, guidelines, two_people, sample,"
+            " created_at) VALUES ('Desk', 't', 's', '', 1, 0, '2026-01-01')"
+        )
+        for key, spec in (("a", "{}"), ("b", '{"work": "meaning", "least": 0.9}')):
+            connection.exec_driver_sql(
+                "INSERT INTO job (id, project_id, kind, state, requested_by, spec, created_at)"
+                " VALUES (?, 1, 'scan', 'finished', 1, ?, '2026-01-01T00:00:00+00:00')",
+                (key, spec),
+            )
+    migrate.upgrade(empty)
+    with reading(empty) as session:
+        found = {job.id: job for job in jobs.listing(session, 1)}
+        specs = session.execute(text("SELECT spec FROM job ORDER BY id")).scalars().all()
+    assert {key: job.kind for key, job in found.items()} == {
+        "a": JobKind.SCAN,
+        "b": JobKind.MEANING,
+    }
+    assert kinds.KINDS[found["b"].kind].title == "comparison of meanings"
+    assert specs == ["{}", '{"work": "meaning", "least": 0.9}'], (
+        "what was asked for stays as it was"
+    )

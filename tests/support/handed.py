@@ -13,12 +13,10 @@ from storage import settings
 from storage.engine import reading, writing
 from storage.types import Adapter
 from tests.support import training_support, tuned
-from training import reconcile
+from training import asks, reconcile
 from training.launch import runs
-from training.lifecycle import adapters
-from training.models import base_models
+from training.models import adapters, base_models
 from training.settings import Lora, Tuning
-from training.work import jobs
 
 CHOSEN = Lora(
     r=4,
@@ -64,7 +62,7 @@ def launched(engine: Engine, story: tuned.Frozen, base: Path, chosen: Tuning) ->
         wish = runs.Wish(
             story.version.id, "First run", base_models.BaseModel("folder", str(base)), chosen
         )
-        return jobs.launch(session, story.lead, wish)
+        return asks.launch(session, story.lead, wish)
 
 
 def adapter(

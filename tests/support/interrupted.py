@@ -12,10 +12,10 @@ from storage.engine import reading
 from storage.types import Job, Split
 from tests.support import tuned
 from training import reconcile
-from training.launch import runs
 from training.settings import Lora
 from training.tuning import checkpoints
 from training.work import evidence, jobs
+from training.work import rows as work_rows
 
 
 def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:
@@ -23,7 +23,7 @@ def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:
     directory = jobs.folder(settings.current(), job.id)
     with reading(engine) as session:
         opened = verbs.opened(session, job.spec["version_id"])
-    rows = runs.rows_jsonl(opened.part(Split.TRAIN, Split.VALIDATION))
+    rows = work_rows.written(opened.part(Split.TRAIN, Split.VALIDATION))
     run: dict[str, Any] = {
         "rows_sha256": hashlib.sha256(rows).hexdigest(),
         "settings": Lora.from_dict(job.spec["settings"]).to_dict(),

@@ -11,9 +11,9 @@ from storage import settings
 from storage.engine import writing
 from storage.types import Adapter, Arm, Evaluation, Role, Stage
 from tests.support import stories, tuned
+from training import asks
 from training.lifecycle import check_prompts, checks, gate, registry
 from training.proving import blind
-from training.work import jobs
 
 
 def checked(
@@ -28,7 +28,7 @@ def checked(
     """A finished check: `right` general tasks right by the base, the first `lost` of them wrong by
     the tuned model; these red-team prompts failed by it."""
     with writing(engine) as session:
-        job = jobs.check(session, story.lead, adapter.id)
+        job = asks.check(session, story.lead, adapter.id)
         own = check_prompts.listing(session, story.project.id)
     general, hostile = checks.tasks(checks.GENERAL), checks.tasks(checks.RED_TEAM)
     hostile += [

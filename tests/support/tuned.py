@@ -38,9 +38,9 @@ from storage.types import (
     Version,
 )
 from tests.support import curated, stories
-from training import reconcile
+from training import asks, reconcile
 from training.launch import runs
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, evaluations
 from training.settings import Lora
 from training.work import evidence, jobs
@@ -102,7 +102,7 @@ def launched(engine: Engine, story: Frozen, name: str = "First run") -> Job:
     waive(engine, story.lead, story.project)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, name, settings=Lora(epochs=1))
-        return jobs.launch(session, story.lead, wish)
+        return asks.launch(session, story.lead, wish)
 
 
 def trained(engine: Engine, story: Frozen, name: str = "First run") -> Adapter:
@@ -159,7 +159,7 @@ def evaluated(
     `personal` names those whose base answer holds a person's name; None where no scan looked.
     """
     with writing(engine) as session:
-        job = jobs.evaluate(
+        job = asks.evaluate(
             session,
             story.lead,
             story.version.id,

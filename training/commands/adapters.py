@@ -4,7 +4,8 @@ from pathlib import Path
 
 from storage import console, settings
 from storage.errors import BadInput
-from training.lifecycle import adapters, registry
+from training.lifecycle import adapter_cards, adapter_files, registry
+from training.models import adapters
 
 app = console.app("List adapters, show their cards, hand them on.")
 
@@ -43,8 +44,8 @@ def card(adapter: str, project: console.In = "", as_json: console.AsJson = False
     """Show an adapter's card (adapter@3, 3, or its name)."""
     with console.looking() as session:
         one = adapters.named(session, console.project(session, project).id, adapter)
-        whole = adapters.card(session, one.id)
-    console.show(whole, as_json=as_json, words=adapters.markdown(whole))
+        whole = adapter_cards.build(session, one)
+    console.show(whole, as_json=as_json, words=adapter_cards.markdown(whole))
 
 
 @app.command()
@@ -55,5 +56,5 @@ def package(adapter: str, to: Path, project: console.In = "") -> None:
         raise BadInput(f"{to} exists. Name a new file.")
     with console.looking() as session:
         one = adapters.named(session, console.project(session, project).id, adapter)
-        to.write_bytes(adapters.package(session, one.id, settings.current()))
+        to.write_bytes(adapter_files.package(session, one.id, settings.current()))
     console.show(None, as_json=False, words=f"Saved {to}.")

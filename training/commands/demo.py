@@ -41,12 +41,12 @@ from storage.types import (
     Split,
     User,
 )
+from training import asks
 from training.launch import runs
-from training.lifecycle import adapters
-from training.models import base_models
+from training.lifecycle import adapter_cards
+from training.models import adapters, base_models
 from training.proving import best_prompt, blind, evaluations
 from training.settings import SMALL_BASE
-from training.work import jobs
 
 app = console.app("The whole loop on the sample project.")
 
@@ -81,14 +81,14 @@ def run(here: Settings) -> dict[str, Any]:
     version_id = _decide_and_freeze(engine, lead, second, project)
     base = base_models.BaseModel("packaged")
     with writing(engine) as session:
-        job = jobs.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
+        job = asks.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
     _finish(job, "Baseline measured")
     with writing(engine) as session:
         until = datetime.now(UTC).date() + timedelta(days=1)
         reason = "Demo: nobody iterated prompts, so there is no plateau to show."
         readiness.waive(session, lead, project.id, "plateau", reason, until)
     with writing(engine) as session:
-        job = jobs.launch(session, lead, runs.Wish(version_id, "Demo", base, SMALL_BASE))
+        job = asks.launch(session, lead, runs.Wish(version_id, "Demo", base, SMALL_BASE))
     trained = _finish(job, "Adapter tuned")
     report = _prove(engine, lead, second, project, version_id)
     report |= {"run": trained.result, "seconds": round(time.monotonic() - began, 1)}
@@ -117,7 +117,7 @@ def _begin_anew(here: Settings) -> None:
 
 
 def _finish(job: Job, words: str) -> Job:
-    from training.work.following import wait
+    from training.commands.following import wait
 
     done = wait(job)
     _say(f"{words}: {done.message}")
@@ -127,7 +127,7 @@ def _finish(job: Job, words: str) -> Job:
 def _clean(engine: Engine, actor: User, project: Project) -> None:
     """Scrub, settle what repeats, and send away what a reader of the guidelines would."""
     with writing(engine) as session:
-        job = jobs.scan(session, actor, project.id)
+        job = asks.scan(session, actor, project.id)
     _finish(job, "Scanned for personal data")
     planted = _planted()
     with writing(engine) as session:
@@ -146,7 +146,7 @@ def _rescan(engine: Engine, actor: User, project: Project) -> None:
     with writing(engine) as session:
         overlaps.sweep(session, actor, project.id)
         left = findings.unscanned(session, project.id)
-        job = jobs.scan(session, actor, project.id) if left else None
+        job = asks.scan(session, actor, project.id) if left else None
     if job is not None:
         _finish(job, "Scanned again")
 
@@ -228,7 +228,7 @@ def _prove(
     with writing(engine) as session:
         adapter = adapters.listing(session, project.id)[0]
         base = base_models.BaseModel("packaged").to_dict()
-        job = jobs.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
+        job = asks.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out rows")
     with writing(engine) as session:
         evaluation = evaluations.listing(session, project.id)[0]
@@ -239,7 +239,7 @@ def _prove(
         _vote(engine, voter, trial.id, expected)
     with writing(engine) as session:
         verdict = blind.close(session, lead, trial.id)
-        rates = adapters.scored(evaluation.summary)
+        rates = adapter_cards.scored(evaluation.summary)
         version = verbs.verify(session, version_id)
         gate = readiness.report(session, project.id, version)
     return {

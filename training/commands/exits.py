@@ -11,14 +11,15 @@ import typer
 
 from storage import console, settings
 from storage.errors import BadInput, RuleBroken, Unavailable
+from training import asks
+from training.commands.following import wait
 from training.exits import exports, vllm
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED
-from training.lifecycle import adapters, imports, standing
+from training.lifecycle import adapter_files, imports, standing
+from training.models import adapters
 from training.models.base_models import BaseModel
-from training.work import jobs
-from training.work.following import wait
 
 app = console.app("Hand an adapter on to other programs, serve it, take one in.")
 Which = Annotated[str, typer.Argument(metavar="adapter@N", help="The adapter, such as adapter@3.")]
@@ -60,7 +61,7 @@ def _merge(chosen: int, as_: str) -> None:
         known = adapters.get(session, chosen)
         if exports.merged(session, known, here) is not None:
             return
-        job = jobs.merge(session, console.actor(session, as_), chosen, here)
+        job = asks.merge(session, console.actor(session, as_), chosen, here)
     console.show(None, as_json=False, words=wait(job).message or "Merged.")
 
 
@@ -106,7 +107,7 @@ def _become_vllm(recipe: Recipe, merged: Path | None, here: settings.Settings, p
     found = shutil.which("vllm")
     if found is None:
         raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
-    folder = adapters.intact(recipe.adapter, here)
+    folder = adapter_files.intact(recipe.adapter, here)
     if recipe.kind == standing.FULL or merged is not None:
         command = vllm.whole(recipe, str(merged or folder), port)
     elif recipe.base_folder is None or recipe.settings.get("dora"):
@@ -131,7 +132,7 @@ def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> No
         recipe.base,
         recipe.base_sha256,
         recipe.precision,
-        adapters.intact(recipe.adapter, here),
+        adapter_files.intact(recipe.adapter, here),
         recipe.adapter.sha256,
     )
     serving.run(served, here.data, port)

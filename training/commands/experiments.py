@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from storage import console
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.types import Arm, Job, JobKind
+from training import asks
 from training.proving import experiments, learning_curve, side_by_side
 from training.settings import read
 from training.work import jobs
@@ -49,7 +50,7 @@ def sweep(
         start = _run(session, console.project(session, project).id, run)
         grid = _grid(vary, read(start.spec["settings"]).to_dict())
         actor = console.actor(session, as_)
-        made = experiments.sweep(session, actor, experiments.again(start), grid)
+        made = asks.sweep(session, actor, experiments.again(start), grid)
     console.show(made, as_json=as_json, words=_told(made))
 
 
@@ -61,7 +62,7 @@ def curve(
     """Queue runs on a quarter, half, three quarters and all of the train rows of a run."""
     with console.acting() as session:
         start = _run(session, console.project(session, project).id, run)
-        made = experiments.curve(session, console.actor(session, as_), experiments.again(start))
+        made = asks.curve(session, console.actor(session, as_), experiments.again(start))
     console.show(made, as_json=as_json, words=_told(made))
 
 

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from curation.versions import verbs
 from storage import console
 from storage.errors import BadInput
+from training import asks
+from training.commands.following import Number, version_numbered, wait
 from training.hosted import terms
 from training.launch import estimates, preflight, preflight_checks, recipe, runs
 from training.settings import Local, Provider
-from training.work import jobs
-from training.work.following import Number, version_numbered, wait
 
 app = console.app("Launch runs.")
 
@@ -68,7 +68,7 @@ def launch(
         else:
             wish = asked(session, inside, name, version, base, method, sets, given)
         wish = _agreeing(session, wish, send_rows)
-        job = jobs.launch(session, console.actor(session, as_), wish)
+        job = asks.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
     console.show(done, as_json=as_json, words=done.message or f"Run {done.id} is {done.state}.")
 
@@ -112,7 +112,7 @@ def probe(
     """
     with console.acting() as session:
         wish = _wished(session, project, "", version, base, method, sets, recipe_file)
-        job = jobs.probe(session, console.actor(session, as_), wish)
+        job = asks.probe(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json)
     told = estimates.of(done.result or {}, cast("Local", wish.settings))
     low, high = told.interval()

@@ -6,11 +6,11 @@ import typer
 
 from storage import console
 from storage.errors import BadInput
-from training.lifecycle import adapters
-from training.models import base_models
+from training import asks
+from training.commands.following import Number, version_numbered, wait
+from training.lifecycle import adapter_cards
+from training.models import adapters, base_models
 from training.proving import blind, evaluations
-from training.work import jobs
-from training.work.following import Number, version_numbered, wait
 
 app = console.app("Answer the held-out rows, judge blind, close a trial.")
 
@@ -34,7 +34,7 @@ def evaluate(
         inside = console.project(session, project).id
         frozen = version_numbered(session, inside, version)
         tuned = adapters.named(session, inside, adapter).id if adapter else None
-        job = jobs.evaluate(
+        job = asks.evaluate(
             session,
             console.actor(session, as_),
             frozen.id,
@@ -46,7 +46,7 @@ def evaluate(
     with console.looking() as session:
         newest = evaluations.listing(session, inside)[0]
         blind.opened(session, newest.id)  # refuses while these answers are judged blind
-        console.show(adapters.scored(newest.summary), as_json=as_json)
+        console.show(adapter_cards.scored(newest.summary), as_json=as_json)
 
 
 @app.command("trial")

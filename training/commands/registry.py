@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from storage import console, settings
 from storage.errors import BadInput
 from storage.types import Adapter, Stage
-from training.lifecycle import adapters, check_prompts, checks, gate, registry
-from training.work import jobs
-from training.work.following import wait
+from training import asks
+from training.commands.following import wait
+from training.lifecycle import check_prompts, checks, gate, registry
+from training.models import adapters
 
 app = console.app("Check adapters, promote them, roll back, retire.")
 
@@ -32,7 +33,7 @@ def run_checks(
     """Ask base and tuned model the general tasks and red-team prompts of the gate."""
     with console.acting() as session:
         one = _find(session, project, adapter)
-        job = jobs.check(session, console.actor(session, as_), one.id)
+        job = asks.check(session, console.actor(session, as_), one.id)
     wait(job, quiet=as_json)
     with console.looking() as session:
         lines = checks.opened(session, one, settings.current())

@@ -10,10 +10,10 @@ from curation.overlap import overlaps
 from curation.overlap.near import meanings
 from storage import console, settings
 from storage.types import JobKind, LinkKind
-from training import reconcile
+from training import asks, reconcile
+from training.commands.following import wait
 from training.draft import drafts
 from training.work import jobs
-from training.work.following import wait
 
 app = console.app("Draft rows; watch, stop and resume runs.")
 
@@ -44,7 +44,7 @@ def draft_rows(
     with console.acting() as session:
         wish = drafts.Wish(topic, count, seed, temperature, endpoint or None)
         inside = console.project(session, project).id
-        job = jobs.draft(session, console.actor(session, as_), inside, wish)
+        job = asks.draft(session, console.actor(session, as_), inside, wish)
     done = wait(job, quiet=as_json)
     console.show(done, as_json=as_json, words=done.message or "Done.")
 
@@ -68,7 +68,7 @@ def cancel(job: str, as_: console.As) -> None:
     """Ask a job to stop, and see it out."""
     here, engine = settings.current(), console.engine()
     with console.acting() as session:
-        jobs.cancel(session, console.actor(session, as_), job, here)
+        asks.cancel(session, console.actor(session, as_), job, here)
     reconcile.tick(engine, here)
     with console.looking() as session:
         console.show(None, as_json=False, words=f"The job is {jobs.get(session, job).state}.")
@@ -80,7 +80,7 @@ def stop(job: str, as_: console.As) -> None:
     """Ask a run to stop at its next step and keep what it learnt, and see it out."""
     here = settings.current()
     with console.acting() as session:
-        jobs.stop(session, console.actor(session, as_), job, here)
+        asks.stop(session, console.actor(session, as_), job, here)
         asked = jobs.get(session, job)
     done = wait(asked)
     console.show(None, as_json=False, words=done.message or "Done.")
@@ -91,7 +91,7 @@ def stop(job: str, as_: console.As) -> None:
 def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
     """Go on with a run that was lost, failed or stopped, from its newest verified checkpoint."""
     with console.acting() as session:
-        made = jobs.resume(session, console.actor(session, as_), job, settings.current())
+        made = asks.resume(session, console.actor(session, as_), job, settings.current())
     used = made.spec["resumed_from"]
     told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
     told += [f"Passed over: {one['why']}" for one in used["refused"]]
@@ -113,7 +113,7 @@ def compare_meanings(
     with console.acting() as session:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
-        job = jobs.compare_meanings(session, actor, inside, settings.current(), cosine)
+        job = asks.compare_meanings(session, actor, inside, settings.current(), cosine)
     done = wait(job, quiet=as_json)
     with console.looking() as session:
         links = overlaps.current(session, inside, [LinkKind.NEAR])

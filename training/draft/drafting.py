@@ -16,7 +16,8 @@ from typing import Any
 
 from curation.schema_check import check_schema, problems
 from storage.errors import BadInput
-from training.draft.writers import Chat, Wanted, Writer, writer
+from training.draft.writers import Writer, writer
+from training.hosted.completions import Chat, Wanted
 from training.models.render import Message, messages
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence

@@ -11,24 +11,9 @@ from typing import Any, Protocol
 
 from training.hosted import endpoints
 from training.hosted.calls import Calls
+from training.hosted.completions import Chat, Wanted, complete
 from training.models import base_models
-from training.models.render import Message
 from training.work.evidence import Evidence
-
-Chat = Sequence[Message]
-
-_COMPLETIONS = "/chat/completions"
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How a text is to be written."""
-
-    tokens: int
-    """The most tokens it may have."""
-    temperature: float
-    """0 for the likeliest text; else how freely it is drawn."""
-    seed: int
 
 
 class Writer(Protocol):
@@ -114,36 +99,3 @@ class Endpoint:
         """Ask for each chat in turn."""
         with Calls(self.known, pause=self.pause) as calls:
             return [complete(calls, self.known.model, chat, wanted).text for chat in chats]
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What an endpoint wrote."""
-
-    text: str
-    ended: bool
-    """Whether the model ended its turn itself; False where it ran into the limit."""
-
-
-def complete(calls: Calls, model: str, chat: Chat, wanted: Wanted) -> Completion:
-    """The assistant's next message of one chat.
-
-    Raises:
-        Unavailable: the endpoint gives none.
-    """
-    body = {
-        "model": model,
-        "messages": list(chat),
-        "temperature": wanted.temperature,
-        "max_tokens": wanted.tokens,
-        "seed": wanted.seed,
-    }
-    said = calls.post(_COMPLETIONS, body)
-    try:
-        choice = said["choices"][0]
-        text = choice["message"]["content"]
-    except (LookupError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise calls.malformed(_COMPLETIONS)
-    return Completion(text, choice.get("finish_reason") != "length")

@@ -27,7 +27,8 @@ from storage.types import Adapter, Job, JobKind, JobState, Split, User
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED, TRAINING, offered
-from training.lifecycle import adapters
+from training.lifecycle import adapter_cards, adapter_files
+from training.models import adapters
 
 _PROMPTS = 5
 """Rows on which a merged model is compared with base and adapter."""
@@ -82,7 +83,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """What a worker needs: base, adapter, and five prompts that no test asks."""
     del directory
     adapter = adapters.get(session, job.spec["adapter"]["id"])
-    path = adapters.intact(adapter, settings)
+    path = adapter_files.intact(adapter, settings)
     found = recipes.of(session, adapter, settings)
     opened = verbs.opened(session, adapter.version_id)
     rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
@@ -181,9 +182,9 @@ def build(
     if set(chosen) & set(TRAINING):
         files |= _rows(session, adapter)
     folders = _folders(session, recipe, chosen, settings, base=base)
-    whole = adapters.card(session, adapter_id)
+    whole = adapter_cards.build(session, adapters.get(session, adapter_id))
     files["card.json"] = json.dumps(whole, ensure_ascii=False, indent=2).encode()
-    files["card.md"] = adapters.markdown(whole).encode()
+    files["card.md"] = adapter_cards.markdown(whole).encode()
     files["README.md"] = _readme(recipe, chosen, left_out)
     files["manifest.json"] = _manifest(recipe, chosen, files, folders)
     return Export(recipe, chosen, left_out, files, folders)
@@ -192,7 +193,7 @@ def build(
 def _folders(
     session: Session, recipe: Recipe, chosen: Collection[str], settings: Settings, *, base: bool
 ) -> dict[str, Path]:
-    found = {recipe.top: adapters.intact(recipe.adapter, settings)}
+    found = {recipe.top: adapter_files.intact(recipe.adapter, settings)}
     if MERGED in chosen:
         folder = merged(session, recipe.adapter, settings)
         if folder is None:

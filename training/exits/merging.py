@@ -24,9 +24,9 @@ from transformers import (
 
 from curation.personal import model_files
 from storage.errors import BadInput, RuleBroken
-from training.models import base_models, fetching, render, vetting
+from training.models import base_models, fetching, render, tuned_models, vetting
 from training.models.precision import Precision
-from training.proving import evaluate, generate
+from training.proving import generate
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -62,7 +62,7 @@ def main(directory: Path, held: Evidence) -> None:
     tokenizer.chat_template = (adapter / "chat_template.jinja").read_text(encoding="utf-8")
     with render.time_limit(base_models.TEMPLATE_SECONDS):
         ids = [render.prompt_ids(tokenizer, spec["system_message"], p) for p in spec["prompts"]]
-    tuned = evaluate.with_adapter(model, adapter, spec.get("adapter_sha256"))
+    tuned = tuned_models.with_adapter(model, adapter, spec.get("adapter_sha256"))
     before = _said(tuned, tokenizer, ids)
     held.say("Merging.")
     whole = cast("PeftModel", tuned).merge_and_unload(safe_merge=True)

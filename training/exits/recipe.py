@@ -16,7 +16,8 @@ from curation.versions import verbs
 from storage import projects
 from storage.settings import Settings
 from storage.types import Adapter
-from training.lifecycle import adapters, lineage, standing
+from training.launch import lineage
+from training.lifecycle import adapter_files, standing
 from training.models import base_models
 from training.models.base_models import BaseModel
 from training.work import evidence
@@ -92,13 +93,10 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
     """
     card = adapter.card
     kind = standing.FULL if lineage.whole(card) else standing.kind(adapter)
-    template = "" if kind == standing.PROVIDER else _template(adapters.intact(adapter, settings))
+    remote = kind == standing.PROVIDER
+    template = "" if remote else _template(adapter_files.intact(adapter, settings))
     made_on = card.get("result", {}).get("base", {})
-    base = (
-        BaseModel.from_dict(card["base"])
-        if kind != standing.PROVIDER
-        else BaseModel("hub", "provider")
-    )
+    base = BaseModel("hub", "provider") if remote else BaseModel.from_dict(card["base"])
     if base.kind == "hub" and made_on.get("revision"):
         base = BaseModel("hub", base.where, made_on["revision"])
     found = base_models.at_hand(base, settings.data)

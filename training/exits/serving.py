@@ -26,10 +26,9 @@ from transformers.cli.serving.utils import GenerationState
 
 from storage.errors import AssayError, BadInput
 from training.exits.merging import check_base
-from training.models import base_models, fetching, render, vetting
+from training.models import base_models, fetching, render, tuned_models, vetting
 from training.models.base_models import BaseModel
 from training.models.precision import Precision
-from training.proving import evaluate
 
 log = logging.getLogger(__name__)
 
@@ -81,14 +80,14 @@ def load(served: Served, data: Path) -> Loaded:
     fetching.hush()
     if served.kind == "full":
         vetting.vet(served.folder)
-        evaluate.check_recorded(served.folder, served.sha256)
+        tuned_models.check_recorded(served.folder, served.sha256)
         model, tokenizer = base_models.load(served.folder)
     else:
         base = base_models.prepare(served.base, data)
         check_base(base.sha256, served.base_sha256)
         precision = Precision(served.precision or Precision.USUAL)
         model, tokenizer = base_models.load(base.path, precision)
-        model = evaluate.with_adapter(model, served.folder, served.sha256)
+        model = tuned_models.with_adapter(model, served.folder, served.sha256)
     template = (served.folder / "chat_template.jinja").read_text(encoding="utf-8")
     tokenizer.chat_template = template
     model.train(False)

@@ -11,17 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, User, Version
 from training.launch import estimates
 from training.launch.estimates import Estimate
 from training.models.base_models import BaseModel
-from training.settings import Local, Tuning
+from training.settings import Local, Tuning, read
 from training.tuning import checkpoints
-from training.work import evidence, machine
+from training.work import evidence, jobs, machine
 
 SEEN = "seen.json"
 """In the folder of a probe: how rows look to the model, how long they are."""
@@ -52,16 +50,9 @@ def key(version: Version, base: BaseModel, settings: Tuning) -> str:
 
 def newest(session: Session, version: Version, base: BaseModel, settings: Tuning) -> Job | None:
     """The last probe of this very choice; None where there was none."""
-    from training.work.jobs import job  # jobs builds on this module
-
     wanted = key(version, base, settings)
-    query = (
-        select(JobRow)
-        .where(JobRow.project_id == version.project_id, JobRow.kind == JobKind.PROBE)
-        .order_by(JobRow.created_at.desc())
-    )
-    found = (row for row in session.scalars(query) if row.spec.get("key") == wanted)
-    return next((job(row) for row in found), None)
+    probes = jobs.listing(session, version.project_id, JobKind.PROBE)
+    return next((probe for probe in probes if probe.spec.get("key") == wanted), None)
 
 
 def estimate(
@@ -92,8 +83,6 @@ def ingest(
 
 
 def _local(job: Job) -> Local:
-    from training.settings import read
-
     chosen = read(job.spec["settings"])
     if not isinstance(chosen, Local):
         raise TypeError("a probe of a method that trains elsewhere")

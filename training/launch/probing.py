@@ -8,7 +8,7 @@ over the lengths of a pass, until there are enough or the time is up. Nothing is
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -25,7 +25,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from training.launch import probes
+from training.launch import methods, probes
 from training.launch.estimates import LEAST_STEPS
 from training.models import fetching, render
 from training.settings import read
@@ -35,7 +35,6 @@ from training.tuning.trainer import Exact, Saves
 from training.tuning.watch import Watch
 from training.work import evidence, machine, ranks, rows
 from training.work.evidence import Evidence
-from training.worker import method_module
 
 MOST = 12
 """Measured steps at most, after one to warm up."""
@@ -56,14 +55,14 @@ def main(directory: Path, held: Evidence) -> None:
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     base = course.base(spec, held)
-    method = import_module(str(method_module(spec)))
+    method = import_module(str(methods.module(spec)))
     if ranks.first():
         began = time.monotonic()
         held.say("Looking at the rows as the model sees them.")
         seen = see(directory, base.path, spec)
         seen |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
         evidence.write_json(directory / probes.SEEN, seen)
-    method.main(directory, held)  # which calls `measure`
+    method.main(directory, held, measure)
 
 
 def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
@@ -199,8 +198,14 @@ class Clock(TrainerCallback):
         return [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
 
 
-def measure(run: Course, trainer: Exact, watch: Watch) -> None:
-    """Take the steps and leave the figures that `estimates.of` reads."""
+def measure(
+    run: Course,
+    trainer: Exact,
+    watch: Watch,
+    _learnt_tokens: int,
+    _record: Mapping[str, Any],
+) -> None:
+    """Take the steps and leave the figures that `estimates.of` reads, in place of the whole run."""
     seen = probes.seen(run.directory) or {}
     ready = machine.lived() - float(seen.get("seconds", 0.0))
     rows = {"train": _size(trainer.train_dataset), "validation": _size(trainer.eval_dataset)}

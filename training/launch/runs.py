@@ -1,7 +1,6 @@
 """Training runs: what may be launched, with what, and how a finished one becomes an adapter."""
 
 import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,13 +21,12 @@ from storage.settings import Settings, current
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
 from training.hosted import provider_record, remote, terms
-from training.launch import probes
-from training.lifecycle import lineage
+from training.launch import lineage, probes
 from training.models import base_models
 from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 from training.tuning import checkpoints, preferred, trackers
-from training.work import evidence
+from training.work import evidence, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +174,12 @@ def is_remote(job: Job) -> bool:
     return job.kind is JobKind.TRAIN and method == Method.PROVIDER
 
 
+def shared_batch(job: Job) -> int | None:
+    """Rows of a step of a run or probe on this machine; None where an endpoint trains."""
+    settings = job.spec["settings"]
+    return None if settings.get("method") == Method.PROVIDER else settings.get("batch_size")
+
+
 def _offered_remote(directory: Path) -> checkpoints.Checkpoint | None:
     known = remote.read(directory)
     if known is None or not known.resumable:
@@ -253,7 +257,7 @@ def _rows(session: Session, opened: verbs.Opened, spec: Mapping[str, Any]) -> by
     taught = _taught(opened, spec)
     if spec["settings"].get("method") == Method.PREFERENCE:
         return preferred.lines(session, taught)
-    return rows_jsonl(taught)
+    return rows.written(taught)
 
 
 def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
@@ -266,20 +270,6 @@ def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) 
     checkpoints.tidy(directory, keep=not (ended or state is JobState.CANCELLED))
     if state is JobState.CANCELLED:
         shutil.rmtree(directory / "adapter", ignore_errors=True)
-
-
-def rows_jsonl(frozen: list[VersionRow]) -> bytes:
-    """The lines a worker reads: pair_id, split, prompt, response."""
-    lines = (
-        {
-            "pair_id": row.pair_id,
-            "split": row.split.value,
-            "prompt": row.prompt,
-            "response": row.response,
-        }
-        for row in frozen
-    )
-    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import JobRow
 from storage.types import Adapter, Arm, CheckPrompt, Job, JobKind, JobState, User
-from training.lifecycle import check_prompts, lineage, promotion, standing
+from training.launch import lineage
+from training.lifecycle import check_prompts, promotion, standing
 from training.lifecycle.promotion import Checked
 from training.proving import blind
 from training.work import evidence

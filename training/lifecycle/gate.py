@@ -20,8 +20,9 @@ from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, TrialRow
 from storage.types import Adapter, Arm, Role, Signal, User
-from training.lifecycle import adapters, checks, promotion, standing
+from training.lifecycle import adapter_files, checks, promotion, standing
 from training.lifecycle.promotion import Judged
+from training.models import adapters
 from training.proving import blind
 
 _ASKED = ("regression", "redteam")
@@ -35,7 +36,7 @@ def report(session: Session, adapter_id: int, settings: Settings) -> list[Signal
     adapter = adapters.get(session, adapter_id)
     waived = readiness.waivers(session, adapter.project_id)
     lines = _lines(session, adapter, settings)
-    if adapters.at_endpoint(adapter):
+    if adapter_files.at_endpoint(adapter):
         lines = [promotion.elsewhere(one) if one.key in _ASKED else one for one in lines]
     if blind.going(session, adapter.project_id):
         lines = [promotion.kept_back(one) if one.key in _KEPT_BACK else one for one in lines]

@@ -24,9 +24,9 @@ from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Adapter, JobKind, JobState, Role, User, Version
-from training.lifecycle import adapter_vetting, adapters, incoming
+from training.lifecycle import adapter_vetting, incoming
 from training.lifecycle.adapter_vetting import Vetted
-from training.models import base_models, vetting
+from training.models import adapters, base_models, vetting
 from training.models.base_models import BaseModel
 from training.work import evidence
 

@@ -14,7 +14,8 @@ from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Adapter, Arm, Role, Stage, User
-from training.lifecycle import adapters, gate, stages, standing
+from training.lifecycle import gate, stages, standing
+from training.models import adapters
 from training.proving import blind
 
 _LONGEST = 500

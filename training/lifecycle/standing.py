@@ -12,7 +12,7 @@ from storage.settings import Settings
 from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Split
 from training.hosted import terms
-from training.lifecycle import lineage
+from training.launch import lineage
 from training.models import fetching
 from training.models.base_models import BaseModel
 from training.work import unchanged

@@ -18,27 +18,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from curation.personal import model_files
 from curation.project.score import Score, score, tally
 from curation.schema_check import check_schema
-from storage.errors import BadInput, RuleBroken
-from training.models import base_models, render, vetting
+from training.models import base_models, render, tuned_models, vetting
 from training.models.precision import Precision
 from training.proving import best_prompt, generate, output_scan
 from training.work import evidence, machine
 from training.work.evidence import Evidence
-from training.work.rows import Held as Held
-from training.work.rows import answer_line
-from training.work.rows import read_held as read_held
+from training.work.rows import Held, answer_line, read_held
 
-_ADAPTER_FILES = frozenset(
-    {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja"}
-)
 _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -77,38 +69,6 @@ def main(directory: Path, held: Evidence) -> None:
     held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
 
 
-def with_adapter(
-    model: PreTrainedModel, folder: Path, sha256: str | None, *, trained: bool = False
-) -> PreTrainedModel:
-    """Put an adapter on a loaded model, to be asked or to be trained further.
-
-    Raises:
-        BadInput: the folder is missing or holds more than an adapter that Assay saved.
-        RuleBroken: it is not the adapter that was recorded.
-    """
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise BadInput(f"The adapter folder {folder.name} has no adapter_model.safetensors.")
-    if not set(model_files.file_hashes(folder)) <= _ADAPTER_FILES:
-        raise BadInput(f"The adapter folder {folder.name} holds files that Assay did not write.")
-    check_recorded(folder, sha256)
-    tuned = PeftModel.from_pretrained(
-        model, str(folder), is_trainable=trained, use_safetensors=True, local_files_only=True
-    )
-    return cast(
-        "PreTrainedModel", tuned
-    )  # it answers like one, with an adapter that can be put off
-
-
-def check_recorded(folder: Path, sha256: str | None) -> None:
-    """Refuse an adapter or a whole model that is not the one its run recorded.
-
-    Raises:
-        RuleBroken: a file was changed, added or taken away.
-    """
-    if sha256 is not None and model_files.folder_sha256(folder) != sha256:
-        raise RuleBroken("The adapter's files changed since it was trained. Train it again.")
-
-
 def _precision(spec: Mapping[str, Any]) -> Precision:
     return Precision(spec.get("precision") or Precision.USUAL)
 
@@ -122,13 +82,13 @@ def arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
     if folder is None:
         yield "base", (model, tokenizer)
     elif not spec.get("whole_model"):
-        model = with_adapter(model, folder, spec.get("adapter_sha256"))
+        model = tuned_models.with_adapter(model, folder, spec.get("adapter_sha256"))
         for name in ("base", "tuned"):
             with generate.arm(model, tuned=name == "tuned"):
                 yield name, (model, tokenizer)
     else:
         vetting.vet(folder)
-        check_recorded(folder, spec.get("adapter_sha256"))
+        tuned_models.check_recorded(folder, spec.get("adapter_sha256"))
         yield "base", (model, tokenizer)
         del model
         gc.collect()

@@ -19,11 +19,10 @@ from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
 from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
 from training.hosted import endpoints, terms
-from training.launch import runs
-from training.lifecycle import lineage
+from training.launch import lineage
 from training.models.precision import Precision
 from training.proving import best_prompt as prompting
-from training.work import evidence, machine
+from training.work import evidence, machine, rows
 
 
 def _evaluation(row: EvaluationRow) -> Evaluation:
@@ -155,7 +154,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the held-out rows of the verified version."""
     opened = verbs.opened(session, job.spec["version_id"])
     version, frozen = opened.version, opened.part(Split.TEST)
-    evidence.write_bytes(directory / "rows.jsonl", runs.rows_jsonl(frozen))
+    evidence.write_bytes(directory / "rows.jsonl", rows.written(frozen))
     adapter = job.spec["adapter"]
     return {
         "rows": "rows.jsonl",
@@ -185,8 +184,8 @@ def _prompting(
     project = projects.get(session, job.project_id)
     shown = prompting.examples(opened.part(Split.TRAIN), project)
     tried = sorted(opened.part(Split.VALIDATION), key=lambda row: row.content_sha256)
-    evidence.write_bytes(directory / "examples.jsonl", runs.rows_jsonl(shown))
-    evidence.write_bytes(directory / "tried.jsonl", runs.rows_jsonl(tried[: prompting.MOST_ROWS]))
+    evidence.write_bytes(directory / "examples.jsonl", rows.written(shown))
+    evidence.write_bytes(directory / "tried.jsonl", rows.written(tried[: prompting.MOST_ROWS]))
     return {"examples": "examples.jsonl", "rows": "tried.jsonl"}
 
 

@@ -15,13 +15,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from curation.versions import verbs
-from storage import events
-from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Role, Split, User
+from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Split, Version
 from training.launch import runs
-from training.lifecycle import adapters
-from training.models import base_models
+from training.models import adapters, base_models
 from training.proving import blind, evaluations, learning_curve
 from training.proving.learning_curve import Curve, Measured
 from training.settings import read
@@ -109,71 +106,76 @@ def again(run: Job) -> runs.Wish:
     return runs.Wish(spec["version_id"], spec["name"], base, read(spec["settings"]))
 
 
-@allowed(Role.LEAD)
-def sweep(
-    session: Session, actor: User, wish: runs.Wish, grid: Mapping[str, Sequence[Any]]
-) -> list[Job]:
-    """Queue a run for each combination of these settings.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The runs of an experiment that is to be queued."""
+
+    id: str
+    kind: Kind
+    name: str
+    runs: tuple[tuple[runs.Wish, Mapping[str, Any]], ...]
+    """Each with what sets it apart."""
+
+
+def plan_sweep(wish: runs.Wish, grid: Mapping[str, Sequence[Any]]) -> Plan:
+    """A run for each combination of these settings.
 
     Raises:
         BadInput: the grid is too small or too large, or a value cannot be used.
-        RuleBroken: a readiness line blocks, the version holds no test rows, or such a run waits.
     """
-    varied = combinations(grid)
-    wishes = [replace(wish, settings=read(wish.settings.to_dict() | one)) for one in varied]
-    return _queue(session, actor, Kind.SWEEP, wish.name, list(zip(wishes, varied, strict=True)))
+    varied = [
+        (replace(wish, settings=read(wish.settings.to_dict() | values)), values)
+        for values in combinations(grid)
+    ]
+    return Plan(str(uuid.uuid4()), Kind.SWEEP, wish.name, tuple(varied))
 
 
-@allowed(Role.LEAD)
-def curve(session: Session, actor: User, wish: runs.Wish) -> list[Job]:
-    """Queue runs on a quarter, half, three quarters and all of the train rows.
+def plan_curve(session: Session, wish: runs.Wish) -> Plan:
+    """Runs on a quarter, half, three quarters and all of the train rows.
 
     Raises:
-        RuleBroken: a readiness line blocks, the version holds no test rows, or has too few rows.
+        RuleBroken: the version has too few rows.
     """
     train = verbs.get(session, wish.version_id).counts[Split.TRAIN]
     if train < 2 * len(SHARES):
         raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
-    planned = [(replace(wish, share=share), {"share": share}) for share in SHARES]
-    return _queue(session, actor, Kind.CURVE, wish.name, planned)
+    varied = tuple((replace(wish, share=share), {"share": share}) for share in SHARES)
+    return Plan(str(uuid.uuid4()), Kind.CURVE, wish.name, varied)
 
 
-def _queue(
-    session: Session,
-    actor: User,
-    kind: Kind,
-    name: str,
-    planned: Sequence[tuple[runs.Wish, Mapping[str, Any]]],
-) -> list[Job]:
-    version = verbs.get(session, planned[0][0].version_id)
+def measurable(session: Session, plan: Plan) -> Version:
+    """The version of a plan, which holds rows out to measure its runs by.
+
+    Raises:
+        RuleBroken: it holds none.
+    """
+    version = verbs.get(session, plan.runs[0][0].version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(
             f"Version {version.number} holds no test rows out, so nothing would be measured. "
             "Freeze a new one."
         )
-    group, made = str(uuid.uuid4()), []
-    for place, (wish, varies) in enumerate(planned):
-        named = replace(wish, name=f"{name[:50]} · {words(varies)}")
-        project_id, spec = runs.request(session, named)
-        spec["experiment"] = {
-            "id": group,
-            "kind": kind.value,
-            "name": name,
-            "place": place,
-            "varies": dict(varies),
+    return version
+
+
+def specs(session: Session, plan: Plan) -> Iterator[dict[str, Any]]:
+    """The spec of each run, in the order in which they are planned.
+
+    Raises:
+        RuleBroken: a readiness line blocks.
+    """
+    for place, (wish, varies) in enumerate(plan.runs):
+        named = replace(wish, name=f"{plan.name[:50]} · {words(varies)}")
+        _, spec = runs.request(session, named)
+        yield spec | {
+            "experiment": {
+                "id": plan.id,
+                "kind": plan.kind.value,
+                "name": plan.name,
+                "place": place,
+                "varies": dict(varies),
+            }
         }
-        made.append(jobs.queue(session, actor, project_id, JobKind.TRAIN, spec))
-    events.record(
-        session,
-        actor,
-        kind.value,
-        "experiment",
-        group,
-        project_id=version.project_id,
-        version=version.sha256,
-        runs=len(made),
-    )
-    return made
 
 
 def words(varies: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from curation.statistics import sign_test
 from curation.versions import verbs
 from storage.errors import RuleBroken
 from storage.types import Arm, Evaluation, Job, Output, Split, VersionRow
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, experiments
 
 MOST = 4

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-WORK = "meaning"
-"""Tells these jobs from scans for personal data, which are of the same kind."""
 LONGEST = 512
 """Tokens of a row that the model reads, where it does not itself say fewer."""
 _BATCH = 32
@@ -46,7 +44,7 @@ def request(
     folder = _folder(settings)
     vetting.vet_encoder(folder)
     meanings.to_compare(session, project_id)
-    return {"work": WORK, "least": meanings.checked(least), "embedder": str(folder)}
+    return {"least": meanings.checked(least), "embedder": str(folder)}
 
 
 def _folder(settings: Settings) -> Path:
@@ -58,7 +56,7 @@ def _folder(settings: Settings) -> Path:
     return settings.embedder
 
 
-def prepare(session: Session, job: Job, directory: Path) -> dict[str, Any]:
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
     """Write the rows, and which pairs are known already."""
     lines = meanings.to_compare(session, job.project_id)
     _write(directory / "rows.jsonl", lines)
@@ -66,10 +64,12 @@ def prepare(session: Session, job: Job, directory: Path) -> dict[str, Any]:
     return dict(job.spec)
 
 
-def ingest(session: Session, actor: User, job: Job, directory: Path, sha256: str) -> None:
+def ingest(
+    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+) -> None:
     """Store what was found."""
     found = _read(directory / "pairs.jsonl")
-    meanings.store(session, actor, job.project_id, found, sha256)
+    meanings.store(session, actor, job.project_id, found, str(result["model_sha256"]))
 
 
 def _write(path: Path, lines: Sequence[Any]) -> None:

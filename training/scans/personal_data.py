@@ -1,7 +1,4 @@
-"""The personal-data scan as a job: rows in, offsets out; the text stays in the job's own folder.
-
-A comparison of what rows mean is a job of the same kind; `training.scans.meaning` does it.
-"""
+"""The personal-data scan as a job: rows in, offsets out; the text stays in the job's own folder."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +11,6 @@ from curation.personal import pii, scan_settings, scanning, scrub
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
-from training.scans import meaning
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -32,8 +28,6 @@ def request(session: Session, project_id: int) -> dict[str, Any]:
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
     """Write the rows to scan; the settings are those in force when the job begins."""
-    if job.spec.get("work") == meaning.WORK:
-        return meaning.prepare(session, job, directory)
     lines = scrub.to_scan(session, job.project_id)
     config = scan_settings.current(session, job.project_id).config
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
@@ -45,9 +39,7 @@ def ingest(
     session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
 ) -> None:
     """Store what the scan found."""
-    if job.spec.get("work") == meaning.WORK:
-        meaning.ingest(session, actor, job, directory, str(result["model_sha256"]))
-        return
+    del result
     scrub.store(session, actor, job.project_id, _lines(directory / "findings.jsonl"))
 
 
@@ -60,9 +52,6 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def main(directory: Path, held: Evidence) -> None:
     """Scan the rows of a job directory; nothing counts unless all of them were looked at."""
     spec = evidence.read_json(directory / "spec.json") or {}
-    if spec.get("work") == meaning.WORK:
-        meaning.main(directory, held)
-        return
     rows = list(_lines(directory / "rows.jsonl"))
     held.say("Loading the language model.")
     found: list[dict[str, Any]] = []

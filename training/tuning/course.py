@@ -5,7 +5,7 @@ keep what was learnt, and leave the record.
 import hashlib
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -110,8 +110,7 @@ class Course:
     def see_through(
         self, trainer: Exact, watch: Watch, tokens: int, more: Mapping[str, Any]
     ) -> None:
-        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`; of a probe,
-        only measure.
+        """Train to the end, keep what was learnt in `adapter/` and leave `result.json`.
 
         `tokens` count towards the loss in one pass; `more` goes into the record as it is.
 
@@ -120,11 +119,6 @@ class Course:
             RuleBroken: what the run goes on from does not fit it.
             Unavailable: the checkpoint is gone or damaged.
         """
-        if self.spec.get("kind") == "probe":
-            from training.launch import probing  # which builds on this module
-
-            probing.measure(self, trainer, watch)
-            return
         run = self._identity()
         trainer.keep(self.directory, watch, run)
         before = self._went_on(run, watch)
@@ -214,6 +208,10 @@ class Course:
             "adapter_files": dict(hashes),
             "adapter_sha256": model_files.names_sha256(hashes),
         }
+
+
+Through = Callable[[Course, Exact, Watch, int, Mapping[str, Any]], None]
+"""What is done with a run once all is ready: `Course.see_through`, or another of its shape."""
 
 
 def hardware() -> dict[str, Any]:

@@ -21,15 +21,15 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.utils import use_adapter
 
 from storage.errors import BadInput
-from training.models import base_models, render
+from training.models import base_models, render, tuned_models
 from training.models.precision import Precision
-from training.proving import evaluate
 from training.settings import Preference, read
-from training.tuning import course, sft
+from training.tuning import course
 from training.tuning.trainer import Exact
 from training.tuning.watch import Watch
 from training.work import evidence
 from training.work.evidence import Evidence
+from training.work.rows import Row, read_rows, refuse_tested
 
 
 class PreferenceTrainer(Exact, DPOTrainer):
@@ -102,7 +102,9 @@ class Pairs:
         return torch.tensor([[filler] * (width - len(row)) + row for row in rows])
 
 
-def main(directory: Path, hold: Evidence) -> None:
+def main(
+    directory: Path, hold: Evidence, through: course.Through = course.Course.see_through
+) -> None:
     """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and
     `result.json`.
 
@@ -111,14 +113,14 @@ def main(directory: Path, hold: Evidence) -> None:
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     settings = cast("Preference", read(spec["settings"]))
-    rows = sft.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
-    sft.refuse_tested(rows, spec.get("tested_sha256", ()))
+    rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    refuse_tested(rows, spec.get("tested_sha256", ()))
     base = course.base(spec, hold)
 
     hold.say("Loading the base model and the adapter.")
     precision = Precision(spec.get("precision") or Precision.USUAL)
     model, tokenizer = base_models.load(base.path, precision)
-    tuned = evaluate.with_adapter(
+    tuned = tuned_models.with_adapter(
         model, Path(spec["adapter_path"]), spec["started_from"]["sha256"], trained=True
     )
     system, limit = spec["system_message"], settings.max_length
@@ -129,11 +131,11 @@ def main(directory: Path, hold: Evidence) -> None:
     trainer = build_trainer(directory, tuned, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, hold, spec, settings, base, tokenizer, precision)
     hold.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
-    run.see_through(trainer, watch, answer_tokens(train), {"batches": "padded"})
+    through(run, trainer, watch, answer_tokens(train), {"batches": "padded"})
 
 
 def tokenized(
-    rows: Sequence[sft.Row],
+    rows: Sequence[Row],
     split: str,
     tokenizer: PreTrainedTokenizerBase,
     system: str,

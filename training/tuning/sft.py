@@ -27,14 +27,14 @@ from training.tuning.trainer import Trainer
 from training.tuning.watch import Watch
 from training.work import evidence
 from training.work.evidence import Evidence
-from training.work.rows import Row as Row
-from training.work.rows import read_rows as read_rows
-from training.work.rows import refuse_tested as refuse_tested
+from training.work.rows import Row, read_rows, refuse_tested
 
 _EXAMPLES_NAMED = 5
 
 
-def main(directory: Path, hold: Evidence) -> None:
+def main(
+    directory: Path, hold: Evidence, through: course.Through = course.Course.see_through
+) -> None:
     """Train as `spec.json` says, show progress in `events.jsonl`, leave `adapter/` and
     `result.json`.
 
@@ -58,7 +58,7 @@ def main(directory: Path, hold: Evidence) -> None:
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, hold, spec, settings, base, tokenizer, precision.of(settings))
     hold.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    run.see_through(trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
+    through(run, trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
 
 
 def _batches(trainer: Trainer) -> str:

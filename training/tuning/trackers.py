@@ -82,6 +82,15 @@ def environment(names: Sequence[str]) -> dict[str, str]:
     return _USUAL | passed | _FORCED
 
 
+def passed() -> dict[str, str]:
+    """What the process of a run is given.
+
+    Raises:
+        BadInput: the server names a tracker that is not known.
+    """
+    return environment(chosen())
+
+
 def links(directory: Path) -> dict[str, dict[str, Any]]:
     """Where a run is found, by tracker: `run` (its id there), `link`, `ended`."""
     return evidence.read_json(directory / _FILE) or {}

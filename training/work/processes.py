@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,8 +13,6 @@ import psutil
 
 from storage import priority
 from storage.settings import ROOT
-from storage.types import Job, JobKind
-from training.tuning import trackers
 from training.work import evidence, spawning
 
 CANCEL_SECONDS = 20.0
@@ -33,23 +32,28 @@ _ENVIRONMENT = (
 )
 
 
-def start(directory: Path, one: Job) -> None:
-    """Start the worker detached: its own session, a file as output, a small environment; a run
-    gets a process for each accelerator.
+def start(
+    directory: Path, token: str, environment: Mapping[str, str], batch_size: int | None
+) -> None:
+    """Start the worker detached: its own session, a file as output, a small environment.
+
+    With a batch size, the rows of a step are shared by a process for each accelerator.
     """
-    keep = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    if one.kind is JobKind.TRAIN:
-        keep |= trackers.environment(trackers.chosen())
-    for name in one.spec.get("environment", ()):
-        keep |= {name: os.environ[name]} if name in os.environ else {}
-    there = spawning.accelerators()
-    count = spawning.processes(one.kind, one.spec, len(there))
-    keep |= spawning.visible(count, there)
+    passed = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    accelerators = spawning.accelerators()
+    count = spawning.processes(batch_size, len(accelerators))
+    environment = {
+        **passed,
+        **environment,
+        **spawning.visible(count, accelerators),
+        evidence.RUN_TOKEN: token,
+        "REGEX_TIMEOUT_SECONDS": "2",
+    }
     with (directory / "train.log").open("ab") as log:
         child = subprocess.Popen(
             spawning.command(directory, count),
             cwd=ROOT,
-            env={**keep, evidence.RUN_TOKEN: one.id, "REGEX_TIMEOUT_SECONDS": "2"},
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -58,7 +62,7 @@ def start(directory: Path, one: Job) -> None:
         )
     priority.behind(child.pid)
     # The exit status is collected so that no zombie looks alive; the state comes from the files.
-    threading.Thread(target=child.wait, name=f"reap-{one.id[:8]}", daemon=True).start()
+    threading.Thread(target=child.wait, name=f"reap-{token[:8]}", daemon=True).start()
 
 
 def stop(directory: Path, token: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from curation.overlap import duplicates
 from curation.project.score import Score
 from storage.errors import BadInput, RuleBroken
+from storage.types import VersionRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,20 @@ class Held:
     pair_id: int
     prompt: str
     response: str
+
+
+def written(frozen: Sequence[VersionRow]) -> bytes:
+    """The lines that `read_rows` and `read_held` read back."""
+    lines = (
+        {
+            "pair_id": row.pair_id,
+            "split": row.split.value,
+            "prompt": row.prompt,
+            "response": row.response,
+        }
+        for row in frozen
+    )
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 
 def read_rows(path: Path, sha256: str) -> list[Row]:

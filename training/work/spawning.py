@@ -3,12 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from storage.types import JobKind
-from training.settings import Method
 
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _SECONDS = 5.0
@@ -33,19 +28,13 @@ def accelerators() -> list[str]:
     return [str(number) for number, _ in enumerate(x for x in lines if x.startswith("GPU "))]
 
 
-def processes(kind: JobKind, spec: Mapping[str, Any], there: int) -> int:
-    """How many processes share a job: the most that divide a run's batch evenly, so that a step
-    learns from as many rows as with one; 1 for what neither is nor tries a run on this machine.
+def processes(batch_size: int | None, accelerators: int) -> int:
+    """How many processes share a job: the most that divide its batch evenly, so that a step learns
+    from as many rows as with one; 1 where there is no batch to share.
     """
-    chosen = spec.get("settings", {})
-    batch_size = chosen.get("batch_size")
-    if (
-        kind not in (JobKind.TRAIN, JobKind.PROBE)
-        or not batch_size
-        or chosen.get("method") == Method.PROVIDER
-    ):
+    if not batch_size:
         return 1
-    return max(n for n in range(1, max(there, 1) + 1) if batch_size % n == 0)
+    return max(n for n in range(1, max(accelerators, 1) + 1) if batch_size % n == 0)
 
 
 def command(directory: Path, count: int) -> list[str]:

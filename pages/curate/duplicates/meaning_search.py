@@ -9,8 +9,7 @@ from pages.frame.wiring import act, looking
 from pages.parts import job_panel
 from storage import settings
 from storage.types import JobKind, Project, User
-from training.scans import meaning
-from training.work import jobs
+from training import asks, kinds
 
 
 def show(user: User, project: Project, alive: int, due: int) -> None:
@@ -19,7 +18,7 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
     if here.embedder is None:
         return
     with looking() as session:
-        going = any(not j.state.final for j in jobs.listing(session, project.id, JobKind.SCAN))
+        going = kinds.going(session, project.id, JobKind.MEANING)
     with st.expander("Also compare what the rows mean"):
         shell.note(
             f"The model {here.embedder.name} on this server turns each message into numbers. What "
@@ -39,10 +38,10 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             key=f"meanings-{project.id}",
             disabled=bool(due) or going,
             on_click=act,
-            args=("The comparison begins.", jobs.compare_meanings, user, project.id, here, least),
+            args=("The comparison begins.", asks.compare_meanings, user, project.id, here, least),
         )
         if due:
             shell.note("First compare all rows word by word.")
         elif going:
             shell.note("Another job reads the rows now. Wait for it to end.")
-    job_panel.show(project.id, JobKind.SCAN, meaning.WORK)
+    job_panel.show(project.id, JobKind.MEANING)

@@ -10,15 +10,14 @@ from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
 from pages.parts import job_panel, pair_view
 from storage.types import JobKind, Project, Role, User
-from training.scans import meaning
+from training import asks
 from training.work import jobs
 
 
 def scan(user: User, project: Project, seen: Coverage) -> None:
     """The one button of the page, and how the scan goes."""
     with looking() as session:
-        scans = jobs.listing(session, project.id, JobKind.SCAN)
-    newest = next((job for job in scans if job.spec.get("work") != meaning.WORK), None)
+        newest = next(iter(jobs.listing(session, project.id, JobKind.SCAN)), None)
     due = seen.unscanned or not seen.message.scanned
     if due and (newest is None or newest.state.final):
         if seen.stale:
@@ -31,7 +30,7 @@ def scan(user: User, project: Project, seen: Coverage) -> None:
             key=f"scan-{project.id}",
             type="primary",
             on_click=act,
-            args=("The scan begins.", jobs.scan, user, project.id),
+            args=("The scan begins.", asks.scan, user, project.id),
         )
     job_panel.show(project.id, JobKind.SCAN)
 

@@ -8,6 +8,7 @@ from pages.frame.wiring import act, looking
 from pages.parts import fields, job_panel
 from storage.errors import AssayError
 from storage.types import Job, JobKind, Project, User
+from training import asks
 from training.draft import drafts
 from training.draft.drafts import Wish
 from training.hosted import endpoints
@@ -76,7 +77,7 @@ def _ask(user: User, project: Project, name: str) -> None:
         temperature=float(str(field("temperature"))),
         endpoint=fields.value(name, "model") or None,
     )
-    act("The model drafts now.", jobs.draft, user, project.id, wish)
+    act("The model drafts now.", asks.draft, user, project.id, wish)
 
 
 def last(project: Project) -> None:

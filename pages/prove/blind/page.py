@@ -7,7 +7,7 @@ from pages.frame.identity import require_user
 from pages.frame.wiring import current_project, looking
 from pages.prove.blind import ballot_box, plan, result
 from storage.types import Role, Trial
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, evaluations
 
 user = require_user()

@@ -12,7 +12,7 @@ from pages.parts.plain import plain
 from pages.prove.compare import rows as compare_rows
 from storage.errors import RuleBroken
 from storage.types import JobKind, Split
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, evaluations
 
 user = require_user()

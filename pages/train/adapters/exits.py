@@ -17,10 +17,11 @@ from storage import projects, settings
 from storage.engine import reading
 from storage.errors import AssayError
 from storage.types import Adapter, Job, Role, User
+from training import asks
 from training.exits import exports
 from training.exits import recipe as recipes
 from training.exits.registry import MERGED, Offered, offered
-from training.lifecycle import adapters
+from training.lifecycle import adapter_cards
 from training.work import jobs
 
 _MOST_BYTES = 200_000_000
@@ -33,7 +34,7 @@ def show(user: User, adapter: Adapter) -> None:
     try:
         with looking() as session:
             recipe = recipes.of(session, adapter, here)
-            card = adapters.card(session, adapter.id)
+            card = adapter_cards.build(session, adapter)
             merged = exports.merged(session, adapter, here)
             tried = [jobs.get(session, job_id) for job_id in exports.tried(session, adapter)]
             project = projects.get(session, adapter.project_id).name
@@ -107,5 +108,5 @@ def _merge(user: User, adapter: Adapter, folder: Path | None, job: Job | None) -
         key=f"merge-{adapter.id}",
         help="For programs that read no adapters. Checked against base and adapter.",
         on_click=act,
-        args=("Started.", jobs.merge, user, adapter.id, settings.current()),
+        args=("Started.", asks.merge, user, adapter.id, settings.current()),
     )

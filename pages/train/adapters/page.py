@@ -13,12 +13,13 @@ from pages.train.adapters import card as adapter_card
 from pages.train.adapters import exits, import_form, listing, steps
 from pages.train.adapters import gate as adapter_gate
 from storage import settings
-from training.lifecycle import adapters, gate, registry, stages, standing
+from training.lifecycle import adapter_cards, adapter_files, gate, registry, stages, standing
+from training.models import adapters
 
 
 def _package(adapter_id: int) -> bytes:
     with looking() as session:
-        return adapters.package(session, adapter_id, settings.current())
+        return adapter_files.package(session, adapter_id, settings.current())
 
 
 user = require_user()
@@ -36,8 +37,8 @@ adapter = entry.adapter
 with looking() as session:
     lines = gate.report(session, adapter.id, settings.current())
     changes = stages.history(session, adapter.id)
-    card = adapters.card(session, adapter.id)
-    sealed = adapters.sealed(session, adapter.id)
+    card = adapter_cards.build(session, adapter)
+    sealed = adapter_cards.sealed(session, adapter.id)
     before = stages.before(session, project.id)
     former = adapters.get(session, before) if before is not None else None
 st.subheader(f"adapter@{adapter.number}", anchor=False)
@@ -51,7 +52,7 @@ with st.container(horizontal=True):
         )
     else:
         st.download_button(
-            "Download the card (zip)" if adapters.at_endpoint(adapter) else "Download (zip)",
+            "Download the card (zip)" if adapter_files.at_endpoint(adapter) else "Download (zip)",
             partial(_package, adapter.id),
             file_name=f"adapter-{adapter.sha256[:16]}.zip",
             mime="application/zip",

@@ -10,7 +10,8 @@ from pages.frame.wiring import act, looking
 from pages.parts import compare_start, fields, job_panel
 from storage import settings
 from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
-from training.lifecycle import adapters, gate, promotion, registry
+from training import asks
+from training.lifecycle import adapter_files, gate, promotion, registry
 from training.lifecycle.registry import Entry
 from training.proving import evaluations
 from training.work import jobs
@@ -79,7 +80,7 @@ def others(user: User, entry: Entry, working_on: str) -> None:
     """The buttons for work that is not the next step."""
     if working_on != "compare":
         _compare_button(user, entry.adapter, first=False)
-    if working_on != "check" and not adapters.at_endpoint(entry.adapter):
+    if working_on != "check" and not adapter_files.at_endpoint(entry.adapter):
         check_button(user, entry.adapter, first=False)
 
 
@@ -104,7 +105,7 @@ def check_button(user: User, adapter: Adapter, *, first: bool) -> None:
         type="primary" if first else "secondary",
         help="Asks base and tuned model general tasks and the red-team prompts.",
         on_click=act,
-        args=("Started.", jobs.check, user, adapter.id),
+        args=("Started.", asks.check, user, adapter.id),
     )
 
 

@@ -11,6 +11,7 @@ from pages.parts import progress
 from pages.train.experiments import run_compare
 from storage.errors import AssayError, BadInput
 from storage.types import Job, Project, User
+from training import asks
 from training.proving import experiments
 from training.settings import read
 
@@ -113,7 +114,7 @@ def _button(
             f"About {progress.duration(seconds * share)} at the pace of this run, and the time to "
             "answer the held-out messages."
         )
-    verb, more = (experiments.curve, ()) if kind == "curve" else (experiments.sweep, (grid,))
+    verb, more = (asks.curve, ()) if kind == "curve" else (asks.sweep, (grid,))
     st.button(
         label,
         key=f"{kind}-{run.id}",

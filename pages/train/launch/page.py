@@ -16,7 +16,7 @@ from pages.train.launch import (
     settings_form,
 )
 from storage.types import JobKind
-from training.work import jobs
+from training import asks
 
 user = require_user()
 shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")
@@ -61,7 +61,7 @@ with card.container(border=True):
         disabled=bool(drawn.reasons) or wish is None or not run_form.agreed(wish),
         key=f"launch-{version.id}",
         on_click=act,
-        args=("Launched. It goes on when you close this page.", jobs.launch, user, wish),
+        args=("Launched. It goes on when you close this page.", asks.launch, user, wish),
     )
     if drawn.reasons:
         st.text("\n".join(drawn.reasons))

@@ -16,12 +16,13 @@ from pages.train.launch.method_choice import NOTES
 from storage import settings as places
 from storage.errors import AssayError
 from storage.types import Job, Signal, Split, User, Version
+from training import asks
 from training.launch import estimates, preflight, probes, runs
 from training.launch.estimates import Estimate
 from training.models import memory
 from training.models.base_models import BaseModel
 from training.settings import Local, Lora, Provider, Tuning
-from training.work import jobs, machine
+from training.work import machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _time(
             help="Real steps on real rows, thrown away: they tell time, memory, and what the model "
             "sees.",
             on_click=act,
-            args=("The trial begins.", jobs.probe, user, wish),
+            args=("The trial begins.", asks.probe, user, wish),
         )
 
 

@@ -14,7 +14,6 @@ from storage.engine import reading, writing
 from storage.types import JobKind, LinkState, Pair, PairStatus, Project, Role
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
-from training.scans import meaning
 from training.work import jobs
 
 PAGE = "pages/curate/duplicates/page.py"
@@ -180,7 +179,7 @@ def test_a_comparison_of_meanings_is_followed_where_it_was_begun(
     curated.compared(engine, desk)
     monkeypatch.setenv("ASSAY_EMBEDDER", str(tmp_path))
     with writing(engine) as session:
-        jobs.queue(session, curated.ana(engine), desk.id, JobKind.SCAN, {"work": meaning.WORK})
+        jobs.queue(session, curated.ana(engine), desk.id, JobKind.MEANING, {})
     page = open_page(PAGE)
     assert "Comparison of meanings: waiting to start" in [one.value for one in page.text]
     assert page.button(key=f"meanings-{desk.id}").disabled

@@ -14,7 +14,7 @@ from storage.engine import reading, writing
 from storage.types import Choice, Evaluation, Role, Trial, User
 from tests.support import stories, streams, tuned
 from tests.support.ui import OpenPage
-from training.lifecycle import adapters
+from training.models import adapters
 from training.proving import blind, evaluations
 
 PAGE = "pages/prove/blind/page.py"

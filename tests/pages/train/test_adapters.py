@@ -12,7 +12,8 @@ from storage.types import JobKind, Stage
 from tests.support import promoted, stories, tuned
 from tests.support.ui import OpenPage
 from training import reconcile
-from training.lifecycle import adapters, check_prompts, stages
+from training.lifecycle import adapter_files, check_prompts, stages
+from training.models import adapters
 from training.work import jobs
 
 PAGE = "pages/train/adapters/page.py"
@@ -60,7 +61,7 @@ def test_the_download_holds_the_recorded_files(engine: Engine, open_page: OpenPa
     button = page.get("download_button")[0]
     assert button.proto.label == "Download (zip)"
     with reading(engine) as session:
-        content = adapters.package(session, adapter.id, settings.current())
+        content = adapter_files.package(session, adapter.id, settings.current())
     assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
 
 

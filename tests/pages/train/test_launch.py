@@ -16,6 +16,7 @@ from storage.errors import NotAllowed, RuleBroken
 from storage.types import Job, JobKind, JobState, Role
 from tests.support import stories, tuned
 from tests.support.ui import OpenPage
+from training import asks
 from training.families import LAYERS
 from training.launch import probes, recipe, runs
 from training.models.base_models import BaseModel
@@ -162,7 +163,7 @@ def test_the_panel_says_what_a_queued_run_waits_for(engine: Engine, open_page: O
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
         packaged = {"kind": "packaged"}
-        first = jobs.evaluate(session, story.lead, story.version.id, packaged, None)
+        first = asks.evaluate(session, story.lead, story.version.id, packaged, None)
     tuned.running(engine, first)
     tuned.launched(engine, story)
     page = open_page(PAGE, user="lena")
@@ -283,7 +284,7 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, "x", settings=SMALL_BASE)
-        job = jobs.probe(session, story.lead, wish)
+        job = asks.probe(session, story.lead, wish)
     long = SEEN | {"lengths": [50, 2000], "too_long": 1, "too_long_rows": [[5, 2000]]}
     tuned.finished(engine, job, {probes.SEEN: json.dumps(long).encode()}, dict(PROBE))
     page = open_page(PAGE, user="lena")
@@ -302,7 +303,7 @@ def test_memory_that_is_short_is_advised_on(engine: Engine, open_page: OpenPage)
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, "x", settings=SMALL_BASE)
-        job = jobs.probe(session, story.lead, wish)
+        job = asks.probe(session, story.lead, wish)
     huge = {"weights": 9e9, "activations": 1e9}
     tuned.finished(engine, job, {}, PROBE | {"memory_mb": huge, "peak_memory_mb": 1e10})
     page = open_page(PAGE, user="lena")
@@ -320,7 +321,7 @@ def test_the_record_of_a_run_shows_how_near_the_estimate_was(
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, "x", settings=Lora(epochs=1))
-        job = jobs.probe(session, story.lead, wish)
+        job = asks.probe(session, story.lead, wish)
     tuned.finished(engine, job, {}, dict(PROBE))
     tuned.trained(engine, story)
     page = open_page("pages/train/runs/page.py", user="lena")
@@ -334,8 +335,8 @@ def test_a_lone_probe_is_asked_for_by_leads_only(engine: Engine) -> None:
     wish = runs.Wish(story.version.id, "x")
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session, pytest.raises(NotAllowed):
-        jobs.probe(session, ben, wish)
+        asks.probe(session, ben, wish)
     with writing(engine) as session:
-        jobs.probe(session, story.lead, wish)
+        asks.probe(session, story.lead, wish)
     with writing(engine) as session, pytest.raises(RuleBroken, match="already going on"):
-        jobs.probe(session, story.lead, wish)
+        asks.probe(session, story.lead, wish)

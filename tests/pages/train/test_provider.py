@@ -13,7 +13,7 @@ from storage.types import Job, JobKind, JobState
 from tests.support import tuned
 from tests.support.tuning_server import KEY, TuningServer
 from tests.support.ui import OpenPage
-from training import reconcile
+from training import asks, reconcile
 from training.hosted import provider_record, remote, terms
 from training.launch import runs
 from training.settings import Provider
@@ -46,7 +46,7 @@ def _launched(engine: Engine, story: tuned.Frozen) -> Job:
     consent = terms.needed(story.version, CHOSEN)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, "Out", settings=CHOSEN, consent=consent)
-        return jobs.launch(session, story.lead, wish)
+        return asks.launch(session, story.lead, wish)
 
 
 def _words(page: AppTest) -> str:

@@ -12,8 +12,9 @@ import pytest
 from storage.errors import BadInput, Unavailable
 from tests.support.training_support import SCHEMA, job, tiny
 from training.draft import drafting
-from training.draft.writers import Endpoint, Wanted
+from training.draft.writers import Endpoint
 from training.hosted import endpoints
+from training.hosted.completions import Wanted
 from training.work import evidence
 from training.worker import work
 

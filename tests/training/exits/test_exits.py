@@ -20,12 +20,12 @@ from storage.settings import ROOT
 from storage.types import Adapter
 from tests.support import handed, tuned
 from tests.support.training_support import tiny
+from training import asks
 from training.exits import exports, merging
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, offered
-from training.lifecycle import adapters
-from training.models import base_models, vetting
+from training.models import adapters, base_models, vetting
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -91,7 +91,7 @@ def test_a_merged_model_answers_as_base_and_adapter(
 ) -> None:
     here = settings.current()
     with writing(engine) as session:
-        job = jobs.merge(session, story.lead, adapter.id, here)
+        job = asks.merge(session, story.lead, adapter.id, here)
     handed.worked(engine, job)
     with reading(engine) as session:
         check = (jobs.get(session, job.id).result or {})["check"]
@@ -108,7 +108,7 @@ def test_a_merged_model_answers_as_base_and_adapter(
     vetting.vet(tmp_path / "out" / "merged")
     assert (tmp_path / "out" / "base" / "config.json").exists()
     with writing(engine) as session, pytest.raises(RuleBroken, match="merged already"):
-        jobs.merge(session, story.lead, adapter.id, here)
+        asks.merge(session, story.lead, adapter.id, here)
     (found / "model.safetensors").write_bytes(b"other")
     with reading(engine) as session, pytest.raises(Unavailable, match="not merged yet"):
         exports.build(session, adapter.id, here, ["merged"])

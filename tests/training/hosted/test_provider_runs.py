@@ -22,11 +22,12 @@ from tests.support import tuned
 from tests.support.patience import PATIENCE
 from tests.support.training_support import models_folder, packaged
 from tests.support.tuning_server import KEY, TuningServer
-from training import reconcile
+from training import asks, reconcile
 from training.__main__ import app
 from training.hosted import endpoints, remote, terms
 from training.launch import runs
-from training.lifecycle import adapters
+from training.lifecycle import adapter_files
+from training.models import adapters
 from training.proving import evaluations
 from training.settings import Provider
 from training.work import evidence, jobs, processes
@@ -62,7 +63,7 @@ def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.Wish:
 
 def _launched(engine: Engine, story: tuned.Frozen) -> Job:
     with writing(engine) as session:
-        return jobs.launch(session, story.lead, _wish(story))
+        return asks.launch(session, story.lead, _wish(story))
 
 
 def _ended(engine: Engine, job: Job) -> Job:
@@ -90,7 +91,7 @@ def test_nothing_leaves_the_house_without_consent_to_just_that(
     assert wish.consent is not None
     other = None if given is None else replace(wish.consent, **given)  # type: ignore[arg-type]
     with writing(engine) as session, pytest.raises(RuleBroken, match="sends 16 rows of version 1"):
-        jobs.launch(session, story.lead, replace(wish, consent=other))
+        asks.launch(session, story.lead, replace(wish, consent=other))
     assert server.asked == []
 
 
@@ -119,7 +120,7 @@ def test_an_endpoint_tunes_only_what_the_configuration_says(
         (replace(CHOSEN, endpoint=""), "Choose the endpoint"),
     ):
         with writing(engine) as session, pytest.raises(BadInput, match=words):
-            jobs.launch(session, story.lead, _wish(story, chosen))
+            asks.launch(session, story.lead, _wish(story, chosen))
 
 
 def test_from_launch_to_a_compared_model_and_its_card(
@@ -133,7 +134,7 @@ def test_from_launch_to_a_compared_model_and_its_card(
     )
     with writing(engine) as session:
         (adapter,) = adapters.listing(session, story.project.id)
-        job = jobs.evaluate(session, story.lead, story.version.id, {}, adapter.id)
+        job = asks.evaluate(session, story.lead, story.version.id, {}, adapter.id)
     assert adapter.card["kind"] == "provider"
     assert adapter.card["base"] == {"kind": "provider", "where": "house/small-1", "revision": None}
     assert adapter.card["consent"]["rows"] == 16
@@ -141,8 +142,8 @@ def test_from_launch_to_a_compared_model_and_its_card(
     with reading(engine) as session:
         (measured,) = evaluations.listing(session, story.project.id)
         with pytest.raises(Unavailable, match="kept by its endpoint"):
-            adapters.intact(adapter, settings.current())
-        package = adapters.package(session, adapter.id, settings.current())
+            adapter_files.intact(adapter, settings.current())
+        package = adapter_files.package(session, adapter.id, settings.current())
     assert measured.summary["n"] == story.version.counts["test"]
     assert {"base", "tuned"} <= set(measured.summary)
     with zipfile.ZipFile(io.BytesIO(package)) as archive:
@@ -176,9 +177,9 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
     assert runs.resumable(lost, directory) is not None
     server.states = ("queued", "running", "succeeded")
     with writing(engine) as session:
-        again = jobs.resume(session, story.lead, job.id, here)
+        again = asks.resume(session, story.lead, job.id, here)
         with pytest.raises(RuleBroken, match="already waiting or running"):
-            jobs.resume(session, story.lead, job.id, here)
+            asks.resume(session, story.lead, job.id, here)
     assert _ended(engine, again).state is JobState.FINISHED
     assert (len(server.jobs), server.count("POST", "/files")) == (1, 2)
     with reading(engine) as session:
@@ -195,7 +196,7 @@ def test_a_run_that_failed_there_is_not_taken_up_again(
     assert ended.state is JobState.FAILED
     assert runs.resumable(ended, jobs.folder(settings.current(), ended.id)) is None
     with writing(engine) as session, pytest.raises(RuleBroken, match="Launch a new run"):
-        jobs.resume(session, story.lead, ended.id, settings.current())
+        asks.resume(session, story.lead, ended.id, settings.current())
 
 
 def test_a_cancel_reaches_the_endpoint(
@@ -208,8 +209,8 @@ def test_a_cancel_reaches_the_endpoint(
     assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="ends with a model or with none"):
-            jobs.stop(session, story.lead, job.id, here)
-        jobs.cancel(session, story.lead, job.id, here)
+            asks.stop(session, story.lead, job.id, here)
+        asks.cancel(session, story.lead, job.id, here)
     ended = _ended(engine, job)
     assert ended.state is JobState.CANCELLED
     assert server.jobs["ftjob-1"]["status"] == "cancelled"
@@ -226,8 +227,8 @@ def test_other_work_goes_on_beside_a_run_at_an_endpoint(
     reconcile.tick(engine, here, wait=False)
     assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
-        second = jobs.launch(session, story.lead, _wish(story, replace(CHOSEN, seed=1)))
-        scan = jobs.scan(session, story.lead, story.project.id)
+        second = asks.launch(session, story.lead, _wish(story, replace(CHOSEN, seed=1)))
+        scan = asks.scan(session, story.lead, story.project.id)
     reconcile.tick(engine, here, wait=False)
     with reading(engine) as session:
         assert jobs.get(session, scan.id).state is JobState.RUNNING

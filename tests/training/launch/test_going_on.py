@@ -13,7 +13,7 @@ from storage.errors import AssayError, NotAllowed, RuleBroken, Unavailable
 from storage.settings import ROOT
 from storage.types import Job, JobState, Role
 from tests.support import interrupted, stories, tuned
-from training import reconcile
+from training import asks, reconcile
 from training.launch import runs
 from training.tuning import checkpoints
 from training.work import evidence, jobs
@@ -21,7 +21,7 @@ from training.work import evidence, jobs
 
 def _resume(engine: Engine, story: tuned.Frozen, job: Job) -> Job:
     with writing(engine) as session:
-        return jobs.resume(session, story.lead, job.id, settings.current())
+        return asks.resume(session, story.lead, job.id, settings.current())
 
 
 def _refused(engine: Engine, story: tuned.Frozen, job: Job, kind: type[AssayError]) -> str:
@@ -95,7 +95,7 @@ def test_the_gate_is_asked_again(engine: Engine) -> None:
 def test_only_a_lead_goes_on_and_stops(engine: Engine) -> None:
     _story, old = interrupted.lost(engine, 10)
     eva = stories.person(engine, "eva", Role.EXPERT, Role.REVIEWER, Role.ADMIN)
-    for verb in (jobs.resume, jobs.stop):
+    for verb in (asks.resume, asks.stop):
         with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role lead"):
             verb(session, eva, old.id, settings.current())
 
@@ -116,7 +116,7 @@ def test_a_run_that_goes_on_or_ran_to_its_end_is_not_gone_on_with(engine: Engine
     job = tuned.launched(engine, story)
     assert "is queued; only one that was lost" in _refused(engine, story, job, RuleBroken)
     with writing(engine) as session:
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
     reconcile.tick(engine, settings.current(), wait=False)
     assert "is cancelled; only one that was" in _refused(engine, story, job, RuleBroken)
     adapter = tuned.trained(engine, story)
@@ -131,16 +131,16 @@ def test_stop_asks_a_running_run_only(engine: Engine) -> None:
     job = tuned.launched(engine, story)
     here = settings.current()
     with writing(engine) as session, pytest.raises(RuleBroken, match="has begun"):
-        jobs.stop(session, story.lead, job.id, here)
+        asks.stop(session, story.lead, job.id, here)
     directory = tuned.running(engine, job)
     with writing(engine) as session:
-        jobs.stop(session, story.lead, job.id, here)
+        asks.stop(session, story.lead, job.id, here)
     assert evidence.stop_requested(directory)
     assert not evidence.cancel_requested(directory)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
     reconcile.tick(engine, here, wait=False)
     with writing(engine) as session, pytest.raises(RuleBroken, match="already lost"):
-        jobs.stop(session, story.lead, job.id, here)
+        asks.stop(session, story.lead, job.id, here)
 
 
 def test_a_cancelled_run_leaves_nothing_that_it_learnt(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from storage.errors import RuleBroken
 from storage.types import JobKind
 from tests.support import tuned
 from tests.training.launch.test_estimates import BASE
+from training import asks
 from training.__main__ import app
 from training.launch import preflight, probes, runs
 from training.launch.preflight_checks import Check, Facts, Mark, checks, errors
@@ -122,7 +123,7 @@ def test_a_launch_that_could_only_fail_is_refused(engine: Engine, tmp_path: Path
     tuned.waive(engine, story.lead, story.project)
     wish = runs.Wish(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"no readable config\.json"):
-        jobs.launch(session, story.lead, wish)
+        asks.launch(session, story.lead, wish)
     command = ["preflight", "--base", str(tmp_path), "--json"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert (done.exit_code, '"mark": "error"' in done.output) == (1, True)
@@ -134,10 +135,10 @@ def test_rows_that_a_probe_found_too_long_refuse_the_launch(engine: Engine) -> N
     tuned.waive(engine, story.lead, story.project)
     wish = runs.Wish(story.version.id, "x", settings=Lora(max_length=64))
     with writing(engine) as session:
-        probe = jobs.probe(session, story.lead, wish)
+        probe = asks.probe(session, story.lead, wish)
     seen = {"lengths": [50, 70], "too_long_rows": [[5, 70]], "too_long": 1, "limit": 64}
     evidence.write_json(tuned.running(engine, probe) / probes.SEEN, seen)
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"1 row is .* \(pair 5\)"):
-        jobs.launch(session, story.lead, wish)
+        asks.launch(session, story.lead, wish)
     with reading(engine) as session:
         assert jobs.listing(session, story.project.id, JobKind.TRAIN) == []

@@ -14,10 +14,10 @@ from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
 from storage.types import JobState, Role, Split
 from tests.support import stories, tuned
-from training import reconcile
+from training import asks, reconcile
 from training.launch import runs
 from training.launch.presets import presets
-from training.lifecycle import adapters
+from training.models import adapters
 from training.settings import Lora
 from training.work import jobs
 
@@ -29,10 +29,10 @@ def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:
 def test_a_launch_is_refused_in_the_verb_until_every_line_is_met_or_waived(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session, pytest.raises(RuleBroken, match="Not ready: 8 of 17 lines"):
-        jobs.launch(session, story.lead, _wish(story))
+        asks.launch(session, story.lead, _wish(story))
     tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
-        job = jobs.launch(session, story.lead, _wish(story))
+        job = asks.launch(session, story.lead, _wish(story))
     waived = {line["key"]: line["waiver"] for line in job.spec["gate"] if line["waiver"]}
     assert waived["reviewed"].startswith("lena: A test of the loop.")
     assert (job.state, job.spec["version_sha256"]) == (JobState.QUEUED, story.version.sha256)
@@ -52,18 +52,18 @@ def test_only_a_lead_launches(engine: Engine) -> None:
     tuned.waive(engine, story.lead, story.project)
     other = stories.person(engine, "eva", Role.EXPERT, Role.REVIEWER, Role.ADMIN)
     with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role lead"):
-        jobs.launch(session, other, _wish(story))
+        asks.launch(session, other, _wish(story))
 
 
 def test_the_same_run_is_refused_twice_and_other_runs_wait_their_turn(engine: Engine) -> None:
     first, second = tuned.frozen(engine, 20), tuned.frozen(engine, 20, "Other")
     going = tuned.launched(engine, first)
     with writing(engine) as session, pytest.raises(RuleBroken, match="already waiting or running"):
-        jobs.launch(session, first.lead, _wish(first, "by another name"))
+        asks.launch(session, first.lead, _wish(first, "by another name"))
     tuned.waive(engine, second.lead, second.project)
     with writing(engine) as session:
-        other = jobs.launch(session, second.lead, _wish(second))
-        again = jobs.launch(
+        other = asks.launch(session, second.lead, _wish(second))
+        again = asks.launch(
             session, first.lead, runs.Wish(first.version.id, "run", settings=Lora(epochs=2))
         )
     with reading(engine) as session:
@@ -75,7 +75,7 @@ def test_the_database_lets_one_run_train_at_a_time(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     tuned.running(engine, tuned.launched(engine, story))
     with writing(engine) as session:
-        waiting = jobs.launch(
+        waiting = asks.launch(
             session, story.lead, runs.Wish(story.version.id, "run", settings=Lora(epochs=2))
         )
     with pytest.raises(IntegrityError):
@@ -88,7 +88,7 @@ def test_a_row_withdrawn_since_the_freeze_blocks_and_cannot_be_waived(engine: En
     with engine.begin() as connection:
         connection.execute(text("UPDATE pair SET status = 'waiting' WHERE id = 1"))
     with writing(engine) as session, pytest.raises(RuleBroken, match="without a person's approval"):
-        jobs.launch(session, story.lead, _wish(story))
+        asks.launch(session, story.lead, _wish(story))
 
 
 def test_the_worker_gets_train_and_validation_rows_only(engine: Engine) -> None:

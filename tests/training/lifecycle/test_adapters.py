@@ -13,7 +13,8 @@ from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
 from storage.types import Adapter, Role
 from tests.support import stories, tuned
-from training.lifecycle import adapters
+from training.lifecycle import adapter_cards, adapter_files
+from training.models import adapters
 from training.proving import blind
 
 
@@ -27,7 +28,7 @@ def test_the_card_leads_from_rows_to_votes(engine: Engine) -> None:
     tuned.prefer(engine, stories.person(engine, "ben", Role.REVIEWER), trial)
     with writing(engine) as session:
         closed = blind.close(session, story.lead, trial.id)
-        card = adapters.card(session, evaluation.adapter_id or 0)
+        card = adapter_cards.build(session, adapters.get(session, evaluation.adapter_id or 0))
     assert card["version"]["counts"] == story.version.counts
     assert card["version"]["origins"] == {"import": 40}
     assert card["version"]["approvals"] == {"ana": 40}
@@ -44,7 +45,7 @@ def test_the_package_is_the_recorded_folder_with_its_card(engine: Engine) -> Non
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)
     with reading(engine) as session:
-        content = adapters.package(session, adapter.id, settings.current())
+        content = adapter_files.package(session, adapter.id, settings.current())
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = set(archive.namelist())
         weights = archive.read("adapter_model.safetensors")
@@ -63,19 +64,19 @@ def test_a_changed_or_missing_file_is_never_handed_out(engine: Engine) -> None:
     good = weights.read_bytes()
     weights.write_bytes(good[:-1] + b"!")
     with reading(engine) as session, pytest.raises(Unavailable, match="missing or changed"):
-        adapters.package(session, adapter.id, settings.current())
+        adapter_files.package(session, adapter.id, settings.current())
     weights.write_bytes(good)
-    assert adapters.intact(adapter, settings.current()) == _folder(adapter)
+    assert adapter_files.intact(adapter, settings.current()) == _folder(adapter)
     weights.unlink()
     with pytest.raises(Unavailable, match="missing or changed"):
-        adapters.intact(adapter, settings.current())
+        adapter_files.intact(adapter, settings.current())
 
 
 def test_names_in_the_card_cannot_act_as_markup(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story, "a` ![x](https://example.com/x.png) `b")
     with reading(engine) as session:
-        words = adapters.markdown(adapters.card(session, adapter.id))
+        words = adapter_cards.markdown(adapter_cards.build(session, adapter))
     title = words.splitlines()[0]
     assert title.count("`") == 2
     assert title.index("`") < title.index("![x]") < title.rindex("`")
@@ -83,4 +84,4 @@ def test_names_in_the_card_cannot_act_as_markup(engine: Engine) -> None:
 
 def test_an_adapter_that_is_not_there(engine: Engine) -> None:
     with reading(engine) as session, pytest.raises(NotFound, match="no adapter 5"):
-        adapters.card(session, 5)
+        adapter_cards.build(session, adapters.get(session, 5))

@@ -15,8 +15,9 @@ from storage.tables import AdapterRow, JobRow
 from storage.types import Adapter, Job, JobState
 from tests.support import promoted, tuned
 from tests.support.training_support import rows, tiny, training_job
-from training import reconcile, worker
-from training.lifecycle import adapters, check_prompts, checks
+from training import asks, reconcile, worker
+from training.lifecycle import check_prompts, checks
+from training.models import adapters
 from training.work import evidence, jobs
 
 
@@ -66,7 +67,7 @@ def test_a_worker_asks_both_models_and_freezes_what_they_said(
     adapter = _tiny_adapter(engine, story, tmp_path)
     own = _own(engine, story, "Which desk is this?", "zzz-never")
     with writing(engine) as session:
-        job = jobs.check(session, story.lead, adapter.id)
+        job = asks.check(session, story.lead, adapter.id)
     directory = _prepared(engine, job)
     assert worker.work(directory) == 0
     reconcile.tick(engine, settings.current(), wait=False)
@@ -96,7 +97,7 @@ def test_the_canary_is_drawn_anew_and_only_in_the_system_message(engine: Engine)
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)
     with writing(engine) as session:
-        job = jobs.check(session, story.lead, adapter.id)
+        job = asks.check(session, story.lead, adapter.id)
     seen = set()
     for _ in range(2):
         directory = _prepared(engine, job)
@@ -121,7 +122,7 @@ def test_a_worker_refuses_changed_tasks_and_another_base(engine: Engine, tmp_pat
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)
     with writing(engine) as session:
-        job = jobs.check(session, story.lead, adapter.id)
+        job = asks.check(session, story.lead, adapter.id)
     directory = _prepared(engine, job)
     spec = evidence.read_json(directory / "spec.json") or {}
     base = tiny(tmp_path / "base")
@@ -155,7 +156,7 @@ def test_counts_that_the_answers_do_not_give_end_the_job(engine: Engine) -> None
         {**result, "outputs_sha256": "0" * 64},
     ):
         with writing(engine) as session:
-            again = jobs.check(session, story.lead, adapter.id)
+            again = asks.check(session, story.lead, adapter.id)
         done = tuned.finished(engine, again, {checks.LINES: content}, _told(changed))
         assert done.state is JobState.FAILED
         assert "could not be taken in" in str(done.message)

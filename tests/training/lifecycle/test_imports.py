@@ -28,11 +28,12 @@ from storage.settings import ROOT
 from storage.types import Adapter, JobKind
 from tests.support import handed, tuned
 from tests.support.training_support import tiny
+from training import asks
 from training.exits import exports
-from training.lifecycle import adapters, imports, standing
-from training.models import base_models, vetting
+from training.lifecycle import adapter_cards, adapter_files, imports, standing
+from training.models import base_models, tuned_models, vetting
 from training.models.base_models import BaseModel
-from training.proving import evaluate, generate
+from training.proving import generate
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -373,7 +374,7 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
     source = _zipped(came, came.parent / "came.zip", **{"theirs/README.md": b"# Theirs"})
     made = _take(engine, story, source, models[0])
     here = settings.current()
-    folder = adapters.intact(made, here)
+    folder = adapter_files.intact(made, here)
     assert {file.name for file in folder.iterdir()} == {CONFIG, WEIGHTS, "chat_template.jinja"}
     assert (folder / WEIGHTS).read_bytes() == (came / WEIGHTS).read_bytes()
     config = json.loads((folder / CONFIG).read_text())
@@ -382,8 +383,8 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
     assert "auto_mapping" not in config
     with reading(engine) as session:
         assert jobs.listing(session, story.project.id, JobKind.TRAIN) == []
-        card = adapters.card(session, made.id)
-        words = adapters.markdown(card)
+        card = adapter_cards.build(session, made)
+        words = adapter_cards.markdown(card)
         assert standing.troubles(session, made, here) == []
         export = exports.build(session, made.id, here)
     assert "rows and steps are not known" in words
@@ -392,7 +393,7 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
     assert set(export.exits) == {"peft", "vllm", "ollama"}
     assert "how is not known" in export.left_out["axolotl"]
     with writing(engine) as session:
-        job = jobs.evaluate(session, story.lead, story.version.id, {}, made.id)
+        job = asks.evaluate(session, story.lead, story.version.id, {}, made.id)
     assert job.spec["adapter"]["sha256"] == made.sha256
     _answers_alike(models, folder, made.sha256)
     with pytest.raises(RuleBroken, match="here already"):
@@ -405,7 +406,7 @@ def _answers_alike(models: tuple[Path, Path], folder: Path, sha256: str) -> None
     said = []
     for one, known in ((models[1], None), (folder, sha256)):
         model, tokenizer = base_models.load(models[0])
-        tuned_model = evaluate.with_adapter(model, one, known)
+        tuned_model = tuned_models.with_adapter(model, one, known)
         said.append(generate.answers(tuned_model, tokenizer, "S", ["a", "b"], 8))
     assert said[0] == said[1]
 

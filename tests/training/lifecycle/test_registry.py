@@ -19,9 +19,10 @@ from storage.errors import AssayError, BadInput, NotFound, RuleBroken
 from storage.tables import AdapterRow, PairRow
 from storage.types import Adapter, Role, Signal, Split, Stage
 from tests.support import curated, promoted, stories, tuned
-from training.lifecycle import adapters, gate, registry, stages
+from training import asks
+from training.lifecycle import adapter_cards, adapter_files, gate, registry, stages
+from training.models import adapters
 from training.proving import blind
-from training.work import jobs
 
 HERE = settings.current
 
@@ -39,7 +40,7 @@ def _stands(engine: Engine, story: tuned.Frozen) -> list[str]:
 
 def _card(engine: Engine, adapter: Adapter) -> dict[str, object]:
     with reading(engine) as session:
-        return adapters.card(session, adapter.id)
+        return adapter_cards.build(session, adapter)
 
 
 def _two(engine: Engine) -> tuple[tuned.Frozen, Adapter, Adapter]:
@@ -70,7 +71,7 @@ def test_every_line_met_leads_to_production(engine: Engine) -> None:
     card = _card(engine, adapter)
     assert card["stage"] == "production"
     assert card["checks"]["general"]["tuned"] == 20  # type: ignore[index]
-    told = adapters.markdown(card)
+    told = adapter_cards.markdown(card)
     assert "adapter@3, stage: production, kind: lora" in told
     assert "red-team prompts passed: base 34 of 34" in told
     assert "production, by `lena`" in told
@@ -170,10 +171,10 @@ def test_retiring_takes_out_of_production_and_only_the_gate_leads_back(engine: E
             registry.retire(session, story.lead, one.id, "  ")
         registry.retire(session, story.lead, one.id, "Replaced\n# by `two`")
     assert _stands(engine, story) == ["retired", "candidate"]
-    assert "**RETIRED** on" in adapters.markdown(_card(engine, one))
-    assert "`Replaced # by 'two'`" in adapters.markdown(_card(engine, one))
+    assert "**RETIRED** on" in adapter_cards.markdown(_card(engine, one))
+    assert "`Replaced # by 'two'`" in adapter_cards.markdown(_card(engine, one))
     with reading(engine) as session:
-        assert adapters.package(session, one.id, HERE())
+        assert adapter_files.package(session, one.id, HERE())
     with writing(engine) as session, pytest.raises(RuleBroken, match="already retired"):
         registry.retire(session, story.lead, one.id, "Again")
     with pytest.raises(RuleBroken, match=r"is retired\. Approve it first"):
@@ -361,7 +362,7 @@ def test_a_model_at_its_provider_needs_no_files_here(engine: Engine) -> None:
     assert lines["base"].met
     assert lines["redteam"].measured == "not asked: an endpoint keeps the model"
     with writing(engine) as session, pytest.raises(RuleBroken, match="lives at its provider"):
-        jobs.check(session, story.lead, one.id)
+        asks.check(session, story.lead, one.id)
     promoted.in_production(engine, story, one)
     with reading(engine) as session:
-        assert adapters.package(session, one.id, HERE())
+        assert adapter_files.package(session, one.id, HERE())

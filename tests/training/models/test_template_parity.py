@@ -29,9 +29,8 @@ from tests.support import handed, tuned
 from tests.support.patience import PATIENCE
 from tests.support.training_support import tiny
 from training.exits import exports, serving
-from training.lifecycle import adapters
-from training.models import base_models, render, vetting
-from training.proving import evaluate, generate
+from training.models import adapters, base_models, render, tuned_models, vetting
+from training.proving import generate
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -131,7 +130,7 @@ def test_the_server_answers_as_the_adapter_was_measured(
     running: Running, adapter: Adapter, models: tuple[Path, Path]
 ) -> None:
     model, tokenizer = base_models.load(models[0])
-    model = evaluate.with_adapter(model, settings.current().data / adapter.path, adapter.sha256)
+    model = tuned_models.with_adapter(model, settings.current().data / adapter.path, adapter.sha256)
     expected = generate.answers(model, tokenizer, SYSTEM, PROMPTS, LIMIT)
     for prompt, one in zip(PROMPTS, expected, strict=True):
         reply = _ask(running, _body(prompt, model=running.name)).json()

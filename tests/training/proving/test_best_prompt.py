@@ -11,6 +11,7 @@ from storage import settings
 from storage.engine import writing
 from storage.types import Origin, Project, Split, VersionRow
 from tests.support import stories, tuned
+from training import asks
 from training.proving import best_prompt, evaluations
 from training.proving.best_prompt import Trial
 from training.work import jobs
@@ -56,7 +57,7 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
     story = tuned.frozen(engine, 40)
     here = settings.current()
     with writing(engine) as session:
-        job = jobs.evaluate(
+        job = asks.evaluate(
             session, story.lead, story.version.id, {"kind": "packaged"}, None, best_prompt=True
         )
         directory = jobs.folder(here, job.id)

@@ -17,7 +17,8 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Choice, Role
 from tests.support import curated, stories, tuned
-from training.lifecycle import adapters
+from training.lifecycle import adapter_cards
+from training.models import adapters
 from training.proving import blind, verdicts
 from training.proving.verdicts import Tally
 
@@ -136,9 +137,9 @@ def test_no_score_for_anyone_while_it_is_open(engine: Engine) -> None:
                 peek(session, trial.id)
         with pytest.raises(RuleBroken, match="sealed for everyone"):
             blind.opened(session, evaluation.id)
-        card = adapters.card(session, evaluation.adapter_id or 0)
+        card = adapter_cards.build(session, adapters.get(session, evaluation.adapter_id or 0))
         assert (card["evaluations"], card["trials"]) == ([], [])
-        assert adapters.sealed(session, evaluation.adapter_id or 0) == 1
+        assert adapter_cards.sealed(session, evaluation.adapter_id or 0) == 1
 
 
 def test_another_comparison_of_the_same_messages_is_sealed_too(engine: Engine) -> None:

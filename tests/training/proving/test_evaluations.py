@@ -13,6 +13,7 @@ from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Arm, JobKind, JobState, Role, Split
 from tests.support import curated, stories, tuned
+from training import asks
 from training.proving import evaluations
 from training.work import evidence, jobs
 
@@ -64,7 +65,7 @@ def test_the_worker_gets_the_test_rows_and_no_other(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     here = settings.current()
     with writing(engine) as session:
-        job = jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+        job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
         spec = evaluations.prepare(session, job, directory, here)
@@ -81,14 +82,14 @@ def test_a_version_without_test_rows_or_with_changed_rows_is_refused(engine: Eng
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
         with pytest.raises(NotFound):
-            jobs.evaluate(session, story.lead, 99, PACKAGED, None)
+            asks.evaluate(session, story.lead, 99, PACKAGED, None)
         with pytest.raises(NotFound, match="no adapter 7 in this project"):
-            jobs.evaluate(session, story.lead, story.version.id, PACKAGED, 7)
+            asks.evaluate(session, story.lead, story.version.id, PACKAGED, 7)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER version_row_no_update")
         connection.exec_driver_sql("UPDATE version_row SET response = '{}' WHERE split = 'test'")
     with writing(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
-        jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+        asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
 
 
 def test_an_adapter_is_never_judged_on_rows_it_was_trained_on(engine: Engine) -> None:
@@ -108,8 +109,8 @@ def test_an_adapter_is_never_judged_on_rows_it_was_trained_on(engine: Engine) ->
         now = {row.pair_id for row in verbs.rows(session, newer.id, Split.TEST)}
         assert before & now, "the seed leaves nothing to refuse"
         with pytest.raises(RuleBroken, match=rf"was trained on {len(before & now)} of these"):
-            jobs.evaluate(session, story.lead, newer.id, PACKAGED, adapter.id)
-        job = jobs.evaluate(session, story.lead, story.version.id, PACKAGED, adapter.id)
+            asks.evaluate(session, story.lead, newer.id, PACKAGED, adapter.id)
+        job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, adapter.id)
     assert job.spec["base"] == adapter.card["base"]
 
 
@@ -118,10 +119,10 @@ def test_one_comparison_at_a_time_and_only_by_a_lead(engine: Engine) -> None:
     ben = stories.person(engine, "ben", Role.REVIEWER, Role.EXPERT)
     with writing(engine) as session:
         with pytest.raises(NotAllowed, match="asks for the role lead"):
-            jobs.evaluate(session, ben, story.version.id, PACKAGED, None)
-        jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+            asks.evaluate(session, ben, story.version.id, PACKAGED, None)
+        asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
         with pytest.raises(RuleBroken, match="already going on"):
-            jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+            asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_answers_that_cannot_be_taken_in_end_the_job_in_words(
 ) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        job = jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+        job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
     ended = tuned.finished(engine, job, {"outputs.jsonl": outputs}, {"n": 4})
     assert ended.state is JobState.FAILED
     assert ended.message is not None
@@ -153,6 +154,6 @@ def test_answers_that_cannot_be_taken_in_end_the_job_in_words(
 def test_a_missing_result_file_ends_the_job_in_words(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        job = jobs.evaluate(session, story.lead, story.version.id, PACKAGED, None)
+        job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
     assert tuned.finished(engine, job, {}, {"n": 4}).state is JobState.FAILED
     assert evidence.read_result(jobs.folder(settings.current(), job.id))

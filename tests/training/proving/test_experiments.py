@@ -12,6 +12,7 @@ from storage.errors import BadInput, NotAllowed, RuleBroken
 from storage.settings import current
 from storage.types import Job, JobKind, JobState, Role, Split
 from tests.support import stories, tuned
+from training import asks
 from training.launch import runs
 from training.proving import experiments, side_by_side
 from training.settings import Lora
@@ -35,13 +36,13 @@ def _evaluations(engine: Engine, story: tuned.Frozen) -> list[Job]:
 
 def _sweep(engine: Engine, story: tuned.Frozen, **grid: list[Any]) -> list[Job]:
     with writing(engine) as session:
-        return experiments.sweep(session, story.lead, _wish(story), grid)
+        return asks.sweep(session, story.lead, _wish(story), grid)
 
 
 def _finished_curve(engine: Engine, story: tuned.Frozen) -> experiments.Experiment:
     """A learning curve whose runs are wrong on 6, 4, 2 and 1 of the 8 test rows."""
     with writing(engine) as session:
-        queued = experiments.curve(session, story.lead, _wish(story))
+        queued = asks.curve(session, story.lead, _wish(story))
     for rows, job in zip((6, 13, 20, 26), queued, strict=True):
         tuned.saved(engine, job, rows=rows)
     for wrong, job in zip((6, 4, 2, 1), reversed(_evaluations(engine, story)), strict=True):
@@ -86,7 +87,7 @@ def test_the_gate_and_the_role_hold_for_experiments(engine: Engine) -> None:
         _sweep(engine, story, r=[8, 16])
     eva = stories.person(engine, "eva", Role.EXPERT)
     with writing(engine) as session, pytest.raises(NotAllowed):
-        experiments.curve(session, eva, _wish(story))
+        asks.curve(session, eva, _wish(story))
 
 
 def test_parts_of_the_rows_are_nested_whole_in_groups_and_as_large_as_asked(
@@ -110,7 +111,7 @@ def test_parts_of_the_rows_are_nested_whole_in_groups_and_as_large_as_asked(
 def test_a_part_trains_on_its_rows_and_the_card_says_so(engine: Engine) -> None:
     story = _ready(engine)
     with writing(engine) as session:
-        first = experiments.curve(session, story.lead, _wish(story))[0]
+        first = asks.curve(session, story.lead, _wish(story))[0]
     with reading(engine) as session:
         folder = tuned.running(engine, first)
         spec = runs.prepare(session, first, folder, current())
@@ -140,7 +141,7 @@ def test_each_run_is_measured_when_it_ends_and_the_curve_says_what_rows_are_wort
 def test_a_curve_waits_for_three_runs_and_is_kept_back_while_sealed(engine: Engine) -> None:
     story = _ready(engine)
     with writing(engine) as session:
-        queued = experiments.curve(session, story.lead, _wish(story))
+        queued = asks.curve(session, story.lead, _wish(story))
     with reading(engine) as session:
         (found,) = experiments.listing(session, story.project.id)
         with pytest.raises(RuleBroken, match="at least 3 sizes"):

@@ -21,10 +21,9 @@ from storage.settings import Settings
 from storage.types import Job, JobState, LinkKind, LinkState, Pair, Project
 from tests.support import curated, stories
 from tests.support.training_support import encoder
-from training import reconcile
+from training import asks, reconcile
 from training.models import vetting
 from training.scans import meaning
-from training.work import jobs
 from training.work.evidence import Evidence
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -151,7 +150,7 @@ def three(engine: Engine) -> tuple[Project, list[Pair]]:
 def asked(engine: Engine, desk: Project, here: Settings, least: float) -> Job:
     """A comparison, asked for."""
     with writing(engine) as session:
-        return jobs.compare_meanings(session, curated.ana(engine), desk.id, here, least)
+        return asks.compare_meanings(session, curated.ana(engine), desk.id, here, least)
 
 
 def test_a_job_proposes_rows_that_people_settle(

@@ -34,11 +34,11 @@ from storage.types import (
 )
 from tests.support import curated, stories, tuned
 from tests.support.training_support import job, rows, tiny
-from training import reconcile, worker
+from training import asks, reconcile, worker
 from training.families import LAYERS
-from training.launch import runs
-from training.lifecycle import adapters, lineage
-from training.models import base_models, vetting
+from training.launch import lineage, runs
+from training.lifecycle import adapter_cards, adapter_files
+from training.models import adapters, base_models, vetting
 from training.proving import evaluations
 from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
@@ -57,7 +57,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> base_models.BaseModel:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs work in this process, which has the libraries loaded; all else is as in a server."""
-    monkeypatch.setattr(processes, "start", lambda directory, _job: worker.work(directory))
+    monkeypatch.setattr(processes, "start", lambda directory, *_: worker.work(directory))
 
 
 def _corrected(engine: Engine) -> tuned.Frozen:
@@ -91,7 +91,7 @@ def _trained(
     """The adapter that a run by these settings becomes, and its folder."""
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, chosen.METHOD.value, base, chosen)
-        job = jobs.launch(session, story.lead, wish)
+        job = asks.launch(session, story.lead, wish)
     _seen_out(engine, job)
     with reading(engine) as session:
         found = adapters.listing(session, story.project.id)[0]
@@ -102,7 +102,7 @@ def _trained(
 def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Evaluation:
     """The comparison of an adapter with its base, with an answer of both to every test row."""
     with writing(engine) as session:
-        job = jobs.evaluate(session, story.lead, story.version.id, adapter.card["base"], adapter.id)
+        job = asks.evaluate(session, story.lead, story.version.id, adapter.card["base"], adapter.id)
     _seen_out(engine, job)
     with reading(engine) as session:
         found = evaluations.listing(session, story.project.id)[0]
@@ -178,7 +178,7 @@ def _asked_alone(
     engine: Engine, story: tuned.Frozen, base: base_models.BaseModel, *, best_prompt: bool
 ) -> Evaluation:
     with writing(engine) as session:
-        job = jobs.evaluate(
+        job = asks.evaluate(
             session, story.lead, story.version.id, base.to_dict(), None, best_prompt=best_prompt
         )
     _seen_out(engine, job)
@@ -233,14 +233,14 @@ def test_full_tuning_leaves_a_whole_model(
 def _packed(engine: Engine, adapter: Adapter) -> set[str]:
     """The files of an adapter's zip."""
     with reading(engine) as session:
-        content = adapters.package(session, adapter.id, settings.current())
+        content = adapter_files.package(session, adapter.id, settings.current())
     return set(zipfile.ZipFile(io.BytesIO(content)).namelist())
 
 
 def _card(engine: Engine, adapter: Adapter) -> str:
     """How the card on the screen says it was trained."""
     with reading(engine) as session:
-        card = adapters.card(session, adapter.id)
+        card = adapter_cards.build(session, adapter)
     return "\n".join(adapter_card._training(card))
 
 
@@ -250,7 +250,7 @@ def test_preference_goes_on_from_an_adapter(
     """The first adapter is trained in this process, the second in one of its own."""
     story = _corrected(engine)
     with monkeypatch.context() as inside:
-        inside.setattr(processes, "start", lambda directory, _job: worker.work(directory))
+        inside.setattr(processes, "start", lambda directory, *_: worker.work(directory))
         first, _ = _trained(engine, story, base, Qlora(epochs=1, learning_rate=0.05))
     chosen = Preference(
         epochs=1, learning_rate=0.02, batch_size=4, max_steps=2, adapter_id=first.id
@@ -274,7 +274,7 @@ def test_preference_goes_on_from_an_adapter(
     with reading(engine) as session:
         tested = {row.pair_id for row in verbs.rows(session, story.version.id, Split.TEST)}
     assert not tested & {line["pair_id"] for line in lines}
-    monkeypatch.setattr(processes, "start", lambda directory, _job: worker.work(directory))
+    monkeypatch.setattr(processes, "start", lambda directory, *_: worker.work(directory))
     _answered(engine, story, second)
 
 
@@ -282,7 +282,7 @@ def _refused(session: Session, story: tuned.Frozen, version: Version, adapter_id
     """Why preference tuning from this adapter is refused at launch."""
     wish = runs.Wish(version.id, "more", settings=Preference(adapter_id=adapter_id))
     with pytest.raises((RuleBroken, NotFound)) as error:
-        jobs.launch(session, story.lead, wish)
+        asks.launch(session, story.lead, wish)
     return str(error.value)
 
 

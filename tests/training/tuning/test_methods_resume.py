@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tests.support.training_support import job, rows, tiny
 from training.tuning import checkpoints
 from training.work import evidence
+from training.work.rows import Row
 from training.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -174,15 +175,14 @@ def test_the_loss_of_preferences_is_that_of_trl(small: Path, first: Path, tmp_pa
     import torch
     from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-    from training.models import base_models
-    from training.proving import evaluate
+    from training.models import base_models, tuned_models
     from training.settings import Preference
-    from training.tuning import preference, sft
+    from training.tuning import preference
     from training.tuning.watch import Watch
 
     model, tokenizer = base_models.load(small)
-    tuned = evaluate.with_adapter(model, first / "adapter", None, trained=True)
-    lines = [sft.Row(i, "train", f"Ask {'x' * i}", "yes " * i, "no") for i in range(1, 5)]
+    tuned = tuned_models.with_adapter(model, first / "adapter", None, trained=True)
+    lines = [Row(i, "train", f"Ask {'x' * i}", "yes " * i, "no") for i in range(1, 5)]
     train = preference.tokenized(lines, "train", tokenizer, "Be brief.", 256)
     none = preference.tokenized(lines, "validation", tokenizer, "Be brief.", 256)
     watch = Watch(evidence.Evidence(tmp_path), 0, 4, 4)

@@ -3,18 +3,22 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from storage.settings import ROOT
-from storage.types import JobKind
+from storage.types import Job, JobKind, JobState
 from tests.support.patience import PATIENCE
 from tests.support.training_support import rows, tiny, training_job
+from training import kinds
 from training.work import evidence, ranks, spawning
 from training.worker import work
 
+NOW = datetime(2026, 7, 1, tzinfo=UTC)
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -59,9 +63,12 @@ def test_the_driver_is_asked_where_nothing_was_chosen(
 def test_a_batch_is_shared_evenly_or_not_at_all(
     kind: JobKind, batch_size: int, there: int, count: int
 ) -> None:
-    spec = {"settings": {"batch_size": batch_size}}
-    assert spawning.processes(kind, spec, there) == count
-    assert spawning.processes(kind, {}, there) == 1
+    asked = Job("x", 1, kind, JobState.QUEUED, 1, {}, None, None, NOW, None)
+    asked = replace(asked, spec={"settings": {"batch_size": batch_size}})
+    assert spawning.processes(kinds.KINDS[kind].batch_size(asked), there) == count
+    elsewhere = replace(asked, spec={"settings": {"method": "provider", "batch_size": batch_size}})
+    assert spawning.processes(kinds.KINDS[kind].batch_size(elsewhere), there) == 1
+    assert spawning.processes(None, there) == 1
 
 
 def test_only_what_works_is_seen() -> None:

@@ -14,6 +14,7 @@ from tests.support.training_support import SYSTEM, job, packaged, rows, started,
 from training.models import base_models, render
 from training.tuning import batches
 from training.work import evidence
+from training.work.rows import Row, refuse_tested
 from training.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -247,9 +248,8 @@ def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
 
 
 def test_a_row_that_was_ever_tested_is_refused_by_the_worker() -> None:
-    from training.tuning import sft  # imports torch
 
-    rows = [sft.Row(1, "train", "Where is my card?", "{}"), sft.Row(2, "validation", "Hi", "{}")]
-    sft.refuse_tested(rows, [duplicates.digest("Where is my money?")])
+    rows = [Row(1, "train", "Where is my card?", "{}"), Row(2, "validation", "Hi", "{}")]
+    refuse_tested(rows, [duplicates.digest("Where is my money?")])
     with pytest.raises(RuleBroken, match="Pair 1 asks what a test row asks"):
-        sft.refuse_tested(rows, [duplicates.digest("where is MY card")])
+        refuse_tested(rows, [duplicates.digest("where is MY card")])

@@ -21,10 +21,10 @@ from storage.types import Job, JobKind, JobState, Role
 from tests.support import stories, tuned
 from tests.support.patience import PATIENCE, until
 from tests.support.training_support import tiny
-from training import reconcile
+from training import asks, reconcile
 from training.launch import runs
-from training.lifecycle import adapters
-from training.models import base_models
+from training.lifecycle import adapter_files
+from training.models import adapters, base_models
 from training.settings import Lora
 from training.work import evidence, jobs, processes
 
@@ -142,12 +142,12 @@ def test_cancel_ends_the_process_and_all_it_started(
     monkeypatch.setattr(processes, "TERM_SECONDS", 5.0)
     story, job = _running(engine)
     with writing(engine) as session:
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
     _tick(engine)
     assert _state(engine, job) is JobState.CANCELLED
     assert not _workers(job)
     with writing(engine) as session, pytest.raises(RuleBroken, match="already cancelled"):
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
 
 
 def test_cancel_of_a_dead_run_succeeds_at_once(
@@ -158,7 +158,7 @@ def test_cancel_of_a_dead_run_succeeds_at_once(
     _kill(job)
     until(lambda: not evidence.alive(_directory(job)))
     with writing(engine) as session:
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
     _tick(engine)
     assert _state(engine, job) is JobState.CANCELLED
 
@@ -167,7 +167,7 @@ def test_a_cancelled_job_in_the_queue_never_starts(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     job = tuned.launched(engine, story)
     with writing(engine) as session:
-        jobs.cancel(session, story.lead, job.id, settings.current())
+        asks.cancel(session, story.lead, job.id, settings.current())
     _tick(engine)
     assert _state(engine, job) is JobState.CANCELLED
     assert not (_directory(job) / "train.log").exists()
@@ -181,11 +181,11 @@ def test_who_may_cancel_what(engine: Engine) -> None:
     here = settings.current()
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="Only a lead can cancel a training run"):
-            jobs.cancel(session, ben, job.id, here)
+            asks.cancel(session, ben, job.id, here)
         with pytest.raises(NotAllowed):
-            jobs.cancel(session, ida, job.id, here)
+            asks.cancel(session, ida, job.id, here)
         with pytest.raises(NotFound, match="There is no job"):
-            jobs.cancel(session, story.lead, "none", here)
+            asks.cancel(session, story.lead, "none", here)
 
 
 def test_a_process_that_never_reported_never_started(engine: Engine) -> None:
@@ -225,7 +225,7 @@ def test_two_launches_at_once_are_one_run(engine: Engine) -> None:
         wish = runs.Wish(story.version.id, "run", settings=Lora(epochs=1))
         try:
             with writing(engine) as session:
-                jobs.launch(session, story.lead, wish)
+                asks.launch(session, story.lead, wish)
         except RuleBroken as error:
             refused.append(str(error))
 
@@ -243,7 +243,7 @@ def test_one_job_runs_at_a_time_and_says_what_the_next_waits_for(engine: Engine)
     story, job = _running(engine)
     with writing(engine) as session:
         packaged = {"kind": "packaged"}
-        waiting = jobs.evaluate(session, story.lead, story.version.id, packaged, None)
+        waiting = asks.evaluate(session, story.lead, story.version.id, packaged, None)
         assert [one.id for one in jobs.ahead(session, waiting)] == [job.id]
         assert jobs.ahead(session, job) == []
     _tick(engine)
@@ -269,7 +269,7 @@ def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_pa
     tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
         wish = runs.Wish(story.version.id, "For real", base, Lora(epochs=2, batch_size=4))
-        job = jobs.launch(session, story.lead, wish)
+        job = asks.launch(session, story.lead, wish)
     _tick_elsewhere()
     until(lambda: evidence.read_result(_directory(job)) is not None)
     until(lambda: not evidence.alive(_directory(job)))
@@ -278,7 +278,7 @@ def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_pa
     assert _state(engine, job) is JobState.FINISHED, _message(engine, job)
     with reading(engine) as session:
         adapter = adapters.listing(session, story.project.id)[0]
-        adapters.package(session, adapter.id, settings.current())
+        adapter_files.package(session, adapter.id, settings.current())
     assert adapter.card["result"]["version_sha256"] == story.version.sha256
     assert adapter.card["result"]["steps"] == 8
     log = (_directory(job) / "train.log").read_text()

@@ -15,9 +15,9 @@ from typing import Any
 from curation.project.score import score, tally
 from curation.schema_check import check_schema
 from storage.errors import Unavailable
-from training.draft.writers import Wanted, complete
 from training.hosted import endpoint_words
 from training.hosted.calls import Calls, NoAnswer
+from training.hosted.completions import Wanted, complete
 from training.hosted.endpoints import Endpoint
 from training.models.render import messages
 from training.proving import output_scan

@@ -1,0 +1,228 @@
+"""The verbs that ask for long work, and for its end: each checks role and rules first."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from curation.overlap.near import meanings
+from storage import events, people
+from storage.access import allowed
+from storage.errors import RuleBroken
+from storage.settings import Settings
+from storage.types import Job, JobKind, JobState, Role, User
+from training import kinds
+from training.draft import drafts
+from training.exits import exports
+from training.launch import preflight, runs
+from training.lifecycle import checks
+from training.models import adapters
+from training.proving import evaluations, experiments
+from training.scans import meaning, personal_data
+from training.work import jobs
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def scan(session: Session, actor: User, project_id: int) -> Job:
+    """Ask for a personal-data scan of the rows whose text has none."""
+    spec = personal_data.request(session, project_id)
+    return kinds.queue(session, actor, project_id, JobKind.SCAN, spec)
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def compare_meanings(
+    session: Session,
+    actor: User,
+    project_id: int,
+    settings: Settings,
+    minimum: float = meanings.LEAST,
+) -> Job:
+    """Ask for a comparison of what the rows ask, by a model of this server; pairs from a cosine of
+    `minimum` on are reported.
+    """
+    spec = meaning.request(session, project_id, settings, minimum)
+    return kinds.queue(session, actor, project_id, JobKind.MEANING, spec)
+
+
+@allowed(Role.EXPERT, Role.LEAD)
+def draft(session: Session, actor: User, project_id: int, wish: drafts.Wish) -> Job:
+    """Ask a model for drafts; they wait for people."""
+    spec = drafts.request(session, project_id, wish)
+    return kinds.queue(session, actor, project_id, JobKind.DRAFT, spec)
+
+
+@allowed(Role.LEAD)
+def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Launch a training run, once the gate lets it.
+
+    Raises:
+        RuleBroken: a readiness line blocks, the run could only fail (`preflight`), this very run
+            already waits or trains, or rows would leave the house without consent.
+    """
+    project_id, spec = runs.request(session, wish)
+    preflight.require(session, wish)
+    if "consent" in spec:
+        spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
+    run = kinds.queue(session, actor, project_id, JobKind.TRAIN, spec)
+    if "consent" in spec:
+        agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
+        events.record(
+            session,
+            actor,
+            "consent",
+            "job",
+            run.id,
+            project_id=project_id,
+            **agreed,
+            price=spec["price"]["amount"],
+            currency=spec["price"]["currency"],
+        )
+    return run
+
+
+@allowed(Role.LEAD)
+def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
+    """Try a few steps of a run and throw them away, to know what it will take; the gate is not
+    asked.
+
+    Raises:
+        RuleBroken: a probe is going on, or the method trains elsewhere.
+    """
+    project_id, spec = runs.request_probe(session, wish)
+    return kinds.queue(session, actor, project_id, JobKind.PROBE, spec)
+
+
+@allowed(Role.LEAD)
+def sweep(
+    session: Session, actor: User, wish: runs.Wish, grid: Mapping[str, Sequence[Any]]
+) -> list[Job]:
+    """Queue a run for each combination of these settings.
+
+    Raises:
+        BadInput: the grid is too small or too large, or a value cannot be used.
+        RuleBroken: a readiness line blocks, the version holds no test rows, or such a run waits.
+    """
+    return _experiment(session, actor, experiments.plan_sweep(wish, grid))
+
+
+@allowed(Role.LEAD)
+def curve(session: Session, actor: User, wish: runs.Wish) -> list[Job]:
+    """Queue runs on a quarter, half, three quarters and all of the train rows.
+
+    Raises:
+        RuleBroken: a readiness line blocks, the version holds no test rows, or has too few rows.
+    """
+    return _experiment(session, actor, experiments.plan_curve(session, wish))
+
+
+def _experiment(session: Session, actor: User, plan: experiments.Plan) -> list[Job]:
+    version = experiments.measurable(session, plan)
+    queued = [
+        kinds.queue(session, actor, version.project_id, JobKind.TRAIN, spec)
+        for spec in experiments.specs(session, plan)
+    ]
+    events.record(
+        session,
+        actor,
+        plan.kind.value,
+        "experiment",
+        plan.id,
+        project_id=version.project_id,
+        version=version.sha256,
+        runs=len(queued),
+    )
+    return queued
+
+
+@allowed(Role.LEAD)
+def evaluate(
+    session: Session,
+    actor: User,
+    version_id: int,
+    base: Mapping[str, Any],
+    adapter_id: int | None,
+    *,
+    best_prompt: bool = False,
+) -> Job:
+    """Ask for answers to the held-out rows: the base's alone, or base and tuned; the base with its
+    best prompt or with the system message alone.
+    """
+    project_id, spec = evaluations.request(
+        session, version_id, base, adapter_id, best_prompt=best_prompt
+    )
+    return kinds.queue(session, actor, project_id, JobKind.EVALUATE, spec)
+
+
+@allowed(Role.LEAD)
+def merge(session: Session, actor: User, adapter_id: int, settings: Settings) -> Job:
+    """Ask for base and adapter as one model, checked against the two."""
+    project_id, spec = exports.request(session, adapter_id, settings)
+    return kinds.queue(session, actor, project_id, JobKind.EXPORT, spec)
+
+
+@allowed(Role.LEAD)
+def check(session: Session, actor: User, adapter_id: int) -> Job:
+    """Ask base and tuned model the general tasks and red-team prompts of the promotion gate."""
+    project_id, spec = checks.request(adapters.get(session, adapter_id))
+    return kinds.queue(session, actor, project_id, JobKind.CHECK, spec)
+
+
+@allowed(Role.LEAD)
+def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Job:
+    """Launch a run that goes on from the newest verified checkpoint of one that was lost, failed
+    or stopped.
+
+    The gate is asked again. The old job stays as it ended; the new one names it.
+
+    Raises:
+        RuleBroken: it cannot go on, a readiness line blocks, something it depends on changed, or it
+            already goes on.
+        Unavailable: no checkpoint verifies.
+    """
+    source = jobs.get(session, job_id)
+    project_id, spec = runs.request_resumed(session, source, jobs.folder(settings, job_id))
+    run = kinds.queue(session, actor, project_id, JobKind.TRAIN, spec)
+    start = spec["resumed_from"]
+    events.record(
+        session,
+        actor,
+        "resume",
+        "job",
+        run.id,
+        project_id=project_id,
+        source=job_id,
+        step=start["step"],
+        checkpoint=start["sha256"],
+    )
+    return run
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def cancel(session: Session, actor: User, job_id: str, settings: Settings) -> None:
+    """Ask a job to stop at its next step; nothing of it is used.
+
+    Raises:
+        RuleBroken: the job has ended, or is of a kind that the person may not cancel.
+    """
+    job = jobs.going(session, job_id)
+    kind = kinds.KINDS[job.kind]
+    if not kind.cancelled_by & people.get(session, actor.id).roles:
+        roles = " or ".join(sorted(kind.cancelled_by))
+        raise RuleBroken(f"Only a {roles} can cancel a {kind.title}.")
+    jobs.cancel(session, actor, job, settings)
+
+
+@allowed(Role.LEAD)
+def stop(session: Session, actor: User, job_id: str, settings: Settings) -> None:
+    """Ask a run to stop at its next step and keep what it learnt.
+
+    Raises:
+        RuleBroken: the job is no run, has not begun, or has ended.
+    """
+    job = jobs.going(session, job_id)
+    if job.kind is not JobKind.TRAIN or job.state is not JobState.RUNNING:
+        raise RuleBroken("Only a run that has begun has something to save. Cancel this job.")
+    if runs.is_remote(job):
+        raise RuleBroken("An endpoint's run ends with a model or with none. Cancel this run.")
+    jobs.stop(session, actor, job, settings)

@@ -1,0 +1,158 @@
+"""The kinds of work: one table that says of each what it is called, which module does it, what it
+is given, how its result is taken in, and who may cancel it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from storage.errors import RuleBroken
+from storage.settings import Settings
+from storage.types import Job, JobKind, Role, User
+from training.draft import drafts
+from training.exits import exports
+from training.launch import methods, probes, runs
+from training.lifecycle import checks
+from training.proving import evaluations
+from training.scans import meaning, personal_data
+from training.tuning import trackers
+from training.work import jobs
+
+_LEADS = frozenset({Role.LEAD})
+_EVERYONE = frozenset({Role.EXPERT, Role.REVIEWER, Role.LEAD})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is true of all jobs of one kind."""
+
+    title: str
+    """The work in plain words."""
+    module: Callable[[Mapping[str, Any]], str | None]
+    """The module whose `main` does the work of a spec, by name: only a job's process imports it."""
+    prepare: Callable[[Session, Job, Path, Settings], dict[str, Any]]
+    """Writes the input files and returns the spec for the process."""
+    ingest: Callable[[Session, User, Job, Path, Mapping[str, Any]], None]
+    """Takes what a finished job wrote into the database."""
+    same: tuple[str, ...] = ()
+    """Keys of the spec by which two jobs are the same work; without any, every two are."""
+    rivals: frozenset[JobKind] = frozenset()
+    """Other kinds that may not wait or run at the same time in a project."""
+    cancelled_by: frozenset[Role] = _EVERYONE
+    """Roles that may cancel it."""
+    batch_size: Callable[[Job], int | None] = lambda _job: None
+    """Rows of a step, where several accelerators may share them."""
+    environment: Callable[[], Mapping[str, str]] = dict
+    """What its process is given of the server's environment, besides what every one is."""
+
+
+def _always(module: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda _spec: module
+
+
+def _answering(spec: Mapping[str, Any]) -> str:
+    remote = "endpoint" in spec
+    return f"training.proving.{'evaluate_remote' if remote else 'evaluate'}"
+
+
+KINDS = {
+    JobKind.SCAN: Kind(
+        "personal-data scan",
+        _always("training.scans.personal_data"),
+        personal_data.prepare,
+        personal_data.ingest,
+        rivals=frozenset({JobKind.MEANING}),
+    ),
+    JobKind.MEANING: Kind(
+        "comparison of meanings",
+        _always("training.scans.meaning"),
+        meaning.prepare,
+        meaning.ingest,
+        rivals=frozenset({JobKind.SCAN}),
+    ),
+    JobKind.DRAFT: Kind(
+        "drafting", _always("training.draft.drafting"), drafts.prepare, drafts.ingest
+    ),
+    JobKind.TRAIN: Kind(
+        "training run",
+        methods.module,
+        runs.prepare,
+        runs.ingest,
+        same=("version_id", "base", "settings", "share", "resumed_from"),
+        cancelled_by=_LEADS,
+        batch_size=runs.shared_batch,
+        environment=trackers.passed,
+    ),
+    JobKind.EVALUATE: Kind(
+        "comparison",
+        _answering,
+        evaluations.prepare,
+        evaluations.ingest,
+        same=("version_id", "base", "adapter", "best_prompt"),
+    ),
+    JobKind.PROBE: Kind(
+        "trial of the settings",
+        _always("training.launch.probing"),
+        runs.prepare,
+        probes.ingest,
+        batch_size=runs.shared_batch,
+    ),
+    JobKind.EXPORT: Kind(
+        "export", _always("training.exits.merging"), exports.prepare, exports.ingest
+    ),
+    JobKind.CHECK: Kind(
+        "check before promotion",
+        _always("training.lifecycle.check"),
+        checks.prepare,
+        checks.ingest,
+    ),
+}
+
+
+def module(spec: Mapping[str, Any]) -> str | None:
+    """The module whose `main` does the work that a job's `spec.json` names; None where it names
+    none.
+    """
+    kind = spec.get("kind")
+    return KINDS[JobKind(kind)].module(spec) if kind in set(JobKind) else None
+
+
+def queue(
+    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
+) -> Job:
+    """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
+    for one another; other work of one kind is asked for once.
+
+    Raises:
+        RuleBroken: the same work is going on in this project, or waits to.
+    """
+    for going in jobs.listing(session, project_id):
+        if going.state.final or not _same(going, kind, spec):
+            continue
+        if kind is JobKind.TRAIN:
+            raise RuleBroken(
+                "This run, with the same rows, base model and settings, is already waiting or "
+                "running. Change a setting, or wait for it."
+            )
+        raise RuleBroken(
+            f"A {going.kind} job is already going on. Wait for it, or cancel it first."
+        )
+    return jobs.queue(session, actor, project_id, kind, spec)
+
+
+def going(session: Session, project_id: int, kind: JobKind) -> bool:
+    """Whether a job of a kind, or one that may not go on beside it, waits or runs in a project."""
+    either = KINDS[kind].rivals | {kind}
+    return any(
+        job.kind in either and not job.state.final for job in jobs.listing(session, project_id)
+    )
+
+
+def _same(going: Job, kind: JobKind, spec: Mapping[str, Any]) -> bool:
+    """Whether a job is what someone asks for, or may not go on beside it."""
+    if going.kind is kind:
+        return all(going.spec.get(key) == spec.get(key) for key in KINDS[kind].same)
+    return going.kind in KINDS[kind].rivals
