@@ -24,13 +24,13 @@ def prepare(config: Settings, port: int) -> None:
     """
     startup.refuse_faults()
     with closing(startup.hold(config)):
-        _refuse_taken(port)
+        _refuse_used(port)
         engine = open_engine(config.database)
         migrate.upgrade(engine)
         engine.dispose()
 
 
-def _refuse_taken(port: int) -> None:
+def _refuse_used(port: int) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -42,7 +42,7 @@ HEALTH = "/_stcore/health"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Assay</title>{head}
 <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1rem;
-color-scheme:light dark}}</style></head><body><h1>Assay</h1><p>{words}</p></body></html>"""
+color-scheme:light dark}}</style></head><body><h1>Assay</h1><p>{sentence}</p></body></html>"""
 
 
 @dataclass(slots=True)
@@ -97,9 +97,9 @@ def read_cookies(header: str) -> dict[str, str]:
     return {name: morsel.value for name, morsel in jar.items()}
 
 
-def page(words: str, status: int, head: str = "") -> Response:
+def page(sentence: str, status: int, head: str = "") -> Response:
     """A plain page of one sentence."""
-    return HTMLResponse(_PAGE.format(words=escape(words), head=head), status, HEADERS)
+    return HTMLResponse(_PAGE.format(sentence=escape(sentence), head=head), status, HEADERS)
 
 
 def broken(_request: Request, _error: Exception) -> Response:

@@ -82,21 +82,21 @@ def _announce(stop: threading.Event) -> None:
 
 
 def quieten() -> None:
-    """Keep messages of exceptions out of all logs: they may hold the text of a row.
+    """Keep messages of exceptions out of all logs: they may hold the text of a pair.
 
     Streamlit logs an exception with its message before `on_script_error` is asked. What stays is
     the type and the code location.
     """
     make = logging.getLogRecordFactory()
 
-    def without_words(*args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 - as logging has it
+    def without_message(*args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401 - as logging has it
         record = make(*args, **kwargs)
         if record.exc_info and record.exc_info[1] is not None:
             record.msg, record.args = f"{record.msg}: {where(record.exc_info[1])}", record.args
             record.exc_info = None
         return record
 
-    logging.setLogRecordFactory(without_words)
+    logging.setLogRecordFactory(without_message)
 
 
 def where(error: BaseException) -> str:

@@ -132,9 +132,9 @@ def header(title: str, subtitle: str = "") -> None:
         note(subtitle)
 
 
-def note(words: str) -> None:
+def note(text: str) -> None:
     """A quiet line. Streamlit's own caption is too pale to read on a projector."""
-    st.markdown(f":small[:gray[{plain(words)}]]")
+    st.markdown(f":small[:gray[{plain(text)}]]")
 
 
 def link(address: str, label: str) -> None:
@@ -166,8 +166,8 @@ def require_project(user: User) -> Project:
 def stats(figures: dict[str, str]) -> None:
     """A row of figures by name; what stands in brackets goes on a quiet line below."""
     for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        figure, _, rest = value.partition(" (")
+        figure, _, detail = value.partition(" (")
         with column.container(border=True, height="stretch"):
             st.metric(plain(name), plain(figure))
-            if rest:
-                note(rest.removesuffix(")"))
+            if detail:
+                note(detail.removesuffix(")"))

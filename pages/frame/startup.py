@@ -37,25 +37,25 @@ _NOTHING = ("server.corsAllowedOrigins", "server.trustedUserHeaders")
 
 def faults(option: Callable[[str], object] = st.get_option) -> list[str]:
     """Each setting that would open this server to others or put words into a log, as a sentence."""
-    found = [
+    sentences = [
         f"Set {name} to {wanted!r}: it is {option(name)!r}."
         for name, wanted in _EXACTLY.items()
         if option(name) != wanted
     ]
-    found += [f"Remove {name}." for name in _NOTHING if option(name)]
-    found += [
+    sentences += [f"Remove {name}." for name in _NOTHING if option(name)]
+    sentences += [
         f"Set {name} to {_MEGABYTES} or less."
         for name in ("server.maxUploadSize", "server.maxMessageSize")
         if not 0 < _number(option(name)) <= _MEGABYTES
     ]
     if option("server.address") not in _LOOPBACK:
-        found.append("Set server.address to 127.0.0.1: Assay has no sign-in for a network yet.")
+        sentences.append("Set server.address to 127.0.0.1: Assay has no sign-in for a network yet.")
     hosts = option("server.allowedHosts")
     if not isinstance(hosts, list) or not hosts or not set(hosts) <= _LOOPBACK:
-        found.append('Set server.allowedHosts to ["localhost", "127.0.0.1"].')
+        sentences.append('Set server.allowedHosts to ["localhost", "127.0.0.1"].')
     if str(option("logger.level")).lower() == "debug":
-        found.append("Set logger.level to info: debug writes what people type into the log.")
-    return found
+        sentences.append("Set logger.level to info: debug writes what people type into the log.")
+    return sentences
 
 
 def _number(value: object) -> float:
@@ -68,8 +68,8 @@ def refuse_faults() -> None:
     Raises:
         Unavailable: names the settings and what to set them to.
     """
-    if found := faults():
-        raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(found))
+    if sentences := faults():
+        raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(sentences))
 
 
 def hold(config: Settings) -> TextIO:

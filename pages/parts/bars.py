@@ -16,7 +16,7 @@ _LINE = 24
 def lying(bars: Bars, key: str) -> None:
     """Names with counts, one below the other."""
     # The chart cuts long names on its axis by itself; cut here, two could become one bar.
-    shown: list[Bar] = [{"name": " ".join(n.split()), "rows": count} for n, count in bars[:MOST]]
+    boxes: list[Bar] = [{"name": " ".join(n.split()), "pairs": count} for n, count in bars[:MOST]]
     names = {
         "field": "name",
         "type": "nominal",
@@ -24,13 +24,13 @@ def lying(bars: Bars, key: str) -> None:
         "title": None,
         "axis": {"labelLimit": 220},
     }
-    encoding = {"y": names, "x": _rows(shown)}
-    _draw(shown, encoding, {"align": "left", "dx": 4}, _LINE * len(shown) + 50, key)
+    encoding = {"y": names, "x": _counts(boxes)}
+    _draw(boxes, encoding, {"align": "left", "dx": 4}, _LINE * len(boxes) + 50, key)
 
 
 def standing(bars: Bars, title: str, key: str) -> None:
     """Neighbouring bins with counts."""
-    shown: list[Bar] = [{"name": name, "rows": count} for name, count in bars]
+    boxes: list[Bar] = [{"name": name, "pairs": count} for name, count in bars]
     bins = {
         "field": "name",
         "type": "nominal",
@@ -38,16 +38,16 @@ def standing(bars: Bars, title: str, key: str) -> None:
         "title": title,
         "axis": {"labelAngle": -40 if len(bars) > 6 else 0},
     }
-    _draw(shown, {"x": bins, "y": _rows(shown)}, {"dy": -8}, 220, key)
+    _draw(boxes, {"x": bins, "y": _counts(boxes)}, {"dy": -8}, 220, key)
 
 
-def _rows(shown: list[Bar]) -> dict[str, object]:
+def _counts(boxes: list[Bar]) -> dict[str, object]:
     """The axis of counts, with room for the longest bar's number."""
-    most = max(int(bar["rows"]) for bar in shown)
+    most = max(int(bar["pairs"]) for bar in boxes)
     return {
-        "field": "rows",
+        "field": "pairs",
         "type": "quantitative",
-        "title": "rows",
+        "title": "pairs",
         "scale": {"domain": [0, max(1, most * 1.12)], "nice": False},
         "axis": {"tickMinStep": 1, "tickCount": 5},
     }
@@ -64,7 +64,7 @@ def _draw(
     number = {"type": "text", "fontSize": 12, "color": "#808495", **beside}
     layers = [
         {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding},
-        {"mark": number, "encoding": {**encoding, "text": {"field": "rows"}}},
+        {"mark": number, "encoding": {**encoding, "text": {"field": "pairs"}}},
     ]
     st.vega_lite_chart(
         {"data": {"values": values}, "layer": layers, "height": height}, width="stretch", key=key

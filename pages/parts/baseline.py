@@ -1,4 +1,4 @@
-"""Measuring the base model alone on the test rows of a version: what tuning has to beat."""
+"""Measuring the base model alone on the test pairs of a version: what tuning has to beat."""
 
 import streamlit as st
 
@@ -28,11 +28,11 @@ def _start(user: User, version: Version) -> None:
         else:
             best = compare_start.prompt(version, None, f"baseline-best-{version.id}")
             st.button(
-                "Measure the base model on the test rows",
+                "Measure the base model on the test pairs",
                 key=f"baseline-{version.id}",
                 on_click=act,
                 args=("The measurement begins.", asks.evaluate, user, version.id),
                 kwargs={"base": base.to_dict(), "adapter_id": None, "best_prompt": best},
             )
-        tested = statistics.count(version.counts["test"], "test row")
+        tested = statistics.count(version.counts["test"], "test pair")
         shell.note(f"It answers the {tested} of version {version.number} before anything is tuned.")

@@ -1,9 +1,10 @@
-"""Ask for a comparison: a version's held-out rows through the base model, or base and tuned."""
+"""Ask for a comparison: a version's test pairs through the base model, or base and tuned."""
 
 from collections.abc import Mapping
 
 import streamlit as st
 
+from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import act
 from storage.types import Adapter, User, Version
@@ -14,30 +15,34 @@ _PACKAGED = {"kind": "packaged"}
 
 
 def form(
-    user: User, known: Mapping[int, Version], tuned: Mapping[int, Adapter], *, first: bool
+    user: User, versions: Mapping[int, Version], tuned: Mapping[int, Adapter], *, first: bool
 ) -> None:
     """Choose version and adapter, and start."""
     with st.expander("Start a comparison", expanded=first):
         left, right = st.columns(2)
         version = left.selectbox(
-            "Version whose held-out rows are asked",
-            list(known),
-            format_func=lambda i: f"Version {known[i].number}, {known[i].counts['test']} test rows",
+            "Version whose test pairs are asked",
+            list(versions),
+            format_func=lambda i: _title(versions[i]),
             key="compare-version",
         )
-        adapter = right.selectbox(
+        adapter_id = right.selectbox(
             "Adapter",
             [*tuned, 0],
             format_func=lambda i: tuned[i].name if i else "None: the base model alone",
             key="compare-adapter",
         )
-        one = tuned.get(adapter)
-        best = prompt(known[version], one, f"compare-best-{version}-{adapter}")
-        button(user, version, one, "Compare", best_prompt=best)
+        adapter = tuned.get(adapter_id)
+        best = prompt(versions[version], adapter, f"compare-best-{version}-{adapter_id}")
+        button(user, version, adapter, "Compare", best_prompt=best)
         shell.note(
             "Both models always give their most likely answer. The base model alone is the "
             "baseline that the Ready page asks for; its best prompt makes it a fair one."
         )
+
+
+def _title(version: Version) -> str:
+    return f"Version {version.number}, {statistics.count(version.counts['test'], 'test pair')}"
 
 
 def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
@@ -48,9 +53,9 @@ def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
         value=can,
         disabled=not can,
         key=key,
-        help="Tries 0, 2, 4 and 8 examples from the training rows on the validation rows and takes "
-        "the number that does best. Without it the base gets the system message alone. A base at "
-        "an endpoint, or a version without validation rows, has no choice.",
+        help="Tries 0, 2, 4 and 8 training pairs as examples on the validation pairs and takes the "
+        "number that does best. Without it the base gets the system message alone. A base at "
+        "an endpoint, or a version without validation pairs, has no choice.",
     )
     return can and wanted
 

@@ -11,9 +11,9 @@ import streamlit as st
 from curation import visible
 from pages.frame.theme import COMPONENT_CSS
 
-_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
-_MOST_WORDS = 4000
-"""Beyond this a comparison word by word would hold up the page; the texts are shown whole."""
+_TOKENS = re.compile(r"\w+|\s+|[^\w\s]")
+_LIMIT = 4000
+"""Words beyond which comparing them would hold up the page; the texts are shown whole."""
 
 _HTML = '<p class="name"></p><div class="text" tabindex="-1"></div>'
 _CSS = (
@@ -41,22 +41,22 @@ export default function ({data, parentElement}) {
 
 def parts(before: str, after: str) -> list[tuple[str, str]]:
     """Runs of words as ("same" | "gone" | "come", words), in reading order."""
-    old, new = _WORDS.findall(visible.reveal(before)), _WORDS.findall(visible.reveal(after))
-    if len(old) + len(new) > _MOST_WORDS:
-        whole = [("gone", "".join(old)), ("come", "".join(new))]
-        return [("same", "".join(new))] if old == new else [part for part in whole if part[1]]
-    found: list[tuple[str, str]] = []
+    old, new = _TOKENS.findall(visible.reveal(before)), _TOKENS.findall(visible.reveal(after))
+    if len(old) + len(new) > _LIMIT:
+        replaced = [("gone", "".join(old)), ("come", "".join(new))]
+        return [("same", "".join(new))] if old == new else [part for part in replaced if part[1]]
+    runs: list[tuple[str, str]] = []
     for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
-            found.append(("same", "".join(new[c:d])))
+            runs.append(("same", "".join(new[c:d])))
             continue
-        runs = (("gone", "".join(old[a:b])), ("come", "".join(new[c:d])))
-        found += [run for run in runs if run[1]]
-    return found
+        sides = (("gone", "".join(old[a:b])), ("come", "".join(new[c:d])))
+        runs += [side for side in sides if side[1]]
+    return runs
 
 
 def show(name: str, before: str, after: str, *, key: str) -> None:
-    """The diff from `before` to `after` in a box under a name; `key` names the record."""
+    """The diff from `before` to `after` in a box under a name; `key` names its widget."""
     # Registered at each draw: a registry belongs to one server runtime, or to one test run.
     component = st.components.v2.component("assay_diff", html=_HTML, css=_CSS, js=_JS)
     component(key=key, data={"name": name, "parts": parts(before, after)})

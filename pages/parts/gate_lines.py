@@ -1,4 +1,4 @@
-"""The lines of the readiness gate: state, figures, what to do, and the way to the rows."""
+"""The lines of the readiness gate: state, figures, what to do, and the way to the pairs."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -22,19 +22,19 @@ _ORDER = (
     *("unapproved", "test_share", "system_messages", "baseline"),
     *("plateau", "facts_change", "decision_record"),
 )
-"""The order of work: a version is frozen once its rows are clean, and measured once frozen."""
+"""The order of work: a version is frozen once its pairs are clean, and measured once frozen."""
 
 
 def blocking_of(signals: Sequence[Signal]) -> list[Signal]:
     """The lines that block, in the order in which to work on them."""
-    return sorted(readiness.unmet(signals), key=lambda one: _ORDER.index(one.key))
+    return sorted(readiness.unmet(signals), key=lambda line: _ORDER.index(line.key))
 
 
 def top(signals: Sequence[Signal]) -> None:
     """Ready or not, and the one next step."""
     blocking = blocking_of(signals)
     if not blocking:
-        st.success("Ready: every line is met or set aside by a lead.")
+        st.success("Ready: every line is met or waived by a lead.")
         shell.link("launch", "Next: launch a training run")
         return
     verb = "blocks" if len(blocking) == 1 else "block"
@@ -51,16 +51,16 @@ def table(signals: Sequence[Signal]) -> None:
 
 
 def grouped(signals: Sequence[Signal], blocking: Sequence[Signal]) -> None:
-    """All lines: those that block first, then those set aside, then those met."""
-    waived = [one for one in signals if not one.met and one not in blocking]
-    met = [one for one in signals if one.met]
-    for title, lines in (("Not met", blocking), ("Set aside", waived), ("Met", met)):
+    """All lines: those that block first, then those waived, then those met."""
+    waived = [line for line in signals if not line.met and line not in blocking]
+    met = [line for line in signals if line.met]
+    for title, lines in (("Not met", blocking), ("Waived", waived), ("Met", met)):
         if lines:
             st.subheader(f"{title} ({len(lines)})", anchor=False)
             with st.container(border=True, gap="small"):
                 _head()
-                for one in lines:
-                    _line(one, blocks=one in blocking)
+                for line in lines:
+                    _line(line, blocks=line in blocking)
 
 
 def _head() -> None:
@@ -70,23 +70,23 @@ def _head() -> None:
             shell.note(title)
 
 
-def _line(one: Signal, *, blocks: bool) -> None:
-    state, name, measured, asked, todo = st.columns(_WIDTHS, gap="small")
+def _line(line: Signal, *, blocks: bool) -> None:
+    state, name, measured, required, todo = st.columns(_WIDTHS, gap="small")
     with state:
-        _state(one, blocks)
-    name.text(one.name)
-    measured.text(one.measured)
-    asked.text(one.asked)
+        _state(line, blocks)
+    name.text(line.name)
+    measured.text(line.measured)
+    required.text(line.asked)
     with todo.container(gap="xsmall"):
-        if one.waiver:
-            st.text(f"Set aside by {one.waiver}")
-        if not one.met:
-            st.text(one.fix)
-            _way(one)
+        if line.waiver:
+            st.text(f"Waived by {line.waiver}")
+        if not line.met:
+            st.text(line.fix)
+            _way(line)
 
 
-def _state(one: Signal, blocks: bool) -> None:
-    if one.met:
+def _state(line: Signal, blocks: bool) -> None:
+    if line.met:
         st.badge("Met", icon=":material/check:", color="green")
     elif blocks:
         st.badge("Not met", icon=":material/close:", color="red")
@@ -94,27 +94,27 @@ def _state(one: Signal, blocks: bool) -> None:
         st.badge("Waived", icon=":material/schedule:", color="orange")
 
 
-def _way(one: Signal) -> None:
-    if one.page and (one.page != "browse" or not one.pair_ids):
-        shell.link(one.page, f"Open {shell.at(one.page).title}")
-    if one.pair_ids:
-        pair_view.link(one.pair_ids, f"Show {statistics.count(len(one.pair_ids), 'row')}")
+def _way(line: Signal) -> None:
+    if line.page and (line.page != "browse" or not line.pair_ids):
+        shell.link(line.page, f"Open {shell.at(line.page).title}")
+    if line.pair_ids:
+        pair_view.link(line.pair_ids, f"Show {statistics.count(len(line.pair_ids), 'pair')}")
 
 
 def limits(signals: Sequence[Signal]) -> None:
     """What the lines do not catch."""
     with st.expander("What these checks do not catch"):
-        st.text("\n".join(f"• {one.name}: {one.limits}" for one in signals if one.limits))
+        st.text("\n".join(f"• {line.name}: {line.limits}" for line in signals if line.limits))
 
 
 def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
-    """The form with which a lead sets one line aside."""
-    open_ = [one for one in blocking_of(signals) if one.key not in readiness.NEVER_WAIVED]
-    with st.expander("Set a line aside (waive it)"):
+    """The form with which a lead waives one line."""
+    open_ = [line for line in blocking_of(signals) if line.key not in readiness.NEVER_WAIVED]
+    with st.expander("Waive a line"):
         shell.note(
             "A waiver carries your name, ends by itself, and is copied into the card of every "
-            "adapter trained under it. Two lines can never be waived: rows without a person's "
-            "approval, and training rows that repeat test rows."
+            "adapter trained under it. Two lines can never be waived: pairs without a person's "
+            "approval, and training pairs that repeat test pairs."
         )
 
         def store(session: Session, key: str, reason: str, until: date) -> None:
@@ -133,9 +133,9 @@ def waiver(
     `store` is given the line's key, the reason and the last day.
     """
     if not open_:
-        st.text("No line that could be set aside is open.")
+        st.text("No line that could be waived is open.")
         return
-    names = {one.key: one.name for one in open_}
+    names = {line.key: line.name for line in open_}
     chosen = st.selectbox(
         "Line", list(names), format_func=lambda key: names.get(key, ""), key=f"waive-line-{of}"
     )
@@ -151,9 +151,7 @@ def waiver(
         key=fields.key(form, "until"),
         width=320,
     )
-    st.button(
-        "Set this line aside", key=form, on_click=_waive_now, args=(user, chosen, form, store)
-    )
+    st.button("Waive this line", key=form, on_click=_waive_now, args=(user, chosen, form, store))
 
 
 def _waive_now(
@@ -166,4 +164,4 @@ def _waive_now(
         store(session, signal, reason, until)
         scratch.clear(session, user, form)
 
-    act("Set aside, under your name.", verb)
+    act("Waived, under your name.", verb)

@@ -31,7 +31,7 @@ def show(project_id: int, kind: JobKind) -> None:
     with looking() as session:
         newest = next(iter(jobs.listing(session, project_id, kind)), None)
     if newest is not None:
-        one(newest)
+        panel(newest)
 
 
 def work(job: Job) -> str:
@@ -39,7 +39,7 @@ def work(job: Job) -> str:
     return kinds.KINDS[job.kind].title
 
 
-def one(job: Job) -> None:
+def panel(job: Job) -> None:
     """One job: live with a way to cancel it, or the sentence it ended with."""
     if job.state.final:
         _outcome(job)
@@ -50,12 +50,12 @@ def one(job: Job) -> None:
 
 
 @st.fragment(run_every="2s")
-def _live(job_id: str, shown: JobState) -> None:
+def _live(job_id: str, drawn: JobState) -> None:
     with looking() as session:
         job = jobs.get(session, job_id)
         ahead = jobs.ahead(session, job) if job.state is JobState.QUEUED else []
         place = projects.get(session, ahead[0].project_id).name if ahead else ""
-    if job.state is not shown:
+    if job.state is not drawn:
         st.rerun()  # the page around the panel shows what can be done now, and polling may end
     if job.state is JobState.QUEUED:
         _queued(job, ahead, place)
@@ -79,8 +79,8 @@ def _running(job: Job) -> None:
     now = progress.read(job)
     state = "running"
     if now.stopping or now.saving:
-        kept = " and keeping what it learnt" if not now.stopping else ""
-        state = f"stopping at the next step{kept}"
+        ending = " and keeping what it learnt" if not now.stopping else ""
+        state = f"stopping at the next step{ending}"
     st.text(f"{work(job).capitalize()}: {state}")
     _health(now)
     share = min(1.0, now.step / now.total) if now.total else 0.0
@@ -89,12 +89,12 @@ def _running(job: Job) -> None:
 
 
 def _pace(now: progress.Progress) -> list[str]:
-    words = [now.message] if now.message else []
+    parts = [now.message] if now.message else []
     if now.elapsed is not None:
-        words.append(f"{progress.duration(now.elapsed)} so far")
+        parts.append(f"{progress.duration(now.elapsed)} so far")
     if now.left and not (now.stopping or now.saving):
-        words.append(f"about {progress.duration(now.left)} left")
-    return words
+        parts.append(f"about {progress.duration(now.left)} left")
+    return parts
 
 
 def _health(now: progress.Progress) -> None:
@@ -141,22 +141,22 @@ def _end(job: Job) -> None:
 def go_on(job: Job) -> None:
     """The way to go on with a run that was lost, failed or stopped; nothing where there is none."""
     user = identity.current()
-    found = runs.resumable(job, progress.folder(job))
-    if found is None or user is None:
+    checkpoint = runs.resumable(job, progress.folder(job))
+    if checkpoint is None or user is None:
         return
     if Role.LEAD not in user.roles:
         shell.note("Someone with the role lead can go on with this run from its last checkpoint.")
         return
     remote = runs.is_remote(job)
-    told = "Launched. It goes on from its last checkpoint."
+    message = "Launched. It goes on from its last checkpoint."
     if remote:
-        told = "Launched. It follows the endpoint's job."
+        message = "Launched. It follows the endpoint's job."
     st.button(
-        "Take it up again" if remote else f"Go on from step {found.step}",
+        "Take it up again" if remote else f"Go on from step {checkpoint.step}",
         key=f"resume-{job.id}",
         type="primary",
         on_click=act,
-        args=(told, asks.resume, user, job.id, settings.current()),
+        args=(message, asks.resume, user, job.id, settings.current()),
     )
     if remote:
         shell.note(
@@ -165,7 +165,7 @@ def go_on(job: Job) -> None:
         )
         return
     shell.note(
-        "A new run with the same rows and settings takes over; on a CPU it ends with the very "
+        "A new run with the same pairs and settings takes over; on a CPU it ends with the very "
         "weights that this one would have had. The readiness lines are asked again."
     )
 
@@ -175,8 +175,8 @@ def _outcome(job: Job) -> None:
     ended = f" ({_ago(job.ended_at)})" if job.ended_at is not None else ""
     alone = job.state is JobState.LOST and runs.resumable(job, progress.folder(job)) is None
     again = " Start it again." if alone else ""
-    words = f"{job.message or STATES[job.state]}{again}"
-    say(plain(f"{work(job).capitalize()}, {STATES[job.state].lower()}{ended}: {words}"))
+    sentence = f"{job.message or STATES[job.state]}{again}"
+    say(plain(f"{work(job).capitalize()}, {STATES[job.state].lower()}{ended}: {sentence}"))
 
 
 def _ago(moment: datetime) -> str:

@@ -50,13 +50,13 @@ def show(parts: Mapping[str, float], room: float, *, key: str) -> None:
     """Draw the parts in MB against the memory there is (`room`), and list them in words."""
     lines = listed(parts, room)
     spare = room - sum(parts.values())
-    whole = max(room, sum(parts.values()))
+    total = max(room, sum(parts.values()))
     drawn = [(kind, size) for kind, size in parts.items() if size > 0]
     drawn.append(("spare", spare) if spare > 0 else ("over", 0.0))
     boxes = [
-        {"kind": kind, "share": size / whole, "number": str(number)}
+        {"kind": kind, "share": size / total, "number": str(number)}
         for number, (kind, size) in enumerate(drawn, 1)
-        if size / whole > _LEAST
+        if size / total > _LEAST
     ]
     # Registered at each draw: a registry belongs to one server runtime, or to one test run.
     component = st.components.v2.component("assay_memory_bar", html=_HTML, css=_CSS, js=_JS)
@@ -69,11 +69,11 @@ def show(parts: Mapping[str, float], room: float, *, key: str) -> None:
 def listed(parts: Mapping[str, float], room: float) -> list[str]:
     """The bar in words: each part with its size, then what is left over or missing."""
     used = [(kind, size) for kind, size in parts.items() if size > 0]
-    told = [f"{i}: {PARTS[kind]}, {amount(size)}" for i, (kind, size) in enumerate(used, 1)]
+    lines = [f"{i}: {PARTS[kind]}, {amount(size)}" for i, (kind, size) in enumerate(used, 1)]
     spare = room - sum(parts.values())
     if spare >= 0:
-        return [*told, f"{len(used) + 1}: spare, {amount(spare)} of {amount(room)}"]
-    return [*told, f"Missing: {amount(-spare)}; there are {amount(room)}"]
+        return [*lines, f"{len(used) + 1}: spare, {amount(spare)} of {amount(room)}"]
+    return [*lines, f"Missing: {amount(-spare)}; there are {amount(room)}"]
 
 
 def amount(mb: float) -> str:

@@ -13,7 +13,7 @@ def plain(text: str) -> str:
     return _LINE_START.sub(_escape_start, _MARKS.sub(r"\\\1", flat))
 
 
-def _escape_start(found: re.Match[str]) -> str:
-    mark = found[2]
+def _escape_start(match: re.Match[str]) -> str:
+    mark = match[2]
     # A digit cannot be escaped, its full stop can; an invisible joiner would do harm in copies.
-    return f"{found[1]}\\{mark}" if not mark.isdigit() else f"{found[1]}&#{ord(mark[0])};{mark[1:]}"
+    return f"{match[1]}\\{mark}" if not mark.isdigit() else f"{match[1]}&#{ord(mark[0])};{mark[1:]}"

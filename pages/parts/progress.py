@@ -17,14 +17,12 @@ _TAIL = 64 * 1024
 """Bytes at the end of the progress lines that tell the recent pace: some 400 steps."""
 _CURVE = 400
 """Points a curve is thinned to; a screen shows no more."""
-
-
 _SMALL = 150
 GAUGES = {
     "learning_rate": "Learning rate",
     "grad_norm": "Gradient norm",
     "memory_mb": "Memory in use, MB",
-    "rows_a_second": "Rows a second",
+    "rows_a_second": "Pairs a second",
 }
 """What the progress lines hold beside the losses, in words."""
 Point = dict[str, float | None]
@@ -121,12 +119,12 @@ def gauges(job: Job) -> dict[str, list[tuple[int, float]]]:
     """What else was measured at each step, by name: (step, value), thinned to what a small chart
     can show; a gauge that was never measured is left out.
     """
-    found: dict[str, list[tuple[int, float]]] = {}
+    series: dict[str, list[tuple[int, float]]] = {}
     for event in evidence.every_event(folder(job)):
         for name in GAUGES:
             if event.get(name) is not None:
-                found.setdefault(name, []).append((int(event["step"]), float(event[name])))
-    return {name: points[:: max(1, len(points) // _SMALL)] for name, points in found.items()}
+                series.setdefault(name, []).append((int(event["step"]), float(event[name])))
+    return {name: points[:: max(1, len(points) // _SMALL)] for name, points in series.items()}
 
 
 def _thinned(points: list[Point]) -> list[Point]:
@@ -140,9 +138,9 @@ def _thinned(points: list[Point]) -> list[Point]:
 
 def duration(seconds: float) -> str:
     """Seconds in words, as "40 s", "2 min 5 s", "25 min" or "1 h 20 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 60} min" if whole < 5400 else f"{whole // 3600} h {whole % 3600 // 60} min"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{left} s"
+    if minutes < 10:
+        return f"{minutes} min {left} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

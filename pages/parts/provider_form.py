@@ -1,4 +1,4 @@
-"""Tuning at an endpoint: which one and which model, what it costs, and the consent that rows leave.
+"""Tuning at an endpoint: which one and which model, what it costs, the consent that pairs leave.
 
 The launch page draws `choice` before the other settings and `agreement` after them.
 """
@@ -27,19 +27,19 @@ _NONE = (
 def choice() -> dict[str, Any] | str:
     """Endpoint, model and suffix as settings, or the sentence that says why there are none."""
     try:
-        known = {one.name: one for one in endpoints.tuning()}
+        offers = {endpoint.name: endpoint for endpoint in endpoints.tuning()}
     except BadInput as error:
         return str(error)
-    if not known:
+    if not offers:
         return _NONE
     left, right = st.columns(2)
     named = left.selectbox(
         "Endpoint",
-        list(known),
+        list(offers),
         key="provider-endpoint",
         help="Named in the server's configuration; none can be typed in.",
     )
-    offer = known[named].tuning
+    offer = offers[named].tuning
     models = offer.models if offer else ()
     model = right.selectbox("Model to tune", models, key=f"provider-model-{named}")
     suffix = st.text_input(
@@ -61,16 +61,16 @@ def agreement(version: Version, chosen: Provider) -> Consent | None:
     except BadInput as error:
         st.error(plain(str(error)))
         return None
-    asked = terms.needed(version, chosen)
+    consent = terms.needed(version, chosen)
     with st.container(border=True):
         st.subheader(f"Price: {terms.money(estimate.amount, estimate.currency)}", anchor=False)
-        for line in terms.lines(asked, version.counts[Split.TEST], estimate):
+        for line in terms.lines(consent, version.counts[Split.TEST], estimate):
             shell.note(line)
         agreed = st.checkbox(
-            f"I agree that these {asked.rows} rows leave the house for this endpoint",
-            key=f"consent-{version.id}-{asked.endpoint}-{chosen.model}-{chosen.epochs}",
+            f"I agree that these {consent.rows} pairs leave the house for this endpoint",
+            key=f"consent-{version.id}-{consent.endpoint}-{chosen.model}-{chosen.epochs}",
         )
-    return asked if agreed else None
+    return consent if agreed else None
 
 
 def _price(version: Version, chosen: Provider) -> Price:

@@ -22,7 +22,7 @@ _TYPED = {
     "folder": "Another folder on this server",
     "hub": "A model of the Hugging Face hub",
 }
-_WHOLE = (Method.FULL, Method.PROVIDER)
+_WITHOUT_ADAPTER = (Method.FULL, Method.PROVIDER)
 """Methods that make no adapter which another run could go on from."""
 
 
@@ -32,8 +32,8 @@ class Start:
 
     base: BaseModel | str
     """The base model, or the sentence that says why there is none."""
-    given: dict[str, Any]
-    """Settings that follow from the choice."""
+    settings: dict[str, Any]
+    """Those that follow from the choice."""
 
 
 def start(project_id: int, method: Method) -> Start:
@@ -98,21 +98,21 @@ def adapter(project_id: int) -> Start:
     says why there is none.
     """
     with looking() as session:
-        made = {
-            one.id: one
-            for one in adapters.listing(session, project_id)
-            if one.card.get("settings", {}).get("method", Method.LORA) not in _WHOLE
+        by_id = {
+            tuned.id: tuned
+            for tuned in adapters.listing(session, project_id)
+            if tuned.card.get("settings", {}).get("method", Method.LORA) not in _WITHOUT_ADAPTER
         }
-    if not made:
+    if not by_id:
         return Start("There is no adapter to go on from. Launch a LoRA run first.", {})
     chosen = st.selectbox(
         "Goes on from",
-        list(made),
-        format_func=lambda number: made[number].name,
+        list(by_id),
+        format_func=lambda number: by_id[number].name,
         key=f"adapter-{project_id}",
         help="Its answers are the ones that preference tuning starts with and is held to.",
     )
-    return Start(BaseModel.from_dict(made[chosen].card["base"]), {"adapter_id": chosen})
+    return Start(BaseModel.from_dict(by_id[chosen].card["base"]), {"adapter_id": chosen})
 
 
 def wish(version: Version, name: str, base: BaseModel | str, settings: Tuning | str) -> Wish | None:

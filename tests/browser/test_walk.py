@@ -313,11 +313,11 @@ def decide_and_get_ready(lea: Person, max_: Person, engine: Engine, pictures: Pa
     page = lea.go("ready")
     lea.sees("Not ready: 1 of 17 lines")
     lea.picture(pictures, "ready")
-    page.get_by_text("Set a line aside (waive it)").click()
+    page.get_by_text("Waive a line").click()
     page.get_by_label(re.compile("^Reason")).fill("198 rows will do for a first look at the loop.")
     page.keyboard.press("Tab")
     lea.still()
-    lea.press("Set this line aside")
+    lea.press("Waive this line")
     lea.sees("Ready: every line is met")
     with reading(engine) as session:
         blocking = [signal.key for signal in readiness.unmet(readiness.report(session, 1))]

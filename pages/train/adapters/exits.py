@@ -94,7 +94,7 @@ def _content(engine: Engine, adapter_id: int, names: tuple[str, ...]) -> Callabl
 
 def _merge(user: User, adapter: Adapter, folder: Path | None, job: Job | None) -> None:
     if job is not None:
-        job_panel.one(job)
+        job_panel.panel(job)
         if not job.state.final:
             return
     if folder is not None:

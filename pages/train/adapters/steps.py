@@ -30,7 +30,7 @@ def going(project_id: int) -> None:
     for kind in (JobKind.EVALUATE, JobKind.CHECK):
         newest = _newest(project_id, kind)
         if newest is not None and newest.state is not JobState.FINISHED:
-            job_panel.one(newest)
+            job_panel.panel(newest)
 
 
 def _newest(project_id: int, kind: JobKind) -> Job | None:

@@ -44,5 +44,5 @@ with results:
             key=f"experiment-{project.id}-{len(known)}",
         )
         for job in measuring:
-            job_panel.one(job)
+            job_panel.panel(job)
         result.show(known[chosen])

@@ -51,7 +51,7 @@ with choices:
         max_chars=80,
         key=f"name-{version.id}",
     )
-    choice = settings_form.show(method, start.base, start.given)
+    choice = settings_form.show(method, start.base, start.settings)
 with card.container(border=True):
     drawn = run_card.show(user, version, start.base, choice.settings)
     wish = run_form.wish(version, name, start.base, choice.settings)

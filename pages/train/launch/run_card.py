@@ -141,7 +141,7 @@ def _time(
         shell.note(f"From {told.measured} steps taken here; 90 % interval from their spread.")
         return
     if probe is not None:
-        job_panel.one(probe)
+        job_panel.panel(probe)
     if probe is None or probe.state.final:
         st.text("Time: not measured yet")
         wish = runs.Wish(version.id, "", base, settings)

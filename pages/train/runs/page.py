@@ -59,7 +59,7 @@ with st.container(border=True):
 
 st.subheader(f"Run {chosen.id[:8]}", anchor=False)
 st.text(chosen.spec["name"])
-job_panel.one(chosen)
+job_panel.panel(chosen)
 job_panel.go_on(chosen)
 record.chart(chosen)
 record.record(chosen)

@@ -61,7 +61,7 @@ def test_a_lead_sets_a_line_aside_under_their_name(engine: Engine, open_page: Op
     assert curated.kept_words(engine, ana, f"waive-{desk.id}-gold") == {"reason": "short"}
     fill(page, desk, "gold", REASON)
     assert waived(engine, desk)["gold"].startswith(f"ana: {REASON}")
-    assert any(one.value.startswith(f"Set aside by ana: {REASON}") for one in page.text)
+    assert any(one.value.startswith(f"Waived by ana: {REASON}") for one in page.text)
     assert curated.kept_words(engine, ana, f"waive-{desk.id}-gold") == {}
 
 
@@ -113,5 +113,5 @@ def test_ready_once_every_line_is_met_or_waived(engine: Engine, open_page: OpenP
         for one in readiness.unmet(readiness.report(session, desk.id)):
             readiness.waive(session, ana, desk.id, one.key, REASON, curated.SOON)
     page = open_page(PAGE)
-    assert page.success[0].value == "Ready: every line is met or set aside by a lead."
+    assert page.success[0].value == "Ready: every line is met or waived by a lead."
     assert not page.warning

@@ -148,7 +148,7 @@ def test_a_line_is_set_aside_for_one_adapter(engine: Engine, open_page: OpenPage
     key = f"waive-promote-{adapter.id}-runs"
     page.text_area(key=f"{key}-reason").set_value("There is one recipe that we trust.").run()
     page.button(key=key).click().run()
-    assert "Set aside by lena: There is one recipe that we trust." in _texts(page)
+    assert "Waived by lena: There is one recipe that we trust." in _texts(page)
 
 
 def test_a_changed_adapter_is_retired_in_one_step(engine: Engine, open_page: OpenPage) -> None:

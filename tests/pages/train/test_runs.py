@@ -149,7 +149,7 @@ def test_other_figures_of_a_step_are_drawn_under_their_names(
     assert not page.exception
     told = [one.value.replace("\\", "") for one in page.markdown]
     assert any("Memory in use, MB: 812" in words for words in told)
-    assert any("Rows a second: 3.25" in words for words in told)
+    assert any("Pairs a second: 3.25" in words for words in told)
     assert not any("Learning rate" in words for words in told), "it was not measured"
 
 
