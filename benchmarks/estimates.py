@@ -22,7 +22,7 @@ from sqlalchemy import Engine
 from curation.gate import readiness
 from curation.overlap import overlaps
 from curation.project import sample
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import console, people
 from storage.engine import reading, writing
 from storage.settings import ROOT
@@ -50,7 +50,7 @@ def _project(engine: Engine) -> tuple[User, Version]:
         demo._settle(session, lead, project)
     with writing(engine) as session:
         overlaps.sweep(session, lead, project.id)
-        version = verbs.freeze(session, lead, project.id, seed=7)
+        version = freezing.freeze(session, lead, project.id, seed=7)
     until = datetime.now(UTC).date() + timedelta(days=1)
     with writing(engine) as session:
         for one in readiness.unmet(readiness.report(session, project.id)):
@@ -87,7 +87,7 @@ def main() -> None:
         engine = console.engine(upgrade=True)
         lead, version = _project(engine)
         with reading(engine) as session:
-            print(f"rows {verbs.get(session, version.id).counts}")
+            print(f"rows {archive.get(session, version.id).counts}")
         names = ", ".join(one.name for one in machine.accelerators()) or "none"
         print(f"cores {os.cpu_count()}, accelerators {names}, steps a run {given.steps}")
         print(

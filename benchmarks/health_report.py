@@ -49,7 +49,7 @@ def main() -> None:
         given = rows(count, seed)
         for times in (first, again):
             started = time.perf_counter()
-            report.report(given, task)
+            report.measure(given, task)
             times.append(time.perf_counter() - started)
     for name, times in (("first look", first), ("again", again)):
         middle = statistics.median(times)

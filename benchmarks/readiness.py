@@ -21,7 +21,7 @@ from curation.gate import audit, readiness
 from curation.overlap import overlaps
 from curation.personal import findings
 from curation.policy import eras
-from curation.versions import verbs
+from curation.versions import archive
 from storage import migrate, pairs, people
 from storage.engine import open_engine, reading, writing
 from storage.tables import DecisionRow, PairRow, RevisionRow, ScanRow
@@ -71,7 +71,7 @@ def _verbs(session: Session, desk: Project) -> dict[str, Callable[[], object]]:
             session, desk.id, {p.id for p in pairs.listing(session, desk.id)}
         ),
         "audit.latest": lambda: audit.latest(session, desk.id),
-        "versions.listing": lambda: verbs.listing(session, desk.id),
+        "versions.listing": lambda: archive.listing(session, desk.id),
         "people.names": lambda: people.names(session),
     }
 

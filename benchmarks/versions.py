@@ -24,7 +24,15 @@ from pathlib import Path
 from rich.progress import track
 from sqlalchemy import Engine
 
-from curation.versions import canonical, cards, packages, verbs, verification, verify_version
+from curation.versions import (
+    archive,
+    canonical,
+    cards,
+    freezing,
+    packages,
+    verification,
+    verify_version,
+)
 from curation.versions.layouts import LAYOUTS
 from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
@@ -36,7 +44,7 @@ from tests.support import stories
 ROUNDS = 3
 _HASHES = """
 import json, random, sys
-from curation.versions.verbs import canonical
+from curation.versions import canonical
 from tests.curation.versions.test_versions_integrity import rows
 made = rows(int(sys.argv[1]))
 random.Random(int(sys.argv[2])).shuffle(made)
@@ -45,7 +53,7 @@ print(json.dumps([canonical.sha256(made), canonical.merkle_root(made)]))
 _CARD = """
 import hashlib, sys
 from pathlib import Path
-from curation.versions.verbs import cards
+from curation.versions import cards
 from storage.engine import open_engine, reading
 with reading(open_engine(Path(sys.argv[1]))) as session:
     print(hashlib.sha256(cards.to_json(cards.build(session, 1))).hexdigest())
@@ -117,7 +125,7 @@ def flips_in_database(path: Path, flips: int) -> None:
 def flips_in_snapshot(engine: Engine, version: Version, flips: int) -> None:
     """Bits changed one at a time in the canonical rows."""
     with reading(engine) as session:
-        content = bytearray(canonical.canonical(verbs.rows(session, version.id)))
+        content = bytearray(canonical.canonical(archive.rows(session, version.id)))
     dice, found = random.Random(31), 0
     for _ in track(range(flips), description="snapshot"):
         bit = dice.randrange(len(content) * 8)
@@ -156,7 +164,7 @@ def times(engine: Engine, version: Version) -> None:
 
     def proven() -> object:
         with reading(engine) as session:
-            return verbs.opened(session, version.id)
+            return archive.opened(session, version.id)
 
     def carded() -> object:
         with reading(engine) as session:
@@ -192,7 +200,7 @@ def main() -> None:
         approved(engine, desk, lead, asked.rows)
         start = time.process_time()
         with writing(engine) as session:
-            version = verbs.freeze(session, lead, desk.id)
+            version = freezing.freeze(session, lead, desk.id)
         print(f"{'freeze':26} {time.process_time() - start:7.3f} s of CPU   n 1")
         times(engine, version)
         with reading(engine) as session:
@@ -216,7 +224,7 @@ def _small(path: Path) -> None:
     desk, lead = stories.project(engine), stories.person(engine, "lena", Role.LEAD)
     approved(engine, desk, lead, 60)
     with writing(engine) as session:
-        verbs.freeze(session, lead, desk.id)
+        freezing.freeze(session, lead, desk.id)
     engine.dispose()
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 
-from curation.exchange.reading import strict_json
+from curation import strict_json
 from storage.errors import BadInput
 
 MOST_PROBLEMS = 20

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import readiness
 from curation.overlap import overlaps
-from curation.versions import verbs as versions
+from curation.versions import archive
 from storage import pairs, projects
 from storage.types import JobKind, Origin, PairStatus, Signal
 from training.models import adapters
@@ -90,7 +90,7 @@ def standing(session: Session, project_id: int) -> Standing:
         links=len(overlaps.current(session, project_id)),
         uncompared=overlaps.due(session, project_id),
         signals=tuple(readiness.report(session, project_id)),
-        versions=versions.count(session, project_id),
+        versions=archive.count(session, project_id),
         running=frozenset(going),
         adapters=len(made),
         compared=max(measured.values(), default=0),

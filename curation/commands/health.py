@@ -8,9 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from curation import statistics
-from curation.exchange.reading import strict_json
-from curation.health import report as health
+from curation import statistics, strict_json
+from curation.health import report
 from curation.health.measured import row_of
 from storage import console
 from storage.errors import BadInput
@@ -34,24 +33,24 @@ def measure(
     """Show what a set holds, what is thin and what looks wrong, with the rows."""
     started = time.monotonic()
     if file is not None:
-        task = health.Task(_schema(schema), label_field or None)
-        report = health.report(_rows(file), task)
+        task = report.Task(_schema(schema), label_field or None)
+        health = report.measure(_rows(file), task)
     else:
         from curation.health import project_rows
 
         with console.looking() as session:
             inside = console.project(session, project).id
-            report = project_rows.report(session, inside, approved=approved)
+            health = project_rows.measure(session, inside, approved=approved)
     console.show(
-        [_told(one) for one in report.measures] if as_json else None,
+        [_told(one) for one in health.measures] if as_json else None,
         as_json=as_json,
-        words="\n".join(_words(one) for one in report.measures),
+        words="\n".join(_words(one) for one in health.measures),
     )
     seconds = time.monotonic() - started
-    sys.stderr.write(f"{report.n:,} rows in {seconds:.2f} s\n")
+    sys.stderr.write(f"{health.n:,} rows in {seconds:.2f} s\n")
 
 
-def _told(one: health.Measure) -> dict[str, Any]:
+def _told(one: report.Measure) -> dict[str, Any]:
     return {
         **dataclasses.asdict(one),
         "rows": list(one.rows),
@@ -61,7 +60,7 @@ def _told(one: health.Measure) -> dict[str, Any]:
     }
 
 
-def _words(one: health.Measure) -> str:
+def _words(one: report.Measure) -> str:
     interval = statistics.percent(one.share, digits=1)
     share = f" (95 % interval {interval})" if one.look and one.rows else ""
     first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
@@ -88,8 +87,8 @@ def _read(path: Path) -> str:
         raise BadInput(f"{path.name} cannot be read as UTF-8 text. Save it as UTF-8.") from error
 
 
-def _rows(path: Path) -> list[health.Row]:
-    rows: list[health.Row] = []
+def _rows(path: Path) -> list[report.Row]:
+    rows: list[report.Row] = []
     seen: dict[int | str, int] = {}
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():

@@ -9,7 +9,16 @@ import typer
 from sqlalchemy.orm import Session
 
 from curation.gate import decision, readiness
-from curation.versions import cards, changes, packages, tags, verbs, verification, verify_version
+from curation.versions import (
+    archive,
+    cards,
+    changes,
+    freezing,
+    packages,
+    tags,
+    verification,
+    verify_version,
+)
 from curation.versions.layouts import LAYOUTS
 from storage import console
 from storage.errors import BadInput, Unavailable
@@ -64,7 +73,7 @@ def write_record(
     project: console.In = "",
 ) -> None:
     """Write the decision record from a JSON file."""
-    from curation.exchange.reading import strict_json
+    from curation import strict_json
 
     given = strict_json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(given, dict) or not isinstance(given.get("answers"), dict):
@@ -101,7 +110,7 @@ def freeze(
     """Freeze the approved rows as the next version."""
     with console.acting() as session:
         inside = console.project(session, project).id
-        made = verbs.freeze(session, console.actor(session, as_), inside, seed, note)
+        made = freezing.freeze(session, console.actor(session, as_), inside, seed, note)
         console.show(
             made, as_json=as_json, words=f"Version {made.number}: {made.counts}, {made.sha256}"
         )
@@ -112,7 +121,7 @@ def freeze(
 def list_versions(project: console.In = "", as_json: console.AsJson = False) -> None:
     """List the versions, newest first."""
     with console.looking() as session:
-        found = verbs.listing(session, console.project(session, project).id)
+        found = archive.listing(session, console.project(session, project).id)
         short = [
             {
                 "number": v.number,
@@ -144,7 +153,7 @@ def export(
     with console.looking() as session:
         found = _find(session, project, version)
         package = packages.build(session, found.id, format_, split or packages.TO_TRAIN)
-        later = verbs.held_out_since(session, found.id)
+        later = archive.held_out_since(session, found.id)
     path = packages.write(package, folder, zipped=as_zip)
     if package.left_out:
         console.err.print(package.left_out, markup=False)
@@ -168,7 +177,7 @@ def diff(
     """Show which rows two versions do not share, and why."""
     with console.looking() as session:
         before, after = (_find(session, project, one) for one in (older, newer))
-        found = verbs.difference(session, before.id, after.id)
+        found = changes.difference(session, before.id, after.id)
     rows = [
         {
             "pair": change.pair_id,
@@ -190,7 +199,7 @@ def tag(name: str, as_: console.As, version: Named = "", project: console.In = "
     """Give a version a name; the name leaves the version it was on before."""
     with console.acting() as session:
         found = _find(session, project, version)
-        verbs.tag(session, console.actor(session, as_), found.id, name)
+        tags.tag(session, console.actor(session, as_), found.id, name)
         console.show(None, as_json=False, words=f"{name.strip()} is version {found.number} now.")
 
 
@@ -208,7 +217,7 @@ def card(version: Named = "", project: console.In = "", as_json: console.AsJson 
 def inclusion(pair: int, version: Named = "", project: console.In = "") -> None:
     """Print the proof that one pair was in a version; `verify` checks it without the others."""
     with console.looking() as session:
-        proof = verbs.inclusion(session, _find(session, project, version).id, pair)
+        proof = archive.inclusion(session, _find(session, project, version).id, pair)
     sys.stdout.write(cards.to_json(proof).decode())
 
 
@@ -246,4 +255,4 @@ def verify(
 
 
 def _find(session: Session, project: str, version: str) -> Version:
-    return verbs.find(session, console.project(session, project).id, version)
+    return tags.find(session, console.project(session, project).id, version)

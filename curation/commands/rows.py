@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from curation.exchange import files, intake
-from curation.exchange import table as exchange
+from curation.exchange import columns, files, incoming, intake
 from curation.project import sample
 from curation.review import claims, decisions, writing
 from curation.review.ops import Op, Submission
+from curation.versions.layout import ColumnMapping
 from storage import console, pairs, projects
 from storage.errors import BadInput
 from storage.types import Action
@@ -78,9 +78,9 @@ def import_file(
     table = files.read(file, file.name)
     for note in table.notes:
         console.err.print(note, markup=False)
-    mapping = _mapping(exchange.suggest(table), prompt_column, response_column)
+    mapping = _mapping(columns.suggest(table), prompt_column, response_column)
     try:
-        rows = exchange.apply(table, mapping, inside.system_message).take(file.name)
+        rows = incoming.apply(table, mapping, inside.system_message).take(file.name)
     except files.Refused as refused:
         for one in refused.refusals:
             console.err.print(f"line {one.line}: {one.why}", markup=False)
@@ -106,7 +106,7 @@ def import_file(
     )
 
 
-def _mapping(guess: exchange.Mapping, prompt: str, response: str) -> exchange.Mapping:
+def _mapping(guess: ColumnMapping, prompt: str, response: str) -> ColumnMapping:
     import dataclasses
 
     named = {"prompt": prompt, "response": response}

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation import schema_check
-from curation.exchange.table import Incoming
+from curation.exchange.incoming import Incoming
 from curation.overlap import ledger
 from curation.overlap.leakage import How
 from storage import events, pairs, projects

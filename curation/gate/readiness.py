@@ -19,7 +19,7 @@ from curation.overlap import overlaps
 from curation.personal import findings
 from curation.policy import eras
 from curation.policy.eras import retired as retired
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
@@ -75,7 +75,7 @@ def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
     ids = {pair.id for pair in approved}
     if version is None:
-        version = next(iter(verbs.listing(session, project_id)), None)
+        version = next(iter(archive.listing(session, project_id)), None)
     return _Set(
         project=projects.get(session, project_id),
         approved=approved,
@@ -90,7 +90,7 @@ def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
         audit=audit.latest(session, project_id),
         record=decision.latest(session, project_id),
         version=version,
-        withdrawn=verbs.withdrawn(session, version.id) if version else (),
+        withdrawn=archive.withdrawn(session, version.id) if version else (),
         baseline=_baseline(session, version),
     )
 

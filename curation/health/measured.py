@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from curation.exchange.reading import strict_json
+from curation import strict_json
 from curation.health import texts as text
 from curation.review.phrases import folded
 from curation.statistics import Interval, wilson

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.health import report as health
-from curation.health import texts
+from curation.health import report, texts
 from storage import pairs, projects
 from storage.tables import DecisionRow, PairRow
 from storage.types import Action, Outcome, Pair, PairStatus
@@ -15,20 +14,20 @@ _PAUSE = 600.0
 """Seconds after which a reviewer was not reading any more."""
 
 
-def report(session: Session, project_id: int, *, approved: bool = False) -> health.Report:
+def measure(session: Session, project_id: int, *, approved: bool = False) -> report.Report:
     """The health of a project's rows: all that are not rejected, or only the approved ones."""
     project = projects.get(session, project_id)
     known = pairs.listing(session, project_id, status=PairStatus.APPROVED if approved else None)
     alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
-    return health.report(
+    return report.measure(
         [_row(pair) for pair in alive],
-        health.Task(project.output_schema, project.label_field),
+        report.Task(project.output_schema, project.label_field),
         _approvals(session, project_id, alive),
     )
 
 
-def _row(pair: Pair) -> health.Row:
-    return health.Row(
+def _row(pair: Pair) -> report.Row:
+    return report.Row(
         id=pair.id,
         prompt=pair.prompt,
         response=pair.response,
@@ -45,7 +44,7 @@ def _word(pair: Pair, name: str) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list[health.Approval]:
+def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list[report.Approval]:
     """The approvals that count, with the seconds since the same person's decision before."""
     by_id = {pair.id: pair for pair in alive if pair.status is PairStatus.APPROVED}
     query = (
@@ -61,7 +60,7 @@ def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list
         .where(PairRow.project_id == project_id, DecisionRow.outcome == Outcome.APPLIED)
         .order_by(DecisionRow.user_id, DecisionRow.id)
     )
-    found: list[health.Approval] = []
+    found: list[report.Approval] = []
     before = None
     for row in session.execute(query):
         last, before = before, row
@@ -71,5 +70,5 @@ def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list
         pair = by_id.get(row.pair_id)
         if pair is not None and row.approval_id == row.id and 0 <= seconds <= _PAUSE:
             words = texts.words(pair.prompt) + texts.words(pair.response)
-            found.append(health.Approval(pair.id, seconds, words))
+            found.append(report.Approval(pair.id, seconds, words))
     return found

@@ -28,7 +28,7 @@ from curation.health.measured import (
 )
 from curation.review.phrases import folded
 
-__all__ = ["Approval", "Measure", "Report", "Row", "Task", "report"]
+__all__ = ["Approval", "Measure", "Report", "Row", "Task", "measure"]
 
 QUICK, WORDS_A_SECOND = 2.0, 15.0
 """An approval in fewer seconds, or read faster than this, is worth a second look."""
@@ -50,7 +50,7 @@ class Report:
         return [one for one in self.measures if one.look and one.rows]
 
 
-def report(rows: Sequence[Row], task: Task, approvals: Sequence[Approval] = ()) -> Report:
+def measure(rows: Sequence[Row], task: Task, approvals: Sequence[Approval] = ()) -> Report:
     """Measure a set. What is known of a text is kept by its hash, so a second call is fast."""
     seen = Set(rows, task, approvals, [marks_of(row) for row in rows])
     return Report(len(rows), tuple(measure(seen) for measure in _MEASURES))

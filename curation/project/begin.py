@@ -4,8 +4,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation import schema_check
-from curation.exchange.reading import strict_json
+from curation import schema_check, strict_json
 from storage import projects
 from storage.access import allowed
 from storage.errors import BadInput

@@ -13,8 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from curation import schema_check
-from curation.exchange import files, intake
-from curation.exchange import table as exchange
+from curation.exchange import columns, files, incoming, intake
 from curation.policy import eras
 from curation.review import claims, decisions, writing
 from curation.review.ops import Op, Submission
@@ -103,7 +102,7 @@ def _import(
     session: Session, author: User, project: Project, path: Path, *, held_out: bool
 ) -> None:
     table = files.read(path, path.name)
-    preview = exchange.apply(table, exchange.suggest(table), project.system_message)
+    preview = incoming.apply(table, columns.suggest(table), project.system_message)
     intake.take(
         session,
         author,

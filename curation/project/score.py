@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from curation import schema_check
-from curation.exchange.reading import strict_json
+from curation import schema_check, strict_json
 from curation.statistics import wilson
 from storage.errors import BadInput
 

@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import statistics
-from curation.exchange.reading import strict_json
+from curation import statistics, strict_json
 from curation.versions import certificate
 from storage import pairs, people, projects
 from storage.errors import AssayError

@@ -8,9 +8,18 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from curation.versions.layouts import COLUMNS, Out, Parts, Written, cells
+from curation.versions.layout import (
+    COLUMNS,
+    TABLE,
+    ColumnMapping,
+    ExportRow,
+    Layout,
+    Parts,
+    Written,
+    cells,
+)
+from curation.versions.layouts_jsonl import messages
 
 _TEXT = {"dtype": "string", "_type": "Value"}
 _FEATURES = {
@@ -21,34 +30,32 @@ _FEATURES = {
 _DATA = "data-00000-of-00001.arrow"
 
 
-def parquet(parts: Parts, system: str) -> Written:
+def _parquet(parts: Parts, system: str) -> Written:
     """One Parquet file a split, all columns text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    made = Written()
+    written = Written()
     schema = pa.schema([(name, pa.string()) for name in COLUMNS])
     for split, rows in parts.items():
         table = [cells(row, system) for row in rows]
         columns = [[row[place] for row in table] for place in range(len(COLUMNS))]
         sink = io.BytesIO()
         pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
-        name = f"data/{split.value}.parquet"
-        made.files[name], made.data[name] = sink.getvalue(), split.value
-    return made
+        written.add(f"data/{split.value}.parquet", split, sink.getvalue())
+    return written
 
 
-def dataset(parts: Parts, system: str) -> Written:
+def _dataset(parts: Parts, system: str) -> Written:
     """A saved DatasetDict with the columns messages, origin and pair_id."""
-    made = Written()
-    made.files["data/dataset_dict.json"] = _json({"splits": [split.value for split in parts]})
+    written = Written()
+    written.files["data/dataset_dict.json"] = _json({"splits": [split.value for split in parts]})
     for split, rows in parts.items():
         folder = f"data/{split.value}"
         content = _arrow(rows, system)
-        name = f"{folder}/{_DATA}"
-        made.files[name], made.data[name] = content, split.value
-        made.files[f"{folder}/dataset_info.json"] = _json({"features": _FEATURES})
-        made.files[f"{folder}/state.json"] = _json(
+        written.add(f"{folder}/{_DATA}", split, content)
+        written.files[f"{folder}/dataset_info.json"] = _json({"features": _FEATURES})
+        written.files[f"{folder}/state.json"] = _json(
             {
                 "_data_files": [{"filename": _DATA}],
                 "_fingerprint": hashlib.sha256(content).hexdigest()[:16],
@@ -59,14 +66,14 @@ def dataset(parts: Parts, system: str) -> Written:
                 "_split": split.value,
             }
         )
-    return made
+    return written
 
 
 def _json(value: object) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=2) + "\n").encode()
 
 
-def _arrow(rows: Sequence[Out], system: str) -> bytes:
+def _arrow(rows: Sequence[ExportRow], system: str) -> bytes:
     import pyarrow as pa
 
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -75,7 +82,7 @@ def _arrow(rows: Sequence[Out], system: str) -> bytes:
         metadata={"huggingface": json.dumps({"info": {"features": _FEATURES}}, sort_keys=True)},
     )
     records = [
-        {"messages": _messages(row, system), "origin": row.origin, "pair_id": row.pair_id}
+        {"messages": messages(row, system), "origin": row.origin, "pair_id": row.pair_id}
         for row in rows
     ]
     sink = io.BytesIO()
@@ -84,7 +91,21 @@ def _arrow(rows: Sequence[Out], system: str) -> bytes:
     return sink.getvalue()
 
 
-def _messages(row: Out, system: str) -> list[dict[str, Any]]:
-    said = [("system", system)] if system else []
-    said += [("user", row.prompt), ("assistant", row.response)]
-    return [{"role": role, "content": words} for role, words in said]
+_LOSES = "Its bytes depend on the release of pyarrow."
+DATASETS = Layout(
+    name="datasets",
+    title="Hugging Face datasets folder",
+    fits="datasets.load_from_disk, trl",
+    loses=_LOSES,
+    write=_dataset,
+    columns=ColumnMapping(messages="messages", exact=True),
+    folders=True,
+)
+PARQUET = Layout(
+    name="parquet",
+    title="Parquet",
+    fits="pandas, DuckDB, Spark",
+    loses=_LOSES,
+    write=_parquet,
+    columns=TABLE,
+)

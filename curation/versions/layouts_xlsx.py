@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from curation.versions import exports, verify_version
-from curation.versions.layouts import COLUMNS, Parts, Written, cells, count_escapes
+from curation.versions import verify_version
+from curation.versions.layout import COLUMNS, TABLE, Layout, Parts, Written, cells
+from curation.versions.layouts_csv import count_escapes, escaped, marked_rows
 from storage.errors import BadInput
 
 _LONGEST = 32_767
@@ -18,18 +19,17 @@ _MODIFIED = re.compile(rb"(<dcterms:(created|modified)[^>]*>)[^<]*")
 _THEN = datetime(1980, 1, 1)  # noqa: DTZ001 - a workbook's dates have no zone
 
 
-def workbook(parts: Parts, system: str) -> Written:
+def _write(parts: Parts, system: str) -> Written:
     """One workbook a split."""
-    made = Written()
+    written = Written()
     for split, rows in parts.items():
         table = [cells(row, system) for row in rows]
-        name = f"data/{split.value}.xlsx"
-        made.files[name], made.data[name] = _book(table), split.value
-        count_escapes(made, table)
-    return made
+        written.add(f"data/{split.value}.xlsx", split, _book(table))
+        count_escapes(written, table)
+    return written
 
 
-def check(parts: Parts, system: str) -> None:
+def _check(parts: Parts, system: str) -> None:
     """Refuse a row that cannot stand in a workbook as it is.
 
     Raises:
@@ -37,11 +37,11 @@ def check(parts: Parts, system: str) -> None:
     """
     for rows in parts.values():
         for row in rows:
-            _check(row.pair_id, cells(row, system))
+            _check_cells(row.pair_id, cells(row, system))
 
 
-def _check(pair_id: int, texts: Sequence[str]) -> None:
-    if any(len(exports.escaped(text)) > _LONGEST for text in texts):
+def _check_cells(pair_id: int, texts: Sequence[str]) -> None:
+    if any(len(escaped(text)) > _LONGEST for text in texts):
         raise BadInput(
             f"Pair {pair_id} has more than {_LONGEST:,} characters, which no Excel cell holds. "
             "Choose another format."
@@ -59,7 +59,7 @@ def _book(table: Sequence[Sequence[str]]) -> bytes:
     book = openpyxl.Workbook(write_only=True)
     book.properties.created = book.properties.modified = _THEN
     sheet = book.create_sheet("rows")
-    for row in exports.marked_rows(COLUMNS, table):
+    for row in marked_rows(COLUMNS, table):
         sheet.append([_text(sheet, cell) for cell in row])
     packed = io.BytesIO()
     book.save(packed)
@@ -77,3 +77,15 @@ def _text(sheet: Any, words: str) -> Any:  # noqa: ANN401 - openpyxl is not type
     cell.value = words
     cell.data_type = "s"  # never a formula, a number or a date
     return cell
+
+
+XLSX = Layout(
+    name="xlsx",
+    title="Excel workbook",
+    fits="spreadsheets",
+    loses="As CSV; and a row that a workbook cannot hold (carriage returns, control characters, "
+    "over 32,767 characters) is refused.",
+    write=_write,
+    columns=TABLE,
+    check=_check,
+)

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from curation.versions import archive, canonical, cards, preferences, verify_version
-from curation.versions.layouts import LAYOUTS, Out, Parts, Written
+from curation.versions.layout import ExportRow, Parts, Written
+from curation.versions.layouts import LAYOUTS
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split
 
@@ -153,10 +154,10 @@ def _count(plan: _Plan) -> int:
 
 def _rows(
     session: Session, opened: archive.Opened, layout: str, splits: Sequence[Split]
-) -> tuple[Sequence[Out], str]:
+) -> tuple[Sequence[ExportRow], str]:
     frozen = opened.part(*splits)
-    if layout != "preference":
-        return [Out(r.pair_id, r.origin.value, r.prompt, r.response) for r in frozen], ""
+    if not LAYOUTS[layout].preference:
+        return [ExportRow(r.pair_id, r.origin.value, r.prompt, r.response) for r in frozen], ""
     made = preferences.gather(session, frozen)
     if not made.unchanged and not made.unsafe:
         return made.rows, ""
@@ -167,7 +168,7 @@ def _rows(
     )
 
 
-def _check_text(rows: Sequence[Out]) -> None:
+def _check_text(rows: Sequence[ExportRow]) -> None:
     for row in rows:
         try:
             f"{row.prompt}{row.response}{row.rejected}".encode()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.versions.layouts import Out
+from curation.versions.layout import ExportRow
 from storage.tables import FindingRow, RevisionRow, ScanRow
 from storage.types import FindingState, VersionRow
 
@@ -22,7 +22,7 @@ _CHUNK = 500
 class Preferences:
     """The pairs of some rows, and how many rows gave none and why."""
 
-    rows: tuple[Out, ...]
+    rows: tuple[ExportRow, ...]
     unchanged: int
     """The output stands as it arrived, or the input was changed too."""
     unsafe: int
@@ -46,7 +46,9 @@ def gather(session: Session, rows: Sequence[VersionRow]) -> Preferences:
                 unsafe += 1
             else:
                 found.append(
-                    Out(row.pair_id, row.origin.value, row.prompt, row.response, arrived.response)
+                    ExportRow(
+                        row.pair_id, row.origin.value, row.prompt, row.response, arrived.response
+                    )
                 )
     return Preferences(tuple(found), unchanged, unsafe)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts.plain import plain
@@ -76,6 +76,6 @@ def agreement(version: Version, chosen: Provider) -> Consent | None:
 def _price(version: Version, chosen: Provider) -> Price:
     _, offer = terms.offered(chosen)
     with looking() as session:
-        rows = verbs.rows(session, version.id, Split.TRAIN)
+        rows = archive.rows(session, version.id, Split.TRAIN)
     system = version.manifest["system_message"]
     return terms.price(rows, system, chosen.epochs, offer, settings.current().data)

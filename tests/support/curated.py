@@ -10,7 +10,7 @@ from curation.gate import decision
 from curation.overlap import overlaps
 from curation.personal import findings, messages, scan_settings, scrub
 from curation.review import claims, decisions
-from curation.versions import verbs
+from curation.versions import freezing
 from storage import pairs, people, scratch
 from storage.engine import reading, writing
 from storage.types import Link, LinkKind, Origin, Pair, Project, Role, User, Version
@@ -137,7 +137,7 @@ def frozen(engine: Engine, desk: Project, seed: int = 7) -> Version:
     compared(engine, desk)
     lena = stories.person(engine, "lena", Role.LEAD)
     with writing(engine) as session:
-        return verbs.freeze(session, lena, desk.id, seed)
+        return freezing.freeze(session, lena, desk.id, seed)
 
 
 def recorded(

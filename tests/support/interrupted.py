@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import settings
 from storage.engine import reading
 from storage.types import Job, Split
@@ -22,7 +22,7 @@ def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:
     """Checkpoints of a run at these steps; `changed` is what was otherwise when they were made."""
     directory = jobs.folder(settings.current(), job.id)
     with reading(engine) as session:
-        opened = verbs.opened(session, job.spec["version_id"])
+        opened = archive.opened(session, job.spec["version_id"])
     rows = work_rows.written(opened.part(Split.TRAIN, Split.VALIDATION))
     run: dict[str, Any] = {
         "rows_sha256": hashlib.sha256(rows).hexdigest(),

@@ -19,7 +19,7 @@ from curation.gate import readiness
 from curation.personal import model_files
 from curation.policy import eras
 from curation.review.ops import BallotOp
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import pairs, settings
 from storage.engine import reading, writing
 from storage.tables import JobRow
@@ -62,7 +62,7 @@ def frozen(engine: Engine, rows: int = 20, name: str = "Desk") -> Frozen:
     curated.compared(engine, desk)
     lead = stories.person(engine, "lena", Role.LEAD)
     with writing(engine) as session:
-        return Frozen(lead, desk, verbs.freeze(session, lead, desk.id))
+        return Frozen(lead, desk, freezing.freeze(session, lead, desk.id))
 
 
 def waive(engine: Engine, lead: User, desk: Project) -> None:
@@ -179,7 +179,7 @@ def answered(
 ) -> Evaluation:
     """What a queued comparison leaves; see `evaluated`."""
     with reading(engine) as session:
-        held = verbs.rows(session, job.spec["version_id"], Split.TEST)
+        held = archive.rows(session, job.spec["version_id"], Split.TEST)
     lines = []
     for i, row in enumerate(held):
         lines.append(_line(row.pair_id, Arm.BASE, row.response, right=i in base_right))
@@ -227,7 +227,7 @@ def of_two_eras(engine: Engine) -> Evaluation:
             eras.add(session, story.lead, story.project.id, name, date(year, 1, 1)).id
             for name, year in (("old", 2020), ("new", 2024))
         )
-        held = verbs.rows(session, story.version.id, Split.TEST)
+        held = archive.rows(session, story.version.id, Split.TEST)
         for row, era_id in zip(held, (old, old, new, new, new, None, None, None), strict=True):
             pairs.row_of(session, row.pair_id).era_id = era_id
     adapter = trained(engine, story)

@@ -24,7 +24,7 @@ from curation.project import sample
 from curation.review import decisions
 from curation.review.decisions import Reason
 from curation.review.ops import BallotOp
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import console, pairs, people, projects
 from storage.engine import reading, writing
 from storage.errors import RuleBroken
@@ -217,7 +217,7 @@ def _decide_and_freeze(engine: Engine, lead: User, second: User, project: Projec
         decision.write(session, lead, project.id, answers, decision.CHANGE[0], iterations=0)
         decision.sign(session, lead, project.id, "business")
         decision.sign(session, second, project.id, "technical")
-        version = verbs.freeze(session, lead, project.id, seed=7)
+        version = freezing.freeze(session, lead, project.id, seed=7)
     _say(f"Froze version {version.number}: {version.counts}.")
     return version.id
 
@@ -240,7 +240,7 @@ def _prove(
     with writing(engine) as session:
         verdict = blind.close(session, lead, trial.id)
         rates = adapter_cards.scored(evaluation.summary)
-        version = verbs.verify(session, version_id)
+        version = archive.verify(session, version_id)
         gate = readiness.report(session, project.id, version)
     return {
         "n": rates["n"],
@@ -270,7 +270,7 @@ def _prove(
 
 def _expected(engine: Engine, version_id: int) -> dict[str, str]:
     with reading(engine) as session:
-        return {row.prompt: row.response for row in verbs.rows(session, version_id, Split.TEST)}
+        return {row.prompt: row.response for row in archive.rows(session, version_id, Split.TEST)}
 
 
 def _vote(engine: Engine, voter: User, trial_id: int, expected: dict[str, str]) -> None:

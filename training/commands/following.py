@@ -6,7 +6,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import console, settings
 from storage.errors import RuleBroken, Unavailable
 from storage.types import Job, JobState, Version
@@ -46,7 +46,7 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
 
 
 def version_numbered(session: Session, project_id: int, number: int) -> Version:
-    known = verbs.listing(session, project_id)
+    known = archive.listing(session, project_id)
     chosen = [v for v in known if not number or v.number == number]
     if not chosen:
         raise RuleBroken("There is no such version. See: python -m curation versions")

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import typer
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import console
 from storage.errors import BadInput
 from training import asks
@@ -161,7 +161,7 @@ def _agreeing(session: Session, wish: runs.Wish, rows: int | None) -> runs.Wish:
     """The wish with the consent that so many rows leave the house; the verb says how many do."""
     if rows is None or not isinstance(wish.settings, Provider):
         return wish
-    sha256 = verbs.get(session, wish.version_id).sha256
+    sha256 = archive.get(session, wish.version_id).sha256
     return replace(wish, consent=terms.Consent(wish.settings.endpoint, rows, sha256))
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import model_files
-from curation.versions import packages, verbs
+from curation.versions import archive, packages
 from storage import events
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings
@@ -85,7 +85,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     adapter = adapters.get(session, job.spec["adapter"]["id"])
     path = adapter_files.intact(adapter, settings)
     found = recipes.of(session, adapter, settings)
-    opened = verbs.opened(session, adapter.version_id)
+    opened = archive.opened(session, adapter.version_id)
     rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
     return {
         "name": found.served,

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import projects
 from storage.settings import Settings
 from storage.types import Adapter
@@ -100,7 +100,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
     if base.kind == "hub" and made_on.get("revision"):
         base = BaseModel("hub", base.where, made_on["revision"])
     found = base_models.at_hand(base, settings.data)
-    version = verbs.get(session, adapter.version_id)
+    version = archive.get(session, adapter.version_id)
     project = projects.get(session, adapter.project_id)
     return Recipe(
         adapter=adapter,

@@ -16,7 +16,8 @@ from typing import Any
 
 import httpx
 
-from curation.versions import layouts
+from curation.versions.layout import ExportRow
+from curation.versions.layouts_jsonl import CHAT
 from storage.errors import BadInput, Unavailable
 from storage.types import Split
 from training.hosted import calls, endpoint_words, provider_record, remote
@@ -191,10 +192,10 @@ def chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
     split; a split without rows has none.
     """
     parts = {
-        split: [layouts.Out(r.pair_id, "", r.prompt, r.response) for r in rows if r.split == split]
+        split: [ExportRow(r.pair_id, "", r.prompt, r.response) for r in rows if r.split == split]
         for split in (Split.TRAIN, Split.VALIDATION)
     }
-    made = layouts.LAYOUTS["chat"].write(parts, system)
+    made = CHAT.write(parts, system)
     return {Split(split): made.files[name] for name, split in made.data.items() if made.files[name]}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split, Version, VersionRow
 from training.hosted import endpoints
@@ -147,7 +147,7 @@ def agreed(
             f"This run sends {asked.rows} rows of version {version.number} to endpoint "
             f"{asked.endpoint}, outside the house. Agree to just that, or choose another method."
         )
-    rows = verbs.rows(session, version.id)
+    rows = archive.rows(session, version.id)
     estimate = price(rows, version.manifest["system_message"], settings.epochs, offer, data)
     return {
         "base": {

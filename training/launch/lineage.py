@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage.errors import NotFound, RuleBroken
 from storage.tables import AdapterRow
 from storage.types import Split, Version
@@ -38,11 +38,11 @@ def refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -
         RuleBroken: the adapter, or one that it comes from, was trained on a test row of the
             version.
     """
-    held = {row.pair_id for row in verbs.rows(session, version.id, Split.TEST)}
+    held = {row.pair_id for row in archive.rows(session, version.id, Split.TEST)}
     for one in chain(session, adapter):
         if one.version_id == version.id or imported(one.card):  # of the latter nothing is known
             continue
-        seen = verbs.rows(session, one.version_id)
+        seen = archive.rows(session, one.version_id)
         trained = sum(row.split is not Split.TEST and row.pair_id in held for row in seen)
         if trained:
             raise RuleBroken(

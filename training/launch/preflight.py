@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
-from curation.versions import verbs
+from curation.versions import archive
 from storage import settings as places
 from storage.errors import BadInput, RuleBroken
 from storage.settings import ROOT, Settings
@@ -43,7 +43,7 @@ def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
         Unavailable: the version's rows are not the ones that were frozen.
     """
     here = here or places.current()
-    version = verbs.get(session, wish.version_id)
+    version = archive.get(session, wish.version_id)
     place = folder(wish.base, here.data)
     problem = _vetted(place)
     probe = probes.newest(session, version, wish.base, wish.settings)
@@ -121,7 +121,7 @@ def _vetted(place: Path | None) -> str:
 
 
 def _leak(session: Session, wish: Wish) -> str:
-    opened = verbs.opened(session, wish.version_id)
+    opened = archive.opened(session, wish.version_id)
     rows = opened.part(Split.TRAIN, Split.VALIDATION)
     project = opened.version.project_id
     try:

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import yaml
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage.errors import BadInput, RuleBroken
 from storage.types import Version
 from training.launch.presets import usual
@@ -53,7 +53,7 @@ def wish(session: Session, project_id: int, recipe: Recipe) -> Wish:
     Raises:
         RuleBroken: the project has no such version, or it holds other rows.
     """
-    found = [v for v in verbs.listing(session, project_id) if v.number == recipe.version]
+    found = [v for v in archive.listing(session, project_id) if v.number == recipe.version]
     if not found:
         raise RuleBroken(
             f"The recipe asks for version {recipe.version}, which this project does not have."

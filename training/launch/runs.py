@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from curation.gate import readiness
 from curation.overlap import ledger
 from curation.personal import model_files
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events, pairs, people
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings, current
@@ -52,7 +52,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    version = verbs.verify(session, wish.version_id)
+    version = archive.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
     base = base_models.BaseModel.from_dict(chosen["base"])
@@ -80,7 +80,7 @@ def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
         NotFound: preference tuning names no adapter of the project.
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    version = verbs.verify(session, wish.version_id)
+    version = archive.verify(session, wish.version_id)
     if not isinstance(wish.settings, Local):
         raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
     chosen = _chosen(session, version, replace(wish, share=1.0))
@@ -109,7 +109,7 @@ def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | No
     if not isinstance(wish.settings, Preference):
         return None
     adapter = lineage.going_on(session, version, wish.settings.adapter_id)
-    taught = _taught(verbs.opened(session, version.id), {"share": wish.share})
+    taught = _taught(archive.opened(session, version.id), {"share": wish.share})
     preferred.require(session, version, taught)
     return adapter
 
@@ -150,7 +150,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         spec["experiment"] = job.spec["experiment"]
     now = {
         "rows_sha256": hashlib.sha256(
-            _rows(session, verbs.opened(session, wish.version_id), job.spec)
+            _rows(session, archive.opened(session, wish.version_id), job.spec)
         ).hexdigest(),
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
@@ -230,7 +230,7 @@ def _share(spec: Mapping[str, Any]) -> float:
     return float(spec.get("share", 1.0))
 
 
-def _taught(opened: verbs.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
+def _taught(opened: archive.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
     """The rows that a run trains on and those that it watches, in the version's order."""
     train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
     kept = {row.pair_id for row in train}
@@ -252,7 +252,7 @@ def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionR
     return [row for row in rows if row.group in kept]
 
 
-def _rows(session: Session, opened: verbs.Opened, spec: Mapping[str, Any]) -> bytes:
+def _rows(session: Session, opened: archive.Opened, spec: Mapping[str, Any]) -> bytes:
     """What a run is taught, as a worker reads it: rows, or the preference pairs in them."""
     taught = _taught(opened, spec)
     if spec["settings"].get("method") == Method.PREFERENCE:
@@ -276,7 +276,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the training and validation rows of the verified version; test rows stay away. A run
     that goes on gets its checkpoint and the progress lines up to there.
     """
-    opened = verbs.opened(session, job.spec["version_id"])
+    opened = archive.opened(session, job.spec["version_id"])
     version, content = opened.version, _rows(session, opened, job.spec)
     taught = ledger.rows(session, job.project_id, _taught(opened, job.spec))
     ledger.check(session, job.project_id, taught, "freeze a new version")
@@ -369,9 +369,9 @@ def _kind(job: Job) -> str:
 
 def _card(session: Session, job: Job, result: Mapping[str, Any]) -> dict[str, Any]:
     """The lineage that is known when a run ends; evaluations and votes are added when read."""
-    version = verbs.get(session, job.spec["version_id"])
+    version = archive.get(session, job.spec["version_id"])
     names = people.names(session)
-    ids = [row.pair_id for row in verbs.rows(session, version.id)]
+    ids = [row.pair_id for row in archive.rows(session, version.id)]
     approvals: dict[str, int] = {}
     for user_id in pairs.approvers(session, ids).values():
         name = names.get(user_id, "someone")

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
@@ -65,7 +65,7 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the tasks as they are now: packaged ones, and the project's own."""
-    manifest = verbs.get(session, job.spec["version_id"]).manifest
+    manifest = archive.get(session, job.spec["version_id"]).manifest
     schema = manifest["output_schema"]
     asked = _asked(
         manifest["system_message"], schema, check_prompts.listing(session, job.project_id)

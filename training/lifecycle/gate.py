@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import readiness
 from curation.policy import eras
-from curation.versions import verbs
+from curation.versions import archive
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
@@ -45,7 +45,7 @@ def report(session: Session, adapter_id: int, settings: Settings) -> list[Signal
 
 def _lines(session: Session, adapter: Adapter, settings: Settings) -> list[Signal]:
     newest, checked = compared(session, adapter), checks.found(session, adapter)
-    version = verbs.get(session, newest.version_id if newest else adapter.version_id)
+    version = archive.get(session, newest.version_id if newest else adapter.version_id)
     learnt = standing.retired_rows(session, adapter)
     return [
         promotion.runs(_runs(session, adapter)),

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import model_files
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events
 from storage.access import allowed
 from storage.errors import RuleBroken, Unavailable
@@ -54,7 +54,7 @@ def take(
         RuleBroken: the project has no version yet, or an adapter of the same files.
         Unavailable: the base model is not here.
     """
-    version = next(iter(verbs.listing(session, project_id)), None)
+    version = next(iter(archive.listing(session, project_id)), None)
     if version is None:
         raise RuleBroken("Freeze a version first: the adapter is judged on its held-out rows.")
     at = base_models.at_hand(base, settings.data)

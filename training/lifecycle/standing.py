@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.review import phrases
-from curation.versions import verbs
+from curation.versions import archive
 from storage import projects
 from storage.settings import Settings
 from storage.tables import AdapterRow, PairRow
@@ -74,7 +74,7 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     learnt = {
         one.pair_id: f"{one.prompt}\n{one.response}"
         for version_id in versions_of
-        for one in verbs.rows(session, version_id)
+        for one in archive.rows(session, version_id)
         if one.split is not Split.TEST
     }
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from curation import schema_check
-from curation.exchange.reading import strict_json
+from curation import schema_check, strict_json
 from curation.project.score import canonical
 from curation.review import phrases
 from storage.errors import BadInput

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from curation import statistics
 from curation.review.ops import Answer, BallotOp, Receipt
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -177,7 +177,7 @@ def _registration(
     question: str,
     reviewers: Sequence[str],
 ) -> dict[str, Any]:
-    version = verbs.verify(session, evaluation.version_id)
+    version = archive.verify(session, evaluation.version_id)
     body: dict[str, Any] = {
         "question": question.strip(),
         "planned": len(drawn),
@@ -248,7 +248,7 @@ def ballots(
 def _asked(session: Session, row: TrialRow, pair_ids: Sequence[int]) -> dict[int, VersionRow]:
     """The messages as they were frozen and answered, whatever became of the rows since."""
     evaluation = evaluations.get(session, row.evaluation_id)
-    return verbs.texts(session, evaluation.version_id, pair_ids)
+    return archive.texts(session, evaluation.version_id, pair_ids)
 
 
 def _shown(text: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from curation.personal import pii, scan_settings
 from curation.policy import eras
 from curation.statistics import wilson
-from curation.versions import verbs
+from curation.versions import archive
 from storage import events, projects
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
@@ -90,7 +90,7 @@ def request(
         RuleBroken: the version has no test rows, or the adapter was trained on some of them; or the
             best prompt cannot be looked for: no validation rows, or an endpoint's model.
     """
-    version = verbs.verify(session, version_id)
+    version = archive.verify(session, version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(f"Version {version.number} holds no test rows out. Freeze a new one.")
     if best_prompt and not can_prompt(version):
@@ -152,7 +152,7 @@ def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the held-out rows of the verified version."""
-    opened = verbs.opened(session, job.spec["version_id"])
+    opened = archive.opened(session, job.spec["version_id"])
     version, frozen = opened.version, opened.part(Split.TEST)
     evidence.write_bytes(directory / "rows.jsonl", rows.written(frozen))
     adapter = job.spec["adapter"]
@@ -176,7 +176,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
 
 
 def _prompting(
-    session: Session, job: Job, opened: verbs.Opened, directory: Path
+    session: Session, job: Job, opened: archive.Opened, directory: Path
 ) -> dict[str, str] | None:
     """The files that the base model's best prompt is looked for with."""
     if not job.spec.get("best_prompt"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Split, Version
 from training.launch import runs
@@ -136,7 +136,7 @@ def plan_curve(session: Session, wish: runs.Wish) -> Plan:
     Raises:
         RuleBroken: the version has too few rows.
     """
-    train = verbs.get(session, wish.version_id).counts[Split.TRAIN]
+    train = archive.get(session, wish.version_id).counts[Split.TRAIN]
     if train < 2 * len(SHARES):
         raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
     varied = tuple((replace(wish, share=share), {"share": share}) for share in SHARES)
@@ -149,7 +149,7 @@ def measurable(session: Session, plan: Plan) -> Version:
     Raises:
         RuleBroken: it holds none.
     """
-    version = verbs.get(session, plan.runs[0][0].version_id)
+    version = archive.get(session, plan.runs[0][0].version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(
             f"Version {version.number} holds no test rows out, so nothing would be measured. "

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from curation.statistics import sign_test
-from curation.versions import verbs
+from curation.versions import archive
 from storage.errors import RuleBroken
 from storage.types import Arm, Evaluation, Job, Output, Split, VersionRow
 from training.models import adapters
@@ -103,7 +103,7 @@ def differing(
     shown = [one for one in found if one.answers]
     if len(shown) < 2 or len({frozenset(one.answers) for one in shown}) > 1:
         return []
-    rows = {row.pair_id: row for row in verbs.rows(session, version_id, Split.TEST)}
+    rows = {row.pair_id: row for row in archive.rows(session, version_id, Split.TEST)}
     return [
         (rows[i], [one.answers[i] for one in shown])
         for i in sorted(shown[0].answers)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+from curation import strict_json
 from curation.exchange.files import Source, Table, hashed
-from curation.exchange.reading import strict_json
 from curation.exchange.reading.rows import Gathering, as_row, short
 from curation.exchange.reading.zips import BROKEN, unpack
 from storage.errors import BadInput

@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import ZipFile
 
+from curation import strict_json
 from curation.exchange.files import Row, Source, Table, hashed, plain_files
-from curation.exchange.reading import strict_json
 from curation.exchange.reading.zips import BROKEN
 from curation.versions import verify_version
+from curation.versions.layouts import LAYOUTS
 from storage.errors import BadInput
 
 Parse = Callable[[Source], Table]
@@ -56,7 +57,8 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
         if not manifest["exported"][split]:
             continue
         path = source.work / name
-        if manifest["format"] == "datasets":
+        layout = LAYOUTS.get(manifest["format"])
+        if layout is not None and layout.folders:
             path = path.parent
         table = parse(replace(source, path=path, name=f"{source.name}: {name}"))
         columns |= dict.fromkeys(table.columns)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.exchange.reading import jsonl, strict_json
+from curation import strict_json
+from curation.exchange.reading import jsonl
 from storage.errors import BadInput
 
 

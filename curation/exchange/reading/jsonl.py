@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from curation.exchange.reading import strict_json
+from curation import strict_json
 from storage.errors import BadInput, Unavailable
 
 Id = int | str

@@ -13,8 +13,8 @@ from codecs import (
 from collections.abc import Iterator
 from typing import TextIO
 
+from curation import strict_json
 from curation.exchange.files import Source, Table, hashed
-from curation.exchange.reading import strict_json
 from curation.exchange.reading.rows import Gathering, as_row
 from storage.errors import BadInput
 

@@ -22,7 +22,7 @@ chosen = st.segmented_control(
     label_visibility="collapsed",
 )
 with looking() as session:
-    report = project_rows.report(session, project.id, approved=chosen == _APPROVED)
+    report = project_rows.measure(session, project.id, approved=chosen == _APPROVED)
 if not report.n:
     if chosen == _APPROVED:
         shell.empty("No row is approved yet.", "review", "Review some rows first")

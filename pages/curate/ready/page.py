@@ -1,7 +1,7 @@
 """Ready page: every line of the gate with what was measured, what is asked and what to do."""
 
 from curation.gate import readiness
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
@@ -12,7 +12,7 @@ shell.header("Ready", "What must hold before a training run; launching is refuse
 project = shell.require_project(user)
 with looking() as session:
     signals = readiness.report(session, project.id)
-    newest = next(iter(verbs.listing(session, project.id)), None)
+    newest = next(iter(archive.listing(session, project.id)), None)
 
 gate_lines.top(signals)
 gate_lines.table(signals)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from curation import statistics, visible
-from curation.versions import changes, verbs
+from curation.versions import archive, changes
 from curation.versions.changes import Change
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
@@ -17,7 +17,7 @@ _MOST = 500
 """Rows in the list; the command `diff` prints all."""
 
 
-def show(newer: verbs.Opened, known: list[Version]) -> None:
+def show(newer: archive.Opened, known: list[Version]) -> None:
     """The comparison with an older version, the one before it first."""
     one = newer.version
     older = [other for other in known if other.number < one.number]
@@ -34,7 +34,7 @@ def show(newer: verbs.Opened, known: list[Version]) -> None:
     )
     try:
         with looking() as session:
-            found = verbs.between(session, verbs.opened(session, chosen), newer)
+            found = changes.between(session, archive.opened(session, chosen), newer)
     except AssayError as error:
         st.error(plain(str(error)))
         return

@@ -6,7 +6,7 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from curation import statistics
-from curation.versions import cards, packages, verbs
+from curation.versions import archive, cards, packages
 from curation.versions.layouts import LAYOUTS
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
@@ -20,7 +20,7 @@ _MOST_BYTES = 100_000_000
 """Text in one download: it is made in the server's memory."""
 
 
-def show(found: verbs.Opened) -> None:
+def show(found: archive.Opened) -> None:
     """The choice and the download."""
     one = found.version
     layout = st.selectbox(
@@ -50,7 +50,7 @@ def _splits(one: Version) -> list[Split]:
         ]
 
 
-def _download(found: verbs.Opened, layout: str, splits: Sequence[Split]) -> None:
+def _download(found: archive.Opened, layout: str, splits: Sequence[Split]) -> None:
     try:
         with looking() as session:
             outline = packages.outline(session, found, layout, splits)
@@ -101,7 +101,7 @@ def _content(
     return make
 
 
-def card(found: verbs.Opened) -> None:
+def card(found: archive.Opened) -> None:
     """The card, to read and to take along."""
     one = found.version
     with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):

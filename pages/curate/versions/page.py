@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation.versions import verbs
+from curation.versions import archive
 from pages.curate.versions import changes, export, views
 from pages.frame import shell
 from pages.frame.identity import require_user
@@ -16,7 +16,7 @@ shell.header("Versions", "Frozen sets of approved rows: what trains, what tests,
 project = shell.require_project(user)
 with looking() as session:
     ready = pairs.counts(session, project.id)[PairStatus.APPROVED]
-    known = verbs.listing(session, project.id)
+    known = archive.listing(session, project.id)
 if not ready and not known:
     shell.empty("No row is approved yet.", "review", "Review some rows first")
     st.stop()

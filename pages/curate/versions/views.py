@@ -6,7 +6,7 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from curation import statistics, visible
-from curation.versions import tags, verbs
+from curation.versions import archive, freezing, tags
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import fields
@@ -54,7 +54,7 @@ def _freeze_now(user: User, project_id: int, form: str) -> None:
     seed, note = int(st.session_state[fields.key(form, "seed")]), fields.value(form, "note")
 
     def store(session: Session) -> None:
-        verbs.freeze(session, user, project_id, seed, note)
+        freezing.freeze(session, user, project_id, seed, note)
         scratch.clear(session, user, form)
 
     act("Frozen.", store)
@@ -115,23 +115,23 @@ def _tag(user: User, one: Version, form: str) -> None:
     name = fields.value(form, "name")
 
     def store(session: Session) -> None:
-        verbs.tag(session, user, one.id, name)
+        tags.tag(session, user, one.id, name)
         scratch.clear(session, user, form)
 
     act(f"Version {one.number} is tagged.", store)
 
 
-def opened(one: Version) -> verbs.Opened | None:
+def opened(one: Version) -> archive.Opened | None:
     """The version with its proven rows; None, and why, where they are not the frozen ones."""
     try:
         with looking() as session:
-            return verbs.opened(session, one.id)
+            return archive.opened(session, one.id)
     except AssayError as error:
         st.error(plain(str(error)))
         return None
 
 
-def proof(one: Version, found: verbs.Opened | None) -> None:
+def proof(one: Version, found: archive.Opened | None) -> None:
     """The names of the content, and whether the stored rows still have them."""
     shell.note("Content (sha256 over every row with its split)")
     st.code(one.sha256, language=None, wrap_lines=True)
@@ -148,7 +148,7 @@ def proof(one: Version, found: verbs.Opened | None) -> None:
 
 def _verify(one: Version) -> None:
     total = statistics.count(sum(one.counts.values()), "row is", "rows are")
-    act(f"Version {one.number} is intact: all {total} as frozen.", verbs.verify, one.id)
+    act(f"Version {one.number} is intact: all {total} as frozen.", archive.verify, one.id)
 
 
 def manifest(one: Version) -> None:

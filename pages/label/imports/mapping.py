@@ -10,11 +10,11 @@ from typing import Any
 import streamlit as st
 
 from curation import statistics, visible
-from curation.exchange import files, intake
-from curation.exchange import table as exchange
+from curation.exchange import columns, files, incoming, intake
 from curation.exchange.files import Refusal, Refused, Table
-from curation.exchange.table import Incoming, Mapping, Preview
+from curation.exchange.incoming import Incoming, Preview
 from curation.project import sample
+from curation.versions.layout import ColumnMapping
 from pages.frame import shell
 from pages.frame.wiring import act
 from pages.parts.plain import plain
@@ -125,17 +125,17 @@ def refused(why: str, refusals: Sequence[Refusal], count: int) -> None:
         shell.note(f"{first}Repair them in the file and import it again: a file goes in whole.")
 
 
-def mapping(read: Read, table: Table) -> Mapping:
+def mapping(read: Read, table: Table) -> ColumnMapping:
     """Which column holds what, guessed first and confirmed by a person."""
-    guess = exchange.suggest(table)
-    columns = [None, *table.columns]
+    guess = columns.suggest(table)
+    names = [None, *table.columns]
     chosen: dict[str, Any] = {}
     for column, (part, label) in zip(_grid(), _PARTS.items(), strict=True):
         guessed = getattr(guess, part)
         chosen[part] = column.selectbox(
             label,
-            columns,
-            index=columns.index(guessed),
+            names,
+            index=names.index(guessed),
             key=f"map-{part}-{read.key}",
             format_func=lambda name: "not in this file" if name is None else str(name).strip(),
         )
@@ -146,7 +146,7 @@ def _grid() -> list[st.delta_generator.DeltaGenerator]:
     return [*st.columns(4), *st.columns(4)]
 
 
-def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Preview | None:
+def preview(read: Read, table: Table, chosen: ColumnMapping, project: Project) -> Preview | None:
     """The rows as pairs under the mapping; None where the mapping itself is refused."""
     known = st.session_state.get(_PREVIEW)
     asked = (read.key, chosen, project.id)
@@ -154,7 +154,7 @@ def preview(read: Read, table: Table, chosen: Mapping, project: Project) -> Prev
         found: Preview = known[1]
     else:
         try:
-            found = exchange.apply(table, chosen, project.system_message)
+            found = incoming.apply(table, chosen, project.system_message)
         except AssayError as error:
             st.error(plain(str(error)))
             return None

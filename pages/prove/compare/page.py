@@ -3,7 +3,7 @@
 import streamlit as st
 
 from curation.policy import eras
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
@@ -23,7 +23,7 @@ shell.header(
 project = shell.require_project(user)
 with looking() as session:
     known = {one.id: one for one in evaluations.listing(session, project.id)}
-    frozen = {one.id: one for one in verbs.listing(session, project.id)}
+    frozen = {one.id: one for one in archive.listing(session, project.id)}
     tuned = {one.id: one for one in adapters.listing(session, project.id)}
 if not frozen:
     shell.empty(
@@ -54,7 +54,7 @@ evaluation = known[chosen]
 try:
     with looking() as session:
         answers = blind.opened(session, evaluation.id)
-        rows = verbs.rows(session, evaluation.version_id, Split.TEST)
+        rows = archive.rows(session, evaluation.version_id, Split.TEST)
         eras_of = eras.names_of(session, answers)
 except RuleBroken as refusal:
     st.warning(plain(str(refusal)))

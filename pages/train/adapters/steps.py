@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import compare_start, fields, job_panel
@@ -87,7 +87,7 @@ def others(user: User, entry: Entry, working_on: str) -> None:
 def _compare_button(user: User, adapter: Adapter, *, first: bool = True) -> None:
     """Compare with the base's best prompt, where one can be looked for."""
     with looking() as session:
-        version = verbs.get(session, adapter.version_id)
+        version = archive.get(session, adapter.version_id)
     can = evaluations.can_prompt(version, adapter.card)
     compare_start.button(user, adapter.version_id, adapter, _COMPARE, best_prompt=can, first=first)
 

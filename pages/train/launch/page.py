@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
@@ -22,7 +22,7 @@ user = require_user()
 shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")
 project = shell.require_project(user)
 with looking() as session:
-    known = {version.id: version for version in verbs.listing(session, project.id)}
+    known = {version.id: version for version in archive.listing(session, project.id)}
 if not known:
     shell.empty(
         "There is no version yet. A run trains on a frozen version of the approved rows.",

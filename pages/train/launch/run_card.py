@@ -7,7 +7,7 @@ import streamlit as st
 
 from curation import statistics
 from curation.gate import readiness
-from curation.versions import verbs
+from curation.versions import archive
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import job_panel, memory_bar, progress
@@ -162,7 +162,7 @@ def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, f
         return None
     try:
         with looking() as session:
-            frozen = verbs.rows(session, version.id)
+            frozen = archive.rows(session, version.id)
     except AssayError:
         return None
     long = sorted(

@@ -2,15 +2,15 @@
 
 import pytest
 
-from curation.exchange import files
-from curation.exchange import table as exchange
-from curation.exchange.table import Incoming, Mapping
+from curation.exchange import columns, files, incoming
+from curation.exchange.incoming import Incoming
+from curation.versions.layout import ColumnMapping
 from storage.errors import BadInput
 
 SYSTEM = "Route the message."
 
 
-def table(*rows: dict[str, files.Value], kind: str = "CSV") -> files.Table:
+def table_of(*rows: dict[str, files.Value], kind: str = "CSV") -> files.Table:
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     return files.Table(columns, [files.Row(i, r) for i, r in enumerate(rows, 2)], kind, "0" * 64)
 
@@ -20,12 +20,12 @@ def chat(*messages: tuple[str, str]) -> files.Value:
 
 
 @pytest.mark.parametrize(
-    ("columns", "expected"),
+    ("names", "expected"),
     [
-        (["prompt", "response"], Mapping(prompt="prompt", response="response")),
+        (["prompt", "response"], ColumnMapping(prompt="prompt", response="response")),
         (
             ["Ticket No.", "Customer message ", "Agent reply", "Policy era", "Category"],
-            Mapping(
+            ColumnMapping(
                 prompt="Customer message ",
                 response="Agent reply",
                 era="Policy era",
@@ -35,32 +35,41 @@ def chat(*messages: tuple[str, str]) -> files.Value:
         ),
         (
             ["id", "systemPrompt", "instruction", "output"],
-            Mapping(prompt="instruction", response="output", system="systemPrompt", source="id"),
+            ColumnMapping(
+                prompt="instruction", response="output", system="systemPrompt", source="id"
+            ),
         ),
-        (["QUESTION", "expected_output"], Mapping(prompt="QUESTION", response="expected_output")),
+        (
+            ["QUESTION", "expected_output"],
+            ColumnMapping(prompt="QUESTION", response="expected_output"),
+        ),
     ],
 )
-def test_columns_are_guessed_from_their_names(columns: list[str], expected: Mapping) -> None:
-    assert exchange.suggest(table(dict.fromkeys(columns, "x"))) == expected
+def test_columns_are_guessed_from_their_names(names: list[str], expected: ColumnMapping) -> None:
+    assert columns.suggest(table_of(dict.fromkeys(names, "x"))) == expected
 
 
 def test_columns_are_guessed_from_their_cells() -> None:
     row: dict[str, files.Value] = {"b": '{"team": "cards"}', "c": "7", "a": "Where is my new card?"}
-    assert exchange.suggest(table(row)) == Mapping(prompt="a", response="b")
+    assert columns.suggest(table_of(row)) == ColumnMapping(prompt="a", response="b")
 
 
 def test_a_chat_column_stands_for_prompt_and_response() -> None:
-    found = exchange.suggest(table({"messages": chat(("user", "a")), "id": "1"}, kind="JSONL"))
-    assert found == Mapping(messages="messages", source="id")
+    found = columns.suggest(table_of({"messages": chat(("user", "a")), "id": "1"}, kind="JSONL"))
+    assert found == ColumnMapping(messages="messages", source="id")
     written = '[{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]'
-    assert exchange.suggest(table({"messages": written})) == Mapping(messages="messages")
-    preview = exchange.apply(table({"messages": written}), Mapping(messages="messages"), SYSTEM)
+    assert columns.suggest(table_of({"messages": written})) == ColumnMapping(messages="messages")
+    preview = incoming.apply(
+        table_of({"messages": written}), ColumnMapping(messages="messages"), SYSTEM
+    )
     assert preview.rows == (Incoming(2, "a", "b", None, None, None),)
 
 
 def test_text_is_trimmed_outside_and_kept_inside() -> None:
-    rows = table({"p": "  a\u200b  b\r\n", "r": "\tcafe\u0301 <b>x</b>", "era": " 2023 ", "x": "1"})
-    preview = exchange.apply(rows, Mapping(prompt="p", response="r", era="era"), SYSTEM)
+    rows = table_of(
+        {"p": "  a\u200b  b\r\n", "r": "\tcafe\u0301 <b>x</b>", "era": " 2023 ", "x": "1"}
+    )
+    preview = incoming.apply(rows, ColumnMapping(prompt="p", response="r", era="era"), SYSTEM)
     assert preview.take("a.csv") == (
         Incoming(2, "a\u200b  b", "cafe\u0301 <b>x</b>", "2023", None, None),
     )
@@ -73,12 +82,12 @@ def test_text_is_trimmed_outside_and_kept_inside() -> None:
 
 
 def test_another_system_message_is_counted_not_refused() -> None:
-    rows = table(
+    rows = table_of(
         {"messages": chat(("system", "Be rude."), ("user", "a"), ("assistant", "b"))},
         {"messages": chat(("system", SYSTEM), ("user", "c"), ("assistant", "d"))},
         {"messages": [{"from": "human", "value": "e"}, {"from": "gpt", "value": "f"}]},
     )
-    preview = exchange.apply(rows, Mapping(messages="messages"), SYSTEM)
+    preview = incoming.apply(rows, ColumnMapping(messages="messages"), SYSTEM)
     assert [(row.prompt, row.response) for row in preview.rows] == [
         ("a", "b"),
         ("c", "d"),
@@ -113,8 +122,10 @@ def test_another_system_message_is_counted_not_refused() -> None:
 )
 def test_chats_that_are_no_pair(messages: files.Value, why: str) -> None:
     good = chat(("user", "a"), ("assistant", "b"))
-    preview = exchange.apply(
-        table({"messages": good}, {"messages": messages}), Mapping(messages="messages"), SYSTEM
+    preview = incoming.apply(
+        table_of({"messages": good}, {"messages": messages}),
+        ColumnMapping(messages="messages"),
+        SYSTEM,
     )
     assert preview.refusals == (files.Refusal(3, why),)
     with pytest.raises(files.Refused) as refusal:
@@ -124,8 +135,8 @@ def test_chats_that_are_no_pair(messages: files.Value, why: str) -> None:
 
 def test_every_refusal_is_counted_and_a_hundred_listed() -> None:
     row: dict[str, files.Value] = {"prompt": "", "response": "x"}
-    rows = table(*[row] * 250)
-    preview = exchange.apply(rows, exchange.suggest(rows), SYSTEM)
+    rows = table_of(*[row] * 250)
+    preview = incoming.apply(rows, columns.suggest(rows), SYSTEM)
     assert (len(preview.refusals), preview.refused, preview.rows) == (100, 250, ())
 
 
@@ -133,14 +144,14 @@ def test_every_refusal_is_counted_and_a_hundred_listed() -> None:
     ("mapping", "expected"),
     [
         (
-            Mapping(prompt="p"),
+            ColumnMapping(prompt="p"),
             "Choose the column that holds the prompt and the one that holds the response.",
         ),
-        (Mapping("p", "p"), "Prompt and response name the same column; choose two."),
-        (Mapping("p", "q"), 'The file has no column "q"; choose one that it has.'),
+        (ColumnMapping("p", "p"), "Prompt and response name the same column; choose two."),
+        (ColumnMapping("p", "q"), 'The file has no column "q"; choose one that it has.'),
     ],
 )
-def test_a_mapping_that_cannot_work(mapping: Mapping, expected: str) -> None:
+def test_a_mapping_that_cannot_work(mapping: ColumnMapping, expected: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        exchange.apply(table({"p": "a"}), mapping, SYSTEM)
+        incoming.apply(table_of({"p": "a"}), mapping, SYSTEM)
     assert str(refusal.value) == expected

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.exchange import intake
-from curation.exchange.table import Incoming
+from curation.exchange.incoming import Incoming
 from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.errors import BadInput

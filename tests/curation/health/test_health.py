@@ -10,10 +10,8 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from curation.__main__ import app
-from curation.exchange import files, intake
-from curation.exchange import table as exchange
-from curation.health import coverage, project_rows
-from curation.health import report as health
+from curation.exchange import columns, files, incoming, intake
+from curation.health import coverage, project_rows, report
 from curation.health.measured import row_of
 from curation.health.report import Approval, Measure, Row, Task
 from storage.engine import reading, writing
@@ -39,21 +37,21 @@ def good(count: int = 8) -> list[Row]:
 
 def measured(key: str, given: list[Row], task: Task = TASK, *approvals: Approval) -> Measure:
     """One line of the report."""
-    report = health.report(given, task, approvals)
-    return next(one for one in report.measures if one.key == key)
+    health = report.measure(given, task, approvals)
+    return next(one for one in health.measures if one.key == key)
 
 
 def test_a_good_set_has_nothing_to_look_at() -> None:
-    report = health.report(good(), TASK)
-    assert report.to_look_at() == []
-    assert (report.n, len({one.key for one in report.measures})) == (8, len(report.measures))
-    assert all(one.told and one.limits for one in report.measures)
+    health = report.measure(good(), TASK)
+    assert health.to_look_at() == []
+    assert (health.n, len({one.key for one in health.measures})) == (8, len(health.measures))
+    assert all(one.told and one.limits for one in health.measures)
 
 
 def test_an_empty_set_is_measured_too() -> None:
-    report = health.report([], Task())
-    assert report.n == 0
-    assert report.to_look_at() == []
+    health = report.measure([], Task())
+    assert health.n == 0
+    assert health.to_look_at() == []
 
 
 @pytest.mark.parametrize(
@@ -201,8 +199,8 @@ def desk(engine: Engine) -> Project:
 
 def test_rejected_rows_do_not_count(engine: Engine, desk: Project) -> None:
     with reading(engine) as session:
-        alive = project_rows.report(session, desk.id)
-        approved = project_rows.report(session, desk.id, approved=True)
+        alive = project_rows.measure(session, desk.id)
+        approved = project_rows.measure(session, desk.id, approved=True)
     assert (alive.n, approved.n) == (3, 2)
     assert [one.key for one in alive.to_look_at()] == ["schema", "left_in", "pace"]
     assert [one.key for one in approved.to_look_at()] == ["pace"]
@@ -227,7 +225,7 @@ def test_the_pace_is_taken_between_one_persons_decisions(engine: Engine, desk: P
             )
         with reading(engine) as session:
             one = next(
-                one for one in project_rows.report(session, desk.id).measures if one.key == "pace"
+                one for one in project_rows.measure(session, desk.id).measures if one.key == "pace"
             )
         return [(row, one.n) for row in one.rows]
 
@@ -251,13 +249,13 @@ def test_an_import_remembers_another_system_message(engine: Engine, tmp_path: Pa
     path = tmp_path / "chats.jsonl"
     path.write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
     table = files.read(path, path.name)
-    preview = exchange.apply(table, exchange.suggest(table), desk.system_message)
+    preview = incoming.apply(table, columns.suggest(table), desk.system_message)
     with writing(engine) as session:
         taken = intake.take(
             session, lena, desk.id, preview.take(path.name), name=path.name, sha256=table.sha256
         )
         found = next(
-            one for one in project_rows.report(session, desk.id).measures if one.key == "system"
+            one for one in project_rows.measure(session, desk.id).measures if one.key == "system"
         )
     assert found.rows == taken.added[:1]
 
@@ -320,7 +318,7 @@ def test_the_project_is_measured_by_the_same_command(engine: Engine, desk: Proje
     assert code == 0
     by_key = {one["key"]: one for one in json.loads(out)}
     with reading(engine) as session:
-        report = project_rows.report(session, desk.id)
+        report = project_rows.measure(session, desk.id)
     assert {key: one["rows"] for key, one in by_key.items()} == {
         one.key: list(one.rows) for one in report.measures
     }

@@ -5,11 +5,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from curation.exchange import intake
-from curation.exchange.table import Incoming
+from curation.exchange.incoming import Incoming
 from curation.overlap import ledger, overlaps
 from curation.overlap.leakage import How
 from curation.review import decisions
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import RuleBroken
@@ -26,7 +26,7 @@ def frozen(engine: Engine, rows: int = 30) -> tuple[Project, Version, Pair]:
     curated.approved(engine, desk, rows)
     version = curated.frozen(engine, desk)
     with reading(engine) as session:
-        row = verbs.rows(session, version.id, Split.TEST)[0]
+        row = archive.rows(session, version.id, Split.TEST)[0]
         return desk, version, pairs.get(session, row.pair_id)
 
 
@@ -53,7 +53,7 @@ def test_a_copy_of_a_test_row_that_is_long_gone_is_not_frozen(engine: Engine) ->
     lena = stories.person(engine, "lena")
     why = rf"first is pair {copy.id} \(normalised\): pair {row.id} was a test row of version 1"
     with writing(engine) as session, pytest.raises(RuleBroken, match=why):
-        verbs.freeze(session, lena, desk.id)
+        freezing.freeze(session, lena, desk.id)
     rejected(engine, copy)
     assert curated.frozen(engine, desk).number == 2
 
@@ -95,7 +95,7 @@ def test_an_import_names_the_rows_that_repeat_test_rows_and_they_never_train(
     curated.approve(engine, desk, fresh)
     lena = stories.person(engine, "lena")
     with writing(engine) as session, pytest.raises(RuleBroken, match="repeat held-out test rows"):
-        verbs.freeze(session, lena, desk.id)
+        freezing.freeze(session, lena, desk.id)
 
 
 def test_rows_of_a_source_that_was_tested_are_named_too_and_held_out_ones_not(
@@ -142,7 +142,7 @@ def test_the_database_itself_keeps_a_copy_of_a_test_row_out_of_training(engine: 
 def test_a_run_is_not_prepared_with_rows_that_were_tested(engine: Engine) -> None:
     desk, version, row = frozen(engine)
     with reading(engine) as session:
-        rows = verbs.rows(session, version.id)
+        rows = archive.rows(session, version.id)
         train = [one for one in rows if one.split is not Split.TEST]
         ledger.check(session, desk.id, ledger.rows(session, desk.id, train), "launch")
         with pytest.raises(RuleBroken, match=f"pair {row.id} was a test row of version 1"):

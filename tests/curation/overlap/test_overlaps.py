@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from curation.overlap import overlaps
 from curation.overlap.near import live_rows
 from curation.review import decisions
-from curation.versions import verbs
+from curation.versions import freezing
 from storage import events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
@@ -167,7 +167,7 @@ def test_a_leak_is_found_never_excused_and_stops_the_freeze(engine: Engine) -> N
         with pytest.raises(RuleBroken, match="cannot train"):
             overlaps.both_right(session, ana, leak.id, "They are.")
         with pytest.raises(RuleBroken, match="rows repeat held-out test rows"):
-            verbs.freeze(session, ana, desk.id)
+            freezing.freeze(session, ana, desk.id)
         with pytest.raises(RuleBroken, match="held out for testing"):
             overlaps.keep(session, ana, training.id, {test_row.id: test_row.version}, "Leak")
         overlaps.keep(session, ana, test_row.id, {training.id: training.version}, "Leak")

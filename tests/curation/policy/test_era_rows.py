@@ -13,7 +13,7 @@ from curation.policy import era_rows, era_search, eras
 from curation.policy.era_rows import Done
 from curation.policy.era_search import Search
 from curation.review import claims, decisions
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import events, pairs, projects
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -270,7 +270,7 @@ def test_a_row_of_a_retired_era_trains_by_a_waiver_only(
     rows = curated.approved(engine, desk, [(OLD, stories.CARDS), *stories.messages(11)])
     with writing(engine) as session:
         overlaps.sweep(session, lea, desk.id)
-        version = verbs.freeze(session, lea, desk.id)
+        version = freezing.freeze(session, lea, desk.id)
         blocking = [one.key for one in readiness.unmet(readiness.report(session, desk.id, version))]
         assert "retired_era" in blocking
         readiness.waive(session, lea, desk.id, "retired_era", "Kept to compare.", curated.SOON)
@@ -299,7 +299,7 @@ def test_a_family_of_clones_is_split_as_one_and_tests_as_one(
             decisions.decide(session, curated.ana(engine), op)
     version = curated.frozen(engine, desk)
     with reading(engine) as session:
-        parts = {row.pair_id: row.split for row in verbs.rows(session, version.id)}
+        parts = {row.pair_id: row.split for row in archive.rows(session, version.id)}
         families = lineage.families(session, desk.id)
     assert {parts[i] for i in held | clones} == {Split.TEST}
     assert len(families) == 12

@@ -17,7 +17,7 @@ from curation.gate import audit, readiness
 from curation.personal import findings, scrub
 from curation.policy import eras
 from curation.review import claims, decisions
-from curation.versions import cards, certificate, packages, tags, verbs, verify_version
+from curation.versions import archive, cards, certificate, changes, packages, tags, verify_version
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -120,13 +120,13 @@ def test_what_happens_later_stands_apart_and_changes_nothing_that_was_sealed(
     before = card(engine, version)
     ana = curated.ana(engine)
     with writing(engine) as session:
-        row = verbs.rows(session, version.id)[0]
+        row = archive.rows(session, version.id)[0]
         seen = pairs.get(session, row.pair_id)
         decisions.reopen(session, ana, seen.id, seen.version, "look again")
         audited = audit.next_row(session, ana, desk.id)
         if audited is not None:
             audit.judge(session, ana, audited.id, audited.version, good=False)
-        verbs.tag(session, ana, version.id, "pilot")
+        tags.tag(session, ana, version.id, "pilot")
     after = card(engine, version)
     assert {**after, "since": None} == {**before, "since": None}
     assert (before["since"]["withdrawn"], before["since"]["tags"]) == (0, [])
@@ -138,7 +138,7 @@ _REBUILD = """
 import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
-from curation.frozen import cards, packages
+from curation.versions import cards, packages
 from storage.engine import open_engine, reading
 from storage.types import Split
 with reading(open_engine(Path(sys.argv[1]))) as session:
@@ -185,18 +185,18 @@ def test_a_name_moves_and_its_history_stays(story: tuple[Engine, Project, Versio
     curated.approved(engine, desk, stories.messages(5, start=700))
     second = curated.frozen(engine, desk)
     with writing(engine) as session:
-        verbs.tag(session, ana, first.id, " release ")
+        tags.tag(session, ana, first.id, " release ")
         with pytest.raises(RuleBroken, match="has the tag release already"):
-            verbs.tag(session, ana, first.id, "release")
-        verbs.tag(session, ana, second.id, "release")
+            tags.tag(session, ana, first.id, "release")
+        tags.tag(session, ana, second.id, "release")
     with reading(engine) as session:
         assert [tag.version_id for tag in tags.history(session, desk.id)] == [second.id, first.id]
         assert (tags.of(session, first), tags.of(session, second)) == ([], ["release"])
-        assert verbs.find(session, desk.id, "release") == second
-        assert verbs.find(session, desk.id, "1") == first
-        assert verbs.find(session, desk.id) == second
+        assert tags.find(session, desk.id, "release") == second
+        assert tags.find(session, desk.id, "1") == first
+        assert tags.find(session, desk.id) == second
         with pytest.raises(NotFound, match="There are versions 1, 2"):
-            verbs.find(session, desk.id, "3")
+            tags.find(session, desk.id, "3")
 
 
 @pytest.mark.parametrize("name", ["", "3", "-a", "Release", "a b", "a" * 41, "latest", "a\n", "é"])
@@ -206,7 +206,7 @@ def test_a_name_that_could_be_taken_for_something_else_is_refused(
     engine, _, version = story
     name = name if name != "a\n" else "a\nb"
     with writing(engine) as session, pytest.raises(BadInput, match="A tag is 1 to 40 small"):
-        verbs.tag(session, curated.ana(engine), version.id, name)
+        tags.tag(session, curated.ana(engine), version.id, name)
 
 
 def test_a_difference_names_each_row_with_its_reason(engine: Engine) -> None:
@@ -214,7 +214,7 @@ def test_a_difference_names_each_row_with_its_reason(engine: Engine) -> None:
     rows = curated.approved(engine, desk, 40)
     first = curated.frozen(engine, desk)
     with reading(engine) as session:
-        trained = [row.pair_id for row in verbs.rows(session, first.id, Split.TRAIN)]
+        trained = [row.pair_id for row in archive.rows(session, first.id, Split.TRAIN)]
     gone, edited = trained[0], trained[1]
     for pair_id in (gone, edited):
         with writing(engine) as session:
@@ -230,7 +230,7 @@ def test_a_difference_names_each_row_with_its_reason(engine: Engine) -> None:
     fresh = curated.approved(engine, desk, stories.messages(3, start=900))
     second = curated.frozen(engine, desk, seed=8)
     with reading(engine) as session:
-        found = verbs.difference(session, first.id, second.id)
+        found = changes.difference(session, first.id, second.id)
     why = {change.pair_id: change.why for change in found.rows}
     assert found.added == tuple(row.id for row in fresh)
     assert (found.removed, found.changed) == ((gone,), (edited,))
@@ -278,10 +278,10 @@ def test_training_rows_that_a_later_version_tests_on_are_counted(engine: Engine)
     curated.approved(engine, desk, stories.messages(40, start=400))
     curated.frozen(engine, desk, seed=99)
     with reading(engine) as session:
-        trained = {r.pair_id for r in verbs.rows(session, first.id) if r.split is not Split.TEST}
+        trained = {r.pair_id for r in archive.rows(session, first.id) if r.split is not Split.TEST}
         later = [p.id for p in pairs.listing(session, desk.id, held_out=True) if p.id in trained]
-        opened = verbs.opened(session, first.id)
+        opened = archive.opened(session, first.id)
         outline = packages.outline(session, opened, "chat")
-        assert verbs.held_out_since(session, first.id) == later
+        assert archive.held_out_since(session, first.id) == later
     assert card(engine, first)["since"]["held_out_since"] == outline.tested_later == len(later)
     assert later

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.exchange import files
-from curation.exchange import table as exchange
+from curation.exchange import columns, files, incoming
 from curation.exchange.reading.child import parse
-from curation.versions import exports
-from curation.versions.layouts import LAYOUTS, Out
+from curation.versions import layouts_csv
+from curation.versions.layout import ExportRow
+from curation.versions.layouts import LAYOUTS
 from storage.types import Split
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
@@ -39,7 +39,7 @@ PAYLOADS = [
 
 def chat(rows: list[tuple[str, str]], system: str) -> bytes:
     """The rows as the training file of a chat export."""
-    parts = {Split.TRAIN: [Out(1, "gold", *row) for row in rows]}
+    parts = {Split.TRAIN: [ExportRow(1, "gold", *row) for row in rows]}
     return LAYOUTS["chat"].write(parts, system).files["data/train.jsonl"]
 
 
@@ -48,7 +48,7 @@ def back(content: bytes, name: str) -> list[tuple[str, str]]:
         path = Path(folder) / name
         path.write_bytes(content)
         table = parse(files.Source(path, name))
-    preview = exchange.apply(table, exchange.suggest(table), "")
+    preview = incoming.apply(table, columns.suggest(table), "")
     return [(row.prompt, row.response) for row in preview.take(name)]
 
 
@@ -64,12 +64,14 @@ def test_chat_lines_come_back_unchanged(rows: list[tuple[str, str]], system: str
 @settings(max_examples=150, deadline=None)
 @given(ROWS)
 def test_csv_comes_back_unchanged(rows: list[tuple[str, str]]) -> None:
-    assert back(exports.to_csv(["prompt", "response"], rows), "a.csv") == rows
+    assert back(layouts_csv.to_csv(["prompt", "response"], rows), "a.csv") == rows
 
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_no_cell_is_a_formula_and_all_come_back(payload: str) -> None:
-    content = exports.to_csv(["prompt", "response"], [(payload, "x"), ("x", payload), ("'", "x")])
+    content = layouts_csv.to_csv(
+        ["prompt", "response"], [(payload, "x"), ("x", payload), ("'", "x")]
+    )
     for cells in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")):
         for cell in cells:
             assert cell[:1] not in STARTS
@@ -98,4 +100,4 @@ def test_chat_lines_are_canonical() -> None:
 
 def test_the_added_column_may_not_be_there_already() -> None:
     with pytest.raises(ValueError, match="is the column that is added"):
-        exports.to_csv(["assay_escaped"], [])
+        layouts_csv.to_csv(["assay_escaped"], [])

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from curation import visible
-from curation.exchange import files
-from curation.exchange import table as exchange
+from curation.exchange import columns, files, incoming
 from curation.exchange.reading.child import parse
 from curation.review import claims, decisions
-from curation.versions import canonical, packages, verbs, verify_version
-from curation.versions.layouts import LAYOUTS, Out
+from curation.versions import archive, canonical, packages, tags, verify_version
+from curation.versions.layout import ExportRow
+from curation.versions.layouts import LAYOUTS
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version
@@ -103,7 +103,7 @@ def manifest(package: packages.Package) -> dict[str, object]:
     return found
 
 
-def wrapped(layout: str, rows: Sequence[Out], system: str) -> bytes:
+def wrapped(layout: str, rows: Sequence[ExportRow], system: str) -> bytes:
     """Any rows as the zip of an export, without a version in a database."""
     written = LAYOUTS[layout].write({Split.TRAIN: rows}, system)
     lines, index = [], b""
@@ -144,7 +144,7 @@ def back(content: bytes, folder: Path) -> list[tuple[str, str]]:
     path.write_bytes(content)
     work.mkdir()
     table = parse(files.Source(path, "export.zip", work=work))
-    preview = exchange.apply(table, exchange.suggest(table), "")
+    preview = incoming.apply(table, columns.suggest(table), "")
     return [(row.prompt, row.response) for row in preview.take("export.zip")]
 
 
@@ -157,7 +157,7 @@ def test_every_format_comes_back_character_by_character(
     rows: list[tuple[str, str, str]],
     system: str,
 ) -> None:
-    made = [Out(i, "gold", *row) for i, row in enumerate(rows, 1)]
+    made = [ExportRow(i, "gold", *row) for i, row in enumerate(rows, 1)]
     try:
         LAYOUTS[layout].check({Split.TRAIN: made}, system)
     except BadInput:
@@ -259,7 +259,7 @@ def test_test_rows_stay_at_home_unless_they_are_asked_for(
 ) -> None:
     engine, _, version = story
     with reading(engine) as session:
-        held = [row.prompt for row in verbs.rows(session, version.id, Split.TEST)]
+        held = [row.prompt for row in archive.rows(session, version.id, Split.TEST)]
         package = packages.build(session, version.id, "chat")
     everything = b"".join(package.files.values()).decode()
     assert held
@@ -299,7 +299,7 @@ def test_a_version_without_corrections_says_why_there_is_no_preference_pair(
 
 def test_no_cell_of_a_workbook_is_a_formula() -> None:
     texts = [text for text in PAYLOADS if "\r" not in text]
-    rows = [Out(i, "gold", text, text) for i, text in enumerate(texts, 1)]
+    rows = [ExportRow(i, "gold", text, text) for i, text in enumerate(texts, 1)]
     LAYOUTS["xlsx"].check({Split.TRAIN: rows}, "=system")
     written = LAYOUTS["xlsx"].write({Split.TRAIN: rows}, "=system")
     book = openpyxl.load_workbook(io.BytesIO(written.files["data/train.xlsx"]))
@@ -313,7 +313,7 @@ def test_no_cell_of_a_workbook_is_a_formula() -> None:
 @pytest.mark.parametrize("text", ["a\rb", "\x01", "_x000D_", "x" * 32_768])
 def test_a_row_that_no_workbook_keeps_is_refused_by_its_number(text: str) -> None:
     with pytest.raises(BadInput, match=r"Pair 5 has .* Choose another format\."):
-        LAYOUTS["xlsx"].check({Split.TRAIN: [Out(5, "gold", text, "x")]}, "")
+        LAYOUTS["xlsx"].check({Split.TRAIN: [ExportRow(5, "gold", text, "x")]}, "")
 
 
 def test_a_saved_dataset_is_read_by_datasets_itself(
@@ -347,7 +347,7 @@ def test_large_downloads_of_two_people_in_one_minute_are_never_mixed_up() -> Non
     storage = MemoryMediaFileStorage("/media")
     kept = {}
     for user in range(200):
-        rows = [Out(1, "gold", "a", "x" * 300_000 + f"{user:05}" + "y" * 900_000)]
+        rows = [ExportRow(1, "gold", "a", "x" * 300_000 + f"{user:05}" + "y" * 900_000)]
         content = wrapped("chat", rows, "")
         name = f"version-1-chat-{hashlib.sha256(content).hexdigest()[:16]}.zip"
         kept[user] = (storage.load_and_get_id(content, "application/zip", None, name), content)  # type: ignore[arg-type]
@@ -371,7 +371,7 @@ def test_exports_of_different_content_never_have_one_name(
     assert len(names) == 12
     before = built(engine, version).name
     with writing(engine) as session:
-        verbs.tag(session, curated.ana(engine), version.id, "pilot")
+        tags.tag(session, curated.ana(engine), version.id, "pilot")
     assert built(engine, version).name != before
     assert desk.id != other.id
 
@@ -392,7 +392,7 @@ def test_writing_is_whole_or_not_at_all(
 
 
 def test_a_nul_goes_out_and_is_refused_on_the_way_in(tmp_path: Path) -> None:
-    content = wrapped("chat", [Out(1, "gold", "a\0b", "x")], "")
+    content = wrapped("chat", [ExportRow(1, "gold", "a\0b", "x")], "")
     verify_version.check(verify_version.read(saved(tmp_path, content)))
     with pytest.raises(BadInput, match="NUL"):
         back(content, tmp_path)
@@ -403,5 +403,5 @@ def test_the_canonical_order_does_not_depend_on_the_order_of_rows(
 ) -> None:
     engine, _, version = story
     with reading(engine) as session:
-        rows = verbs.rows(session, version.id)
+        rows = archive.rows(session, version.id)
     assert canonical.sha256(rows[::-1]) == version.sha256

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from curation.overlap import overlaps
 from curation.review import decisions
-from curation.versions import verbs
+from curation.versions import archive, canonical, changes, freezing
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken, Unavailable
@@ -30,11 +30,11 @@ def test_a_version_holds_every_approved_row_and_nothing_else(engine: Engine) -> 
     stories.waiting(engine, desk, stories.messages(3, start=500))
     version = curated.frozen(engine, desk)
     with reading(engine) as session:
-        frozen = verbs.rows(session, version.id)
-        assert verbs.verify(session, version.id) == version
+        frozen = archive.rows(session, version.id)
+        assert archive.verify(session, version.id) == version
     assert len(frozen) == sum(version.counts.values()) == 40
     assert version.counts["test"] / 40 == pytest.approx(0.175, abs=0.026)
-    assert version.sha256 == hashlib.sha256(verbs.canonical(frozen)).hexdigest()
+    assert version.sha256 == hashlib.sha256(canonical.canonical(frozen)).hexdigest()
     assert version.manifest["approvals"] == {str(curated.ana(engine).id): 40}
 
 
@@ -42,7 +42,7 @@ def test_the_same_rows_and_seed_give_the_same_split(engine: Engine) -> None:
     desk = ready(engine)
     first = curated.frozen(engine, desk)
     with writing(engine) as session, pytest.raises(RuleBroken, match="Nothing changed since"):
-        verbs.freeze(session, curated.ana(engine), desk.id, first.seed)
+        freezing.freeze(session, curated.ana(engine), desk.id, first.seed)
 
 
 def test_test_rows_stay_test_rows_in_every_later_version(engine: Engine) -> None:
@@ -51,9 +51,9 @@ def test_test_rows_stay_test_rows_in_every_later_version(engine: Engine) -> None
     curated.approved(engine, desk, stories.messages(20, start=100))
     second = curated.frozen(engine, desk, seed=99)
     with reading(engine) as session:
-        tested = {row.pair_id for row in verbs.rows(session, first.id, Split.TEST)}
-        later = {row.pair_id for row in verbs.rows(session, second.id, Split.TEST)}
-        changed = verbs.difference(session, first.id, second.id)
+        tested = {row.pair_id for row in archive.rows(session, first.id, Split.TEST)}
+        later = {row.pair_id for row in archive.rows(session, second.id, Split.TEST)}
+        changed = changes.difference(session, first.id, second.id)
         held = {row.id for row in pairs.listing(session, desk.id, held_out=True)}
     assert tested < later == held
     assert (len(changed.added), changed.removed, changed.changed) == (20, (), ())
@@ -63,12 +63,12 @@ def test_a_change_after_the_freeze_shows_and_changes_nothing_inside(engine: Engi
     desk = ready(engine)
     version = curated.frozen(engine, desk)
     with writing(engine) as session:
-        row = verbs.rows(session, version.id, Split.TRAIN)[0]
+        row = archive.rows(session, version.id, Split.TRAIN)[0]
         seen = pairs.get(session, row.pair_id)
         decisions.reopen(session, curated.ana(engine), seen.id, seen.version, "look again")
     with reading(engine) as session:
-        assert verbs.withdrawn(session, version.id) == [row.pair_id]
-        assert verbs.verify(session, version.id).sha256 == version.sha256
+        assert archive.withdrawn(session, version.id) == [row.pair_id]
+        assert archive.verify(session, version.id).sha256 == version.sha256
 
 
 def test_near_duplicates_that_were_kept_stay_on_one_side(engine: Engine) -> None:
@@ -84,7 +84,7 @@ def test_near_duplicates_that_were_kept_stay_on_one_side(engine: Engine) -> None
         with reading(engine) as session:
             sides = {
                 row.split
-                for row in verbs.rows(session, version.id)
+                for row in archive.rows(session, version.id)
                 if row.pair_id in {one.id for one in rows}
             }
         assert len(sides) == 1
@@ -93,16 +93,16 @@ def test_near_duplicates_that_were_kept_stay_on_one_side(engine: Engine) -> None
 def test_too_few_or_uncompared_rows_are_not_frozen(engine: Engine) -> None:
     desk = ready(engine, 9)
     with writing(engine) as session, pytest.raises(RuleBroken, match="needs at least 10"):
-        verbs.freeze(session, curated.ana(engine), desk.id)
+        freezing.freeze(session, curated.ana(engine), desk.id)
     curated.approved(engine, desk, stories.messages(5, start=100))
     with writing(engine) as session, pytest.raises(RuleBroken, match="search for duplicates"):
-        verbs.freeze(session, curated.ana(engine), desk.id)
+        freezing.freeze(session, curated.ana(engine), desk.id)
 
 
 def test_only_a_lead_freezes(engine: Engine) -> None:
     desk, eva = ready(engine, 12), stories.person(engine, "eva", Role.EXPERT)
     with writing(engine) as session, pytest.raises(NotAllowed, match="asks for the role lead"):
-        verbs.freeze(session, eva, desk.id)
+        freezing.freeze(session, eva, desk.id)
 
 
 def test_rows_that_someone_tampered_with_are_noticed(engine: Engine) -> None:
@@ -113,4 +113,4 @@ def test_rows_that_someone_tampered_with_are_noticed(engine: Engine) -> None:
         raw.execute("UPDATE version_row SET response = '{}' WHERE pair_id = 1")
     raw.close()
     with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
-        verbs.verify(session, version.id)
+        archive.verify(session, version.id)

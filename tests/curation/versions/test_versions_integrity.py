@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation.versions import canonical, verbs, verification, verify_version
+from curation.versions import archive, canonical, tags, verification, verify_version
 from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.settings import ROOT
@@ -27,7 +27,7 @@ ROWS, FLIPS = 2000, 1000
 _BUILD = """
 import json, random, sys
 sys.path.insert(0, sys.argv[1])
-from curation.versions.verbs import canonical
+from curation.versions import canonical
 from tests.curation.versions.test_versions_integrity import rows
 made = rows(int(sys.argv[2]))
 random.Random(int(sys.argv[3])).shuffle(made)
@@ -142,9 +142,9 @@ def test_a_row_is_proven_to_be_in_a_version_without_the_others(
 ) -> None:
     engine, desk = frozen
     with reading(engine) as session:
-        newest = verbs.listing(session, desk.id)[0]
-        proof = verbs.inclusion(session, newest.id, 3)
-        root = verbs.opened(session, newest.id).merkle_root
+        newest = archive.listing(session, desk.id)[0]
+        proof = archive.inclusion(session, newest.id, 3)
+        root = archive.opened(session, newest.id).merkle_root
     path = tmp_path / "proof.json"
     path.write_text(json.dumps(proof), encoding="utf-8")
     assert verify_version.verify(path, merkle_root=root)[0].startswith("pair 3 is in the version")
@@ -266,14 +266,14 @@ def test_a_version_of_the_first_release_still_proves_itself(
     """Assay 0.1.0 wrote no seal: its version is proven by rows and sha256 alone."""
     engine, desk = frozen
     with reading(engine) as session:
-        known = verbs.listing(session, desk.id)
+        known = archive.listing(session, desk.id)
     with unguarded(Path(str(engine.url.database))) as raw:
         raw.execute("DELETE FROM version_proof")
         with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
-            verbs.verify(session, known[0].id)
+            archive.verify(session, known[0].id)
         raw.execute("DELETE FROM event WHERE verb = 'freeze'")  # 0.1.0 logged no seal
     with reading(engine) as session:
-        opened = verbs.opened(session, known[0].id)
+        opened = archive.opened(session, known[0].id)
     assert (opened.version, opened.seal, opened.facts) == (known[0], None, None)
 
 
@@ -300,8 +300,8 @@ def test_seals_and_names_are_never_changed_deleted_or_replaced(
 ) -> None:
     engine, desk = frozen
     with writing(engine) as session:
-        newest = verbs.listing(session, desk.id)[0]
-        verbs.tag(session, curated.ana(engine), newest.id, "pilot")
+        newest = archive.listing(session, desk.id)[0]
+        tags.tag(session, curated.ana(engine), newest.id, "pilot")
     with closing(sqlite3.connect(str(engine.url.database), isolation_level=None)) as raw:
         before = raw.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
         column = raw.execute(f"PRAGMA table_info({table})").fetchall()[-1][1]
@@ -322,7 +322,7 @@ def test_a_log_that_tells_of_another_version_is_a_problem(
     """Rows, hashes and seal rewritten together are found by the log of the freezing."""
     engine, desk = frozen
     with reading(engine) as session:
-        older, newer = sorted(verbs.listing(session, desk.id), key=lambda one: one.number)
+        older, newer = sorted(archive.listing(session, desk.id), key=lambda one: one.number)
     with unguarded(Path(str(engine.url.database))) as raw:
         raw.execute("DELETE FROM version_row WHERE version_id = ?", (newer.id,))
         raw.execute("DELETE FROM version_proof WHERE version_id = ?", (newer.id,))
@@ -331,4 +331,4 @@ def test_a_log_that_tells_of_another_version_is_a_problem(
         assert verification.everything(session).problems == (
             f"Version with id {newer.id} is gone.",
         )
-        assert verbs.verify(session, older.id) == older
+        assert archive.verify(session, older.id) == older

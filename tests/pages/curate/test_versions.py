@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.review import claims, decisions
-from curation.versions import verbs
+from curation.versions import archive
 from curation.versions.layouts import LAYOUTS
 from pages.curate.versions import export
 from pages.parts.plain import plain
@@ -23,7 +23,7 @@ PAGE = "pages/curate/versions/page.py"
 def known(engine: Engine, desk: Project) -> list[Version]:
     """The versions, newest first."""
     with reading(engine) as session:
-        return verbs.listing(session, desk.id)
+        return archive.listing(session, desk.id)
 
 
 def compared(engine: Engine, rows: int = 40) -> Project:
@@ -161,7 +161,7 @@ def test_a_changed_row_shows_its_words_and_its_reason(engine: Engine, open_page:
     desk, ana = compared(engine), curated.ana(engine)
     first = curated.frozen(engine, desk)
     with writing(engine) as session:
-        row = verbs.rows(session, first.id)[4]
+        row = archive.rows(session, first.id)[4]
         seen = pairs.get(session, row.pair_id)
         decisions.reopen(session, ana, seen.id, seen.version, "look again")
     with writing(engine) as session:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.versions import verbs
+from curation.versions import archive
 from pages.parts import diff
 from storage.engine import reading
 from storage.types import JobKind, Split
@@ -28,7 +28,7 @@ def _diffs(page: AppTest) -> list[dict[str, Any]]:
 
 def _held(engine: Engine, story: tuned.Frozen) -> list[str]:
     with reading(engine) as session:
-        return [row.prompt for row in verbs.rows(session, story.version.id, Split.TEST)]
+        return [row.prompt for row in archive.rows(session, story.version.id, Split.TEST)]
 
 
 def test_an_empty_project_is_sent_to_versions(engine: Engine, open_page: OpenPage) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from curation.gate import readiness
-from curation.versions import verbs
+from curation.versions import archive
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
@@ -99,7 +99,7 @@ def test_the_worker_gets_train_and_validation_rows_only(engine: Engine) -> None:
     directory.mkdir(parents=True)
     with reading(engine) as session:
         spec = runs.prepare(session, job, directory, here)
-        frozen = verbs.rows(session, story.version.id)
+        frozen = archive.rows(session, story.version.id)
     lines = [json.loads(line) for line in (directory / "rows.jsonl").read_text().splitlines()]
     wanted = {row.pair_id for row in frozen if row.split is not Split.TEST}
     assert {line["pair_id"] for line in lines} == wanted

@@ -11,8 +11,7 @@ from sqlalchemy import Engine, update
 
 from curation.personal import model_files
 from curation.policy import eras
-from curation.versions import cards
-from curation.versions import verbs as versions
+from curation.versions import archive, cards
 from storage import events, settings
 from storage.engine import driver, reading, writing
 from storage.errors import AssayError, BadInput, NotFound, RuleBroken
@@ -300,7 +299,7 @@ def test_rows_of_a_retired_era_are_counted_and_block(engine: Engine) -> None:
     story, one, _ = _two(engine)
     with writing(engine) as session:
         era = eras.add(session, story.lead, story.project.id, "old", date(2020, 1, 1))
-        rows = versions.rows(session, story.version.id)
+        rows = archive.rows(session, story.version.id)
         learnt = [row.pair_id for row in rows if row.split is not Split.TEST]
         tests = [row.pair_id for row in rows if row.split is Split.TEST]
         ids = [*learnt[:3], *tests[:1]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage import settings
 from storage.engine import writing
 from storage.types import Origin, Project, Split, VersionRow
@@ -63,7 +63,7 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
         files = evaluations.prepare(session, job, directory, here)["prompting"]
-        known = {row.pair_id: row.split for row in verbs.opened(session, story.version.id).rows}
+        known = {row.pair_id: row.split for row in archive.opened(session, story.version.id).rows}
     assert _splits(directory / files["examples"], known) == [Split.TRAIN] * 8
     assert set(_splits(directory / files["rows"], known)) == {Split.VALIDATION}
 

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from curation.gate import readiness
 from curation.statistics import wilson
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from storage import settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
@@ -27,7 +27,7 @@ def test_answers_are_frozen_and_counted_by_arm(engine: Engine) -> None:
     assert evaluation.summary["tuned"] == {"correct": 7, "valid": 7}
     with reading(engine) as session:
         answers = evaluations.outputs(session, evaluation.id)
-        held = verbs.rows(session, story.version.id, Split.TEST)
+        held = archive.rows(session, story.version.id, Split.TEST)
     assert set(answers) == {row.pair_id for row in held}
     assert all(set(arms) == set(Arm) for arms in answers.values())
 
@@ -69,7 +69,7 @@ def test_the_worker_gets_the_test_rows_and_no_other(engine: Engine) -> None:
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
         spec = evaluations.prepare(session, job, directory, here)
-        held = verbs.rows(session, story.version.id, Split.TEST)
+        held = archive.rows(session, story.version.id, Split.TEST)
     lines = [json.loads(line) for line in (directory / "rows.jsonl").read_text().splitlines()]
     assert [line["pair_id"] for line in lines] == [row.pair_id for row in held]
     assert {line["split"] for line in lines} == {"test"}
@@ -100,13 +100,13 @@ def test_an_adapter_is_never_judged_on_rows_it_was_trained_on(engine: Engine) ->
     curated.approved(engine, story.project, more)
     curated.compared(engine, story.project)
     with writing(engine) as session:
-        newer = verbs.freeze(session, story.lead, story.project.id, 3)
+        newer = freezing.freeze(session, story.lead, story.project.id, 3)
         before = {
             row.pair_id
-            for row in verbs.rows(session, story.version.id)
+            for row in archive.rows(session, story.version.id)
             if row.split is not Split.TEST
         }
-        now = {row.pair_id for row in verbs.rows(session, newer.id, Split.TEST)}
+        now = {row.pair_id for row in archive.rows(session, newer.id, Split.TEST)}
         assert before & now, "the seed leaves nothing to refuse"
         with pytest.raises(RuleBroken, match=rf"was trained on {len(before & now)} of these"):
             asks.evaluate(session, story.lead, newer.id, PACKAGED, adapter.id)

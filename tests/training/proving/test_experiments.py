@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation.versions import verbs
+from curation.versions import archive
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, RuleBroken
 from storage.settings import current
@@ -95,7 +95,7 @@ def test_parts_of_the_rows_are_nested_whole_in_groups_and_as_large_as_asked(
 ) -> None:
     story = tuned.frozen(engine, 40)
     with reading(engine) as session:
-        train = verbs.rows(session, story.version.id, Split.TRAIN)
+        train = archive.rows(session, story.version.id, Split.TRAIN)
     before: set[int] = set()
     for share in experiments.SHARES:
         kept = runs.nested(train, share, seed=7)

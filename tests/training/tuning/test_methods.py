@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import duplicates
 from curation.review import claims, decisions
-from curation.versions import verbs
+from curation.versions import archive, freezing
 from pages.train.adapters import card as adapter_card
 from storage import settings
 from storage.engine import reading, writing
@@ -107,7 +107,7 @@ def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Evaluati
     with reading(engine) as session:
         found = evaluations.listing(session, story.project.id)[0]
         outputs = evaluations.outputs(session, found.id)
-        held = verbs.rows(session, story.version.id, Split.TEST)
+        held = archive.rows(session, story.version.id, Split.TEST)
     assert found.adapter_id == adapter.id
     assert set(outputs) == {row.pair_id for row in held}
     assert all(set(arms) == {Arm.BASE, Arm.TUNED} for arms in outputs.values())
@@ -272,7 +272,7 @@ def test_preference_goes_on_from_an_adapter(
     lines = [json.loads(x) for x in (folder.parent / "rows.jsonl").read_text().splitlines()]
     assert {line["rejected"] for line in lines} == {WORSE}
     with reading(engine) as session:
-        tested = {row.pair_id for row in verbs.rows(session, story.version.id, Split.TEST)}
+        tested = {row.pair_id for row in archive.rows(session, story.version.id, Split.TEST)}
     assert not tested & {line["pair_id"] for line in lines}
     monkeypatch.setattr(processes, "start", lambda directory, *_: worker.work(directory))
     _answered(engine, story, second)
@@ -303,7 +303,7 @@ def test_an_adapter_answers_for_the_rows_of_those_before_it(engine: Engine) -> N
     curated.approved(engine, story.project, stories.messages(60, start=100))
     curated.compared(engine, story.project)
     with writing(engine) as session:
-        newer = verbs.freeze(session, story.lead, story.project.id, 3)
+        newer = freezing.freeze(session, story.lead, story.project.id, 3)
         row = AdapterRow(
             project_id=story.project.id,
             name="second",

@@ -1,12 +1,15 @@
 """Guess which column of a stranger's table holds what, from its name and from its cells."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curation import strict_json
 from curation.exchange.files import Table, Value
-from curation.versions.exports import ESCAPED
+from curation.versions.layout import ColumnMapping
+from curation.versions.layouts import LAYOUTS
+from curation.versions.verify_version import ESCAPED
+from storage.errors import BadInput
 
 _SAMPLE = 200
 _CHAT_NAMES = ("messages", "conversations", "conversation", "chat", "dialogue", "dialog")
@@ -73,56 +76,13 @@ _NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
-    """Which column holds what. A chat column stands in for prompt, response and system.
-
-    Where both are named, a row without a chat is read from its prompt and response.
-    """
-
-    prompt: str | None = None
-    response: str | None = None
-    system: str | None = None
-    era: str | None = None
-    topic: str | None = None
-    source: str | None = None
-    messages: str | None = None
-    input: str | None = None
-    """Alpaca's second half of a prompt: joined to it by a blank line where a row has one."""
-    exact: bool = False
-    """Whether white space around a text belongs to it, as in an export of Assay."""
-
-    def used(self) -> frozenset[str]:
-        """Names of the columns that are mapped."""
-        named = (getattr(self, each.name) for each in fields(self) if each.name != "exact")
-        return frozenset(column for column in named if column is not None)
-
-
-EXPORTED = {
-    "chat": Mapping(messages="messages", exact=True),
-    "sharegpt": Mapping(messages="conversations", exact=True),
-    "datasets": Mapping(messages="messages", exact=True),
-    "trl": Mapping(prompt="prompt", response="completion", exact=True),
-    "preference": Mapping(prompt="prompt", response="chosen", exact=True),
-    "prompt-completion": Mapping(prompt="prompt", response="completion", exact=True),
-    "alpaca": Mapping(
-        prompt="instruction", input="input", response="output", system="system", exact=True
-    ),
-    **{
-        name: Mapping(prompt="prompt", response="response", system="system", exact=True)
-        for name in ("parquet", "csv", "xlsx")
-    },
-}
-"""What holds what in each format that Assay exports."""
-
-
-def suggest(table: Table) -> Mapping:
+def suggest(table: Table) -> ColumnMapping:
     """A guess from names first, then from what the cells look like. A person confirms it.
 
-    Of an export of Assay it is known.
+    Of an export of Assay its format knows.
     """
-    if table.layout in EXPORTED:
-        return EXPORTED[table.layout]
+    if table.layout in LAYOUTS:
+        return LAYOUTS[table.layout].columns
     chat = _chat_column(table)
     left = [c for c in table.columns if c not in (chat, ESCAPED)]
     found: dict[str, Any] = {}
@@ -137,7 +97,7 @@ def suggest(table: Table) -> Mapping:
     if not chat:
         _guess_texts(table, left, found)
         _find_input(left, found)
-    return Mapping(messages=chat, **found)
+    return ColumnMapping(messages=chat, **found)
 
 
 def _find_input(left: list[str], found: dict[str, str]) -> None:
@@ -222,3 +182,24 @@ def _looks_json(table: Table, column: str) -> float:
 def _mean_length(table: Table, column: str) -> float:
     sample = _sample(table, column)
     return sum(map(len, sample)) / max(1, len(sample))
+
+
+def unescape(values: Mapping[str, Value]) -> dict[str, Value]:
+    """A row of a CSV that Assay wrote, as it was before; any other row unchanged."""
+    marked = _marked(values.get(ESCAPED))
+    return {name: _bare(cell) if name in marked else cell for name, cell in values.items()}
+
+
+def _marked(marks: Value | None) -> list[object]:
+    """The columns that are marked as escaped in a row."""
+    if not isinstance(marks, str) or not marks:
+        return []
+    try:
+        columns = strict_json.loads(marks)
+    except BadInput:
+        return []
+    return columns if isinstance(columns, list) else []
+
+
+def _bare(cell: Value) -> Value:
+    return cell[1:] if isinstance(cell, str) and cell[:1] == "'" else cell

@@ -1,8 +1,8 @@
-"""How rows are written for other tools: lines of JSON, and tables for people with a spreadsheet.
+"""CSV for people with a spreadsheet, and what its cells share with those of a workbook.
 
-JSON Lines is byte-exact. Tables are for reading: a cell that a spreadsheet could take for a formula
-gets one apostrophe in front, and the column `assay_escaped` lists the columns where that was done
-in the row. Importing such a file takes exactly those apostrophes away again and no other.
+A cell that a spreadsheet could take for a formula gets one apostrophe in front, and the column
+`assay_escaped` lists the columns where that was done in the row. Importing such a file takes
+exactly those apostrophes away again and no other.
 """
 
 import csv
@@ -11,34 +11,15 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from curation.exchange.files import Value
-from curation.exchange.reading import strict_json
-from storage.errors import BadInput
-
-ESCAPED = "assay_escaped"
+from curation.versions.layout import COLUMNS, TABLE, Layout, Parts, Written, cells
+from curation.versions.verify_version import ESCAPED
 
 # White space, quotes, control and zero-width characters in front do not stop every spreadsheet, nor
 # do the full-width signs and the minus sign U+2212. Tab and line ends are escaped whatever follows.
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\"'\u2018\u2019\uff02\uff07\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]"
 )
-_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
-
-
-def line(value: object) -> str:
-    """One object as a line of JSON Lines: compact, characters as they are, "\\n" at its end.
-
-    The three characters outside ASCII that some readers take for a line end are written escaped.
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character, escape in _BREAKS.items():
-        text = text.replace(character, escape)
-    return text + "\n"
-
-
-def breaks(text: str) -> int:
-    """How many characters of a text `line` writes escaped though JSON need not."""
-    return sum(text.count(character) for character in _BREAKS)
+_ESCAPES = "cells with an apostrophe in front, so that no spreadsheet calculates them"
 
 
 def risky(cell: str) -> bool:
@@ -79,18 +60,27 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def unescape(values: dict[str, Value]) -> dict[str, Value]:
-    """A row of a CSV that `to_csv` wrote, as it was before; any other row unchanged."""
-    marks = values.get(ESCAPED)
-    if not isinstance(marks, str) or not marks:
-        return values
-    try:
-        risky = strict_json.loads(marks)
-    except BadInput:
-        return values
-    return {name: _bare(cell, name, risky) for name, cell in values.items()}
+def count_escapes(written: Written, table: Sequence[Sequence[str]]) -> None:
+    """Count the cells of a table that got an apostrophe in front."""
+    written.escape(_ESCAPES, sum(risky(cell) for row in table for cell in row))
 
 
-def _bare(cell: Value, name: str, risky: object) -> Value:
-    marked = isinstance(risky, list) and name in risky
-    return cell[1:] if marked and isinstance(cell, str) and cell[:1] == "'" else cell
+def _write(parts: Parts, system: str) -> Written:
+    written = Written()
+    for split, rows in parts.items():
+        table = [cells(row, system) for row in rows]
+        written.add(f"data/{split.value}.csv", split, to_csv(COLUMNS, table))
+        count_escapes(written, table)
+    return written
+
+
+CSV = Layout(
+    name="csv",
+    title="CSV",
+    fits="spreadsheets",
+    loses="A cell that a spreadsheet could take for a formula gets an apostrophe in front, which "
+    "only Assay's import takes away again. A spreadsheet that saves the file may change "
+    "line ends and cut cells over 32,767 characters.",
+    write=_write,
+    columns=TABLE,
+)

@@ -9,12 +9,11 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass, field
 
-from curation import visible
+from curation import strict_json, visible
+from curation.exchange.columns import unescape
 from curation.exchange.files import Faults, Refusal, Refused, Row, Table, Value
-from curation.exchange.reading import strict_json
-from curation.exchange.reading.columns import Mapping as Mapping
-from curation.exchange.reading.columns import suggest as suggest
-from curation.versions import exports
+from curation.versions.layout import ColumnMapping
+from curation.versions.verify_version import ESCAPED
 from storage.errors import BadInput
 
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
@@ -54,7 +53,7 @@ class Preview:
         return self.rows
 
 
-def apply(table: Table, mapping: Mapping, system_message: str) -> Preview:
+def apply(table: Table, mapping: ColumnMapping, system_message: str) -> Preview:
     """Every row as a pair under `mapping`, or refused with its line.
 
     Raises:
@@ -63,11 +62,11 @@ def apply(table: Table, mapping: Mapping, system_message: str) -> Preview:
     _check_mapping(table, mapping)
     reading = _Reading(mapping, system_message.strip())
     for row in table.rows:
-        reading.take(row, exports.unescape(row.values))
+        reading.take(row, unescape(row.values))
     return reading.preview(_unused(table, mapping))
 
 
-def _check_mapping(table: Table, mapping: Mapping) -> None:
+def _check_mapping(table: Table, mapping: ColumnMapping) -> None:
     if mapping.messages is None and (mapping.prompt is None or mapping.response is None):
         raise BadInput(
             "Choose the column that holds the prompt and the one that holds the response."
@@ -79,8 +78,8 @@ def _check_mapping(table: Table, mapping: Mapping) -> None:
         raise BadInput(f'The file has no column "{missing[0][:40]}"; choose one that it has.')
 
 
-def _unused(table: Table, mapping: Mapping) -> tuple[str, ...]:
-    unused = [c for c in table.columns if c not in mapping.used() and c != exports.ESCAPED]
+def _unused(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
+    unused = [c for c in table.columns if c not in mapping.used() and c != ESCAPED]
     names = ", ".join(f'"{c.strip()[:40]}"' for c in unused[:10])
     return (
         (f"Columns left out: {names}{' and more' if len(unused) > 10 else ''}.",) if unused else ()
@@ -95,7 +94,7 @@ class _FaultyRowError(ValueError):
 class _Reading:
     """The rows of one table as they become pairs, with what is to be told about them."""
 
-    mapping: Mapping
+    mapping: ColumnMapping
     system_message: str
     rows: list[Incoming] = field(default_factory=list)
     faults: Faults = field(default_factory=lambda: Faults("the file"))
