@@ -276,13 +276,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One line of the readiness report: what was measured, what is asked, what to do."""
+    """One line of the readiness report: what was measured, what is required, what to do."""
 
     key: str
     name: str
     met: bool
     measured: str
-    asked: str
+    required: str
     fix: str
     pair_ids: tuple[int, ...] = ()
     page: str = ""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
-from curation.gate import readiness
+from curation.gate import readiness, signals
 from curation.overlap import overlaps
 from curation.versions import archive
 from storage import pairs, projects
@@ -148,16 +148,16 @@ def _measured(s: Standing, key: str) -> str:
 
 def _gather(s: Standing) -> _Judged:
     examples = s.approved + s.waiting
-    few_gold = s.gold < readiness.GOLD and "gold" in _blocking(s)
-    few = examples < readiness.REVIEWED and "reviewed" in _blocking(s)
+    few_gold = s.gold < signals.GOLD and "gold" in _blocking(s)
+    few = examples < signals.REVIEWED and "reviewed" in _blocking(s)
     page = "import"
     hint = (
         f"Import records you have, or draft rows with a model: {examples} of "
-        f"{readiness.REVIEWED} examples."
+        f"{signals.REVIEWED} examples."
     )
     if few_gold:
         page = "write"
-        hint = f"Have experts write gold pairs: {s.gold} of {readiness.GOLD}."
+        hint = f"Have experts write gold pairs: {s.gold} of {signals.GOLD}."
     elif s.sample and not s.imported:
         hint = "Import the sample's two files, import.csv and import.jsonl."
     return _step(
@@ -208,10 +208,10 @@ def _audit(s: Standing) -> _Judged:
     return _step(
         s.approved > 0 and "audit" not in _blocking(s),
         "audit",
-        "Audit a random tenth",
+        "Audit a random sample",
         "audit",
         _measured(s, "audit"),
-        "Have someone who did not approve the rows judge a random tenth of them.",
+        "Have someone who did not approve the rows judge a random sample of them.",
     )
 
 

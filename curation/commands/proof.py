@@ -44,7 +44,7 @@ def ready(project: console.In = "", as_json: console.AsJson = False) -> None:
                 "line": s.name,
                 "state": "met" if s.met else "waived" if s.waiver else "NOT MET",
                 "measured": s.measured,
-                "asked": s.asked,
+                "asked": s.required,
             }
             for s in signals
         ]

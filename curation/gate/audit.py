@@ -7,9 +7,8 @@ and era) fails, a lead sends all of it back.
 
 import random
 from dataclasses import dataclass
-from math import ceil
-from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,8 +21,6 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import AuditRow, AuditVerdictRow, PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
-
-SHARE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,9 @@ class Part:
 class Result:
     """What the newest audit has shown so far.
 
-    All shares are of the random tenth alone: rows drawn beside it, so that each stratum has one, do
-    not count. But for `proven_here` no correction for the finite number of rows is made, so that
-    the figures hold for later rows from the same hands as well.
+    All shares are of the random sample alone: rows drawn beside it, so that each stratum has one,
+    do not count. But for `proven_finite` no correction for the finite number of rows is made, so
+    that the figures hold for later rows from the same hands as well.
     """
 
     audit_id: int
@@ -66,12 +63,12 @@ class Result:
     exact_high: float
     proven: float
     """The share proven with 95 % confidence (exact, one-sided)."""
-    proven_here: float
+    proven_finite: float
     """The share proven of these very rows (exact, one-sided, with their finite number)."""
     more: int
-    """Rows to judge beyond the drawn ones, all good, to prove 95 %."""
+    """Rows to judge beyond the drawn ones, all good, to prove `sampling.GOOD`."""
     beside: int = 0
-    """Rows drawn beside, of strata that the random tenth left out."""
+    """Rows drawn beside, of strata that the random sample left out."""
     left: int = 0
     """Rows that nobody has judged yet, of both."""
     parts: tuple[Part, ...] = ()
@@ -92,7 +89,9 @@ def _approved(session: Session, project_id: int) -> list[Pair]:
 
 
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
-def draw(session: Session, actor: User, project_id: int, seed: int, share: float = SHARE) -> Result:
+def draw(
+    session: Session, actor: User, project_id: int, seed: int, share: float = sampling.SHARE
+) -> Result:
     """Draw a new audit. The same seed on the same approved rows draws the same rows.
 
     Each stratum gives in proportion; of one that would give none, one row is drawn beside.
@@ -109,9 +108,9 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
     going = latest(session, project_id)
     if going is not None and not going.complete:
         raise RuleBroken("An audit is going on. Finish it before drawing another.")
-    count = ceil(len(approved) * share - 1e-9)
     strata = sampling.strata(approved)
-    drawn, beside = sampling.draw(strata, count, random.Random(seed))  # noqa: S311 - reproducible
+    dice = random.Random(seed)  # noqa: S311 - reproducible
+    drawn, beside = sampling.draw(strata, sampling.size(len(approved), share), dice)
     row = AuditRow(
         project_id=project_id,
         seed=seed,
@@ -139,7 +138,7 @@ def draw(session: Session, actor: User, project_id: int, seed: int, share: float
 
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
 def extend(session: Session, actor: User, project_id: int) -> Result:
-    """Draw the rows that are still missing to prove 95 %, beside those already judged.
+    """Draw the rows that are still missing to prove `sampling.GOOD`, beside those already judged.
 
     The verdicts given so far are carried over, the bad ones too. Going on after a look at the
     result makes the bound a little too hopeful.
@@ -152,22 +151,24 @@ def extend(session: Session, actor: User, project_id: int) -> Result:
     if before is None or result is None or not result.complete:
         raise RuleBroken("Judge every row of the present audit before drawing more.")
     if not result.more:
-        raise RuleBroken("The present audit needs no more rows to prove 95 %.")
-    known = {*before.drawn, *_beside(before)}
-    rest = [pair for pair in _approved(session, project_id) if pair.id not in known]
-    if not rest:
+        raise RuleBroken(
+            f"The present audit needs no more rows to prove {sampling.GOOD * 100:.0f} %."
+        )
+    audited = set(_everything(before))
+    remaining = [pair for pair in _approved(session, project_id) if pair.id not in audited]
+    if not remaining:
         raise RuleBroken("Every approved row has been drawn. There is none left to audit.")
-    count = min(result.more, len(rest))
+    count = min(result.more, len(remaining))
     dice = random.Random(f"{before.seed}:{len(before.drawn)}")  # noqa: S311 - reproducible draw
-    fresh, _ = sampling.draw(sampling.strata(rest), count, dice)
+    fresh, _ = sampling.draw(sampling.strata(remaining), count, dice)
     drawn = sorted([*before.drawn, *fresh])
     row = AuditRow(
         project_id=project_id,
         seed=before.seed,
         created_by=actor.id,
         drawn=drawn,
-        population=len(before.drawn) + len(rest),
-        strata=_stored(_strata_of(session, before, rest), drawn, _beside(before)),
+        population=len(before.drawn) + len(remaining),
+        strata=_stored(_strata_of(session, before, remaining), drawn, _beside(before)),
     )
     session.add(row)
     session.flush()
@@ -185,26 +186,42 @@ def extend(session: Session, actor: User, project_id: int) -> Result:
     return _result(session, row)
 
 
+class _Drawing(msgspec.Struct, frozen=True):
+    """What an audit keeps of one stratum, as JSON: how many rows it had, and which were drawn."""
+
+    origin: str
+    author: int | None
+    era: int | None
+    rows: int
+    drawn: list[int]
+    beside: list[int]
+
+
 def _stored(
     strata: dict[Stratum, list[int]], drawn: list[int], beside: list[int]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """The strata as the audit keeps them."""
     main, more = set(drawn), set(beside)
-    return [
-        {
-            "origin": stratum.origin,
-            "author": stratum.author_id,
-            "era": stratum.era_id,
-            "rows": len(ids),
-            "drawn": [i for i in ids if i in main],
-            "beside": [i for i in ids if i in more],
-        }
+    drawings = [
+        _Drawing(
+            stratum.origin,
+            stratum.author_id,
+            stratum.era_id,
+            len(ids),
+            [i for i in ids if i in main],
+            [i for i in ids if i in more],
+        )
         for stratum, ids in sorted(strata.items())
     ]
+    return msgspec.to_builtins(drawings)  # type: ignore[no-any-return]
+
+
+def _drawings(audit: AuditRow) -> list[_Drawing]:
+    return msgspec.convert(audit.strata or [], list[_Drawing])
 
 
 def _beside(audit: AuditRow) -> list[int]:
-    return [pair_id for one in audit.strata or () for pair_id in one["beside"]]
+    return [pair_id for drawing in _drawings(audit) for pair_id in drawing.beside]
 
 
 def _everything(audit: AuditRow) -> list[int]:
@@ -212,10 +229,12 @@ def _everything(audit: AuditRow) -> list[int]:
     return sorted([*audit.drawn, *_beside(audit)])
 
 
-def _strata_of(session: Session, before: AuditRow, rest: list[Pair]) -> dict[Stratum, list[int]]:
+def _strata_of(
+    session: Session, before: AuditRow, remaining: list[Pair]
+) -> dict[Stratum, list[int]]:
     """The strata of an audit that goes on: its rows, and those that are left to draw."""
     ids = _everything(before)
-    return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *rest])
+    return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *remaining])
 
 
 def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
@@ -223,13 +242,13 @@ def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
     session.add_all(
         AuditVerdictRow(
             audit_id=row.id,
-            pair_id=one.pair_id,
-            user_id=one.user_id,
-            content_sha256=one.content_sha256,
-            good=one.good,
-            note=one.note,
+            pair_id=verdict.pair_id,
+            user_id=verdict.user_id,
+            content_sha256=verdict.content_sha256,
+            good=verdict.good,
+            note=verdict.note,
         )
-        for one in session.scalars(query).all()
+        for verdict in session.scalars(query).all()
     )
     session.flush()
 
@@ -344,7 +363,7 @@ def latest(session: Session, project_id: int) -> Result | None:
 
 def _result(session: Session, audit: AuditRow) -> Result:
     query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == audit.id)
-    verdicts = {one.pair_id: one.good for one in session.scalars(query)}
+    verdicts = {verdict.pair_id: verdict.good for verdict in session.scalars(query)}
     judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
     good, n = sum(judged), len(judged)
     low, high = statistics.wilson(good, n)
@@ -361,22 +380,22 @@ def _result(session: Session, audit: AuditRow) -> Result:
         exact_low=exact_low,
         exact_high=exact_high,
         proven=statistics.proven_share(good, n),
-        proven_here=statistics.proven_of(good, n, max(n, audit.population)),
-        more=max(0, statistics.rows_to_prove(n - good) - len(audit.drawn)),
+        proven_finite=statistics.proven_of(good, n, max(n, audit.population)),
+        more=max(0, statistics.rows_to_prove(n - good, sampling.GOOD) - len(audit.drawn)),
         beside=len(_beside(audit)),
         left=sum(pair_id not in verdicts for pair_id in _everything(audit)),
-        parts=tuple(_part(one, verdicts) for one in audit.strata or ()),
+        parts=tuple(_part(drawing, verdicts) for drawing in _drawings(audit)),
     )
 
 
-def _part(stored: dict[str, Any], verdicts: dict[int, bool]) -> Part:
-    drawn = [*stored["drawn"], *stored["beside"]]
+def _part(drawing: _Drawing, verdicts: dict[int, bool]) -> Part:
+    drawn = [*drawing.drawn, *drawing.beside]
     judged = [verdicts[pair_id] for pair_id in drawn if pair_id in verdicts]
     good, n = sum(judged), len(judged)
     low, high = statistics.clopper_pearson(good, n)
-    stratum = Stratum(stored["origin"], stored["author"], stored["era"])
+    stratum = Stratum(drawing.origin, drawing.author, drawing.era)
     return Part(
-        stratum, stored["rows"], len(drawn), n, n - good, low, high, sampling.fails(n - good, n)
+        stratum, drawing.rows, len(drawn), n, n - good, low, high, sampling.fails(n - good, n)
     )
 
 
@@ -397,11 +416,11 @@ def reopening(session: Session, project_id: int, stratum: Stratum) -> list[Pair]
 
 @allowed(Role.LEAD)
 def reopen_stratum(
-    session: Session, actor: User, project_id: int, stratum: Stratum, seen: tuple[int, int, int]
+    session: Session, actor: User, project_id: int, stratum: Stratum, figures: tuple[int, int, int]
 ) -> int:
     """Send the approved rows of one stratum back to review, each by a decision of its own.
 
-    `seen` are the bad, the judged and the rows to go back, as the lead had them in view. Returns
+    `figures` are the bad, the judged and the rows to go back, as the lead had them in view. Returns
     how many went back.
 
     Raises:
@@ -415,7 +434,7 @@ def reopen_stratum(
     part, rows = parts[0], reopening(session, project_id, stratum)
     if not part.bad:
         raise RuleBroken("No row of this stratum was judged bad, so there is no reason to reopen.")
-    if (part.bad, part.judged, len(rows)) != seen:
+    if (part.bad, part.judged, len(rows)) != figures:
         raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
     for pair in rows:
         decisions.send_back(session, actor, pairs.row_of(session, pair.id), "Its stratum failed")

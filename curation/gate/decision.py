@@ -23,6 +23,8 @@ QUESTIONS = {
 }
 CHANGE = ("never or yearly", "monthly", "weekly or daily")
 """How often the facts in the answers change; the last asks for retrieval instead of tuning."""
+OWNERS = ("business", "technical")
+"""Who signs a record, each by another person."""
 PLATEAU = 3
 """Prompt iterations with the same class of error that show that prompting has stopped helping."""
 
@@ -53,15 +55,16 @@ def latest(session: Session, project_id: int) -> Record | None:
     )
     if row is None:
         return None
-    signed = session.scalars(select(SignatureRow).where(SignatureRow.record_id == row.id)).all()
+    query = select(SignatureRow).where(SignatureRow.record_id == row.id)
+    signatures = session.scalars(query).all()
     answers = dict(row.answers)
     return Record(
         id=row.id,
         facts_change=answers.pop("facts_change"),
         iterations=answers.pop("iterations"),
         answers=answers,
-        signatures={one.part: one.user_id for one in signed},
-        signed_at={one.part: one.created_at for one in signed},
+        signatures={signature.part: signature.user_id for signature in signatures},
+        signed_at={signature.part: signature.created_at for signature in signatures},
         written_by=row.written_by,
         created_at=row.created_at,
     )
@@ -86,10 +89,13 @@ def write(
             raise BadInput(f"Please answer: {question}")
     if facts_change not in CHANGE or iterations < 0:
         raise BadInput("Say how often facts change, and how many prompt iterations were tried.")
-    kept = {key: answers[key].strip() for key in QUESTIONS}
     row = RecordRow(
         project_id=project_id,
-        answers={**kept, "facts_change": facts_change, "iterations": iterations},
+        answers={
+            **{key: answers[key].strip() for key in QUESTIONS},
+            "facts_change": facts_change,
+            "iterations": iterations,
+        },
         written_by=actor.id,
     )
     session.add(row)
@@ -110,7 +116,7 @@ def sign(session: Session, actor: User, project_id: int, part: str) -> None:
     record = latest(session, project_id)
     if record is None:
         raise RuleBroken("There is no decision record to sign. Write it first.")
-    if part not in ("business", "technical"):
+    if part not in OWNERS:
         raise BadInput("A record is signed by the business owner and by the technical owner.")
     if part in record.signatures:
         raise RuleBroken(f"The {part} owner has already signed.")

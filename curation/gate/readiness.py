@@ -1,10 +1,10 @@
-"""The readiness gate: gather what its lines look at, ask each, and let a lead set lines aside.
+"""The readiness gate: gather what its lines look at, ask each, and let a lead waive lines.
 
-The lines themselves are in `signals`. A lead may set one aside by name, with a reason and
-an expiry date; launching copies such waivers into the adapter's card.
+The lines themselves are in `signals`. A lead may waive one by name, with a reason and an
+expiry date; launching copies such waivers into the adapter's card.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -13,12 +13,9 @@ from sqlalchemy.orm import Session
 
 from curation import schema_check
 from curation.gate import audit, decision, signals
-from curation.gate.signals import GOLD as GOLD
-from curation.gate.signals import REVIEWED as REVIEWED
 from curation.overlap import overlaps
 from curation.personal import findings
 from curation.policy import eras
-from curation.policy.eras import retired as retired
 from curation.versions import archive
 from storage import events, pairs, people, projects
 from storage.access import allowed
@@ -43,7 +40,7 @@ LONGEST_WAIVER = 90
 
 
 @dataclass(frozen=True, slots=True)
-class _Set:
+class _Evidence:
     """What the lines look at, read once."""
 
     project: Project
@@ -64,19 +61,16 @@ def report(session: Session, project_id: int, version: Version | None = None) ->
 
     Without a version, the newest one is looked at.
     """
-    waived = waivers(session, project_id)
-    return [
-        replace(signal, waiver=waived.get(signal.key))
-        for signal in _lines(_gather(session, project_id, version))
-    ]
+    waived, evidence = waivers(session, project_id), _gather(session, project_id, version)
+    return [replace(line(evidence), waiver=waived.get(key)) for key, line in _LINES.items()]
 
 
-def _gather(session: Session, project_id: int, version: Version | None) -> _Set:
+def _gather(session: Session, project_id: int, version: Version | None) -> _Evidence:
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
     ids = {pair.id for pair in approved}
     if version is None:
         version = next(iter(archive.listing(session, project_id)), None)
-    return _Set(
+    return _Evidence(
         project=projects.get(session, project_id),
         approved=approved,
         eras=projects.eras(session, project_id),
@@ -100,98 +94,86 @@ def _baseline(session: Session, version: Version | None) -> tuple[int, int] | No
     if version is None:
         return None
     query = select(EvaluationRow.summary).where(EvaluationRow.version_id == version.id)
-    found = [(one["base"]["correct"], one["n"]) for one in session.scalars(query)]
-    return max(found, default=None)
+    summaries = session.scalars(query)
+    return max(((base["base"]["correct"], base["n"]) for base in summaries), default=None)
 
 
-def _lines(s: _Set) -> tuple[Signal, ...]:
-    """The lines in the order in which a version comes about."""
-    number = s.version.number if s.version else None
-    record = s.record
-    return (
-        signals.reviewed(len(s.approved)),
-        signals.gold(sum(pair.origin is Origin.GOLD for pair in s.approved)),
-        signals.unapproved(number, s.withdrawn),
-        signals.audit(_audited(s.audit), len(s.approved)),
-        signals.test_share(number, s.version.counts if s.version else {}),
-        signals.leakage(_linked(s, LinkKind.LEAK), s.due),
-        signals.personal_data(s.coverage.open, s.coverage.message.open),
-        signals.unscanned(
-            s.coverage.unscanned, list(s.coverage.quarantined), message=_message_read(s)
-        ),
-        signals.near_duplicates(_linked(s, LinkKind.EXACT, LinkKind.NEAR), s.due),
-        signals.contradictions(_linked(s, LinkKind.CONTRADICTION), s.due),
-        signals.system_messages(_system_messages(s)),
-        signals.schema(_wrong(s), has_schema=s.project.output_schema is not None),
-        signals.retired_era([pair.id for pair in s.approved if retired(pair, s.eras)], eras.LIMITS),
-        signals.baseline(s.baseline),
-        signals.plateau(record.iterations if record else 0, decision.PLATEAU),
-        signals.facts_change(record.facts_change if record else None, decision.CHANGE[-1]),
-        signals.decision_record(record.signatures if record else ()),
-    )
+def _number(e: _Evidence) -> int | None:
+    return e.version.number if e.version else None
 
 
-def _message_read(s: _Set) -> bool:
-    """Whether the system message was scanned whole."""
-    return s.coverage.message.scanned and s.coverage.message.quarantined is None
-
-
-def _linked(s: _Set, *kinds: LinkKind) -> list[tuple[int, int]]:
-    return [(link.a, link.b) for link in s.links if link.kind in kinds]
-
-
-def _system_messages(s: _Set) -> Iterable[str]:
-    yield s.project.system_message
-    if s.version is not None:
-        yield s.version.manifest["system_message"]
-
-
-def _audited(found: audit.Result | None) -> signals.Audited | None:
-    if found is None:
+def _audited(result: audit.Result | None) -> signals.Audited | None:
+    if result is None:
         return None
     return signals.Audited(
-        found.judged,
-        found.good,
-        found.left,
-        (found.low, found.high),
-        found.proven,
-        found.more,
-        len(found.failed),
+        result.judged,
+        result.good,
+        result.left,
+        (result.low, result.high),
+        result.proven,
+        result.more,
+        len(result.failed),
     )
 
 
-def _wrong(s: _Set) -> list[int]:
+def _message_read(e: _Evidence) -> bool:
+    """Whether the system message was scanned whole."""
+    return e.coverage.message.scanned and e.coverage.message.quarantined is None
+
+
+def _linked(e: _Evidence, *kinds: LinkKind) -> list[tuple[int, int]]:
+    return [(link.a, link.b) for link in e.links if link.kind in kinds]
+
+
+def _system_messages(e: _Evidence) -> Iterable[str]:
+    yield e.project.system_message
+    if e.version is not None:
+        yield e.version.manifest["system_message"]
+
+
+def _misfits(e: _Evidence) -> list[int]:
     """Approved rows whose output does not fit the schema; each different output is tried once."""
-    if s.project.output_schema is None:
+    if e.project.output_schema is None:
         return []
-    schema = s.project.output_schema
-    outputs = {pair.response for pair in s.approved}
-    wrong = {output for output in outputs if schema_check.problems(output, schema)}
-    return [pair.id for pair in s.approved if pair.response in wrong]
+    schema = e.project.output_schema
+    outputs = {pair.response for pair in e.approved}
+    misfits = {output for output in outputs if schema_check.problems(output, schema)}
+    return [pair.id for pair in e.approved if pair.response in misfits]
 
 
-KEYS = (
-    "reviewed",
-    "gold",
-    "unapproved",
-    "audit",
-    "test_share",
-    "leakage",
-    "personal_data",
-    "unscanned",
-    "near_duplicates",
-    "contradictions",
-    "system_messages",
-    "schema",
-    "retired_era",
-    "baseline",
-    "plateau",
-    "facts_change",
-    "decision_record",
-)
+_LINES: dict[str, Callable[[_Evidence], Signal]] = {
+    "reviewed": lambda e: signals.reviewed(len(e.approved)),
+    "gold": lambda e: signals.gold(sum(pair.origin is Origin.GOLD for pair in e.approved)),
+    "unapproved": lambda e: signals.unapproved(_number(e), e.withdrawn),
+    "audit": lambda e: signals.audit(_audited(e.audit), len(e.approved)),
+    "test_share": lambda e: signals.test_share(_number(e), e.version.counts if e.version else {}),
+    "leakage": lambda e: signals.leakage(_linked(e, LinkKind.LEAK), e.due),
+    "personal_data": lambda e: signals.personal_data(e.coverage.open, e.coverage.message.open),
+    "unscanned": lambda e: signals.unscanned(
+        e.coverage.unscanned, list(e.coverage.quarantined), message=_message_read(e)
+    ),
+    "near_duplicates": lambda e: signals.near_duplicates(
+        _linked(e, LinkKind.EXACT, LinkKind.NEAR), e.due
+    ),
+    "contradictions": lambda e: signals.contradictions(_linked(e, LinkKind.CONTRADICTION), e.due),
+    "system_messages": lambda e: signals.system_messages(_system_messages(e)),
+    "schema": lambda e: signals.schema(_misfits(e), has_schema=e.project.output_schema is not None),
+    "retired_era": lambda e: signals.retired_era(
+        [pair.id for pair in e.approved if eras.retired(pair, e.eras)], eras.LIMITS
+    ),
+    "baseline": lambda e: signals.baseline(e.baseline),
+    "plateau": lambda e: signals.plateau(e.record.iterations if e.record else 0, decision.PLATEAU),
+    "facts_change": lambda e: signals.facts_change(
+        e.record.facts_change if e.record else None, decision.CHANGE[-1]
+    ),
+    "decision_record": lambda e: signals.decision_record(e.record.signatures if e.record else ()),
+}
+"""Every line by its key, in the order in which a version comes about. A new line is one more entry
+here and its function in `signals`."""
+KEYS = tuple(_LINES)
 NEVER_WAIVED = frozenset({"unapproved", "leakage"})
-"""Lines that no lead can set aside: the database itself refuses unapproved rows, and a leak makes
-the proof worthless."""
+"""Lines that no lead can waive: the database itself refuses unapproved rows, and a leak makes the
+proof worthless."""
 
 
 def waivers(session: Session, project_id: int, today: date | None = None) -> dict[str, str]:
@@ -213,7 +195,7 @@ def waivers(session: Session, project_id: int, today: date | None = None) -> dic
 def waive(
     session: Session, actor: User, project_id: int, signal: str, reason: str, expires_on: date
 ) -> None:
-    """Set one line aside until a date.
+    """Waive one line until a date.
 
     Raises:
         RuleBroken: this line can never be waived.
@@ -223,10 +205,10 @@ def waive(
         raise RuleBroken("This line cannot be waived: without it the proof would be worthless.")
     if signal not in KEYS:
         raise BadInput(f"There is no readiness line {signal!r}.")
-    set_aside(session, actor, project_id, signal, reason, expires_on)
+    write_waiver(session, actor, project_id, signal, reason, expires_on)
 
 
-def set_aside(
+def write_waiver(
     session: Session, actor: User, project_id: int, signal: str, reason: str, expires_on: date
 ) -> None:
     """Write a waiver, for verbs that have checked their own lines and roles.
@@ -271,12 +253,12 @@ def require(session: Session, project_id: int, version: Version) -> list[Signal]
     Raises:
         RuleBroken: lines are neither met nor waived; the first is named.
     """
-    found = report(session, project_id, version)
-    blocking = unmet(found)
+    lines = report(session, project_id, version)
+    blocking = unmet(lines)
     if blocking:
         raise RuleBroken(
-            f"Not ready: {len(blocking)} of {len(found)} lines block, the first is "
-            f"“{blocking[0].name}” ({blocking[0].measured}; asked: {blocking[0].asked}). "
+            f"Not ready: {len(blocking)} of {len(lines)} lines block, the first is "
+            f"“{blocking[0].name}” ({blocking[0].measured}; asked: {blocking[0].required}). "
             "See the Ready page."
         )
-    return found
+    return lines

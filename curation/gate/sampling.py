@@ -4,10 +4,15 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from curation import statistics
 from storage.types import Pair
 
+SHARE = 0.10
+"""The share of the approved rows that an audit draws."""
+GOOD = 0.95
+"""The share of the judged rows that must be good, and that an audit sets out to prove."""
 BAD = 0.05
 """The share of bad rows that a stratum may have."""
 DOUBT = 0.05
@@ -22,12 +27,17 @@ class Stratum:
     author_id: int | None
     era_id: int | None
 
-    def __lt__(self, other: "Stratum") -> bool:
+    def __lt__(self, right: "Stratum") -> bool:
         """In the order of origins, then authors and eras as they came, those without first."""
-        return self._order() < other._order()
+        return self._order() < right._order()
 
     def _order(self) -> tuple[str, int, int]:
         return self.origin, self.author_id or 0, self.era_id or 0
+
+
+def size(approved: int, share: float = SHARE) -> int:
+    """How many of so many approved rows make this share, rounded up."""
+    return ceil(approved * share - 1e-9)
 
 
 def stratum(pair: Pair) -> Stratum:
@@ -37,10 +47,10 @@ def stratum(pair: Pair) -> Stratum:
 
 def strata(rows: Iterable[Pair]) -> dict[Stratum, list[int]]:
     """The ids of rows by stratum, each and all in order."""
-    found: dict[Stratum, list[int]] = defaultdict(list)
+    groups: dict[Stratum, list[int]] = defaultdict(list)
     for pair in rows:
-        found[stratum(pair)].append(pair.id)
-    return {one: sorted(found[one]) for one in sorted(found)}
+        groups[stratum(pair)].append(pair.id)
+    return {group: sorted(groups[group]) for group in sorted(groups)}
 
 
 def draw(
@@ -53,10 +63,10 @@ def draw(
     proportion, rounded up or down by chance. The rows beside do not: they count for their stratum
     only.
     """
-    line = [row for one in sorted(groups) for row in dice.sample(groups[one], len(groups[one]))]
+    line = [row for key in sorted(groups) for row in dice.sample(groups[key], len(groups[key]))]
     step, start = len(line) / count, dice.random()
     drawn = {line[int((start + at) * step)] for at in range(count)}
-    beside = [dice.choice(groups[one]) for one in sorted(groups) if drawn.isdisjoint(groups[one])]
+    beside = [dice.choice(groups[key]) for key in sorted(groups) if drawn.isdisjoint(groups[key])]
     return sorted(drawn), sorted(beside)
 
 

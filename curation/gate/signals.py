@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from curation import statistics
+from curation.gate import decision, sampling
 from storage.types import Signal
 
-REVIEWED, GOLD, AUDIT_SHARE, AUDIT_GOOD = 200, 50, 0.10, 0.95
+REVIEWED, GOLD = 200, 50
 TEST_SHARE = (0.15, 0.20)
 TEST_SLACK = 0.01
-PARTS = ("business", "technical")
 _SHINGLES = "Finds rows that share at least 80 % of their shingles, not paraphrases."
 
 
@@ -28,7 +28,7 @@ class Audited:
     interval: tuple[float, float]
     proven: float
     more: int
-    """Good rows that would still prove 95 %."""
+    """Good rows that would still prove `sampling.GOOD`."""
     failed: int = 0
     """Strata that fail."""
 
@@ -78,39 +78,43 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
     )
 
 
-def audit(found: Audited | None, approved: int) -> Signal:
-    """A tenth of the approved rows drawn and judged, 95 % of it good, no stratum failing."""
+def audit(audited: Audited | None, approved: int) -> Signal:
+    """Enough of the approved rows drawn and judged, enough of them good, no stratum failing."""
     met, measured = False, "no audit yet"
     fix = "Draw an audit and have someone else judge the rows."
-    if found is not None:
-        met = _audit_met(found, approved)
+    if audited is not None:
+        met = _audit_met(audited, approved)
         measured = (
-            f"{found.good} of {found.judged} good, {found.left} to judge; "
-            f"95 % interval {statistics.percent(found.interval)}"
-        ) + (f"; groups that fail: {found.failed}" if found.failed else "")
-        fix = _audit_fix(found, met)
+            f"{audited.good} of {audited.judged} good, {audited.left} to judge; "
+            f"95 % interval {statistics.percent(audited.interval)}"
+        ) + (f"; groups that fail: {audited.failed}" if audited.failed else "")
+        fix = _audit_fix(audited, met)
     return Signal(
         "audit",
         "Random audit",
         met,
         measured,
-        f"{AUDIT_SHARE:.0%} drawn at random, at least {AUDIT_GOOD:.0%} good, no group failing",
+        f"{sampling.SHARE:.0%} drawn at random, at least {sampling.GOOD:.0%} good, "
+        "no group failing",
         fix,
         page="audit",
         limits="A small sample: read the interval, not the share alone.",
     )
 
 
-def _audit_met(found: Audited, approved: int) -> bool:
-    drawn = found.left == 0 and found.judged >= AUDIT_SHARE * approved - 1e-9
-    good = found.judged > 0 and found.good >= AUDIT_GOOD * found.judged - 1e-9
-    return drawn and good and not found.failed
+def _audit_met(audited: Audited, approved: int) -> bool:
+    drawn = audited.left == 0 and audited.judged >= sampling.size(approved)
+    good = audited.judged > 0 and audited.good >= sampling.GOOD * audited.judged - 1e-9
+    return drawn and good and not audited.failed
 
 
-def _audit_fix(found: Audited, met: bool) -> str:
-    if met and found.more:
-        return f"Met. It proves {found.proven:.0%}; {found.more} more good rows would prove 95 %."
-    if found.failed:
+def _audit_fix(audited: Audited, met: bool) -> str:
+    if met and audited.more:
+        return (
+            f"Met. It proves {audited.proven:.0%}; {audited.more} more good rows would prove "
+            f"{sampling.GOOD * 100:.0f} %."
+        )
+    if audited.failed:
         return "Send the groups that fail back to review; draw a new audit once they are repaired."
     return "Judge the drawn rows; draw a new audit once the bad ones are repaired."
 
@@ -175,13 +179,13 @@ def contradictions(linked: Iterable[tuple[int, int]], due: int) -> Signal:
 def _links(
     key: str, name: str, linked: Iterable[tuple[int, int]], due: int, fix: str, limits: str
 ) -> Signal:
-    found = list(linked)
-    measured = f"{len(found)}" if not due else f"{len(found)}, {due} rows not compared yet"
-    rows = tuple(sorted({side for link in found for side in link}))
+    links = list(linked)
+    measured = f"{len(links)}" if not due else f"{len(links)}, {due} rows not compared yet"
+    rows = tuple(sorted({side for link in links for side in link}))
     return Signal(
         key,
         name,
-        not found and not due,
+        not links and not due,
         measured,
         "0",
         fix,
@@ -252,7 +256,7 @@ def schema(wrong: Sequence[int], *, has_schema: bool) -> Signal:
 
 
 def retired_era(rows: Sequence[int], limits: str) -> Signal:
-    """No row of a retired era; `limits` says what is not found."""
+    """No row of a retired era; `limits` says what is not audited."""
     return Signal(
         "retired_era",
         "Rows of a retired policy era",
@@ -279,14 +283,14 @@ def baseline(right: tuple[int, int] | None) -> Signal:
     )
 
 
-def plateau(iterations: int, asked: int) -> Signal:
+def plateau(iterations: int, required: int) -> Signal:
     """Prompting was tried until it no longer helped."""
     return Signal(
         "plateau",
         "Prompting has stopped helping",
-        iterations >= asked,
+        iterations >= required,
         f"{iterations} iterations ended in the same class of error",
-        f"{asked} or more",
+        f"{required} or more",
         "Try better prompts first, and write down what came of it.",
         page="decide",
         limits="The record's own word; Assay did not see those prompts.",
@@ -307,13 +311,13 @@ def facts_change(answer: str | None, weekly: str) -> Signal:
     )
 
 
-def decision_record(signed: Iterable[str]) -> Signal:
+def decision_record(owners: Iterable[str]) -> Signal:
     """The record is signed by both owners."""
-    parts = sorted(set(signed) & set(PARTS))
+    parts = sorted(set(owners) & set(decision.OWNERS))
     return Signal(
         "decision_record",
         "Decision record signed by both owners",
-        len(parts) == len(PARTS),
+        len(parts) == len(decision.OWNERS),
         " and ".join(parts) + " owner signed" if parts else "not signed",
         "business and technical owner",
         "Write the record and have both owners sign it.",

@@ -76,7 +76,7 @@ def _line(line: Signal, *, blocks: bool) -> None:
         _state(line, blocks)
     name.text(line.name)
     measured.text(line.measured)
-    required.text(line.asked)
+    required.text(line.required)
     with todo.container(gap="xsmall"):
         if line.waiver:
             st.text(f"Waived by {line.waiver}")

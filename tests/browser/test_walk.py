@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
 from curation.personal import findings, scrub
+from curation.policy import eras as policy
 from curation.review import decisions
 from storage import migrate, pairs, people, projects
 from storage.engine import open_engine, reading, writing
@@ -253,7 +254,7 @@ def settle_duplicates(lea: Person, engine: Engine, pictures: Path | None) -> Non
                 overlaps.keep(session, actor, best.id, seen, "Duplicate", best.version)
         eras = projects.eras(session, 1)
         for pair in pairs.listing(session, 1):
-            retired = readiness.retired(pair, eras) and pair.status is PairStatus.APPROVED
+            retired = policy.retired(pair, eras) and pair.status is PairStatus.APPROVED
             if retired or pair.status is PairStatus.WAITING:
                 decisions.reject(session, actor, pairs.row_of(session, pair.id), "Not our policy")
     lea.go("duplicates")

@@ -20,6 +20,7 @@ from curation import statistics, visible
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
 from curation.personal import findings, messages, scrub
+from curation.policy.eras import retired
 from curation.project import sample
 from curation.review import decisions
 from curation.review.decisions import Reason
@@ -177,7 +178,7 @@ def _reject_bad(session: Session, actor: User, project: Project, planted: dict[s
     texts = [one["text"] for one in planted["personal_data"]]
     rules: dict[str, Callable[[Pair], bool]] = {
         Reason.PERSONAL_DATA: lambda p: any(text in p.prompt for text in texts),
-        Reason.NOT_OUR_POLICY: lambda p: readiness.retired(p, eras),
+        Reason.NOT_OUR_POLICY: lambda p: retired(p, eras),
         Reason.OTHER: lambda p: bool(visible.has_markup(p.prompt) or visible.hidden(p.prompt)),
         Reason.WRONG_ANSWER: lambda p: p.status is PairStatus.WAITING,
     }

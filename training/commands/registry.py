@@ -55,7 +55,7 @@ def show_gate(adapter: Which, project: console.In = "", as_json: console.AsJson 
             "line": one.name,
             "met": "met" if one.met else f"set aside by {one.waiver}" if one.waiver else "not met",
             "measured": one.measured,
-            "asked": one.asked,
+            "asked": one.required,
             "to do": "" if one.met else one.fix,
         }
         for one in lines

@@ -90,7 +90,7 @@ def waive(
     if key not in promotion.WAIVABLE:
         raise BadInput(f"There is no line {key[:40]!r}. There are: {', '.join(promotion.KEYS)}.")
     signal = _waiver_key(adapter, key)
-    readiness.set_aside(session, actor, adapter.project_id, signal, reason, expires_on)
+    readiness.write_waiver(session, actor, adapter.project_id, signal, reason, expires_on)
 
 
 def compared(session: Session, adapter: Adapter) -> EvaluationRow | None:

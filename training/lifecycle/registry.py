@@ -95,7 +95,7 @@ def promote(
         raise RuleBroken(
             f"Adapter {adapter.number} is not promoted: {len(blocking)} of {len(lines)} lines "
             f"block, the first is “{blocking[0].name}” ({blocking[0].measured}; asked: "
-            f"{blocking[0].asked}). See the Adapters page."
+            f"{blocking[0].required}). See the Adapters page."
         )
     if to is Stage.PRODUCTION:
         _displace(session, actor, adapter)

@@ -1,8 +1,8 @@
-"""Audit page: judge a random tenth of the approved rows, and see what that proves."""
+"""Audit page: judge a random sample of the approved rows, and see what that proves."""
 
 import streamlit as st
 
-from curation.gate import audit
+from curation.gate import audit, sampling
 from pages.curate.audit import views
 from pages.frame import shell
 from pages.frame.identity import require_user
@@ -11,7 +11,10 @@ from storage import pairs
 from storage.types import PairStatus
 
 user = require_user()
-shell.header("Audit", "A second person judges a random tenth of what was approved.")
+shell.header(
+    "Audit",
+    f"A second person judges {sampling.SHARE * 100:.0f} % of what was approved, drawn at random.",
+)
 project = shell.require_project(user)
 with looking() as session:
     ready = pairs.counts(session, project.id)[PairStatus.APPROVED]

@@ -5,7 +5,7 @@ import secrets
 import streamlit as st
 
 from curation import statistics
-from curation.gate import audit
+from curation.gate import audit, sampling
 from pages.curate.audit import strata
 from pages.frame import shell
 from pages.frame.wiring import act, looking
@@ -17,7 +17,7 @@ _SEEDS = 1_000_000
 
 
 def draw(user: User, project: Project, ready: int, label: str) -> None:
-    """The seed, and the button that draws a tenth of the approved rows."""
+    """The seed, and the button that draws a sample of the approved rows."""
     key = f"audit-seed-{project.id}"
     st.session_state.setdefault(key, secrets.randbelow(_SEEDS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -29,9 +29,8 @@ def draw(user: User, project: Project, ready: int, label: str) -> None:
             key=key,
             width=320,
         )
-        count = -(-ready // round(1 / audit.SHARE))
         st.button(
-            f"{label}: {count} of {statistics.count(ready, 'approved row')}",
+            f"{label}: {sampling.size(ready)} of {statistics.count(ready, 'approved row')}",
             key=f"draw-{project.id}",
             type="primary",
             on_click=_draw,
@@ -100,7 +99,7 @@ def outcome(result: audit.Result) -> None:
             f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
             f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
             f"good, and of these {result.population} rows themselves at least "
-            f"{result.proven_here * 100:.1f} %: there are only so many (finite-population "
+            f"{result.proven_finite * 100:.1f} %: there are only so many (finite-population "
             "correction). To prove 95 % the first counts, which asks for more. "
             f"Drawn with seed {result.seed}."
         )
@@ -109,7 +108,7 @@ def outcome(result: audit.Result) -> None:
 def _judged(result: audit.Result) -> str:
     words = f"{result.judged} of {result.drawn}"
     if result.beside:
-        words += f" (and {result.beside} beside, of groups that the tenth left out)"
+        words += f" (and {result.beside} beside, of groups that the sample left out)"
     return words
 
 

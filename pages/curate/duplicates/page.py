@@ -40,7 +40,7 @@ if due:
     shell.note(f"{statistics.count(due, 'row is', 'rows are')} new or changed since the last time.")
 elif not any(found.values()):
     st.success("Every row was compared, and nothing is left to settle.")
-    shell.link("audit", "Next: audit a random tenth")
+    shell.link("audit", "Next: audit a random sample")
 
 meaning_search.show(user, project, alive, due)
 kinds = groups.choose(project.id, found)

@@ -4,7 +4,7 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from curation import visible
-from curation.gate import readiness
+from curation.gate import signals
 from curation.review import claims, decisions, ops, pace
 from curation.review.ops import Op, Receipt
 from curation.review.pace import Progress, Recent
@@ -114,7 +114,7 @@ def _counts(figures: Progress) -> CountsData:
         "waiting": figures.waiting,
         "approved": figures.approved,
         "decided_today": figures.decided_today,
-        "target": max(readiness.REVIEWED, figures.approved + figures.waiting),
+        "target": max(signals.REVIEWED, figures.approved + figures.waiting),
     }
 
 

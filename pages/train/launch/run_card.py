@@ -116,7 +116,7 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
     else:
         st.error(f"Not ready: {len(blocking)} of {len(signals)} lines block.")
     for signal in blocking:
-        st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.asked}). {signal.fix}")
+        st.text(f"✗ {signal.name}: {signal.measured} (asked: {signal.required}). {signal.fix}")
     if waived:
         shell.note(f"{len(waived)} of them are waived; the adapter's card will list them.")
     shell.link("ready", "See all readiness lines")

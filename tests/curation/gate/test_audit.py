@@ -16,7 +16,7 @@ from storage.types import Action, Origin, PairStatus, Project, Role, User
 from tests.support import curated, stories
 
 
-def drawn(engine: Engine, rows: int = 30, share: float = audit.SHARE) -> tuple[Project, User]:
+def drawn(engine: Engine, rows: int = 30, share: float = sampling.SHARE) -> tuple[Project, User]:
     """A project whose rows ana approved, with an audit, and ben who may judge it."""
     desk = stories.project(engine)
     curated.approved(engine, desk, rows)

@@ -44,7 +44,7 @@ def test_an_empty_project_meets_no_line_that_asks_for_something(engine: Engine) 
         "schema",
         "retired_era",
     }
-    assert all(one.measured and one.asked and one.fix for one in found.values())
+    assert all(one.measured and one.required and one.fix for one in found.values())
 
 
 def test_rows_and_gold_are_counted(engine: Engine) -> None:

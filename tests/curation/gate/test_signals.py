@@ -144,7 +144,7 @@ def test_a_line_says_what_it_measured_what_is_asked_and_what_to_do(
     ]
     for line in lines:
         assert line.measured
-        assert line.asked
+        assert line.required
         assert line.fix
         assert line.page in PAGES
 

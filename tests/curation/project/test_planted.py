@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from curation import visible
-from curation.gate import readiness
 from curation.overlap import overlaps
 from curation.personal import findings, scan_settings, scanning, scrub
+from curation.policy.eras import retired
 from curation.project import sample
 from curation.review import decisions
 from storage import pairs, projects
@@ -129,7 +129,7 @@ def test_all_outputs_outside_the_schema_are_found_and_none_else(opened: Found) -
 def test_all_rows_of_the_retired_era_are_found_and_none_else(engine: Engine, opened: Found) -> None:
     with reading(engine) as session:
         eras = projects.eras(session, opened[0].id)
-    old = {pair.id for pair in opened[1].values() if readiness.retired(pair, eras)}
+    old = {pair.id for pair in opened[1].values() if retired(pair, eras)}
     assert old == {_at(opened, place).id for place in PLANTED["retired_era"]}
 
 
