@@ -112,12 +112,12 @@ class TuningServer:
         }
         self.files[one["id"]] = one
         self.contents[one["id"]] = [json.loads(line) for line in found["file"].splitlines()]
-        return said(one)
+        return answered(one)
 
     def _delete(self, file_id: str) -> Answer:
         self.files.pop(file_id, None)
         self.deleted.append(file_id)
-        return said({"id": file_id, "object": "file", "deleted": True})
+        return answered({"id": file_id, "object": "file", "deleted": True})
 
     def _create(self, raw: bytes) -> Answer:
         body = json.loads(raw)
@@ -131,7 +131,7 @@ class TuningServer:
             **body,
         }
         self.jobs[job["id"]] = {**job, "_at": 0}
-        return said(job)
+        return answered(job)
 
     def _job(
         self, method: str, job: dict[str, Any], part: str | None, query: dict[str, str]
@@ -150,7 +150,7 @@ class TuningServer:
             return listed({"ftckpt-1": kept})
         elif job["status"] not in ("cancelled", "failed", "succeeded"):
             self._move(job)
-        return said({key: value for key, value in job.items() if not key.startswith("_")})
+        return answered({key: value for key, value in job.items() if not key.startswith("_")})
 
     def _move(self, job: dict[str, Any]) -> None:
         job["_at"] = min(job["_at"] + 1, len(self.states) - 1)
@@ -173,7 +173,7 @@ class TuningServer:
         ids = [one["id"] for one in newest]
         first = ids.index(query["after"]) + 1 if "after" in query else 0
         page = newest[first : first + 3]
-        return said({"object": "list", "data": page, "has_more": first + 3 < len(newest)})
+        return answered({"object": "list", "data": page, "has_more": first + 3 < len(newest)})
 
     def _chat(self, body: dict[str, Any]) -> Answer:
         self.chats.append(body)
@@ -184,7 +184,7 @@ class TuningServer:
             "message": {"role": "assistant", "content": text},
             "finish_reason": "stop",
         }
-        return said({"object": "chat.completion", "choices": [choice]})
+        return answered({"object": "chat.completion", "choices": [choice]})
 
 
 def event(step: int, total: int) -> dict[str, Any]:
@@ -203,14 +203,14 @@ def event(step: int, total: int) -> dict[str, Any]:
     }
 
 
-def said(value: object, status: int = 200) -> Answer:
+def answered(value: object, status: int = 200) -> Answer:
     """A JSON answer."""
     return status, json.dumps(value).encode(), {}
 
 
 def listed(found: dict[str, dict[str, Any]]) -> Answer:
     """The published shape of a list."""
-    return said({"object": "list", "data": list(found.values()), "has_more": False})
+    return answered({"object": "list", "data": list(found.values()), "has_more": False})
 
 
 def _handler(owner: TuningServer) -> type[BaseHTTPRequestHandler]:

@@ -12,7 +12,7 @@ _WINDOW = 12
 """Characters in common with a row from which on an endpoint's words are taken for a quotation."""
 
 
-def told_plainly(words: str, rows: Sequence[Row] | Sequence[Held]) -> str:
+def unquoted(words: str, rows: Sequence[Row] | Sequence[Held]) -> str:
     """An endpoint's words without what it quotes; empty where they still repeat 12 characters of a
     row. What this does not catch: a shorter piece of a row that stands without quotation marks.
     """
@@ -25,7 +25,7 @@ def told_plainly(words: str, rows: Sequence[Row] | Sequence[Held]) -> str:
 
 def refusal(error: NoAnswer, rows: Sequence[Row] | Sequence[Held]) -> str:
     """The sentence of a refusal, with the endpoint's reason where it can be told."""
-    words = told_plainly(str(error.said.get("message") or ""), rows)
+    words = unquoted(str(error.said.get("message") or ""), rows)
     reason = " ".join(part for part in (words, _coded(code_of(dict(error.said)))) if part)
     return f"{error} The endpoint's reason: {reason}" if reason else str(error)
 
@@ -41,6 +41,6 @@ def failure(endpoint: str, job: RemoteJob, rows: Sequence[Row] | Sequence[Held])
         return f"Someone cancelled {name}, not here. Nothing was kept."
     if job.status == "succeeded":
         return f"The {name} ended well but names no tuned model. Look for it there."
-    words = " ".join(part for part in (told_plainly(job.message, rows), _coded(job.code)) if part)
+    words = " ".join(part for part in (unquoted(job.message, rows), _coded(job.code)) if part)
     told = words or "without a reason that can be told here"
     return f"The {name} failed: {told}. Mend what it names and launch again."

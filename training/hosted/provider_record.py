@@ -10,11 +10,11 @@ import httpx
 from training.hosted import terms
 from training.hosted.endpoints import Endpoint
 from training.hosted.finetuning import RemoteJob
-from training.hosted.remote import Remote
+from training.hosted.remote import RemoteRun
 
 
-def made(
-    spec: Mapping[str, Any], job: RemoteJob, known: Remote, course: Mapping[str, Any]
+def build(
+    spec: Mapping[str, Any], job: RemoteJob, remote_run: RemoteRun, course: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The record of a run that ended well; `course` is how it went."""
     settings, model = spec["settings"], str(job.model)
@@ -23,7 +23,7 @@ def made(
         "version_sha256": spec.get("version_sha256"),
         "rows_sha256": spec["rows_sha256"],
         "base": {
-            "name": f"{known.endpoint}/{settings['model']}",
+            "name": f"{remote_run.endpoint}/{settings['model']}",
             "sha256": None,
             "licence": "the endpoint's terms",
             "revision": None,
@@ -31,10 +31,10 @@ def made(
         "settings": settings,
         "seed": settings.get("seed"),
         "epochs": settings.get("epochs"),
-        "endpoint": known.endpoint,
+        "endpoint": remote_run.endpoint,
         "remote_job": job.id,
         "fine_tuned_model": model,
-        "adapter_sha256": identity(known.endpoint, job.id, model),
+        "adapter_sha256": identity(remote_run.endpoint, job.id, model),
         "trained_tokens": job.trained_tokens,
         "cost": _cost(spec["endpoint"], job.trained_tokens),
         "libraries": {"python": platform.python_version(), "httpx": httpx.__version__},

@@ -20,7 +20,7 @@ ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(slots=True)
-class Remote:
+class RemoteRun:
     """A run at an endpoint as far as it came."""
 
     endpoint: str
@@ -50,7 +50,9 @@ class Remote:
     @property
     def files(self) -> list[str]:
         """Ids of the files that lie at the endpoint."""
-        return [one for one in (self.training_file, self.validation_file) if one is not None]
+        return [
+            file_id for file_id in (self.training_file, self.validation_file) if file_id is not None
+        ]
 
     @property
     def open(self) -> bool:
@@ -63,10 +65,10 @@ class Remote:
         return self.status not in ("failed", "cancelled")
 
 
-def read(directory: Path) -> Remote | None:
+def read(directory: Path) -> RemoteRun | None:
     """The record in a run directory; None where the run never came to its endpoint."""
-    found = evidence.read_json(directory / _FILE)
-    return None if found is None else Remote.from_dict(found)
+    content = evidence.read_json(directory / _FILE)
+    return None if content is None else RemoteRun.from_dict(content)
 
 
 def sha256(directory: Path) -> str:
@@ -92,11 +94,15 @@ def left(directory: Path) -> str:
     """What may go on, and cost, at an endpoint after the process here has ended; empty where
     nothing does.
     """
-    known = read(directory)
-    if known is None or not known.open or known.training_file is None:
+    remote_run = read(directory)
+    if remote_run is None or not remote_run.open or remote_run.training_file is None:
         return ""
-    what = f"its job {known.job}" if known.job else f"a job with files named assay-{known.key[:8]}"
+    what = (
+        f"its job {remote_run.job}"
+        if remote_run.job
+        else f"a job with files named assay-{remote_run.key[:8]}"
+    )
     return (
-        f" Endpoint {known.endpoint} may still be at {what}: go on with this run to take it up "
-        "again without paying twice, or cancel it there."
+        f" Endpoint {remote_run.endpoint} may still be at {what}: go on with this run to take it "
+        "up again without paying twice, or cancel it there."
     )

@@ -28,7 +28,7 @@ _A_MESSAGE = 4
 _A_ROW = 3
 """Tokens with which a chat opens the next answer; both as OpenAI's cookbook counts them."""
 _BYTES_A_TOKEN = 4
-_MADE = "counted with another model's tokenizer, so within about 20 % for English text"
+_COUNTED = "counted with another model's tokenizer, so within about 20 % for English text"
 _GUESSED = "guessed at 4 bytes a token, as the packaged model is not ready yet; within about 40 %"
 
 
@@ -126,7 +126,7 @@ def _count(chats: list[list[str]], file: Path) -> tuple[int, str]:
     known: dict[str, int] = {}  # the system message stands in every row
     for text in {text for chat in chats for text in chat}:
         known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
-    return sum(known[text] for chat in chats for text in chat), _MADE
+    return sum(known[text] for chat in chats for text in chat), _COUNTED
 
 
 def agreed(

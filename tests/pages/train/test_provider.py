@@ -90,7 +90,7 @@ def test_a_lost_run_offers_to_be_taken_up_again(
     del server
     job = _launched(engine, story)
     directory = tuned.running(engine, job)
-    remote.Remote("house", job.id, "file-1", None, "ftjob-1", "running", 3).save(directory)
+    remote.RemoteRun("house", job.id, "file-1", None, "ftjob-1", "running", 3).save(directory)
     evidence.write_json(directory / "launch.json", {"pid": 1, "boot_id": "another"})
     reconcile.tick(engine, settings.current(), wait=False)
     page = open_page(RUNS, user="lena")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.patience import PATIENCE, until
 from tests.support.training_support import SYSTEM, job, rows, started
-from tests.support.tuning_server import KEY, Answer, TuningServer, said
+from tests.support.tuning_server import KEY, Answer, TuningServer, answered
 from training.hosted import remote
 from training.work import evidence
 from training.worker import work
@@ -190,7 +190,7 @@ def test_what_passes_is_waited_out(
         ("/fine_tuning/jobs", (200, b"x" * (2 << 20), {}), "sent more than 1 MB"),
         (
             "/fine_tuning/jobs",
-            said({"error": {"message": "Too few rows: 8, 10 needed", "code": "too_few"}}, 400),
+            answered({"error": {"message": "Too few rows: 8, 10 needed", "code": "too_few"}}, 400),
             "The endpoint's reason: Too few rows: 8, 10 needed (too_few)",
         ),
     ],
@@ -205,6 +205,50 @@ def test_what_the_endpoint_refuses_is_one_sentence(
     assert work(directory) == 1
     assert words in _result(directory)["message"]
     _quiet(directory)
+
+
+TOO_FEW = answered({"error": {"message": "Too few", "code": "too_few"}}, 400)
+
+
+def test_a_job_refused_before_it_begins_leaves_no_upload_behind(
+    server: TuningServer, tmp_path: Path
+) -> None:
+    server.upset = lambda method, path, _number: (
+        TOO_FEW if (method, path) == ("POST", "/fine_tuning/jobs") else None
+    )
+    directory = _run(tmp_path / "run", server)
+    assert work(directory) == 1
+    assert server.count("POST", "/files") == 2
+    assert server.files == {}
+    assert _result(directory)["message"].endswith("The uploaded files were deleted there.")
+    assert remote.left(directory) == ""
+    record = remote.read(directory)
+    assert record is not None
+    assert not record.resumable
+
+
+@pytest.mark.parametrize("listing", [TOO_FEW, (500, b"", {}), None])
+def test_a_job_that_may_have_begun_keeps_its_uploads(
+    server: TuningServer, tmp_path: Path, listing: Answer | None
+) -> None:
+    """The endpoint began the job, and its refusal is of a later request: nothing is deleted."""
+    plain = server._usual
+
+    def hidden(method: str, path: str, query: Any, raw: bytes, kind: str) -> Answer:  # noqa: ANN401
+        answer = plain(method, path, query, raw, kind)
+        return TOO_FEW if (method, path) == ("POST", "/fine_tuning/jobs") else answer
+
+    server._usual = hidden  # type: ignore[method-assign]
+    server.upset = lambda method, path, number: (
+        listing if (method, path) == ("GET", "/fine_tuning/jobs") and number > 1 else None
+    )
+    directory = _run(tmp_path / "run", server)
+    assert work(directory) == 1
+    assert len(server.files) == 2
+    assert "without paying twice" in _result(directory)["message"]
+    record = remote.read(directory)
+    assert record is not None
+    assert record.resumable
 
 
 def test_a_job_that_fails_tells_the_endpoints_reason(server: TuningServer, tmp_path: Path) -> None:
