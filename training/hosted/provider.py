@@ -315,9 +315,10 @@ def _cancelled(run: _Run) -> tuple[str, dict[str, Any]]:
                     f"Cancelled at endpoint {remote_run.endpoint} (it says: {remote_run.status})."
                 )
     except NoAnswer:
+        job = remote_run.job or f"of files named assay-{remote_run.key[:8]}"
         outcome = (
             f"Cancelled here, but endpoint {remote_run.endpoint} did not confirm it: look there "
-            f"for job {remote_run.job or 'of files named assay-' + remote_run.key[:8]}, and cancel it."
+            f"for job {job}, and cancel it."
         )
     run.save()
     deleted = _deleted(run)
