@@ -8,7 +8,7 @@ from storage import people
 from storage.types import Role, User
 
 _MAY = {
-    Role.EXPERT: "Expert: write, import and draft examples, review, scrub, audit",
+    Role.EXPERT: "Expert: write, import and draft pairs, review, scrub, audit",
     Role.REVIEWER: "Reviewer: approve or reject drafts, vote in blind trials",
     Role.LEAD: "Lead: everything about the project, its runs and its trials",
     Role.ADMIN: "Admin: say who may do what",
@@ -18,20 +18,20 @@ _MAY = {
 def _make() -> None:
     """Make the profile in the form and let the browser speak for it."""
     chosen = [role for role in Role if st.session_state[f"role-{role.value}"]]
-    made = act("", people.join, st.session_state["profile-name"], frozenset(chosen))
-    st.session_state["made"] = None if made is None else made.id
+    profile = act("", people.join, st.session_state["profile-name"], frozenset(chosen))
+    st.session_state["made"] = None if profile is None else profile.id
 
 
 def _row(user: User) -> dict[str, object]:
     return {"id": user.id, "name": user.name, "does": ", ".join(sorted(user.roles))}
 
 
-here = identity.current()
+present = identity.current()
 with looking() as session:
     everyone = people.everyone(session)
 
 shell.header(
-    "Profiles" if here else "Who are you?",
+    "Profiles" if present else "Who are you?",
     "Decisions, drafts and votes are kept under your profile. There is no password: "
     "whoever can open this link can be anyone here.",
 )
@@ -43,6 +43,6 @@ st.subheader("Make a profile" if everyone else "Make the first profile", anchor=
 with st.form("make-profile"):
     st.text_input("Name", key="profile-name", max_chars=80)
     st.text("This person may:" if everyone else "The first profile may do everything:")
-    for role, words in _MAY.items():
-        st.checkbox(words, value=not everyone, key=f"role-{role.value}")
+    for role, label in _MAY.items():
+        st.checkbox(label, value=not everyone, key=f"role-{role.value}")
     st.form_submit_button("Make and continue", type="primary", on_click=_make)

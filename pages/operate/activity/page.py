@@ -11,7 +11,7 @@ from storage.types import Event
 _LINES = (50, 200, 1000)
 
 
-def _table(found: list[Event], names: dict[int, str]) -> None:
+def _table(log: list[Event], names: dict[int, str]) -> None:
     st.dataframe(
         [
             {
@@ -22,7 +22,7 @@ def _table(found: list[Event], names: dict[int, str]) -> None:
                 "Id": event.noun_id,
                 "Link": event.hash[:12],
             }
-            for event in found
+            for event in log
         ],
         hide_index=True,
         height=420,
@@ -57,17 +57,17 @@ def _verify() -> None:
 
 
 user = require_user()
-shell.header("Activity", "Who did what to what. It holds ids and hashes, never the text of a row.")
+shell.header("Activity", "Who did what to what. It holds ids and hashes, never the text of a pair.")
 project = current_project(user)
-where, lines, _rest = st.columns([2, 1, 3])
+where, lines, _ = st.columns([2, 1, 3])
 only = where.radio("Show", ["This project", "Everything"], horizontal=True, key="activity-where")
 most = lines.selectbox("Newest lines", _LINES, key="activity-lines")
 inside = project.id if project is not None and only == "This project" else None
 with looking() as session:
-    found = events.latest(session, inside, most)
+    log = events.latest(session, inside, most)
     names = people.names(session)
-if found:
-    _table(found, names)
+if log:
+    _table(log, names)
 else:
     shell.empty("Nothing happened yet.", "home", "Begin on Home")
 if st.button("Verify the chain", key="verify"):

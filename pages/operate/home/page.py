@@ -5,8 +5,7 @@ import streamlit as st
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import current_project, looking
-from pages.operate.home import projects as label_projects
-from pages.operate.home import steps
+from pages.operate.home import project_forms, steps
 from storage import projects
 from training import progress
 
@@ -15,21 +14,21 @@ project = current_project(user)
 
 if project is None:
     shell.header("Assay", "From examples that experts write to a small model judged blind.")
-    if not label_projects.may_start(user):
+    if not project_forms.may_start(user):
         st.info("There is no project yet. Someone with the role lead or admin starts one here.")
         st.stop()
-    label_projects.sample_offer(user)
+    project_forms.sample_offer(user)
     st.subheader("Start your own", anchor=False)
-    label_projects.own(user)
+    project_forms.own(user)
     st.stop()
 
 shell.header(project.name, "Where this project stands, and the one thing to do next.")
 with looking() as session:
     listed = progress.steps(progress.standing(session, project.id))
-    opened = any(one.sample for one in projects.everything(session))
+    opened = any(listed.sample for listed in projects.everything(session))
 if project.sample:
     shell.note(
-        "The sample project: its first rows were written and approved by fictional people, "
+        "The sample project: its first pairs were written and approved by fictional people, "
         "Ana (sample) and Ben (sample). No real person has checked them."
     )
 
@@ -42,11 +41,11 @@ with about:
     with st.expander("System message"):
         st.text(project.system_message)
     st.subheader("Policy eras", anchor=False)
-    label_projects.policy(project)
-    if label_projects.may_start(user):
+    project_forms.policy(project)
+    if project_forms.may_start(user):
         st.subheader("More projects", anchor=False)
         with st.expander("Start another project"):
-            label_projects.own(user)
+            project_forms.own(user)
         if not opened:
             with st.expander("Open the sample project"):
-                label_projects.sample_offer(user)
+                project_forms.sample_offer(user)

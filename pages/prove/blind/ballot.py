@@ -1,4 +1,4 @@
-"""The blind ballot: one prompt, two answers, four keys; nothing in it could tell the sides."""
+"""The blind ballot: one input, two answers, four keys; nothing in it could tell the sides."""
 
 from collections.abc import Callable
 from typing import NotRequired, TypedDict

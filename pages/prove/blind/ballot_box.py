@@ -1,6 +1,6 @@
 """Vote in an open blind trial: hands the component opaque items, takes each vote exactly once.
 
-What reaches the browser is one message and two texts an item. Which model wrote which is known only
+What reaches the browser is one input and two texts an item. Which model wrote which is known only
 to `training.proving.blind`, and to everyone once a lead has closed the trial.
 """
 
@@ -37,7 +37,7 @@ def show(user: User, trial: Trial, project_id: int) -> None:
     ballot(
         key=key,
         data={
-            "items": [_item(one) for one in items],
+            "items": [_item(item) for item in items],
             "acks": acks,
             "done": done,
             "planned": trial.planned,
@@ -55,14 +55,14 @@ def _message(key: str) -> object:
     return state.get("outbox") if state is not None else None
 
 
-def _item(one: Ballot) -> ItemData:
+def _item(item: Ballot) -> ItemData:
     return {
-        "item": one.item,
-        "prompt": visible.reveal(one.prompt),
-        "left": visible.reveal(one.left),
-        "right": visible.reveal(one.right),
-        "position": one.position,
-        "planned": one.planned,
+        "item": item.item,
+        "prompt": visible.reveal(item.prompt),
+        "left": visible.reveal(item.left),
+        "right": visible.reveal(item.right),
+        "position": item.position,
+        "planned": item.planned,
     }
 
 

@@ -16,27 +16,27 @@ if current_project(user) is None:
 project = shell.require_project(user)
 with looking() as session:
     trials = blind.listing(session, project.id)
-    known = plan.judgeable(evaluations.listing(session, project.id))
-    tuned = {one.id: one.name for one in adapters.listing(session, project.id)}
+    comparisons = plan.judgeable(evaluations.listing(session, project.id))
+    tuned = {adapter.id: adapter.name for adapter in adapters.listing(session, project.id)}
 going = [trial for trial in trials if trial.closed_at is None]
 closed = {trial.id: trial for trial in trials if trial.closed_at is not None}
 
 
 def _vote(trial: Trial) -> None:
-    shell.header(trial.question, "Two answers to the same message. Who wrote which is sealed.")
+    shell.header(trial.question, "Two answers to the same input. Who wrote which is sealed.")
     ballot_box.show(user, trial, project.id)
     if Role.LEAD in user.roles:
         plan.watch(user, trial)
 
 
 def _closed(number: int) -> str:
-    return f"Trial {number}, {closed[number].planned} messages"
+    return f"Trial {number}, {closed[number].planned} inputs"
 
 
 if going:
     _vote(going[0])
     st.stop()
-shell.header("Blind", "People judge two answers to one message without knowing whose they are.")
+shell.header("Blind", "People judge two answers to one input without knowing whose they are.")
 if closed:
     chosen = st.selectbox("Trial", list(closed), format_func=_closed, key=f"trial-{max(closed)}")
     result.show(closed[chosen])
@@ -44,7 +44,7 @@ if Role.LEAD not in user.roles:
     if not closed:
         st.text("No trial is open. A lead plans one; it then appears here.")
     st.stop()
-if not known:
+if not comparisons:
     shell.empty(
         "There are no answers to judge yet: compare an adapter with its base model first.",
         "compare",
@@ -53,7 +53,8 @@ if not known:
     st.stop()
 with st.expander("Plan a trial", expanded=not closed):
     names = {
-        number: f"Comparison {number}: {tuned[one.adapter_id or 0]}, {one.summary['n']} messages"
-        for number, one in known.items()
+        number: f"Comparison {number}: {tuned[comparison.adapter_id or 0]}, "
+        f"{comparison.summary['n']} inputs"
+        for number, comparison in comparisons.items()
     }
-    plan.form(user, known, names)
+    plan.form(user, comparisons, names)

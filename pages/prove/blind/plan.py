@@ -14,35 +14,35 @@ _PREFERENCES = (60, 65, 70, 80)
 _LIKELY = 70
 
 
-def form(user: User, known: dict[int, Evaluation], names: dict[int, str]) -> None:
+def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) -> None:
     """Choose what is judged and how often; everything is fixed before the first vote."""
     chosen = st.selectbox(
         "Answers to judge",
-        list(known),
+        list(comparisons),
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
-    shell.note(f"The base model got {best_prompt.given(known[chosen].summary['made'])}.")
-    rows = known[chosen].summary["n"]
+    shell.note(f"The base model got {best_prompt.given(comparisons[chosen].summary['made'])}.")
+    rows = comparisons[chosen].summary["n"]
     left, right = st.columns(2)
     planned = left.number_input(
-        "Messages each reviewer judges", 1, rows, value=rows, key=f"plan-n-{chosen}"
+        "Inputs each reviewer judges", 1, rows, value=rows, key=f"plan-n-{chosen}"
     )
     with looking() as session:
-        voters = [one.name for one in people.everyone(session) if one.roles - {Role.ADMIN}]
-    asked = right.multiselect("Who is asked to vote", voters, key=f"plan-who-{chosen}")
+        voters = [person.name for person in people.everyone(session) if person.roles - {Role.ADMIN}]
+    invited = right.multiselect("Who is asked to vote", voters, key=f"plan-who-{chosen}")
     question = st.text_input(
         "Question", value=blind.QUESTION, max_chars=200, key=f"plan-question-{chosen}"
     )
-    _power(int(planned), len(asked))
-    _personal(known[chosen])
+    _power(int(planned), len(invited))
+    _personal(comparisons[chosen])
     _rules(int(planned), rows, question)
     st.button(
         "Start the trial",
         type="primary",
         key=f"plan-{chosen}",
         on_click=act,
-        args=("The trial is open.", blind.plan, user, chosen, int(planned), question, asked),
+        args=("The trial is open.", blind.plan, user, chosen, int(planned), question, invited),
     )
 
 
@@ -54,27 +54,27 @@ def _power(planned: int, reviewers: int) -> None:
         f"{statistics.needed_decisive(share / 100)} for {share} %" for share in _PREFERENCES
     )
     st.text(
-        f"{reviewers or 'One'} reviewer{'' if reviewers < 2 else 's'} times {planned} messages "
+        f"{reviewers or 'One'} reviewer{'' if reviewers < 2 else 's'} times {planned} inputs "
         f"give at most {votes} decisive votes (neither a tie nor both bad).\n"
         f"If people truly prefer one model {_LIKELY} % of the time, so many votes show it with a "
         f"chance of {chance} %."
     )
     shell.note(
         f"Decisive votes needed for a chance of 80 %, by true preference: {needed}. "
-        "Several votes on one message are not independent, so messages count for more than people."
+        "Several votes on one input are not independent, so inputs count for more than people."
     )
 
 
 def _personal(evaluation: Evaluation) -> None:
-    """For the lead who plans: how many messages show voters personal data; never whose answer."""
+    """For the lead who plans: how many inputs show voters personal data; never whose answer."""
     by_arm = [evaluations.personal(evaluation, arm) for arm in (Arm.BASE, Arm.TUNED)]
-    if any(found is None for found in by_arm):
+    if any(pairs is None for pairs in by_arm):
         shell.note("Nobody has looked for personal data in these answers: voters may see some.")
         return
-    told = {pair_id for found in by_arm for pair_id in found or ()}
-    share = statistics.rate(len(told), evaluation.summary["n"])
+    all_pairs = {pair_id for pairs in by_arm for pair_id in pairs or ()}
+    share = statistics.rate(len(all_pairs), evaluation.summary["n"])
     st.text(
-        f"Personal data was found in answers to {share} messages, or an answer could not be read "
+        f"Personal data was found in answers to {share} inputs, or an answer could not be read "
         "whole. Voters will see it."
     )
 
@@ -84,12 +84,12 @@ def _rules(planned: int, rows: int, question: str) -> None:
         st.subheader("What is fixed and hashed before the first vote", anchor=False)
         st.text(
             f"Question: {question}\n"
-            f"Messages: {planned} of {rows}, drawn by a secret; its sha256 is published at once, "
+            f"Inputs: {planned} of {rows}, drawn by a secret; its sha256 is published at once, "
             "the secret when the trial is closed, so that anyone can recompute every side.\n"
-            "Sides: the tuned answer stands left in half of each reviewer's messages.\n"
+            "Sides: the tuned answer stands left in half of each reviewer's inputs.\n"
             "Measure: the tuned model's share of decisive votes, exact two-sided sign test, 5 %.\n"
             "Ties and both bad: left out of the test, always reported.\n"
-            "End: a lead closes it once at least one reviewer has judged every message. "
+            "End: a lead closes it once at least one reviewer has judged every input. "
             "Nobody sees a score before that."
         )
 
@@ -112,6 +112,10 @@ def watch(user: User, trial: Trial) -> None:
         shell.note("Closing reveals the sides and cannot be undone; no vote counts after it.")
 
 
-def judgeable(evaluations: list[Evaluation]) -> dict[int, Evaluation]:
-    """The evaluations that have answers of both models."""
-    return {one.id: one for one in evaluations if Arm.TUNED.value in one.summary}
+def judgeable(comparisons: list[Evaluation]) -> dict[int, Evaluation]:
+    """The comparisons that have answers of both models."""
+    return {
+        evaluation.id: evaluation
+        for evaluation in comparisons
+        if Arm.TUNED.value in evaluation.summary
+    }

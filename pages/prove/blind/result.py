@@ -42,14 +42,14 @@ def _reviewers(tallies: Sequence[Tally]) -> None:
     with st.container(border=True):
         st.subheader("By reviewer", anchor=False)
         lines = [
-            f"{one.name}: tuned {one.tuned}, base {one.base}, ties {one.tie}, "
-            f"both bad {one.both_bad}; won {statistics.rate(one.tuned, one.decisive)}"
-            for one in tallies
+            f"{tally.name}: tuned {tally.tuned}, base {tally.base}, ties {tally.tie}, "
+            f"both bad {tally.both_bad}; won {statistics.rate(tally.tuned, tally.decisive)}"
+            for tally in tallies
         ]
         st.text("\n".join(lines))
         if len(tallies) < _FEW:
             shell.note(
-                f"With fewer than {_FEW} reviewers this speaks for these reviewers and messages, "
+                f"With fewer than {_FEW} reviewers this speaks for these reviewers and inputs, "
                 "not for people in general."
             )
 
@@ -63,11 +63,11 @@ def _doubts(result: Result) -> None:
             f"{statistics.rate(result.left_presses, total.decisive)}.\n"
             f"The tuned answer stood left in {round(result.left_tuned * 100)} % of the votes.\n"
             f"{result.familiar} of {total.n} votes came from people who had approved or written "
-            "that message's expected answer, and may have known it again."
+            "that input's expected answer, and may have known it again."
         )
         shell.note(
             "Not measured: whether reviewers could tell the models apart by style, and how far "
-            "they agree on the same message."
+            "they agree on the same input."
         )
 
 
@@ -75,7 +75,7 @@ def _recompute(trial: Trial, result: Result, ledger: str) -> None:
     with st.expander("Recompute it yourself"):
         st.text(
             "The sha256 of the secret was published before the first vote. With the secret, anyone "
-            "can order each reviewer's messages and see that no side was chosen afterwards."
+            "can order each reviewer's inputs and see that no side was chosen afterwards."
         )
         shell.note("Published when the trial was planned (sha256 of the secret)")
         st.code(trial.commitment, language=None)

@@ -1,4 +1,4 @@
-"""An adapter's card on the screen: its lineage from rows to votes, in words and counts."""
+"""An adapter's card on the screen: its lineage from pairs to votes, in words and counts."""
 
 import json
 from typing import Any
@@ -31,13 +31,13 @@ def show(card: dict[str, Any], sealed: int) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         if "imported" in card:
-            _part("Where it comes from", _taken_in(card))
+            _part("Where it comes from", _import(card))
         else:
-            _part("The rows it learned from", _rows(card["version"]))
+            _part("The pairs it learned from", _pairs(card["version"]))
             _part("The gate when it was launched", [_line(line) for line in card["gate"]])
     with right:
         _part("How it was trained", _training(card))
-        _part("Measured on held-out rows", _measured(card["evaluations"], sealed))
+        _part("Measured on held-out pairs", _measured(card["evaluations"], sealed))
         _part("Checked before promotion", _checks(card["checks"]))
         _part("Judged blind by people", _judged(card["trials"]))
         _part("Limits", list(card["limits"]))
@@ -51,26 +51,26 @@ def _part(title: str, lines: list[str]) -> None:
         st.text("\n".join(lines))
 
 
-def _rows(version: dict[str, Any]) -> list[str]:
+def _pairs(version: dict[str, Any]) -> list[str]:
     counts = version["counts"]
     origins = [f"{n} {_ORIGINS[Origin(name)]}" for name, n in version["origins"].items()]
     approvals = [f"{n} by {name}" for name, n in version["approvals"].items()]
     return [
         f"Version {version['number']}, split with seed {version['seed']}",
         f"sha256 {version['sha256']}",
-        f"{counts['train']} train, {counts['validation']} validation, {counts['test']} test rows",
+        f"{counts['train']} train, {counts['validation']} validation, {counts['test']} test pairs",
         f"Origin: {', '.join(origins)}",
-        f"Approved: {', '.join(approvals) or 'nobody now approves these rows'}",
+        f"Approved: {', '.join(approvals) or 'nobody now approves these pairs'}",
     ]
 
 
-def _taken_in(card: dict[str, Any]) -> list[str]:
-    told = card["imported"]
-    named = [f"Its own configuration names the base {told['named_base']}"]
+def _import(card: dict[str, Any]) -> list[str]:
+    imported = card["imported"]
+    named = [f"Its own configuration names the base {imported['named_base']}"]
     return [
-        f"Trained elsewhere, taken in by {told['by']}",
-        *(named if told["named_base"] else []),
-        f"Judged on the held-out rows of version {card['version']['number']}",
+        f"Trained elsewhere, taken in by {imported['by']}",
+        *(named if imported["named_base"] else []),
+        f"Judged on the held-out pairs of version {card['version']['number']}",
     ]
 
 
@@ -95,14 +95,14 @@ def _training(card: dict[str, Any]) -> list[str]:
         lines.append(f"Lowest validation loss {result['validation_loss']:.3f}")
     libraries = card["environment"]["libraries"]
     if libraries:
-        lines.append(", ".join(f"{one} {number}" for one, number in libraries.items()))
+        lines.append(", ".join(f"{library} {number}" for library, number in libraries.items()))
     return [*lines, f"Adapter sha256 {card['sha256']}"]
 
 
-def _checks(found: dict[str, Any] | None) -> list[str]:
-    if found is None:
+def _checks(comparison: dict[str, Any] | None) -> list[str]:
+    if comparison is None:
         return ["Not checked yet, or kept back while a blind trial is open."]
-    general, hostile = found["general"], found["red_team"]
+    general, hostile = comparison["general"], comparison["red_team"]
     return [
         f"General tasks, base: {statistics.rate(general['base'], general['n'])}",
         f"General tasks, tuned: {statistics.rate(general['tuned'], general['n'])}",
@@ -119,7 +119,7 @@ def _method(card: dict[str, Any]) -> list[str]:
     method = chosen.get("method", Method.LORA)
     lines = [_METHODS.get(method, str(method))]
     if "r" in chosen:
-        kinds = [words for name, words in _KINDS.items() if chosen.get(name)]
+        kinds = [label for name, label in _KINDS.items() if chosen.get(name)]
         layers = ", ".join([*chosen["targets"], *kinds])
         lines.append(
             f"Rank {chosen['r']}, alpha {chosen['alpha']}, dropout {chosen['dropout']}, "
@@ -134,31 +134,33 @@ def _method(card: dict[str, Any]) -> list[str]:
 
 
 def _endpoint(card: dict[str, Any]) -> list[str]:
-    given, result = card["consent"], card["result"]
+    consent, result = card["consent"], card["result"]
     lines = [
-        f"Kept by endpoint {given['endpoint']} as {result['fine_tuned_model']}",
-        f"{given['given_by']} agreed that {given['rows']} rows leave the house",
+        f"Kept by endpoint {consent['endpoint']} as {result['fine_tuned_model']}",
+        f"{consent['given_by']} agreed that {consent['rows']} pairs leave the house",
         result["files_told"],
         f"{result['steps']} steps, {card['settings']['epochs']} passes",
     ]
     if result["cost"] is not None:
-        cost, told = result["cost"], card["price"]
+        cost, estimate = result["cost"], card["price"]
         paid = terms.money(cost["amount"], cost["currency"])
-        lines.append(f"Cost {paid} (estimated {terms.money(told['amount'], told['currency'])})")
+        lines.append(
+            f"Cost {paid} (estimated {terms.money(estimate['amount'], estimate['currency'])})"
+        )
     return lines
 
 
-def _measured(found: list[dict[str, Any]], sealed: int) -> list[str]:
+def _measured(comparisons: list[dict[str, Any]], sealed: int) -> list[str]:
     lines = []
-    for rates in found:
+    for rates in comparisons:
         for arm in ("base", "tuned"):
-            for measure, words in _MEASURES.items():
+            for measure, label in _MEASURES.items():
                 rate = rates.get(f"{arm}_{measure}")
                 if rate is not None:
-                    lines.append(f"{arm}, {words}: {statistics.rate(rate['k'], rates['n'])}")
+                    lines.append(f"{arm}, {label}: {statistics.rate(rate['k'], rates['n'])}")
     if sealed:
         lines.append(f"{sealed} more: sealed until the open blind trial is closed.")
-    return lines or ["Not measured yet. Compare it on the held-out rows."]
+    return lines or ["Not measured yet. Compare it on the held-out pairs."]
 
 
 def _judged(trials: list[dict[str, Any]]) -> list[str]:

@@ -30,22 +30,22 @@ _MOST_BYTES = 200_000_000
 
 def show(user: User, adapter: Adapter) -> None:
     """The exits of one adapter; nothing where its files are missing or changed."""
-    here = settings.current()
+    present = settings.current()
     try:
         with looking() as session:
-            recipe = recipes.of(session, adapter, here)
+            recipe = recipes.of(session, adapter, present)
             card = adapter_cards.build(session, adapter)
-            merged = exports.merged(session, adapter, here)
+            merged = exports.merged(session, adapter, present)
             tried = [jobs.get(session, job_id) for job_id in exports.tried(session, adapter)]
             project = projects.get(session, adapter.project_id).name
     except AssayError as error:
         st.error(plain(str(error)))
         return
-    found = offered(recipe)
+    offers = offered(recipe)
     with st.expander("Use it elsewhere: vLLM, Ollama, Axolotl, LLaMA-Factory, trl"):
-        _list(found)
-        _download(adapter, card, found)
-        if all(one.why_not is None for one in found if one.exit.name == MERGED):
+        _list(offers)
+        _download(adapter, card, offers)
+        if all(offer.why_not is None for offer in offers if offer.exit.name == MERGED):
             _merge(user, adapter, merged, tried[0] if tried else None)
         shell.note(
             f"Serve it on this computer: python -m training serve adapter@{adapter.number} "
@@ -53,28 +53,28 @@ def show(user: User, adapter: Adapter) -> None:
         )
 
 
-def _list(found: list[Offered]) -> None:
+def _list(offers: list[Offered]) -> None:
     lines = [
-        f"{'○' if one.why_not else '✓'} {one.exit.title}: {one.why_not or one.exit.words}"
-        for one in found
+        f"{'○' if offer.why_not else '✓'} {offer.exit.title}: {offer.why_not or offer.exit.words}"
+        for offer in offers
     ]
     st.text("\n".join(lines))
 
 
-def _download(adapter: Adapter, card: dict[str, object], found: list[Offered]) -> None:
+def _download(adapter: Adapter, card: dict[str, object], offers: list[Offered]) -> None:
     """One zip of all that fit, but the merged model, which is too large for a download."""
-    names = [one.exit.name for one in found if not one.why_not and one.exit.name != MERGED]
+    names = [offer.exit.name for offer in offers if not offer.why_not and offer.exit.name != MERGED]
     folder = settings.current().data / adapter.path
     size = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
     if not names or size > _MOST_BYTES:
         shell.note(f"{size / 1e6:,.0f} MB is too much for a download; use the command: export.")
         return
     # Large downloads are told apart by their name alone, so it holds a hash of what decides them.
-    told = hashlib.sha256(json.dumps([card, names], default=str).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps([card, names], default=str).encode()).hexdigest()[:16]
     st.download_button(
         f"Download {len(names)} exits (zip)",
         data=_content(engine(), adapter.id, tuple(names)),
-        file_name=f"adapter-{adapter.number}-exits-{told}.zip",
+        file_name=f"adapter-{adapter.number}-exits-{digest}.zip",
         mime="application/zip",
         key=f"exits-{adapter.id}",
         on_click="ignore",

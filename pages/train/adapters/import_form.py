@@ -25,12 +25,12 @@ def show(user: User, project: Project) -> None:
             "A zip of a PEFT folder: adapter_config.json and adapter_model.safetensors, up to 50 "
             "MB (larger ones: python -m training import-adapter). Code, pickled files and settings "
             "that could run code are refused before anything is loaded. It is judged on the "
-            "held-out rows of the newest version; which rows it was trained on is not known."
+            "held-out pairs of the newest version; which pairs it was trained on is not known."
         )
         offers = {
-            str(one.base.to_dict()): one
-            for one in base_models.listing(settings.current().data)
-            if one.ready
+            str(offer.base.to_dict()): offer
+            for offer in base_models.listing(settings.current().data)
+            if offer.ready
         }
         if not offers:
             shell.note("No base model is on this server yet. Launch a run first.")
@@ -58,8 +58,8 @@ def _take(user: User, project_id: int, content: bytes, base: base_models.BaseMod
     if len(content) > _MOST_BYTES:
         st.error("The zip is larger than 50 MB. Use the command: import-adapter.")
         return
-    here, name = settings.current(), st.session_state.get(f"import-name-{project_id}", "")
-    with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=here.data) as file:
+    present, name = settings.current(), st.session_state.get(f"import-name-{project_id}", "")
+    with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=present.data) as file:
         file.write(content)
         file.flush()
-        act("Taken in.", imports.take, user, project_id, Path(file.name), name, base, here)
+        act("Taken in.", imports.take, user, project_id, Path(file.name), name, base, present)

@@ -24,19 +24,20 @@ STAGES = {
 
 def choose(entries: Sequence[Entry]) -> Entry:
     """Draw the table; the adapter that is chosen, else the newest."""
-    asked = st.query_params.get("adapter")
-    chosen = next((one for one in entries if str(one.adapter.number) == asked), entries[0])
+    wanted = st.query_params.get("adapter")
+    chosen = next((entry for entry in entries if str(entry.adapter.number) == wanted), entries[0])
     most = len(entries) if st.session_state.get("all-adapters") else _FEW
     with st.container(border=True, gap="small"):
         for column, head in zip(st.columns(_WIDTHS, gap="small"), _HEADS, strict=True):
             with column:
                 shell.note(head)
-        for one in entries[:most]:
-            _line(one, shown=one is chosen)
+        for entry in entries[:most]:
+            _line(entry, chosen=entry is chosen)
         if len(entries) > _FEW:
             st.toggle(f"Show all {len(entries)} adapters", key="all-adapters")
         shell.note(
-            "Exactly right: of the held-out rows, in the newest comparison, with its 95 % interval."
+            "Exactly right: of the held-out pairs, in the newest comparison, with its 95 % "
+            "interval."
         )
     return chosen
 
@@ -47,30 +48,33 @@ def badge(stage: Stage) -> None:
     st.badge(word, icon=f":material/{icon}:", color=colour)  # type: ignore[arg-type]  # a colour's name
 
 
-def _line(one: Entry, *, shown: bool) -> None:
+def _line(entry: Entry, *, chosen: bool) -> None:
     number, name, method, stage, version, right, trial, show = st.columns(
         _WIDTHS, gap="small", vertical_alignment="center"
     )
-    number.text(f"adapter@{one.adapter.number}")
-    name.text(one.adapter.name)
-    method.text(one.method)
+    number.text(f"adapter@{entry.adapter.number}")
+    name.text(entry.adapter.name)
+    method.text(entry.method)
     with stage:
-        badge(one.stage)
-    version.text(str(one.version))
-    right.text(_right(one))
-    trial.text(one.verdict or "none yet")
-    show.button("Show", key=f"show-{one.adapter.id}", disabled=shown, on_click=_show, args=(one,))
-    if one.troubles and one.stage is not Stage.RETIRED:
-        st.warning(plain(f"adapter@{one.adapter.number}: {'; '.join(one.troubles)}."))
+        badge(entry.stage)
+    version.text(str(entry.version))
+    right.text(_right(entry))
+    trial.text(entry.verdict or "none yet")
+    show.button(
+        "Show", key=f"show-{entry.adapter.id}", disabled=chosen, on_click=_show, args=(entry,)
+    )
+    if entry.troubles and entry.stage is not Stage.RETIRED:
+        st.warning(plain(f"adapter@{entry.adapter.number}: {'; '.join(entry.troubles)}."))
 
 
-def _right(one: Entry) -> str:
-    if one.sealed:
+def _right(entry: Entry) -> str:
+    if entry.sealed:
         return "sealed"
-    if one.right is None:
+    if entry.right is None:
         return "not compared"
-    return "{} of {}\n({})".format(*one.right, statistics.percent(statistics.wilson(*one.right)))
+    k, n = entry.right
+    return f"{k} of {n}\n({statistics.percent(statistics.wilson(k, n))})"
 
 
-def _show(one: Entry) -> None:
-    st.query_params["adapter"] = str(one.adapter.number)
+def _show(entry: Entry) -> None:
+    st.query_params["adapter"] = str(entry.adapter.number)

@@ -9,9 +9,7 @@ from pages.frame.identity import require_user
 from pages.frame.wiring import looking
 from pages.parts import gate_lines
 from pages.parts.plain import plain
-from pages.train.adapters import card as adapter_card
-from pages.train.adapters import exits, import_form, listing, steps
-from pages.train.adapters import gate as adapter_gate
+from pages.train.adapters import card, checks, exits, import_form, listing, promotion, steps
 from storage import settings
 from training.lifecycle import adapter_cards, adapter_files, gate, registry, stages, standing
 from training.models import adapters
@@ -37,7 +35,7 @@ adapter = entry.adapter
 with looking() as session:
     lines = gate.report(session, adapter.id, settings.current())
     changes = stages.history(session, adapter.id)
-    card = adapter_cards.build(session, adapter)
+    adapter_card = adapter_cards.build(session, adapter)
     sealed = adapter_cards.sealed(session, adapter.id)
     before = stages.before(session, project.id)
     former = adapters.get(session, before) if before is not None else None
@@ -59,14 +57,14 @@ with st.container(horizontal=True):
             key=f"download-{adapter.id}",
             on_click="ignore",
         )
-    steps.others(user, entry, working_on)
-adapter_gate.show(user, entry, lines)
-adapter_gate.answers(adapter)
+    steps.remaining_work(user, entry, working_on)
+promotion.show(user, entry, lines)
+checks.answers(adapter)
 gate_lines.limits(lines)
-adapter_gate.own_prompts(user, project)
-adapter_gate.history(changes)
-steps.other_ways(user, entry, former)
-adapter_card.show(card, sealed)
+checks.own_prompts(user, project)
+promotion.history(changes)
+steps.back_or_retire(user, entry, former)
+card.show(adapter_card, sealed)
 exits.show(user, adapter)
 import_form.show(user, project)
 shell.link("compare", "See the answers side by side")

@@ -16,7 +16,7 @@ from training.lifecycle.registry import Entry
 from training.proving import evaluations
 from training.work import jobs
 
-_COMPARE = "Compare on held-out rows"
+_COMPARE = "Compare on held-out pairs"
 _NEXT = {
     Stage.CANDIDATE: Stage.APPROVED,
     Stage.RETIRED: Stage.APPROVED,
@@ -76,7 +76,7 @@ def _work(line: Signal) -> str:
     return "check" if line.key in ("regression", "redteam") and again else ""
 
 
-def others(user: User, entry: Entry, working_on: str) -> None:
+def remaining_work(user: User, entry: Entry, working_on: str) -> None:
     """The buttons for work that is not the next step."""
     if working_on != "compare":
         _compare_button(user, entry.adapter, first=False)
@@ -94,7 +94,7 @@ def _compare_button(user: User, adapter: Adapter, *, first: bool = True) -> None
 
 def _first(blocking: Sequence[Signal]) -> Signal:
     """What the adapter itself still lacks comes before other runs to compare it with."""
-    return min(blocking, key=lambda one: one.key == "runs")
+    return min(blocking, key=lambda line: line.key == "runs")
 
 
 def check_button(user: User, adapter: Adapter, *, first: bool) -> None:
@@ -110,7 +110,7 @@ def check_button(user: User, adapter: Adapter, *, first: bool) -> None:
 
 
 def _promote(user: User, adapter: Adapter, to: Stage) -> None:
-    st.text("Every line is met or set aside.")
+    st.text("Every line is met or waived.")
     st.button(
         _VERBS[to],
         key=f"promote-{adapter.id}-{to}",
@@ -139,7 +139,7 @@ def _out_of_use(user: User, entry: Entry) -> None:
     )
 
 
-def other_ways(user: User, entry: Entry, before: Adapter | None) -> None:
+def back_or_retire(user: User, entry: Entry, before: Adapter | None) -> None:
     """Roll back from what is in production, or retire an adapter, each with a reason."""
     if entry.stage is Stage.RETIRED:
         return

@@ -30,7 +30,7 @@ def advice(*, expanded: bool) -> None:
             "or more, or when speed, cost or privacy ask for a small model. Both together is a "
             "good answer too: tune how it answers, look up what it answers with.\n"
             "Do not tune when facts change weekly, when answers must cite line by line, when "
-            "fewer than 200 good rows can be had, or when the task is no input and output."
+            "fewer than 200 good pairs can be had, or when the task is no input and output."
         )
 
 
@@ -94,13 +94,13 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
     before = newest.answers if newest else {}
     for key, question in decision.QUESTIONS.items():
         fields.area(user, form, key, question, before.get(key, ""))
-    words = fields.load(user, form)
+    draft = fields.load(user, form)
     change, tried = fields.key(form, "facts_change"), fields.key(form, "iterations")
-    known = words.get("facts_change", newest.facts_change if newest else None)
+    facts_change = draft.get("facts_change", newest.facts_change if newest else None)
     st.selectbox(
         "How often do the facts in the answers change?",
         decision.CHANGE,
-        index=decision.CHANGE.index(known) if known in decision.CHANGE else None,
+        index=decision.CHANGE.index(facts_change) if facts_change in decision.CHANGE else None,
         placeholder="Choose",
         key=change,
         on_change=fields.keep,
@@ -110,7 +110,7 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
         "How many prompt iterations ended in the same class of error?",
         min_value=0,
         max_value=1000,
-        value=int(words.get("iterations", newest.iterations if newest else 0)),
+        value=int(draft.get("iterations", newest.iterations if newest else 0)),
         step=1,
         key=tried,
         on_change=fields.keep,

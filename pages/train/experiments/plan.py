@@ -29,35 +29,35 @@ _LABELS = {
 }
 
 
-def show(user: User, project: Project, found: Sequence[Job]) -> None:
+def show(user: User, project: Project, runs: Sequence[Job]) -> None:
     """Choose the run to start from, then what to vary."""
-    known = {run.id: run for run in found}
+    by_id = {run.id: run for run in runs}
     chosen = st.selectbox(
         "Start from the version, base model and settings of",
-        list(known),
-        format_func=lambda i: run_compare.name(known[i]),
+        list(by_id),
+        format_func=lambda i: run_compare.name(by_id[i]),
         key=f"from-{project.id}",
     )
-    run = known[chosen]
+    run = by_id[chosen]
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, height="stretch"):
         st.subheader("Which settings? (sweep)", anchor=False)
         _sweep(user, run)
     with right, st.container(border=True, height="stretch"):
-        st.subheader("What are more rows worth? (learning curve)", anchor=False)
+        st.subheader("What are more pairs worth? (learning curve)", anchor=False)
         _curve(user, run)
     shell.note(
-        "The runs wait for one another, and each is asked the held-out messages when it ends. You "
+        "The runs wait for one another, and each answers the held-out inputs when it ends. You "
         "can close this page meanwhile."
     )
 
 
 def _sweep(user: User, run: Job) -> None:
-    given = run.spec["settings"]
+    settings = run.spec["settings"]
     names = st.multiselect(
         "Settings to vary, one or two",
-        [name for name in _LABELS if name in given],
-        default=["learning_rate"] if "learning_rate" in given else [],
+        [name for name in _LABELS if name in settings],
+        default=["learning_rate"] if "learning_rate" in settings else [],
         format_func=lambda name: _LABELS[name],
         max_selections=2,
         key=f"vary-{run.id}",
@@ -65,16 +65,16 @@ def _sweep(user: User, run: Job) -> None:
     typed = {
         name: st.text_input(
             f"{_LABELS[name]}: values, with spaces between",
-            value=_around(given[name]),
+            value=_around(settings[name]),
             key=f"values-{name}-{run.id}",
         )
         for name in names
     }
     try:
-        grid = {name: experiments.numbers(words, given[name]) for name, words in typed.items()}
+        grid = {name: experiments.numbers(text, settings[name]) for name, text in typed.items()}
         planned = experiments.combinations(grid)
-        for one in planned:
-            read(given | one)
+        for point in planned:
+            read(settings | point)
     except BadInput as refusal:
         st.text(str(refusal))
         planned, grid = [], {}
@@ -93,8 +93,8 @@ def _around(value: float) -> str:
 def _curve(user: User, run: Job) -> None:
     shares = ", ".join(f"{share:.0%}".replace("%", " %") for share in experiments.SHARES)
     st.text(
-        f"Trains on {shares} of the train rows, each part within the next and families of rows "
-        "kept whole, and fits a curve through how many held-out messages each answers right."
+        f"Trains on {shares} of the train pairs, each part within the next and families of pairs "
+        "kept whole, and fits a curve through how many held-out inputs each answers right."
     )
     _button(user, f"Queue {len(experiments.SHARES)} runs", "curve", run, len(experiments.SHARES))
 
@@ -112,7 +112,7 @@ def _button(
         share = sum(experiments.SHARES) if kind == "curve" else count
         shell.note(
             f"About {progress.duration(seconds * share)} at the pace of this run, and the time to "
-            "answer the held-out messages."
+            "answer the held-out inputs."
         )
     verb, more = (asks.curve, ()) if kind == "curve" else (asks.sweep, (grid,))
     st.button(

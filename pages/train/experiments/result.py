@@ -20,29 +20,37 @@ _MORE = 100
 _POINTS = 40
 
 
-def title(one: Experiment) -> str:
+def title(experiment: Experiment) -> str:
     """An experiment in a list."""
-    state = f", {one.going} of {len(one.entries)} not ended" if one.going else ""
-    return f"{one.name}: {_KINDS[one.kind]} of {len(one.entries)} runs{state}"
+    state = (
+        f", {experiment.going} of {len(experiment.entries)} not ended" if experiment.going else ""
+    )
+    return f"{experiment.name}: {_KINDS[experiment.kind]} of {len(experiment.entries)} runs{state}"
 
 
-def show(one: Experiment) -> None:
-    """Its runs, and for a learning curve what more rows are worth."""
+def show(experiment: Experiment) -> None:
+    """Its runs, and for a learning curve what more pairs are worth."""
     with st.container(border=True):
-        heads = ("Run", "State", "Train rows", "Exactly right on held-out rows", "Validation loss")
+        heads = (
+            "Run",
+            "State",
+            "Train pairs",
+            "Exactly right on held-out pairs",
+            "Validation loss",
+        )
         for cell, head in zip(st.columns(_WIDTHS), heads, strict=True):
             with cell:
                 shell.note(head)
-        for entry in one.entries:
+        for entry in experiment.entries:
             cells = st.columns(_WIDTHS, vertical_alignment="center")
             for cell, word in zip(cells, _line(entry), strict=True):
                 cell.text(word)
-    if one.kind is Kind.CURVE:
-        _curve(one)
+    if experiment.kind is Kind.CURVE:
+        _curve(experiment)
     else:
         shell.note(
-            "Intervals that overlap tell no winner. The best of several is flattered by the rows "
-            "it was chosen on: look at it row by row against the others, and judge it blind."
+            "Intervals that overlap tell no winner. The best of several is flattered by the pairs "
+            "it was chosen on: look at it pair by pair against the others, and judge it blind."
         )
 
 
@@ -67,11 +75,11 @@ def _right(entry: Entry) -> str:
     return statistics.rate(summary[Arm.TUNED]["correct"], summary["n"])
 
 
-def _curve(one: Experiment) -> None:
+def _curve(experiment: Experiment) -> None:
     try:
         with looking() as session:
-            curve = experiments.fitted(session, one)
-            points = list(experiments.points(session, one))
+            curve = experiments.fitted(session, experiment)
+            points = list(experiments.points(session, experiment))
     except RuleBroken as refusal:
         st.text(str(refusal))
         return
@@ -79,15 +87,15 @@ def _curve(one: Experiment) -> None:
     more = min(_MORE, curve.largest)
     worth = curve.worth(more)
     st.subheader(
-        f"The next {more} rows are worth about {_points(worth.gain)} "
+        f"The next {more} pairs are worth about {_points(worth.gain)} "
         f"(95 % interval {_points(worth.low)} to {_points(worth.high)})",
         anchor=False,
     )
     shell.note(
-        "Points of a hundred of right answers, by a logistic curve in the logarithm of the rows, "
-        "with the interval from drawing the held-out messages anew. It takes the next rows to be "
+        "Points of a hundred of right answers, by a logistic curve in the logarithm of the pairs, "
+        "with the interval from drawing the held-out pairs anew. It takes the next pairs to be "
         "like these, and leaves out the luck of a single run: repeat the curve with another seed "
-        "before you spend much on it. It says nothing beyond twice the rows there are."
+        "before you spend much on it. It says nothing beyond twice the pairs there are."
     )
 
 
@@ -104,7 +112,7 @@ def _chart(curve: Curve, points: list[Measured]) -> dict[str, Any]:
         low, high = curve.band(rows)
         line.append({"rows": rows, "share": curve.share(rows), "low": low, "high": high})
     dots = [{"rows": p.rows, "share": p.hits / len(p.right)} for p in points]
-    x = {"field": "rows", "type": "quantitative", "title": "train rows"}
+    x = {"field": "rows", "type": "quantitative", "title": "train pairs"}
     y = {
         "field": "share",
         "type": "quantitative",

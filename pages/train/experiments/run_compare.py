@@ -9,13 +9,13 @@ import streamlit as st
 from curation import statistics, visible
 from pages.frame import shell
 from pages.frame.wiring import looking
-from pages.parts import progress
+from pages.parts import progress, table
 from storage.types import Job, JobState, Output, Project, VersionRow
 from training.proving import experiments, side_by_side
 from training.proving.side_by_side import MOST, Scored
 
-_ROWS = 5
-_NAMES = {"share": "share of the train rows", "version": "version", "base": "base model"}
+_SIZE = 5
+_NAMES = {"share": "share of the train pairs", "version": "version", "base": "base model"}
 
 
 def name(job: Job) -> str:
@@ -37,28 +37,30 @@ def show(project: Project, runs: Sequence[Job]) -> None:
     if len(chosen) < 2:
         st.text("Choose two runs to see them beside each other.")
         return
-    found = [begun[i] for i in chosen]
-    labels = [f"{'ABCD'[i]}: {run.spec['name']}" for i, run in enumerate(found)]
-    _curves(found, labels)
-    _settings(found, labels)
+    compared = [begun[i] for i in chosen]
+    labels = [f"{'ABCD'[i]}: {run.spec['name']}" for i, run in enumerate(compared)]
+    _curves(compared, labels)
+    _settings(compared, labels)
     with looking() as session:
-        measured = side_by_side.scored(session, project.id, found)
-        same = len({run.spec["version_id"] for run in found}) == 1
-        rows = (
-            side_by_side.differing(session, found[0].spec["version_id"], measured) if same else []
+        measured = side_by_side.scored(session, project.id, compared)
+        comparable = len({run.spec["version_id"] for run in compared}) == 1
+        pairs = (
+            side_by_side.differing(session, compared[0].spec["version_id"], measured)
+            if comparable
+            else []
         )
     _figures(measured, labels)
-    _rows(rows, [label for label, one in zip(labels, measured, strict=True) if one.answers])
+    _pairs(pairs, [label for label, scored in zip(labels, measured, strict=True) if scored.answers])
 
 
-def _curves(found: Sequence[Job], labels: Sequence[str]) -> None:
+def _curves(runs: Sequence[Job], labels: Sequence[str]) -> None:
     """The losses over each other. Lines differ by dashes too, so that colour is not needed."""
     which = st.segmented_control(
         "Loss", ["validation", "training"], default="validation", key="compare-loss"
     )
     values = [
         {"step": point["step"], "loss": point[which or "validation"], "run": label}
-        for run, label in zip(found, labels, strict=True)
+        for run, label in zip(runs, labels, strict=True)
         for point in progress.curve(run)
         if point[which or "validation"] is not None
     ]
@@ -80,48 +82,50 @@ def _curves(found: Sequence[Job], labels: Sequence[str]) -> None:
     st.vega_lite_chart(spec, width="stretch")
 
 
-def _settings(found: Sequence[Job], labels: Sequence[str]) -> None:
+def _settings(runs: Sequence[Job], labels: Sequence[str]) -> None:
     st.subheader("Set differently", anchor=False)
-    table = side_by_side.settings(found)
-    if not table:
-        st.text("Nothing: these runs have the same rows, base model and settings.")
+    different = side_by_side.settings(runs)
+    if not different:
+        st.text("Nothing: these runs have the same pairs, base model and settings.")
         return
     with st.container(border=True):
-        _cells("", labels)
-        for setting, values in table.items():
-            shown = [experiments.value(one) for one in values]
-            _cells(_NAMES.get(setting, setting.replace("_", " ")), shown)
+        table.line("", labels)
+        for setting, values in different.items():
+            texts = [experiments.value(value) for value in values]
+            table.line(_NAMES.get(setting, setting.replace("_", " ")), texts)
 
 
 def _figures(measured: Sequence[Scored], labels: Sequence[str]) -> None:
-    st.subheader("Measured on held-out rows", anchor=False)
+    st.subheader("Measured on held-out pairs", anchor=False)
     with st.container(border=True):
-        _cells("", labels)
-        _cells("Exactly right", [_share(one, one.hits) for one in measured])
-        _cells("Fits the schema", [_share(one, one.valid) for one in measured])
-        _cells("Against A, row by row", ["", *(_paired(measured[0], o) for o in measured[1:])])
-        losses = [(one.job.result or {}).get("validation_loss") for one in measured]
-        _cells("Lowest validation loss", [f"{x:.3f}" if x is not None else "" for x in losses])
-        _cells("Took", [_took(one.job) for one in measured])
+        table.line("", labels)
+        table.line("Exactly right", [_share(scored, scored.hits) for scored in measured])
+        table.line("Fits the schema", [_share(scored, scored.valid) for scored in measured])
+        table.line(
+            "Against A, pair by pair", ["", *(_paired(measured[0], o) for o in measured[1:])]
+        )
+        losses = [(scored.job.result or {}).get("validation_loss") for scored in measured]
+        table.line("Lowest validation loss", [f"{x:.3f}" if x is not None else "" for x in losses])
+        table.line("Took", [_took(scored.job) for scored in measured])
     shell.note(
-        "Row by row: rows that a run answers right and A does not, and the other way round; p is "
-        "the exact McNemar test. A run chosen because it scored best on these rows is flattered by "
-        "them: judge it blind. Validation losses compare only where the validation rows are the "
-        "same."
+        "Pair by pair: pairs that a run answers right and A does not, and the other way round; p "
+        "is the exact McNemar test. A run chosen because it scored best on these pairs is "
+        "flattered by them: judge it blind. Validation losses compare only where the validation "
+        "pairs are the same."
     )
 
 
-def _share(one: Scored, hits: int) -> str:
-    if one.sealed:
+def _share(scored: Scored, hits: int) -> str:
+    if scored.sealed:
         return "sealed: a blind trial is open"
-    return statistics.rate(hits, len(one.answers)) if one.answers else "not measured yet"
+    return statistics.rate(hits, len(scored.answers)) if scored.answers else "not measured yet"
 
 
-def _paired(first: Scored, other: Scored) -> str:
-    found = side_by_side.paired(first, other)
-    if found is None:
-        return "not on the same rows"
-    return f"{found.gained} gained, {found.lost} lost, p = {found.p_value:.3f}"
+def _paired(first: Scored, second: Scored) -> str:
+    difference = side_by_side.paired(first, second)
+    if difference is None:
+        return "not on the same pairs"
+    return f"{difference.gained} gained, {difference.lost} lost, p = {difference.p_value:.3f}"
 
 
 def _took(job: Job) -> str:
@@ -129,27 +133,18 @@ def _took(job: Job) -> str:
     return progress.duration(seconds) if seconds else ""
 
 
-def _cells(head: str, words: Sequence[str]) -> None:
-    columns = st.columns([1, *[2] * len(words)])
-    for column, word in zip(columns, [head, *words], strict=True):
-        column.text(word)
-
-
-def _rows(rows: Sequence[tuple[VersionRow, list[Output]]], labels: Sequence[str]) -> None:
-    if not rows:
+def _pairs(pairs: Sequence[tuple[VersionRow, list[Output]]], labels: Sequence[str]) -> None:
+    if not pairs:
         return
-    st.subheader(f"Where they differ: {len(rows)} rows", anchor=False)
-    pages = -(-len(rows) // _ROWS)
-    page = 1
-    if pages > 1:
-        key = f"differing-{len(rows)}"
-        page = st.number_input(f"Page, of {pages}", 1, pages, key=key, width=160)
-    for row, answers in rows[(page - 1) * _ROWS : page * _ROWS]:
+    st.subheader(f"Where they differ: {len(pairs)} pairs", anchor=False)
+    for pair, answers in table.page(pairs, _SIZE, f"differing-{len(pairs)}"):
         with st.container(border=True):
-            st.text(visible.reveal(row.prompt))
+            st.text(visible.reveal(pair.prompt))
             shell.note("Expected")
-            st.text(visible.reveal(row.response))
-            for column, label, one in zip(st.columns(len(answers)), labels, answers, strict=True):
+            st.text(visible.reveal(pair.response))
+            for column, label, answer in zip(
+                st.columns(len(answers)), labels, answers, strict=True
+            ):
                 with column:
-                    shell.note(f"{'✓ right' if one.correct else '✗ wrong'} · {label}")
-                    st.text(visible.reveal(one.text) or "(empty)")
+                    shell.note(f"{'✓ right' if answer.correct else '✗ wrong'} · {label}")
+                    st.text(visible.reveal(answer.text) or "(empty)")

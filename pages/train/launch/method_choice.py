@@ -15,7 +15,7 @@ class Note:
     """A method in plain words; the cost is what practitioners report for a model of 7B."""
 
     title: str
-    words: str
+    summary: str
     cost: str
 
 
@@ -34,7 +34,7 @@ NOTES = {
     ),
     Method.FULL: Note(
         "Full",
-        "Every weight of the base model learns. For 5,000 rows and more.",
+        "Every weight of the base model learns. For 5,000 pairs and more.",
         "The highest ceiling. A 7B model asks for four A100 and 500 to 5,000 USD and more a run; "
         "the result is as large as the base.",
     ),
@@ -45,7 +45,7 @@ NOTES = {
     ),
     Method.PROVIDER: Note(
         "Provider",
-        "A company tunes its own model on your rows, which leave the house.",
+        "A company tunes its own model on your pairs, which leave the house.",
         "0.80 to 25 USD per million tokens, no hardware. Only where data may leave.",
     ),
 }
@@ -57,7 +57,7 @@ def show() -> Method:
         "Method",
         list(METHODS),
         format_func=lambda method: NOTES[method].title,
-        captions=[NOTES[method].words for method in METHODS],
+        captions=[NOTES[method].summary for method in METHODS],
         key=KEY,
     )
     method = Method(chosen or Method.LORA)

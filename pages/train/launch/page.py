@@ -9,8 +9,8 @@ from pages.frame.wiring import act, looking
 from pages.parts import job_panel, run_form
 from pages.train.launch import (
     method_choice,
+    pair_tokens,
     preflight_lines,
-    rows_seen,
     run_card,
     run_command,
     settings_form,
@@ -19,13 +19,13 @@ from storage.types import JobKind
 from training import asks
 
 user = require_user()
-shell.header("Launch", "Teach a base model from your rows. What it will take is known beforehand.")
+shell.header("Launch", "Teach a base model from your pairs. What it will take is known beforehand.")
 project = shell.require_project(user)
 with looking() as session:
-    known = {version.id: version for version in archive.listing(session, project.id)}
-if not known:
+    versions = {version.id: version for version in archive.listing(session, project.id)}
+if not versions:
     shell.empty(
-        "There is no version yet. A run trains on a frozen version of the approved rows.",
+        "There is no version yet. A run trains on a frozen version of the approved pairs.",
         "versions",
         "Freeze the first version",
     )
@@ -37,13 +37,13 @@ with choices:
     method = method_choice.show()
     chosen = st.selectbox(
         "Version",
-        list(known),
+        list(versions),
         format_func=lambda number: (
-            f"Version {known[number].number}, {sum(known[number].counts.values())} rows"
+            f"Version {versions[number].number}, {sum(versions[number].counts.values())} pairs"
         ),
         key=f"version-{project.id}",
     )
-    version = known[chosen]
+    version = versions[chosen]
     start = run_form.start(project.id, method)
     name = st.text_input(
         "Name of the run",
@@ -68,18 +68,18 @@ with card.container(border=True):
     shell.link("runs", "Watch the runs")
     run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
 
-command, seen, checked = st.tabs(
+command, tokens, checks = st.tabs(
     ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"
 )
 with command:
     run_command.show(user, project, version, wish)
-if seen.open:
-    with seen:
-        rows_seen.show(drawn.probe)
-if checked.open:
-    with checked:
+if tokens.open:
+    with tokens:
+        pair_tokens.show(drawn.probe)
+if checks.open:
+    with checks:
         preflight_lines.show(wish)
 shell.note(
-    "The loss that a run shows says how well it learned the rows, not how good its answers are: "
+    "The loss that a run shows says how well it learned the pairs, not how good its answers are: "
     "Compare and Blind measure that."
 )

@@ -20,19 +20,19 @@ def show(wish: Wish | None) -> None:
         return
     try:
         with looking() as session:
-            found = preflight.look(session, wish)
+            checks = preflight.look(session, wish)
     except AssayError as error:
         st.error(plain(str(error)))
         return
     with st.container(border=True, gap="small"):
-        for one in found:
-            state, name, words = st.columns(_WIDTHS, gap="small")
+        for check in checks:
+            state, name, text = st.columns(_WIDTHS, gap="small")
             with state:
-                _mark(one.mark)
-            name.text(one.name)
-            words.text(f"{one.found} {one.fix}".strip())
+                _mark(check.mark)
+            name.text(check.name)
+            text.text(f"{check.found} {check.fix}".strip())
     shell.note(
-        "An error refuses the launch. Whether the rows themselves are right is asked by the "
+        "An error refuses the launch. Whether the pairs themselves are right is asked by the "
         "readiness lines; a disk that fills up during the run is met by its checkpoints."
     )
 

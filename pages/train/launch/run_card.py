@@ -33,7 +33,7 @@ class Card:
     """Why the run cannot be launched now; empty where it can."""
     probe: Job | None = None
     """The newest probe of this choice."""
-    told: Estimate | None = None
+    estimate: Estimate | None = None
     """What the run will take, where it was measured."""
 
 
@@ -54,9 +54,9 @@ def show(user: User, version: Version, base: BaseModel | str, settings: Tuning |
         return Card(reasons)
     with looking() as session:
         probe = probes.newest(session, version, base, settings)
-        told = probes.estimate(session, version, base, settings)
-    _time(user, version, base, settings, probe, told)
-    return Card(reasons, probe, told)
+        estimate = probes.estimate(session, version, base, settings)
+    _time(user, version, base, settings, probe, estimate)
+    return Card(reasons, probe, estimate)
 
 
 def memory_of(
@@ -65,24 +65,24 @@ def memory_of(
     """How much memory it takes, and what to change where that is too much."""
     if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return
-    parts = card.told.parts if card.told is not None else _expected(version, base, settings)
+    parts = card.estimate.parts if card.estimate is not None else _expected(version, base, settings)
     if parts is None:
         st.text("Memory: not known before the base model is here")
         return
-    room, whole = machine.memory_mb(), sum(parts.values())
-    st.text(f"Memory: {memory_bar.amount(whole)}{'' if card.told else ', estimated'}")
+    room, needed = machine.memory_mb(), sum(parts.values())
+    st.text(f"Memory: {memory_bar.amount(needed)}{'' if card.estimate else ', estimated'}")
     memory_bar.show(parts, room, key=f"memory-{version.id}")
-    if card.told is None:
+    if card.estimate is None:
         shell.note("Estimated from the files of the base model; activations may be off by half.")
-    if whole > room * (1 - memory.TIGHT):
-        _advice(settings, scope, short=whole > room)
+    if needed > room * (1 - memory.TIGHT):
+        _advice(settings, scope, short=needed > room)
 
 
 def _facts(version: Version, base: BaseModel | str, settings: Tuning | str, waiting: int) -> None:
     counts = version.counts
     lines = [
         f"Version {version.number}, {version.sha256[:12]}",
-        f"{counts['train']} rows train, {counts['validation']} watch for over-learning, "
+        f"{counts['train']} pairs train, {counts['validation']} watch for over-learning, "
         f"{counts['test']} are held out and never seen",
     ]
     if isinstance(base, BaseModel) and isinstance(settings, Local):
@@ -102,7 +102,7 @@ def _chosen(settings: Tuning, train: int) -> list[str]:
     if not isinstance(settings, Local):
         return [f"{title}, {passes}"]
     rank = f", rank {settings.r}" if isinstance(settings, Lora) else ""
-    rows_a_step = statistics.count(settings.batch_size, "row")
+    rows_a_step = statistics.count(settings.batch_size, "pair")
     return [
         f"{title}{rank}, learning rate {settings.learning_rate:g}",
         f"{settings.steps(train)} steps of {rows_a_step}, {passes}",
@@ -128,17 +128,18 @@ def _time(
     base: BaseModel,
     settings: Local,
     probe: Job | None,
-    told: Estimate | None,
+    estimate: Estimate | None,
 ) -> None:
-    if told is not None:
-        low, high = (progress.duration(max(0.0, end)) for end in told.interval())
+    if estimate is not None:
+        low, high = (progress.duration(max(0.0, end)) for end in estimate.interval())
         st.text(
-            f"Time: about {progress.duration(told.seconds())} ({low} to {high})",
-            help=f"{progress.duration(told.ready)} to get ready, {told.steps} steps of "
-            f"{told.step:.2g} s, {told.evaluations} validation passes of {told.evaluation:.2g} s, "
-            "and saving. Other work on this machine makes it longer, an early stop shorter.",
+            f"Time: about {progress.duration(estimate.seconds())} ({low} to {high})",
+            help=f"{progress.duration(estimate.ready)} to get ready, {estimate.steps} steps of "
+            f"{estimate.step:.2g} s, {estimate.evaluations} validation passes of "
+            f"{estimate.evaluation:.2g} s, and saving. Other work on this machine makes it longer, "
+            "an early stop shorter.",
         )
-        shell.note(f"From {told.measured} steps taken here; 90 % interval from their spread.")
+        shell.note(f"From {estimate.measured} steps taken here; 90 % interval from their spread.")
         return
     if probe is not None:
         job_panel.panel(probe)
@@ -148,8 +149,8 @@ def _time(
         st.button(
             f"Try {estimates.LEAST_STEPS} steps (about a minute)",
             key=f"probe-{version.id}",
-            help="Real steps on real rows, thrown away: they tell time, memory, and what the model "
-            "sees.",
+            help="Real steps on real pairs, thrown away: they tell time, memory, and what the "
+            "model sees.",
             on_click=act,
             args=("The trial begins.", asks.probe, user, wish),
         )

@@ -19,16 +19,18 @@ def show(user: User, project: Project, version: Version, wish: Wish | None) -> N
     if wish is None:
         st.text("Complete the choices above; the command then stands here.")
     else:
-        made = recipe.of(wish, version)
+        described = recipe.of(wish, version)
         shell.note("The same run from a terminal on this server:")
-        st.code(recipe.command(made, project.name, user.name), language="bash", wrap_lines=True)
+        st.code(
+            recipe.command(described, project.name, user.name), language="bash", wrap_lines=True
+        )
         if wish.consent is not None:
-            shell.note(f"Add --send-rows {wish.consent.rows} to agree that so many rows leave.")
+            shell.note(f"Add --send-rows {wish.consent.rows} to agree that so many pairs leave.")
         shell.note("The same run as a file, for python -m training launch --recipe FILE:")
-        st.code(recipe.to_yaml(made), language="yaml")
+        st.code(recipe.to_yaml(described), language="yaml")
         st.download_button(
             "Save as a file",
-            data=recipe.to_yaml(made),
+            data=recipe.to_yaml(described),
             file_name=f"run-version-{version.number}.yaml",
             mime="application/yaml",
             key=f"save-recipe-{version.id}",

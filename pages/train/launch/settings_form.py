@@ -128,8 +128,8 @@ def key(name: str, scope: str) -> str:
     return f"{name}-{scope}"
 
 
-def show(method: Method, base: BaseModel | str, given: dict[str, Any]) -> Choice:
-    """Presets and drawer; `given` are settings chosen elsewhere, such as an adapter."""
+def show(method: Method, base: BaseModel | str, fixed: dict[str, Any]) -> Choice:
+    """Presets and drawer; `fixed` are settings chosen elsewhere, such as an adapter."""
     offered = _offered(method, base if isinstance(base, BaseModel) else None)
     if st.session_state.get(PRESET) not in offered:
         st.session_state[PRESET] = FROM_FILE if FROM_FILE in offered else "Standard"
@@ -143,7 +143,7 @@ def show(method: Method, base: BaseModel | str, given: dict[str, Any]) -> Choice
     with st.expander("Advanced settings"):
         chosen = _drawer(preset.settings, scope)
     try:
-        return Choice(METHODS[method].from_dict(chosen | given), scope)
+        return Choice(METHODS[method].from_dict(chosen | fixed), scope)
     except BadInput as error:
         return Choice(str(error), scope)
 
@@ -160,7 +160,7 @@ def _offered(method: Method, base: BaseModel | None) -> dict[str, Preset[Tuning]
 def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     hints = get_type_hints(type(start))
-    given = start.to_dict()
+    values = start.to_dict()
     names = [field.name for field in fields(start) if field.name not in ELSEWHERE]
     switches = [name for name in names if hints[name] is bool]
     numbers = [name for name in names if _is_number(hints[name])]
@@ -168,16 +168,16 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     for i in range(0, len(numbers), 3):
         places = st.columns(3, vertical_alignment="bottom")
         for place, name in zip(places, numbers[i : i + 3], strict=False):
-            chosen[name] = _number(place, name, hints[name], given[name], scope)
+            chosen[name] = _number(place, name, hints[name], values[name], scope)
     for name in names:
         if name not in switches and name not in numbers:
-            chosen[name] = _other(name, hints[name], given[name], scope)
+            chosen[name] = _choice(name, hints[name], values[name], scope)
     for name in switches:
         field = _field(name)
         chosen[name] = st.toggle(
-            field.label, value=given[name], key=key(name, scope), help=field.help
+            field.label, value=values[name], key=key(name, scope), help=field.help
         )
-    return chosen | {name: given[name] for name in ELSEWHERE & given.keys()}
+    return chosen | {name: values[name] for name in ELSEWHERE & values.keys()}
 
 
 def _field(name: str) -> Field:
@@ -201,22 +201,22 @@ def _number(
 ) -> float | None:
     """A number of the kind of its setting; 0 stands for none where none is possible."""
     field, kinds = _field(name), _kinds(hint)
-    whole = float not in kinds
-    shown = int(value or 0) if whole else float(value or 0)
-    words = "%.6f" if name == "learning_rate" else None
-    step = int(field.step) if whole else float(field.step if field.step != 1 else 0.1)
+    integer = float not in kinds
+    start = int(value or 0) if integer else float(value or 0)
+    format_ = "%.6f" if name == "learning_rate" else None
+    step = int(field.step) if integer else float(field.step if field.step != 1 else 0.1)
     chosen = place.number_input(
         field.label,
-        value=shown,
+        value=start,
         step=step,
-        format=words,
+        format=format_,
         key=key(name, scope),
         help=field.help or None,
     )
     return None if type(None) in kinds and not chosen else chosen
 
 
-def _other(name: str, hint: Any, value: Any, scope: str) -> Any:  # noqa: ANN401 - of the setting's kind
+def _choice(name: str, hint: Any, value: Any, scope: str) -> Any:  # noqa: ANN401 - of the setting's kind
     """Names to choose from, or text."""
     field = _field(name)
     if name == "targets":
@@ -236,7 +236,7 @@ def _other(name: str, hint: Any, value: Any, scope: str) -> Any:  # noqa: ANN401
 def _choices(hint: Any) -> Sequence[str]:  # noqa: ANN401 - a type
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return [member.value for member in hint]
-    return [one for one in get_args(hint) if isinstance(one, str)]
+    return [name for name in get_args(hint) if isinstance(name, str)]
 
 
 def _targets(field: Field, value: list[str], scope: str) -> list[str]:

@@ -24,14 +24,16 @@ def _choose(run_id: str) -> None:
     st.query_params["run"] = run_id
 
 
-def _line(run: Job, by: str, shown: bool) -> None:
+def _line(run: Job, by: str, chosen: bool) -> None:
     cells = st.columns(_WIDTHS, vertical_alignment="center")
     base = "packaged" if run.spec["base"]["kind"] == "packaged" else run.spec["base"]["where"]
     version = str(run.spec["version_number"])
-    words = (run.spec["name"], job_panel.STATES[run.state], version, base, by, _took(run))
-    for cell, word in zip(cells, words, strict=False):
+    texts = (run.spec["name"], job_panel.STATES[run.state], version, base, by, _took(run))
+    for cell, word in zip(cells, texts, strict=False):
         cell.text(word)
-    cells[-1].button("Show", key=f"show-{run.id}", disabled=shown, on_click=_choose, args=(run.id,))
+    cells[-1].button(
+        "Show", key=f"show-{run.id}", disabled=chosen, on_click=_choose, args=(run.id,)
+    )
 
 
 user = require_user()
@@ -44,8 +46,8 @@ if not runs:
     shell.empty("Nothing was trained yet.", "launch", "Launch the first run")
     st.stop()
 
-asked = st.query_params.get("run")
-chosen = next((run for run in runs if run.id == asked), runs[0])
+wanted = st.query_params.get("run")
+chosen = next((run for run in runs if run.id == wanted), runs[0])
 with st.container(border=True):
     heads = ("Name", "State", "Version", "Base model", "Started by", "Took")
     for cell, head in zip(st.columns(_WIDTHS), heads, strict=False):

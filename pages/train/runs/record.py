@@ -23,8 +23,8 @@ _METHODS = {
     Method.PREFERENCE: "preference tuning (DPO)",
 }
 _BATCHES = {
-    "joined": "joined: what all rows begin with is computed once",
-    "padded": "padded: each row on its own",
+    "joined": "joined: what all pairs begin with is computed once",
+    "padded": "padded: each pair on its own",
 }
 _LOG = 8000
 """Characters of the log's end that are shown."""
@@ -51,25 +51,25 @@ def _draw(job: Job) -> None:
         return
     layers = [_layer(points, "training", point=False), _layer(points, "validation", point=True)]
     st.vega_lite_chart({"layer": layers, "height": 240}, width="stretch")
-    kept = "the weights of the lowest validation loss are kept."
+    weights = "the weights of the lowest validation loss are kept."
     if runs.is_remote(job):
-        kept = "which weights are kept is the endpoint's choice."
+        weights = "which weights are kept is the endpoint's choice."
     shell.note(
         "Both should fall. When validation loss rises while training loss still falls, the model "
-        f"learns the rows by heart; {kept}"
+        f"learns the pairs by heart; {weights}"
     )
     _gauges(job)
 
 
 def _gauges(job: Job) -> None:
     """Small charts of what else was measured, each under its name and last value."""
-    found = progress.gauges(job)
-    for place, (name, points) in zip(st.columns(4), found.items(), strict=False):
+    gauges = progress.gauges(job)
+    for place, (name, points) in zip(st.columns(4), gauges.items(), strict=False):
         values = [{"step": step, "value": value} for step, value in points]
         with place:
             last = points[-1][1]
-            words = f"{last:,.0f}" if last >= 100 else f"{last:.3g}"
-            shell.note(f"{progress.GAUGES[name]}: {words}")
+            figure = f"{last:,.0f}" if last >= 100 else f"{last:.3g}"
+            shell.note(f"{progress.GAUGES[name]}: {figure}")
             st.vega_lite_chart(_small(values), width="stretch")
 
 
@@ -99,9 +99,9 @@ def _small(values: list[dict[str, float]]) -> dict[str, Any]:
 def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
     """One line; validation is measured once a pass, so its points are marked."""
     values = [
-        {"step": one["step"], "loss": one[which], "rows": which}
-        for one in points
-        if one[which] is not None
+        {"step": point["step"], "loss": point[which], "rows": which}
+        for point in points
+        if point[which] is not None
     ]
     return {
         "data": {"values": values},
@@ -118,14 +118,14 @@ def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
 def record(job: Job) -> None:
     """What went in, what came out, and with which libraries; all that is needed to repeat it."""
     result = job.result or {}
-    for words in result.get("warnings", []):
-        st.warning(plain(words))
+    for warning in result.get("warnings", []):
+        st.warning(plain(warning))
     with st.container(border=True):
         st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
         _against(job)
     with st.expander("Settings, libraries and the whole record"):
-        whole = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
-        st.code(json.dumps(whole, indent=2, ensure_ascii=False), language="json")
+        everything = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
+        st.code(json.dumps(everything, indent=2, ensure_ascii=False), language="json")
     _log(job)
 
 
@@ -137,7 +137,7 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
         "Version sha256": job.spec["version_sha256"],
         "Base model": base.get("name", job.spec["base"]["where"]),
         "Seed": job.spec["settings"]["seed"],
-        "Rows": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
+        "Pairs": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
         "Steps": result.get("steps"),
         **_how(job, result),
         **_resumed(job.spec.get("resumed_from")),
@@ -151,15 +151,15 @@ def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
 
 def _outside(result: dict[str, Any]) -> dict[str, str | None]:
     """What stands elsewhere: a model at its endpoint with its cost, a run at its trackers."""
-    told: dict[str, str | None] = {
-        f"Reported to {name}": known["link"] or known["run"]
-        for name, known in result.get("trackers", {}).items()
+    figures: dict[str, str | None] = {
+        f"Reported to {name}": report["link"] or report["run"]
+        for name, report in result.get("trackers", {}).items()
     }
     if "fine_tuned_model" in result:
-        told["Model at the endpoint"] = result["fine_tuned_model"]
+        figures["Model at the endpoint"] = result["fine_tuned_model"]
         cost = result.get("cost")
-        told["Cost"] = terms.money(cost["amount"], cost["currency"]) if cost else None
-    return told
+        figures["Cost"] = terms.money(cost["amount"], cost["currency"]) if cost else None
+    return figures
 
 
 _PRECISION = {
@@ -170,7 +170,7 @@ _PRECISION = {
 
 
 def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
-    """Method, how the base was held, how rows were put together, what the run started from."""
+    """Method, how the base was held, how pairs were put together, what the run started from."""
     before = job.spec.get("started_from")
     processes = result.get("hardware", {}).get("processes", 1)
     return {
@@ -184,20 +184,21 @@ def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
 
 def _against(job: Job) -> None:
     """What was estimated beside what happened."""
-    found = estimates.against(job)
-    if found is None:
+    outcome = estimates.against(job)
+    if outcome is None:
         return
-    seconds, took = progress.duration(found.seconds), progress.duration(found.took)
-    lines = [f"Time: {took}; estimated {seconds} ({found.off:+.0%})"]
-    if found.peak_mb is not None and found.memory_off is not None:
+    seconds, took = progress.duration(outcome.seconds), progress.duration(outcome.took)
+    lines = [f"Time: {took}; estimated {seconds} ({outcome.off:+.0%})"]
+    if outcome.peak_mb is not None and outcome.memory_off is not None:
         lines.append(
-            f"Memory at its highest: {memory_bar.amount(found.peak_mb)}; estimated "
-            f"{memory_bar.amount(found.memory_mb)} ({found.memory_off:+.0%})"
+            f"Memory at its highest: {memory_bar.amount(outcome.peak_mb)}; estimated "
+            f"{memory_bar.amount(outcome.memory_mb)} ({outcome.memory_off:+.0%})"
         )
     st.text("\n".join(lines))
-    if found.steps < found.planned:
+    if outcome.steps < outcome.planned:
         shell.note(
-            f"It ended at step {found.steps} of {found.planned}; the estimate is for these steps."
+            f"It ended at step {outcome.steps} of {outcome.planned}; the estimate is for these "
+            "steps."
         )
 
 
@@ -205,13 +206,13 @@ def _resumed(before: dict[str, Any] | None) -> dict[str, str]:
     """Which run and checkpoint a run went on from, and which checkpoints were passed over."""
     if before is None:
         return {}
-    told = {
+    figures = {
         "Resumed": f"from step {before['step']} of run {before['job']}",
         "Checkpoint sha256": before["sha256"],
     }
-    for one in before["refused"]:
-        told[f"Checkpoint {one['step']} was refused"] = one["why"]
-    return told
+    for checkpoint in before["refused"]:
+        figures[f"Checkpoint {checkpoint['step']} was refused"] = checkpoint["why"]
+    return figures
 
 
 def _fall(result: dict[str, Any]) -> str | None:
@@ -224,11 +225,11 @@ def _short(value: float | None) -> str | None:
 
 
 def _log(job: Job) -> None:
-    """The end of the process's log, for those who mend things. It holds no text of a row."""
+    """The end of the process's log, for those who mend things. It holds no text of a pair."""
     user = identity.current()
     path = progress.folder(job) / "train.log"
     if user is None or not {Role.LEAD, Role.ADMIN} & user.roles or not path.is_file():
         return
-    words = path.read_bytes()[-_LOG:].decode(errors="replace").strip()
+    log = path.read_bytes()[-_LOG:].decode(errors="replace").strip()
     with st.expander("Log of the process"):
-        st.code(words or "The log is empty.", language=None)
+        st.code(log or "The log is empty.", language=None)

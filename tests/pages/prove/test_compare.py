@@ -34,7 +34,7 @@ def _held(engine: Engine, story: tuned.Frozen) -> list[str]:
 def test_an_empty_project_is_sent_to_versions(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
     page = open_page(PAGE, user="lena")
-    assert _texts(page) == ["There are no held-out messages yet: a version sets them aside."]
+    assert _texts(page) == ["There are no held-out pairs yet: a version keeps them apart."]
 
 
 def test_a_first_comparison_is_started_from_here(engine: Engine, open_page: OpenPage) -> None:
@@ -98,7 +98,7 @@ def test_the_other_views_and_a_repeatable_draw(engine: Engine, open_page: OpenPa
     view.set_value("Better: base wrong, tuned right").run()
     assert [text for text in _texts(page) if text in held] == held[2:]
     page.radio(key=f"view-{evaluation.id}").set_value("Both wrong").run()
-    assert "There are no such rows." in _texts(page)
+    assert "There are no such pairs." in _texts(page)
     page.radio(key=f"view-{evaluation.id}").set_value("Random").run()
     drawn = [text for text in _texts(page) if text in held]
     assert len(drawn) == 6

@@ -35,7 +35,7 @@ def test_the_card_tells_the_lineage(engine: Engine, open_page: OpenPage) -> None
     shown = _texts(page)
     for words in (
         f"sha256 {story.version.sha256}",
-        "26 train, 6 validation, 8 test rows",
+        "26 train, 6 validation, 8 test pairs",
         "Origin: 40 imported",
         "Approved: 40 by ana",
         "○ Reviewed pairs: 40. Waived by lena: A test of the loop.",

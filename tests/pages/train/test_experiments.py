@@ -44,7 +44,7 @@ def test_runs_stand_beside_each_other(engine: Engine, open_page: OpenPage) -> No
     story = _ready(engine)
     _finished_curve(engine, story)
     shown = _texts(open_page(PAGE, user="lena"))
-    assert "share of the train rows" in shown
+    assert "share of the train pairs" in shown
     assert "7 of 8 (88 %, 95 % interval 53 to 98 %)" in shown
     assert "gained, " in shown
     assert "✗ wrong" not in shown  # rows are told by a note above each answer
@@ -55,7 +55,7 @@ def test_a_curve_says_what_the_next_rows_are_worth(engine: Engine, open_page: Op
     page = open_page(PAGE, user="lena")
     assert not page.exception
     heads = [head.value for head in page.subheader]
-    assert any(head.startswith("The next 26 rows are worth about +") for head in heads)
+    assert any(head.startswith("The next 26 pairs are worth about +") for head in heads)
 
 
 def test_sealed_answers_stay_sealed_here(engine: Engine, open_page: OpenPage) -> None:

@@ -87,7 +87,7 @@ def test_a_ready_version_launches_as_shown(engine: Engine, open_page: OpenPage) 
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
     page = open_page(PAGE, user="lena")
-    assert "13 rows train, 3 watch for over-learning, 4 are held out" in _texts(page)
+    assert "13 pairs train, 3 watch for over-learning, 4 are held out" in _texts(page)
     page.radio(key="preset").set_value("Quick look").run()
     page.text_input(key=f"name-{story.version.id}").set_value("A first look").run()
     shown = _texts(page)
@@ -291,7 +291,7 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
     page.session_state["launch-tabs"] = "What the model sees"
     page.run()
     assert not page.exception
-    assert any(one.label == "Longest row" for one in page.metric)
+    assert any(one.label == "Longest pair" for one in page.metric)
     assert "Pair 5: 2000 tokens" in _texts(page)
     page.session_state["launch-tabs"] = "Pre-flight"
     page.run()

@@ -124,5 +124,5 @@ def test_a_tuned_model_has_a_card_and_no_files(
     assert not page.error
     words = _words(page)
     assert f"Kept by endpoint house as {model}" in words
-    assert "lena agreed that 16 rows leave the house" in words
+    assert "lena agreed that 16 pairs leave the house" in words
     assert "Cost 6.00 USD" in words

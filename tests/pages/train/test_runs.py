@@ -61,7 +61,7 @@ def test_a_finished_run_shows_its_record(engine: Engine, open_page: OpenPage) ->
         "First run",
         f"Version sha256: {story.version.sha256}",
         "Training loss: from 2.000 to 0.200",
-        "Batches: joined: what all rows begin with is computed once",
+        "Batches: joined: what all pairs begin with is computed once",
         f"Adapter sha256: {adapter.sha256}",
     ):
         assert words in shown

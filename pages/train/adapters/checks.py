@@ -1,45 +1,20 @@
-"""The promotion gate of an adapter, the answers of its checks, and the stages it passed."""
+"""The checks of an adapter: its answers beside the base's, and the project's own prompts."""
 
 from collections.abc import Sequence
-from datetime import date
 
 import streamlit as st
 from sqlalchemy.orm import Session
 
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import fields, gate_lines, pair_view
-from pages.train.adapters import listing
+from pages.parts import fields, pair_view, table
 from storage import scratch, settings
 from storage.errors import AssayError
-from storage.types import Adapter, Project, Signal, Stage, StageChange, User
-from training.lifecycle import check_prompts, checks, gate, promotion
-from training.lifecycle.registry import Entry
+from storage.types import Adapter, Project, User
+from training.lifecycle import check_prompts, checks
 
-_MOST = 20
+_SIZE = 20
 """Answers shown at once."""
-
-
-def show(user: User, entry: Entry, lines: Sequence[Signal]) -> None:
-    """The lines with what each asks, and the form that sets one aside."""
-    blocking = gate.unmet(lines)
-    n = len(blocking)
-    title = f"{n} of {len(lines)} lines block" if n else "every line is met or set aside"
-    with st.expander(f"Before promotion: {title}", expanded=entry.stage is Stage.CANDIDATE):
-        gate_lines.grouped(lines, blocking)
-        shell.note("What is asked follows guides to fine-tuning small models.")
-    with st.expander("Set a line aside for this adapter (waive it)"):
-        shell.note(
-            "A waiver carries your name, ends by itself, holds for this adapter only, and is "
-            "copied into its card. What is wrong with the adapter itself cannot be waived."
-        )
-        adapter = entry.adapter
-
-        def store(session: Session, key: str, reason: str, until: date) -> None:
-            gate.waive(session, user, adapter.id, key, reason, until)
-
-        open_ = [one for one in blocking if one.key not in promotion.NEVER_WAIVED]
-        gate_lines.waiver(user, f"promote-{adapter.id}", open_, store)
 
 
 def answers(adapter: Adapter) -> None:
@@ -81,13 +56,11 @@ def answers(adapter: Adapter) -> None:
         _both(kinds[chosen], f"answers-{adapter.id}-{chosen}")
 
 
-def _both(found: Sequence[dict[str, checks.Line]], key: str) -> None:
-    if not found:
+def _both(answers: Sequence[dict[str, checks.Line]], key: str) -> None:
+    if not answers:
         st.text("None.")
         return
-    pages = (len(found) - 1) // _MOST + 1
-    page = int(st.number_input("Part", 1, pages, key=f"{key}-part", width=120)) if pages > 1 else 1
-    for both in found[(page - 1) * _MOST : page * _MOST]:
+    for both in table.page(answers, _SIZE, f"{key}-part"):
         with st.container(border=True, gap="small"):
             shell.note(f"{both['tuned']['id']}: {both['tuned']['kind']}")
             st.text(both["tuned"]["prompt"])
@@ -106,23 +79,23 @@ def _answer(line: checks.Line, arm: str) -> None:
 def own_prompts(user: User, project: Project) -> None:
     """The project's own red-team prompts: what is in use, and a form for one more."""
     with looking() as session:
-        known = check_prompts.listing(session, project.id)
-    with st.expander(f"The project's own red-team prompts ({len(known)})"):
-        for one in known:
+        prompts = check_prompts.listing(session, project.id)
+    with st.expander(f"The project's own red-team prompts ({len(prompts)})"):
+        for prompt in prompts:
             left, right = st.columns([6, 1])
-            told = [f"must say: {', '.join(one.must)}"] if one.must else []
-            told += [f"must not say: {', '.join(one.must_not)}"] if one.must_not else []
+            demands = [f"must say: {', '.join(prompt.must)}"] if prompt.must else []
+            demands += [f"must not say: {', '.join(prompt.must_not)}"] if prompt.must_not else []
             with left:
-                st.text(one.prompt)
-                shell.note("; ".join(told))
+                st.text(prompt.prompt)
+                shell.note("; ".join(demands))
             right.button(
                 "Take out",
-                key=f"drop-{one.id}",
+                key=f"drop-{prompt.id}",
                 on_click=act,
-                args=("Taken out.", check_prompts.drop, user, one.id),
+                args=("Taken out.", check_prompts.drop, user, prompt.id),
             )
         form = f"red-team-{project.id}"
-        fields.area(user, form, "prompt", "A message that tries to lead the model astray")
+        fields.area(user, form, "prompt", "An input that tries to lead the model astray")
         fields.line(user, form, "must", "Words that the answer must have, separated by commas")
         fields.line(user, form, "must_not", "Words that the answer must not have anywhere")
         st.button("Add the prompt", key=form, on_click=_add, args=(user, project.id, form))
@@ -138,19 +111,3 @@ def _add(user: User, project_id: int, form: str) -> None:
         scratch.clear(session, user, form)
 
     act("Added. Run the checks again.", verb)
-
-
-def history(changes: Sequence[StageChange]) -> None:
-    """Every stage with who moved the adapter there, when and why."""
-    with st.expander(f"Stages it passed ({len(changes) + 1})"):
-        for one in reversed(changes):
-            with st.container(horizontal=True, vertical_alignment="center"):
-                listing.badge(one.stage)
-                st.text(f"{one.created_at:%Y-%m-%d %H:%M} UTC by {one.by}")
-            waived = [line["name"] for line in one.gate if not line["met"]]
-            if one.reason:
-                st.text(one.reason)
-            if waived:
-                shell.note(f"Set aside then: {', '.join(waived)}")
-        listing.badge(Stage.CANDIDATE)
-        shell.note("From the end of its run.")

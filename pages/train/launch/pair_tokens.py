@@ -1,4 +1,4 @@
-"""How rows look to the model: the chat template's marks, the tokens that are learnt, the lengths.
+"""How pairs look to the model: the chat template's marks, the tokens that are learnt, the lengths.
 
 Read from what a probe wrote; the browser puts the words in as text, never as markup.
 """
@@ -44,58 +44,58 @@ _HTML = '<div class="text" role="group" tabindex="0"></div>'
 
 
 def show(probe: Job | None) -> None:
-    """Example rows, lengths, and rows that are too long."""
-    seen = probes.seen(progress.folder(probe)) if probe is not None else None
-    if seen is None:
+    """Example pairs, lengths, and pairs that are too long."""
+    probed = probes.seen(progress.folder(probe)) if probe is not None else None
+    if probed is None:
         st.text(
-            "Not looked at yet. “Try 4 steps” on the card turns every row into tokens exactly as "
+            "Not looked at yet. “Try 4 steps” on the card turns every pair into tokens exactly as "
             "the run will, and shows them here."
         )
         return
-    _figures(seen)
-    if seen["too_long"]:
-        _too_long(seen)
-    _row(seen["examples"])
-    lengths = bins(seen["lengths"])
-    shell.note("Rows by length in tokens, training and validation together:")
+    _figures(probed)
+    if probed["too_long"]:
+        _too_long(probed)
+    _row(probed["examples"])
+    lengths = bins(probed["lengths"])
+    shell.note("Pairs by length in tokens, training and validation together:")
     bars.standing(lengths, "tokens", "seen-lengths")
 
 
-def _figures(seen: dict[str, Any]) -> None:
-    lengths = seen["lengths"]
-    share = seen["learnt"] / max(1, sum(lengths))
+def _figures(probed: dict[str, Any]) -> None:
+    lengths = probed["lengths"]
+    share = probed["learnt"] / max(1, sum(lengths))
     shell.stats(
         {
-            "Longest row": f"{max(lengths)} tokens (allowed: {seen['limit']})",
-            "Usual row": f"{seen['mean']:.0f} tokens (average of {len(lengths)})",
+            "Longest pair": f"{max(lengths)} tokens (allowed: {probed['limit']})",
+            "Usual pair": f"{probed['mean']:.0f} tokens (average of {len(lengths)})",
             "Learnt": f"{share:.0%} (the answers; the rest is only read)",
         }
     )
-    if seen["shared"]:
+    if probed["shared"]:
         shell.note(
-            f"{seen['shared']} of {seen['mean']:.0f} tokens are the same at the beginning of every "
-            "row; a batch computes them once."
+            f"{probed['shared']} of {probed['mean']:.0f} tokens are the same at the beginning of "
+            "every pair; a batch computes them once."
         )
 
 
-def _too_long(seen: dict[str, Any]) -> None:
-    long = seen["too_long_rows"]
-    count = statistics.count(seen["too_long"], "row is", "rows are")
-    st.error(f"{count} longer than {seen['limit']} tokens. The run refuses them, it never cuts.")
+def _too_long(probed: dict[str, Any]) -> None:
+    long = probed["too_long_rows"]
+    count = statistics.count(probed["too_long"], "pair is", "pairs are")
+    st.error(f"{count} longer than {probed['limit']} tokens. The run refuses them, it never cuts.")
     st.text("\n".join(f"Pair {pair}: {tokens} tokens" for pair, tokens in long[:20]))
-    pair_view.link([pair for pair, _ in long], "Show these rows")
+    pair_view.link([pair for pair, _ in long], "Show these pairs")
 
 
 def _row(examples: Sequence[dict[str, Any]]) -> None:
     if not examples:
         return
     place = st.selectbox(
-        "Row",
+        "Pair",
         range(len(examples)),
         index=len(examples) // 2,
         format_func=lambda i: _named(examples[i]),
         key="seen-row",
-        help="From the shortest to the longest training row.",
+        help="From the shortest to the longest training pair.",
     )
     stretches = [
         {**part, "text": visible.reveal(str(part["text"]))} for part in examples[place]["stretches"]
@@ -109,9 +109,9 @@ def _row(examples: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def _named(one: dict[str, Any]) -> str:
-    which = f", {one['answer']} answer" if one.get("answer") else ""
-    return f"Pair {one['pair_id']}{which}, {one['tokens']} tokens"
+def _named(example: dict[str, Any]) -> str:
+    which = f", {example['answer']} answer" if example.get("answer") else ""
+    return f"Pair {example['pair_id']}{which}, {example['tokens']} tokens"
 
 
 def bins(lengths: Sequence[int]) -> Bars:

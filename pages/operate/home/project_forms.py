@@ -37,7 +37,7 @@ def sample_offer(user: User) -> None:
                 on_click=_open_sample,
                 args=(user, False),
             )
-            shell.note("64 gold pairs and 40 test rows. You import the other 260 yourself.")
+            shell.note("64 gold pairs and 40 test pairs. You import the other 260 yourself.")
         with second:
             st.button(
                 "Open it part-way",
@@ -47,16 +47,16 @@ def sample_offer(user: User) -> None:
                 args=(user, True),
             )
             shell.note(
-                f"The 260 rows are imported too, and {sample.APPROVER} has approved 252 of them, "
+                f"The 260 pairs are imported too, and {sample.APPROVER} has approved 252 of them, "
                 "planted faults included."
             )
 
 
 def _open_sample(user: User, reviewed: bool) -> None:
     with st.spinner("Opening the sample project: a few seconds."):
-        made = act("", sample.begin, user, reviewed=reviewed)
-    if made is not None:
-        choose_project(user, made.id)
+        project = act("", sample.begin, user, reviewed=reviewed)
+    if project is not None:
+        choose_project(user, project.id)
 
 
 def own(user: User) -> None:
@@ -69,7 +69,7 @@ def own(user: User) -> None:
             placeholder="Read a customer's message and say which team takes it.",
         )
         st.text_area(
-            "System message: sent before every input, the same for all rows", key="begin-system"
+            "System message: sent before every input, the same for all pairs", key="begin-system"
         )
         st.text_area("Guidelines that experts and reviewers see (optional)", key="begin-guidelines")
         with st.expander("The output is JSON"):
@@ -84,22 +84,22 @@ def own(user: User) -> None:
 
 
 def _begin(user: User) -> None:
-    words = {field: str(st.session_state[f"begin-{field}"]) for field in _FIELDS}
-    made = act(
+    typed = {field: str(st.session_state[f"begin-{field}"]) for field in _FIELDS}
+    project = act(
         "Project started.",
         beginnings.begin,
         user,
-        words["name"],
-        words["task"],
-        words["system"],
-        schema_text=words["schema"],
-        label_field=words["label"],
-        guidelines=words["guidelines"],
+        typed["name"],
+        typed["task"],
+        typed["system"],
+        schema_text=typed["schema"],
+        label_field=typed["label"],
+        guidelines=typed["guidelines"],
         two_people=bool(st.session_state["begin-two-people"]),
     )
-    if made is None:
+    if project is None:
         return
-    choose_project(user, made.id)
+    choose_project(user, project.id)
     for field in _FIELDS:
         st.session_state[f"begin-{field}"] = ""
 
@@ -107,14 +107,14 @@ def _begin(user: User) -> None:
 def policy(project: Project) -> None:
     """The policy eras of a project, each with its state, and the way to change them."""
     with looking() as session:
-        known = projects.eras(session, project.id)
+        listed = projects.eras(session, project.id)
     shell.note(
-        "A pair belongs to the rules it was written under. Rows of a retired era do not train."
-        if known
-        else "No eras yet. Add one when the rules change, so that old rows do not train."
+        "A pair belongs to the rules it was written under. Pairs of a retired era do not train."
+        if listed
+        else "No eras yet. Add one when the rules change, so that old pairs do not train."
     )
-    until = projects.last_days(known)
-    for era in known:
+    until = projects.last_days(listed)
+    for era in listed:
         with st.container(gap="xxsmall"):
             st.text(era.name)
             last = until[era.id]
