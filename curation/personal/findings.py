@@ -4,7 +4,7 @@ Looked at are the input, the output, the topic and what else came with an import
 imported files and what Assay itself writes down about a row are not.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Select, and_, case, exists, func, select
@@ -58,7 +58,7 @@ class Coverage:
     """The same about the project's system message."""
 
 
-def finding(row: FindingRow) -> Finding:
+def from_row(row: FindingRow) -> Finding:
     """The value of a row."""
     return Finding(
         id=row.id,
@@ -76,26 +76,31 @@ def finding(row: FindingRow) -> Finding:
 
 def texts(pair: Pair | PairRow) -> dict[str, str]:
     """What is scanned of a pair, by place: "prompt", "response", "topic", "source:id" and so on."""
-    found = {"prompt": pair.prompt, "response": pair.response}
+    by_place = {"prompt": pair.prompt, "response": pair.response}
     if pair.topic:
-        found["topic"] = pair.topic
+        by_place["topic"] = pair.topic
     for key, value in pair.source.items():
         if isinstance(value, str) and value and key not in _OURS and len(key) <= _LONGEST_KEY:
-            found[f"source:{key}"] = value
-    return found
+            by_place[f"source:{key}"] = value
+    return by_place
 
 
-def place(one: Finding | FindingRow) -> str:
+def place(finding: Finding | FindingRow) -> str:
     """Which of `texts` a finding is in."""
-    return one.field if one.key is None else f"{one.field}:{one.key}"
+    return finding.field if finding.key is None else f"{finding.field}:{finding.key}"
 
 
-def spans(found: Iterable[Finding]) -> dict[str, list[detect.Span]]:
+def excerpt(by_place: Mapping[str, str], finding: Finding | FindingRow) -> str:
+    """The characters that a finding marks; empty where its text is gone."""
+    return by_place.get(place(finding), "")[finding.start : finding.end]
+
+
+def spans(findings: Iterable[Finding]) -> dict[str, list[detect.Span]]:
     """The findings as stretches of their texts, by place."""
     by_place: dict[str, list[detect.Span]] = {}
-    for one in found:
-        span = detect.Span(one.start, one.end, one.type, one.score)
-        by_place.setdefault(place(one), []).append(span)
+    for finding in findings:
+        span = detect.Span(finding.start, finding.end, finding.type, finding.score)
+        by_place.setdefault(place(finding), []).append(span)
     return by_place
 
 
@@ -161,13 +166,13 @@ def marked(
     """Pairs, not rejected, with findings in this state (all of the pair's findings come along)."""
     by_pair: dict[int, list[Finding]] = {}
     for row in current(session, project_id):
-        by_pair.setdefault(row.pair_id, []).append(finding(row))
+        by_pair.setdefault(row.pair_id, []).append(from_row(row))
     wanted = {
         pair_id
-        for pair_id, found in by_pair.items()
+        for pair_id, findings in by_pair.items()
         if state is None
-        or any(one.state is state for one in found)
-        or (state is FindingState.OPEN and any(map(_undone, found)))
+        or any(finding.state is state for finding in findings)
+        or (state is FindingState.OPEN and any(map(_undecided, findings)))
     }
     if not wanted:
         return []
@@ -184,35 +189,31 @@ def marked(
     ]
 
 
-def _undone(one: Finding | FindingRow) -> bool:
+def _undecided(finding: Finding | FindingRow) -> bool:
     """Open; or accepted in a text that is back as it was before stand-ins were put in."""
-    return one.state is not FindingState.DISMISSED
+    return finding.state is not FindingState.DISMISSED
 
 
-def preview(session: Session, seen: Marked) -> ScrubPreview:
-    """The row with stand-ins for its accepted and its open findings.
+def preview(session: Session, pair_marked: Marked) -> ScrubPreview:
+    """The pair with stand-ins for its accepted and its open findings.
 
     Raises:
         RuleBroken: one of them would break the JSON of a field.
     """
-    fields = texts(seen.pair)
-    kept = [one for one in seen.findings if one.state is not FindingState.DISMISSED]
-    project_id = seen.pair.project_id
-    given = StandIns(
-        session, project_id, scan_settings.current(session, project_id).replacement
-    ).stand_in
-    accepted = spans(kept)
-    named = placeholders.labels(fields, accepted, given)
+    pair = pair_marked.pair
+    replaced = sorted(filter(_undecided, pair_marked.findings), key=lambda finding: finding.start)
+    settings = scan_settings.current(session, pair.project_id)
+    stand_in = StandIns(session, pair.project_id, settings.replacement).stand_in
+    fields, accepted = texts(pair), spans(replaced)
+    labels = placeholders.labels(fields, accepted, stand_in)
     becomes = {
-        one.id: label
-        for where, words in named.items()
-        for one, label in zip(_in(kept, where), words, strict=True)
+        finding.id: label
+        for field, in_order in labels.items()
+        for finding, label in zip(
+            (finding for finding in replaced if place(finding) == field), in_order, strict=True
+        )
     }
-    return ScrubPreview(placeholders.replace(fields, accepted, given), becomes)
-
-
-def _in(found: Sequence[Finding], where: str) -> list[Finding]:
-    return sorted((one for one in found if place(one) == where), key=lambda one: one.start)
+    return ScrubPreview(placeholders.replace(fields, accepted, stand_in), becomes)
 
 
 def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None) -> Coverage:
@@ -223,19 +224,19 @@ def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None
     alive = set(session.scalars(query))
     if ids is not None:
         alive &= set(ids)
-    left = [pair.id for pair in unscanned(session, project_id) if pair.id in alive]
+    remaining = [pair.id for pair in unscanned(session, project_id) if pair.id in alive]
     scans = session.execute(
         select(ScanRow.pair_id, ScanRow.quarantined).where(
             ScanRow.id.in_(newest(session, project_id))
         )
     )
-    known = {pair_id: why for pair_id, why in scans if pair_id in alive}
-    opened = {row.pair_id for row in current(session, project_id) if _undone(row)}
+    scanned = {pair_id: reason for pair_id, reason in scans if pair_id in alive}
+    opened = {row.pair_id for row in current(session, project_id) if _undecided(row)}
     return Coverage(
         rows=len(alive),
-        unscanned=tuple(left),
-        quarantined={pair_id: why for pair_id, why in known.items() if why is not None},
+        unscanned=tuple(remaining),
+        quarantined={pair_id: reason for pair_id, reason in scanned.items() if reason is not None},
         open=tuple(sorted(opened & alive)),
-        stale=tuple(pair_id for pair_id in left if pair_id in known),
+        stale=tuple(pair_id for pair_id in remaining if pair_id in scanned),
         message=messages.state(session, project_id) if alive else messages.NOTHING_TO_SCAN,
     )

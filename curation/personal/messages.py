@@ -1,17 +1,17 @@
-"""Personal data in a project's system message: every trained row begins with it, so a lead decides.
+"""Personal data in a project's system message: every trained pair begins with it; a lead decides.
 
-The message is scanned along with the rows. A new wording is scanned anew.
+The message is scanned along with the pairs. A new wording is scanned anew.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import scan_settings
+from curation.personal.scan_lines import ScanInput, ScanResult
 from storage import events, projects
 from storage.access import allowed
 from storage.errors import NotFound
@@ -24,7 +24,7 @@ FIELD = "system_message"
 
 @dataclass(frozen=True, slots=True)
 class MessageFinding:
-    """Words of the message that may be personal data. Offsets in characters, end exclusive."""
+    """Characters of the message that may be personal data. Offsets, end exclusive."""
 
     number: int
     start: int
@@ -35,7 +35,7 @@ class MessageFinding:
 
 @dataclass(frozen=True, slots=True)
 class MessageState:
-    """What is known about the present message."""
+    """What the scan says of the present message."""
 
     scanned: bool
     findings: tuple[MessageFinding, ...] = ()
@@ -44,50 +44,50 @@ class MessageState:
     @property
     def open(self) -> int:
         """Findings that nobody has decided."""
-        return sum(not one.dismissed for one in self.findings)
+        return sum(not finding.dismissed for finding in self.findings)
 
 
 NOTHING_TO_SCAN = MessageState(scanned=True)
-"""Of a project without rows: there is nothing to scan for yet."""
+"""Of a project without pairs."""
 
 
 def state(session: Session, project_id: int) -> MessageState:
-    """What the scan with the present settings said about the present message."""
+    """What the scan with the present settings says of the present message."""
     row = _row(session, project_id)
     if row is None:
         return MessageState(scanned=False)
-    found = tuple(
-        MessageFinding(n, one["start"], one["end"], one["type"], n in row.dismissed)
-        for n, one in enumerate(row.found)
+    findings = tuple(
+        MessageFinding(n, span["start"], span["end"], span["type"], n in row.dismissed)
+        for n, span in enumerate(row.found)
     )
-    return MessageState(True, found, row.quarantined)
+    return MessageState(True, findings, row.quarantined)
 
 
-def to_scan(session: Session, project_id: int) -> list[dict[str, Any]]:
-    """The message as a row of a scan, under the number 0; nothing where it has been scanned."""
+def to_scan(session: Session, project_id: int) -> list[ScanInput]:
+    """The message as pair 0 of a scan; nothing where it has been scanned."""
     if _row(session, project_id) is not None:
         return []
     text = projects.get(session, project_id).system_message
-    return [{"pair_id": 0, "content_sha256": _sha256(text), "texts": {FIELD: text}}]
+    return [ScanInput(0, _sha256(text), {FIELD: text})]
 
 
-def store(session: Session, project_id: int, line: Mapping[str, Any]) -> bool:
-    """Take in what a scan found; whether it counted: not if the message changed, or is known."""
+def store(session: Session, project_id: int, result: ScanResult) -> bool:
+    """Take in a result; whether it counted: not if the message changed, or was scanned before."""
     text = projects.get(session, project_id).system_message
-    if line["content_sha256"] != _sha256(text):
+    if result.content_sha256 != _sha256(text):
         return False
-    if _row(session, project_id, line["config_sha256"]) is not None:
+    if _row(session, project_id, result.config_sha256) is not None:
         return False
-    found = list(line.get("findings", ()))
+    findings = result.findings or ()
     settled = _settled(session, project_id, text)
     session.add(
         MessageScanRow(
             project_id=project_id,
-            text_sha256=line["content_sha256"],
-            config_sha256=line["config_sha256"],
-            quarantined=line.get("quarantined"),
-            found=found,
-            dismissed=[n for n, f in enumerate(found) if text[f["start"] : f["end"]] in settled],
+            text_sha256=result.content_sha256,
+            config_sha256=result.config_sha256,
+            quarantined=result.quarantined,
+            found=[msgspec.to_builtins(finding) for finding in findings],
+            dismissed=[n for n, f in enumerate(findings) if text[f.start : f.end] in settled],
         )
     )
     session.flush()

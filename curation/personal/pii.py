@@ -7,17 +7,19 @@ catch is listed by `detect.limits`.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
+
 from curation.personal import number_grammar
 from curation.personal.id_numbers import COUNTRIES
 from curation.personal.identity import identity
-from storage.errors import BadInput
+from storage.errors import BadInput, Unavailable
 
 _VERSION = 1
 """Goes up when `recognise`, `number_grammar` or `id_numbers` change what is found."""
@@ -43,7 +45,7 @@ TYPES = (
     "TITLE",
 )
 """The types a person can give a finding or a word."""
-MOST = {"known": 500, "deny": 500, "names": 20_000, "context": 200, "patterns": 20}
+MAX_ENTRIES = {"known": 500, "deny": 500, "names": 20_000, "context": 200, "patterns": 20}
 """Entries that a list can have."""
 LONGEST = 100
 """Characters of one entry."""
@@ -104,27 +106,26 @@ class Config:
     def sha256(self) -> str:
         """Names these settings together with the rules, the model and the libraries."""
         digits = [version("python-stdnum")] if self.countries else []
-        what = [asdict(self), _VERSION, *identity(self.second_model), *digits]
+        what = [to_json(self), _VERSION, *identity(self.second_model), *digits]
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-def to_json(config: Config) -> dict[str, Any]:
+def to_json(config: Config) -> dict[str, object]:
     """The settings as a job or the database keeps them."""
-    return {name: _lists_of(value) for name, value in asdict(config).items()}
+    settings: dict[str, object] = msgspec.to_builtins(config)
+    return settings
 
 
-def _lists_of(value: object) -> object:
-    return [_lists_of(one) for one in value] if isinstance(value, tuple) else value
+def from_json(settings: object) -> Config:
+    """The settings that `to_json` gave; they were checked before they were kept.
 
-
-def from_json(kept: Mapping[str, Any]) -> Config:
-    """The settings that `to_json` gave; they were checked before they were kept."""
-    known = {field.name for field in fields(Config)}
-    return Config(**{name: _tuples(value) for name, value in kept.items() if name in known})
-
-
-def _tuples(value: object) -> Any:  # noqa: ANN401 - JSON of any shape
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
+    Raises:
+        Unavailable: they are not what this version of Assay keeps.
+    """
+    try:
+        return msgspec.convert(settings, Config)
+    except msgspec.ValidationError as error:
+        raise Unavailable("The settings of the scan cannot be read: save them anew.") from error
 
 
 def problems(config: Config) -> list[str]:
@@ -143,15 +144,16 @@ def _switches(config: Config) -> Iterator[str]:
 def _lists(config: Config) -> Iterator[str]:
     for field, title in LISTS.items():
         entries = getattr(config, field)
-        if len(entries) > MOST[field]:
-            yield f"“{title}” has {len(entries):,} entries: {MOST[field]:,} is the most."
-        for number, entry in enumerate(entries[: MOST[field]], 1):
-            said = _CHECKS[field](entry)
-            if said:
-                yield f"“{title}”, line {number}: {said}"
+        limit = MAX_ENTRIES[field]
+        if len(entries) > limit:
+            yield f"“{title}” has {len(entries):,} entries: {limit:,} is the most."
+        for number, entry in enumerate(entries[:limit], 1):
+            problem = _CHECKS[field](entry)
+            if problem:
+                yield f"“{title}”, line {number}: {problem}"
 
 
-def _words(entry: str) -> str:
+def _phrase_problem(entry: str) -> str:
     if not isinstance(entry, str) or len(entry) > LONGEST:
         return f"an entry is a text of at most {LONGEST} characters."
     if sum(map(str.isalnum, entry)) < 2 or entry != entry.strip():
@@ -159,17 +161,17 @@ def _words(entry: str) -> str:
     return ""
 
 
-def _typed_words(entry: tuple[str, str]) -> str:
-    kind, words = entry
+def _typed_problem(entry: tuple[str, str]) -> str:
+    kind, phrase = entry
     if kind not in TYPES:
         return f"begin with a type and a colon, such as PERSON: … The types: {', '.join(TYPES)}."
-    return _words(words)
+    return _phrase_problem(phrase)
 
 
-def _typed_pattern(entry: tuple[str, str]) -> str:
+def _pattern_problem(entry: tuple[str, str]) -> str:
     kind, pattern = entry
     if kind not in TYPES:
-        return _typed_words(entry)
+        return _typed_problem(entry)
     try:
         number_grammar.compiled(pattern)
     except BadInput as error:
@@ -178,18 +180,19 @@ def _typed_pattern(entry: tuple[str, str]) -> str:
 
 
 _CHECKS: dict[str, Callable[[Any], str]] = {
-    "known": _words,
-    "names": _words,
-    "deny": _typed_words,
-    "context": _typed_words,
-    "patterns": _typed_pattern,
+    "known": _phrase_problem,
+    "names": _phrase_problem,
+    "deny": _typed_problem,
+    "context": _typed_problem,
+    "patterns": _pattern_problem,
 }
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    found = {words.casefold() for _, words in config.deny} | {n.casefold() for n in config.names}
-    for number, words in enumerate(config.known, 1):
-        if words.casefold() in found:
+    reported = [phrase for _, phrase in config.deny] + list(config.names)
+    folded = {phrase.casefold() for phrase in reported}
+    for number, phrase in enumerate(config.known, 1):
+        if phrase.casefold() in folded:
             yield (
                 f"“{LISTS['known']}”, line {number}: the same words stand in a list of what is "
                 "always found. Take them out of one of the two."
@@ -203,14 +206,14 @@ def lines(text: str) -> tuple[str, ...]:
 
 def typed_lines(text: str) -> tuple[tuple[str, str], ...]:
     """Entries such as `ORGANIZATION: Acme, Bolt Ltd`; commas part the words, not in a pattern."""
-    found = []
+    entries: list[tuple[str, str]] = []
     for line in lines(text):
-        kind, _, words = line.partition(":")
-        apart = [words] if '"' in words or "{" in words else words.split(",")
-        found += [(kind.strip().upper(), one.strip()) for one in apart]
-    return tuple(found)
+        kind, _, after = line.partition(":")
+        phrases = [after] if '"' in after or "{" in after else after.split(",")
+        entries += [(kind.strip().upper(), phrase.strip()) for phrase in phrases]
+    return tuple(entries)
 
 
 def as_lines(entries: tuple[str, ...] | tuple[tuple[str, str], ...]) -> str:
     """The same entries as a person types them."""
-    return "\n".join(one if isinstance(one, str) else f"{one[0]}: {one[1]}" for one in entries)
+    return "\n".join(entry if isinstance(entry, str) else ": ".join(entry) for entry in entries)

@@ -1,4 +1,4 @@
-"""Scan rows for personal data in batches; each row ends with findings or quarantined."""
+"""Scan pairs for personal data in batches; each ends with findings or quarantined."""
 
 import multiprocessing
 import re
@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
-from curation.personal import detect
+from curation.personal.analyzer import Scanner
+from curation.personal.detect import NAMES, Quarantine, Span
 from curation.personal.pii import Config
-
-if TYPE_CHECKING:
-    from curation.personal.analyzer import Scanner
+from curation.personal.scan_lines import ScanFinding, ScanInput, ScanResult
 
 BATCH = 32
 _PROSE = frozenset({"prompt", "response", "system_message"})
@@ -21,104 +19,102 @@ _SURE = 0.95
 PART = 64
 """Texts that a process takes at once."""
 
-_scanner: "Scanner"
+_scanner: Scanner
 
 
 def results(
-    rows: Sequence[Mapping[str, Any]],
+    inputs: Sequence[ScanInput],
     config: Config,
     ready: Callable[[], None] = lambda: None,
-) -> Iterator[list[dict[str, Any]]]:
-    """Lines for `scrub.store`, a batch at a time.
+) -> Iterator[list[ScanResult]]:
+    """What `scrub.store` takes in, a batch at a time.
 
-    Each row has `pair_id`, `content_sha256` and `texts`: what is scanned, by place. `ready` is
-    called once the language model is loaded.
+    `ready` is called once the language model is loaded.
     """
-    from curation.personal import analyzer
-
-    scanner = analyzer.Scanner(config)
+    scanner = Scanner(config)
     ready()
-    for start in range(0, len(rows), BATCH):
-        yield list(_scanned(scanner, config.sha256, rows[start : start + BATCH]))
+    for start in range(0, len(inputs), BATCH):
+        yield list(_scanned(scanner, config.sha256, inputs[start : start + BATCH]))
 
 
 def _scanned(
-    scanner: "Scanner", config_sha256: str, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    found: list[dict[str, list[detect.Span] | detect.Quarantine]] = [{} for _ in rows]
+    scanner: Scanner, config_sha256: str, inputs: Sequence[ScanInput]
+) -> Iterator[ScanResult]:
+    spans: list[dict[str, list[Span] | Quarantine]] = [{} for _ in inputs]
     for output in (False, True):
         places = [
             (number, place)
-            for number, row in enumerate(rows)
-            for place in row["texts"]
+            for number, each in enumerate(inputs)
+            for place in each.texts
             if (place == "response") is output
         ]
-        texts = [rows[number]["texts"][place] for number, place in places]
-        each = scanner.scan(texts, output=output) if texts else []
-        for (number, place), text, spans in zip(places, texts, each, strict=True):
-            found[number][place] = spans if place in _PROSE else _told(text, spans)
-    for row, spans_by_place in zip(rows, found, strict=True):
-        yield {
-            "pair_id": row["pair_id"],
-            "content_sha256": row["content_sha256"],
-            "config_sha256": config_sha256,
-            **_found(spans_by_place),
-        }
+        texts = [inputs[number].texts[place] for number, place in places]
+        scanned = scanner.scan(texts, output=output) if texts else []
+        for (number, place), text, outcome in zip(places, texts, scanned, strict=True):
+            spans[number][place] = outcome if place in _PROSE else _identifying(text, outcome)
+    for each, by_place in zip(inputs, spans, strict=True):
+        reason, findings = _result(by_place)
+        yield ScanResult(
+            pair_id=each.pair_id,
+            content_sha256=each.content_sha256,
+            config_sha256=config_sha256,
+            quarantined=reason,
+            findings=findings,
+        )
 
 
-def _told(
-    text: str, spans: list[detect.Span] | detect.Quarantine
-) -> list[detect.Span] | detect.Quarantine:
-    """What counts in a topic or a number of a row: there the model takes any word for a name."""
-    if isinstance(spans, detect.Quarantine):
-        return spans
-    return [span for span in spans if _counts(text, span)]
+def _identifying(text: str, outcome: list[Span] | Quarantine) -> list[Span] | Quarantine:
+    """What counts in a topic or a number of a pair: there the model takes any word for a name."""
+    if isinstance(outcome, Quarantine):
+        return outcome
+    return [span for span in outcome if _counts(text, span)]
 
 
-def _counts(text: str, span: detect.Span) -> bool:
-    words = text[span.start : span.end]
+def _counts(text: str, span: Span) -> bool:
+    excerpt = text[span.start : span.end]
     if span.type == "DATE_TIME":
-        return len(re.findall(r"\d+", words)) > 1  # AB-2006 is no year
-    plain = words.islower() or any(map(str.isdigit, text))
-    return span.type not in detect.NAMES or span.score >= _SURE or not plain
+        return len(re.findall(r"\d+", excerpt)) > 1  # AB-2006 is no year
+    plain = excerpt.islower() or any(map(str.isdigit, text))
+    return span.type not in NAMES or span.score >= _SURE or not plain
 
 
-def _found(by_place: Mapping[str, list[detect.Span] | detect.Quarantine]) -> dict[str, Any]:
-    findings = []
+def _result(
+    by_place: Mapping[str, list[Span] | Quarantine],
+) -> tuple[str | None, tuple[ScanFinding, ...] | None]:
+    """Why the pair is quarantined, or else its findings."""
+    findings: list[ScanFinding] = []
     for place, spans in by_place.items():
-        if isinstance(spans, detect.Quarantine):
-            return {"quarantined": spans.reason}
+        if isinstance(spans, Quarantine):
+            return spans.reason, None
         field, _, key = place.partition(":")
         findings += [
-            {
-                "field": field,
-                "key": key or None,
-                "start": s.start,
-                "end": s.end,
-                "type": s.type,
-                "score": s.score,
-            }
-            for s in spans
+            ScanFinding(
+                field=field,
+                key=key or None,
+                start=span.start,
+                end=span.end,
+                type=span.type,
+                score=span.score,
+            )
+            for span in spans
         ]
-    return {"findings": findings}
+    return None, tuple(findings)
 
 
 @contextmanager
 def scanners(
     config: Config, processes: int = 1
-) -> Iterator[Callable[[Sequence[str]], Iterator[list[detect.Span] | detect.Quarantine]]]:
-    """A function that gives what is found in each text, in order: one process or several.
+) -> Iterator[Callable[[Sequence[str]], Iterator[list[Span] | Quarantine]]]:
+    """A function that gives the findings in each text, in order: one process or several.
 
     See `analyzer.Scanner.scan`. The processes load the model with the first texts.
     """
     if processes == 1:
-        from curation.personal import analyzer
-
-        scanner = analyzer.Scanner(config)
+        scanner = Scanner(config)
         yield lambda texts: chain.from_iterable(map(scanner.scan, _parts(texts)))
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _take, (config,)) as pool:
+    with ProcessPoolExecutor(processes, context, _start, (config,)) as pool:
         yield lambda texts: chain.from_iterable(pool.map(_scan, _parts(texts)))
 
 
@@ -126,13 +122,11 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     return (texts[start : start + PART] for start in range(0, len(texts), PART))
 
 
-def _take(config: Config) -> None:
+def _start(config: Config) -> None:
     """Load the model in a process of its own, once."""
-    from curation.personal import analyzer
-
     global _scanner
-    _scanner = analyzer.Scanner(config)
+    _scanner = Scanner(config)
 
 
-def _scan(texts: Sequence[str]) -> list[list[detect.Span] | detect.Quarantine]:
+def _scan(texts: Sequence[str]) -> list[list[Span] | Quarantine]:
     return _scanner.scan(texts)

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from curation.gate import decision
 from curation.overlap import overlaps
 from curation.personal import findings, messages, scan_settings, scrub
+from curation.personal.scan_lines import ScanFinding, ScanResult
 from curation.review import claims, decisions
 from curation.versions import freezing
 from storage import pairs, people, scratch
@@ -86,7 +87,7 @@ def scanned(
     desk: Project,
     found: Found | None = None,
     quarantined: Mapping[int, str] | None = None,
-    message: Sequence[Mapping[str, Any]] = (),
+    message: Sequence[ScanFinding] = (),
 ) -> None:
     """A scan of all rows and the system message that found these and nothing else.
 
@@ -95,41 +96,39 @@ def scanned(
     actor = ana(engine)
     with writing(engine) as session:
         config = scan_settings.current(session, desk.id).config.sha256
-        lines = [
-            _line(pair, (found or {}).get(pair.id, ()), (quarantined or {}).get(pair.id), config)
+        results = [
+            _result(pair, (found or {}).get(pair.id, ()), (quarantined or {}).get(pair.id), config)
             for pair in findings.unscanned(session, desk.id)
         ]
-        lines += [
-            {**row, "config_sha256": config, "findings": list(message)}
-            for row in messages.to_scan(session, desk.id)
+        results += [
+            ScanResult(
+                pair_id=0,
+                content_sha256=unscanned.content_sha256,
+                config_sha256=config,
+                findings=tuple(message),
+            )
+            for unscanned in messages.to_scan(session, desk.id)
         ]
-        scrub.store(session, actor, desk.id, lines)
+        scrub.store(session, actor, desk.id, results)
 
 
-def _line(
-    pair: Pair, found: Sequence[tuple[str, str, str]], quarantined: str | None, config: str
-) -> dict[str, Any]:
-    line = {
-        "pair_id": pair.id,
-        "content_sha256": pair.content_sha256,
-        "config_sha256": config,
-    }
-    if quarantined is not None:
-        return {**line, "quarantined": quarantined}
-    return {**line, "findings": [_finding(pair, *one) for one in found]}
+def _result(
+    pair: Pair, marked: Sequence[tuple[str, str, str]], quarantined: str | None, config: str
+) -> ScanResult:
+    return ScanResult(
+        pair_id=pair.id,
+        content_sha256=pair.content_sha256,
+        config_sha256=config,
+        quarantined=quarantined,
+        findings=None if quarantined else tuple(_finding(pair, *mark) for mark in marked),
+    )
 
 
-def _finding(pair: Pair, place: str, words: str, kind: str) -> dict[str, Any]:
-    start = findings.texts(pair)[place].index(words)
+def _finding(pair: Pair, place: str, excerpt: str, kind: str) -> ScanFinding:
+    start = findings.texts(pair)[place].index(excerpt)
     field, _, key = place.partition(":")
-    return {
-        "field": field,
-        "key": key or None,
-        "start": start,
-        "end": start + len(words),
-        "type": kind,
-        "score": 0.9,
-    }
+    end = start + len(excerpt)
+    return ScanFinding(field=field, key=key or None, start=start, end=end, type=kind, score=0.9)
 
 
 def frozen(engine: Engine, desk: Project, seed: int = 7) -> Version:

@@ -1,13 +1,13 @@
 """The personal-data scan as a job: rows in, offsets out; the text stays in the job's own folder."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from curation.personal import pii, scan_settings, scanning, scrub
+from curation.personal import pii, scan_lines, scan_settings, scanning, scrub
+from curation.personal.scan_lines import ScanInput, ScanResult
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
@@ -30,8 +30,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the rows to scan; the settings are those in force when the job begins."""
     lines = scrub.to_scan(session, job.project_id)
     config = scan_settings.current(session, job.project_id).config
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    evidence.write_bytes(directory / "rows.jsonl", text.encode())
+    evidence.write_bytes(directory / "rows.jsonl", scan_lines.written(lines, ascii_only=False))
     return {"config": pii.to_json(config)}
 
 
@@ -40,32 +39,26 @@ def ingest(
 ) -> None:
     """Store what the scan found."""
     del result
-    scrub.store(session, actor, job.project_id, _lines(directory / "findings.jsonl"))
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+    results = scan_lines.read(directory / "findings.jsonl", ScanResult)
+    scrub.store(session, actor, job.project_id, results)
 
 
 def main(directory: Path, held: Evidence) -> None:
     """Scan the rows of a job directory; nothing counts unless all of them were looked at."""
     spec = evidence.read_json(directory / "spec.json") or {}
-    rows = list(_lines(directory / "rows.jsonl"))
+    rows = scan_lines.read(directory / "rows.jsonl", ScanInput)
     held.say("Loading the language model.")
-    found: list[dict[str, Any]] = []
+    results: list[ScanResult] = []
     config = pii.from_json(spec["config"])
     for batch in scanning.results(rows, config, lambda: held.progress(0, len(rows))):
-        found += batch
-        held.progress(len(found), len(rows))
+        results += batch
+        held.progress(len(results), len(rows))
         if held.cancel_requested():
             held.finish("cancelled", "Cancelled; no row of this scan counts.")
             return
-    text = "".join(json.dumps(line) + "\n" for line in found)
-    evidence.write_bytes(directory / "findings.jsonl", text.encode())
-    quarantined = sum("quarantined" in line for line in found)
-    pairs = sum(row["pair_id"] != 0 for row in rows)  # 0 is the system message
+    evidence.write_bytes(directory / "findings.jsonl", scan_lines.written(results))
+    quarantined = sum(result.quarantined is not None for result in results)
+    pairs = sum(row.pair_id != 0 for row in rows)  # 0 is the system message
     held.finish(
         "finished",
         f"Scanned {pairs} rows; {quarantined} could not be scanned whole.",

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from curation.gate import readiness
 from curation.personal import findings, messages, scan_settings, scanning, scrub
 from curation.personal.pii import Config, Replacement
+from curation.personal.scan_lines import ScanFinding, ScanResult
 from storage import events, pairs, projects, settings
 from storage.engine import driver, reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound
@@ -142,8 +143,8 @@ def test_what_was_said_meanwhile_holds_for_the_settings_one_goes_back_to(engine:
 def test_the_system_message_is_scanned_and_blocks_until_a_lead_decides(engine: Engine) -> None:
     desk = stories.project(engine)
     curated.approved(engine, desk, 1)
-    told = {"field": "system_message", "start": 10, "end": 18, "type": "PERSON", "score": 0.9}
-    curated.scanned(engine, desk, message=[told])
+    name = ScanFinding(field="system_message", start=10, end=18, type="PERSON", score=0.9)
+    curated.scanned(engine, desk, message=[name])
     now = line(engine, desk, "personal_data")
     assert (now.met, now.measured) == (False, "0, 1 in the system message")
     ana = stories.person(engine, "ana")
@@ -156,7 +157,7 @@ def test_the_system_message_is_scanned_and_blocks_until_a_lead_decides(engine: E
         messages.dismiss(session, ana, desk.id, 0)
     assert line(engine, desk, "personal_data").met
     configure(engine, desk, births=True)
-    curated.scanned(engine, desk, message=[told])
+    curated.scanned(engine, desk, message=[name])
     assert line(engine, desk, "personal_data").met, "the same words of the same message"
 
 
@@ -171,7 +172,7 @@ def test_a_message_written_anew_is_scanned_anew(engine: Engine) -> None:
         fresh = messages.to_scan(session, desk.id)
     assert (stale, len(fresh)) == ([], 1)
     assert not line(engine, desk, "unscanned").met
-    late = {**fresh[0], "content_sha256": "0" * 64, "config_sha256": "c", "findings": []}
+    late = ScanResult(pair_id=0, content_sha256="0" * 64, config_sha256="c", findings=())
     with writing(engine) as session:
         assert messages.store(session, desk.id, late) is False
         with pytest.raises(BadInput, match="needs a system message"):

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.personal import findings, name_models, recall, scan_settings
+from curation.personal.scan_lines import ScanFinding
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
@@ -247,8 +248,8 @@ def test_only_leads_see_the_settings_and_decide_about_the_system_message(
 ) -> None:
     desk = stories.project(engine)
     curated.approved(engine, desk, 1)
-    told = {"field": "system_message", "start": 0, "end": 3, "type": "PERSON", "score": 0.9}
-    curated.scanned(engine, desk, message=[told])
+    name = ScanFinding(field="system_message", start=0, end=3, type="PERSON", score=0.9)
+    curated.scanned(engine, desk, message=[name])
     ben = stories.person(engine, "ben", Role.REVIEWER)
     page = open_page(PAGE, user=ben)
     assert not page.text_area
@@ -263,8 +264,8 @@ def test_only_leads_see_the_settings_and_decide_about_the_system_message(
 def test_a_message_written_anew_waits_for_a_scan(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     curated.approved(engine, desk, 1)
-    told = {"field": "system_message", "start": 0, "end": 3, "type": "PERSON", "score": 0.9}
-    curated.scanned(engine, desk, message=[told])
+    name = ScanFinding(field="system_message", start=0, end=3, type="PERSON", score=0.9)
+    curated.scanned(engine, desk, message=[name])
     page = open_page(PAGE, user="lena")
     page.text_area(key=f"reword-{desk.id}").set_value("Route the messages.").run()
     page.button(key=f"save-reword-{desk.id}").click().run()
