@@ -59,7 +59,7 @@ def _project(engine: Engine) -> tuple[User, Version]:
 
 
 def _round(engine: Engine, lead: User, version: Version, settings: Lora, name: str) -> Against:
-    wish = runs.Wish(version.id, name, settings=settings)
+    wish = runs.RunPlan(version.id, name, settings=settings)
     with writing(engine) as session:
         probe = asks.probe(session, lead, wish)
     wait(probe, quiet=True)

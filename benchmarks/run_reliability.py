@@ -159,7 +159,7 @@ def kills(folder: Path, base: Path, count: int, chance: random.Random) -> list[L
 
 def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20) -> Job:
     """A run of some 800 short steps, so that it is still at it when it is harmed."""
-    wish = runs.Wish(
+    wish = runs.RunPlan(
         story.version.id,
         "Run",
         base_models.BaseModel("folder", str(base)),

@@ -53,7 +53,7 @@ def draft(session: Session, actor: User, project_id: int, wish: drafts.Wish) -> 
 
 
 @allowed(Role.LEAD)
-def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
+def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     """Launch a training run, once the gate lets it.
 
     Raises:
@@ -82,7 +82,7 @@ def launch(session: Session, actor: User, wish: runs.Wish) -> Job:
 
 
 @allowed(Role.LEAD)
-def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
+def probe(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     """Try a few steps of a run and throw them away, to know what it will take; the gate is not
     asked.
 
@@ -95,7 +95,7 @@ def probe(session: Session, actor: User, wish: runs.Wish) -> Job:
 
 @allowed(Role.LEAD)
 def sweep(
-    session: Session, actor: User, wish: runs.Wish, grid: Mapping[str, Sequence[Any]]
+    session: Session, actor: User, wish: runs.RunPlan, grid: Mapping[str, Sequence[Any]]
 ) -> list[Job]:
     """Queue a run for each combination of these settings.
 
@@ -107,7 +107,7 @@ def sweep(
 
 
 @allowed(Role.LEAD)
-def curve(session: Session, actor: User, wish: runs.Wish) -> list[Job]:
+def curve(session: Session, actor: User, wish: runs.RunPlan) -> list[Job]:
     """Queue runs on a quarter, half, three quarters and all of the train rows.
 
     Raises:

@@ -13,7 +13,7 @@ from storage import settings
 from storage.errors import BadInput
 from storage.types import Version
 from training.launch.recipe import Recipe, base_text
-from training.launch.runs import Wish
+from training.launch.runs import RunPlan
 from training.models import adapters, base_models, vetting
 from training.models.base_models import BaseModel, BaseOption
 from training.settings import Method, Provider, Tuning
@@ -115,15 +115,17 @@ def adapter(project_id: int) -> Start:
     return Start(BaseModel.from_dict(by_id[chosen].card["base"]), {"adapter_id": chosen})
 
 
-def wish(version: Version, name: str, base: BaseModel | str, settings: Tuning | str) -> Wish | None:
+def wish(
+    version: Version, name: str, base: BaseModel | str, settings: Tuning | str
+) -> RunPlan | None:
     """What to launch; None while a choice cannot be used."""
     if isinstance(base, str) or isinstance(settings, str):
         return None
     consent = provider_form.agreement(version, settings) if isinstance(settings, Provider) else None
-    return Wish(version.id, name, base, settings, consent=consent)
+    return RunPlan(version.id, name, base, settings, consent=consent)
 
 
-def agreed(wish: Wish) -> bool:
+def agreed(wish: RunPlan) -> bool:
     """Whether nothing is left to agree to."""
     return not isinstance(wish.settings, Provider) or wish.consent is not None
 

@@ -44,7 +44,7 @@ def test_a_refused_verb_leaves_no_link(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     before = len(_log(engine))
     with pytest.raises(RuleBroken), writing(engine) as session:
-        asks.launch(session, story.lead, runs.Wish(story.version.id, "run"))
+        asks.launch(session, story.lead, runs.RunPlan(story.version.id, "run"))
     assert len(_log(engine)) == before
 
 

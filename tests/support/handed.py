@@ -59,7 +59,7 @@ def launched(engine: Engine, story: tuned.Frozen, base: Path, chosen: Tuning) ->
     if unmet:
         tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
-        wish = runs.Wish(
+        wish = runs.RunPlan(
             story.version.id, "First run", base_models.BaseModel("folder", str(base)), chosen
         )
         return asks.launch(session, story.lead, wish)

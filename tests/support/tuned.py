@@ -101,7 +101,7 @@ def launched(engine: Engine, story: Frozen, name: str = "First run") -> Job:
     """A queued training run, with every line waived that can be."""
     waive(engine, story.lead, story.project)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, name, settings=Lora(epochs=1))
+        wish = runs.RunPlan(story.version.id, name, settings=Lora(epochs=1))
         return asks.launch(session, story.lead, wish)
 
 

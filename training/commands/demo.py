@@ -89,7 +89,7 @@ def run(here: Settings) -> dict[str, Any]:
         reason = "Demo: nobody iterated prompts, so there is no plateau to show."
         readiness.waive(session, lead, project.id, "plateau", reason, until)
     with writing(engine) as session:
-        job = asks.launch(session, lead, runs.Wish(version_id, "Demo", base, SMALL_BASE))
+        job = asks.launch(session, lead, runs.RunPlan(version_id, "Demo", base, SMALL_BASE))
     trained = _finish(job, "Adapter tuned")
     report = _prove(engine, lead, second, project, version_id)
     report |= {"run": trained.result, "seconds": round(time.monotonic() - began, 1)}

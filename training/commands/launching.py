@@ -132,7 +132,7 @@ def _wished(
     method: str,
     sets: list[str] | None,
     path: Path | None,
-) -> runs.Wish:
+) -> runs.RunPlan:
     """What options or a file ask for."""
     inside = console.project(session, project).id
     if path is None:
@@ -150,14 +150,14 @@ def asked(
     method: str,
     sets: list[str] | None,
     given: dict[str, float | int] | None = None,
-) -> runs.Wish:
+) -> runs.RunPlan:
     """What options ask for."""
     chosen = recipe.read_base(base)
     settings = recipe.chosen(method, chosen, recipe.read_sets(method, sets or []) | (given or {}))
-    return runs.Wish(version_numbered(session, project_id, version).id, name, chosen, settings)
+    return runs.RunPlan(version_numbered(session, project_id, version).id, name, chosen, settings)
 
 
-def _agreeing(session: Session, wish: runs.Wish, rows: int | None) -> runs.Wish:
+def _agreeing(session: Session, wish: runs.RunPlan, rows: int | None) -> runs.RunPlan:
     """The wish with the consent that so many rows leave the house; the verb says how many do."""
     if rows is None or not isinstance(wish.settings, Provider):
         return wish
@@ -171,7 +171,7 @@ def _refuse_both(given: bool, base: str, method: str) -> None:
         raise BadInput("Give a recipe or options, not both. Change the recipe's file instead.")
 
 
-def _from_file(session: Session, project_id: int, path: Path) -> runs.Wish:
+def _from_file(session: Session, project_id: int, path: Path) -> runs.RunPlan:
     try:
         if path.stat().st_size > recipe.LARGEST:
             raise BadInput(f"A recipe has at most {recipe.LARGEST >> 10} KB; {path} is larger.")

@@ -92,7 +92,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
         Unavailable: the adapter's files are missing or changed.
     """
     card = adapter.card
-    kind = standing.FULL if lineage.whole(card) else standing.kind(adapter)
+    kind = standing.FULL if lineage.is_full_model(card) else standing.kind(adapter)
     remote = kind == standing.PROVIDER
     template = "" if remote else _template(adapter_files.intact(adapter, settings))
     made_on = card.get("result", {}).get("base", {})
@@ -106,7 +106,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
         adapter=adapter,
         served=served_name(project.name, adapter),
         kind=kind,
-        imported=lineage.imported(card),
+        imported=lineage.is_imported(card),
         settings=card.get("settings") or {},
         base=base,
         base_name=str(made_on.get("name", base.where)),

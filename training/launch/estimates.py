@@ -25,7 +25,7 @@ PARTS = {
 """The parts of memory, in words, as they are stacked."""
 _STUDENT = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81, 1.80, 1.78, 1.77, 1.76)
 """Student's t for a two-sided 90 % interval, by degrees of freedom from 1 on."""
-LEAST_STEPS = 4
+MINIMUM_STEPS = 4
 """A probe measures at least so many."""
 _CHECKPOINT = 4
 """A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
@@ -147,11 +147,11 @@ def against(job: Job) -> Against | None:
 
     A run that ended early is held against the estimate for the steps and validation passes it did.
     """
-    told, result = job.spec.get("estimate"), job.result or {}
+    stored, result = job.spec.get("estimate"), job.result or {}
     took = result.get("took")
-    if told is None or took is None or job.state is not JobState.FINISHED:
+    if stored is None or took is None or job.state is not JobState.FINISHED:
         return None
-    estimate, done = Estimate.from_dict(told), int(result["steps"])
+    estimate, done = Estimate.from_dict(stored), int(result["steps"])
     seconds = estimate.seconds()
     if done < estimate.steps:
         passes = len(result.get("validation_curve", ()))

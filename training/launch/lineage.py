@@ -12,12 +12,12 @@ from storage.types import Split, Version
 from training.settings import Method
 
 
-def whole(card: Mapping[str, Any]) -> bool:
+def is_full_model(card: Mapping[str, Any]) -> bool:
     """Whether what a card describes is a whole model, and no adapter for one."""
     return bool(card.get("settings", {}).get("method") == Method.FULL)
 
 
-def imported(card: Mapping[str, Any]) -> bool:
+def is_imported(card: Mapping[str, Any]) -> bool:
     """Whether it was trained elsewhere, so that nothing is known of its rows and settings."""
     return card.get("origin") == "imported"
 
@@ -38,15 +38,17 @@ def refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -
         RuleBroken: the adapter, or one that it comes from, was trained on a test row of the
             version.
     """
-    held = {row.pair_id for row in archive.rows(session, version.id, Split.TEST)}
-    for one in chain(session, adapter):
-        if one.version_id == version.id or imported(one.card):  # of the latter nothing is known
+    test_ids = {row.pair_id for row in archive.rows(session, version.id, Split.TEST)}
+    for ancestor in chain(session, adapter):
+        if ancestor.version_id == version.id or is_imported(
+            ancestor.card
+        ):  # of the latter nothing is known
             continue
-        seen = archive.rows(session, one.version_id)
-        trained = sum(row.split is not Split.TEST and row.pair_id in held for row in seen)
+        frozen = archive.rows(session, ancestor.version_id)
+        trained = sum(row.split is not Split.TEST and row.pair_id in test_ids for row in frozen)
         if trained:
             raise RuleBroken(
-                f"Adapter {one.name} was trained on {trained} of these test rows, so its "
+                f"Adapter {ancestor.name} was trained on {trained} of these test rows, so its "
                 "answers would prove nothing. Compare it on the version it was trained on."
             )
 
@@ -63,7 +65,7 @@ def going_on(session: Session, version: Version, adapter_id: int) -> AdapterRow:
         raise NotFound(
             f"There is no adapter {adapter_id} in this project. Name the one to go on from."
         )
-    if whole(adapter.card):
+    if is_full_model(adapter.card):
         raise RuleBroken(
             f"{adapter.name} is a whole model; preference tuning goes on from an adapter. Choose "
             "one made by LoRA or QLoRA."

@@ -17,7 +17,7 @@ from storage.types import JobState, Split
 from training.hosted import terms
 from training.launch import probes
 from training.launch.preflight_checks import Check, Facts, checks, errors
-from training.launch.runs import Wish
+from training.launch.runs import RunPlan
 from training.models import fetching, memory, vetting
 from training.models.base_models import BaseModel
 from training.settings import Provider, Tuning
@@ -27,7 +27,7 @@ from training.work import machine
 _MB = 1e6
 
 
-def look(session: Session, wish: Wish) -> list[Check]:
+def look(session: Session, wish: RunPlan) -> list[Check]:
     """Every line for a run that someone wishes for, errors first.
 
     Raises:
@@ -36,18 +36,18 @@ def look(session: Session, wish: Wish) -> list[Check]:
     return checks(gather(session, wish))
 
 
-def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
+def gather(session: Session, wish: RunPlan, folders: Settings | None = None) -> Facts:
     """The facts of a run that someone wishes for.
 
     Raises:
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    here = here or places.current()
+    folders = folders or places.current()
     version = archive.get(session, wish.version_id)
-    place = folder(wish.base, here.data)
+    place = folder(wish.base, folders.data)
     problem = _vetted(place)
     probe = probes.newest(session, version, wish.base, wish.settings)
-    seen = (probes.seen(here.jobs / probe.id) if probe is not None else None) or {}
+    measured = (probes.row_lengths(folders.jobs / probe.id) if probe is not None else None) or {}
     return Facts(
         base=wish.base,
         settings=wish.settings,
@@ -55,12 +55,12 @@ def gather(session: Session, wish: Wish, here: Settings | None = None) -> Facts:
         validation=version.counts["validation"],
         leak=_leak(session, wish),
         base_problem=problem,
-        base_here=place is not None,
+        base_present=place is not None,
         model=memory.model(place) if place is not None and not problem else None,
-        lengths=tuple(seen["lengths"]) if "lengths" in seen else None,
-        too_long=tuple(pair for pair, _ in seen.get("too_long_rows", ())),
-        free_mb=_free_mb(here.data),
-        accelerators=[one.name for one in machine.accelerators()],
+        lengths=tuple(measured["lengths"]) if "lengths" in measured else None,
+        too_long=tuple(pair for pair, _ in measured.get("too_long_rows", ())),
+        free_mb=_free_mb(folders.data),
+        accelerators=[accelerator.name for accelerator in machine.accelerators()],
         waiting=waiting(session),
         libraries=_differing(),
         endpoint_problem=_endpoint(wish.settings),
@@ -120,7 +120,7 @@ def _vetted(place: Path | None) -> str:
     return ""
 
 
-def _leak(session: Session, wish: Wish) -> str:
+def _leak(session: Session, wish: RunPlan) -> str:
     opened = archive.opened(session, wish.version_id)
     rows = opened.part(Split.TRAIN, Split.VALIDATION)
     project = opened.version.project_id
@@ -141,15 +141,15 @@ def _differing() -> dict[str, tuple[str, str]]:
     path = ROOT / "constraints.txt"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     pins = dict(line.split("==", 1) for line in lines if "==" in line)
-    known = {name.lower(): found for name, found in pins.items()}
+    pinned = {name.lower(): version for name, version in pins.items()}
     return {
-        name: (installed, known[name])
+        name: (installed, pinned[name])
         for name, installed in checkpoints.libraries().items()
-        if name in known and installed.partition("+")[0] != known[name].partition("+")[0]
+        if name in pinned and installed.partition("+")[0] != pinned[name].partition("+")[0]
     }
 
 
-def require(session: Session, wish: Wish) -> None:
+def require(session: Session, wish: RunPlan) -> None:
     """Refuse a run that could only fail.
 
     Raises:
@@ -158,4 +158,4 @@ def require(session: Session, wish: Wish) -> None:
     wrong = errors(look(session, wish))
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-        raise RuleBroken(f"{wrong[0].found} {wrong[0].fix}{more}")
+        raise RuleBroken(f"{wrong[0].finding} {wrong[0].fix}{more}")

@@ -35,7 +35,7 @@ class Check:
     key: str
     name: str
     mark: Mark
-    found: str
+    finding: str
     fix: str = ""
 
 
@@ -51,7 +51,7 @@ class Facts:
     """Why rows may not train; empty where all may."""
     base_problem: str = ""
     """Why the base model's folder is refused; empty where it is not, or is not here yet."""
-    base_here: bool = True
+    base_present: bool = True
     model: ModelSize | None = None
     lengths: tuple[int, ...] | None = None
     """Tokens of each row; None where no probe counted them."""
@@ -71,13 +71,13 @@ class Facts:
 
 def checks(facts: Facts) -> list[Check]:
     """All lines that apply: errors first, then notes, then what is good."""
-    found = [_rows(facts), _leaks(facts)]
+    lines = [_rows(facts), _leaks(facts)]
     if any(facts.trackers):
-        found.append(_trackers(*facts.trackers))
+        lines.append(_trackers(*facts.trackers))
     if not isinstance(facts.settings, Local):
-        found.append(_endpoint(facts))
+        lines.append(_endpoint(facts))
     if isinstance(facts.settings, Local):
-        found += [
+        lines += [
             _base(facts),
             _validation(facts),
             _long(facts, facts.settings),
@@ -88,12 +88,12 @@ def checks(facts: Facts) -> list[Check]:
             _libraries(facts),
         ]
     order = list(reversed(Mark))
-    return sorted(found, key=lambda one: order.index(one.mark))
+    return sorted(lines, key=lambda line: order.index(line.mark))
 
 
-def errors(found: Sequence[Check]) -> list[Check]:
+def errors(lines: Sequence[Check]) -> list[Check]:
     """The lines that refuse a launch."""
-    return [one for one in found if one.mark is Mark.ERROR]
+    return [line for line in lines if line.mark is Mark.ERROR]
 
 
 def _rows(facts: Facts) -> Check:
@@ -148,7 +148,7 @@ def _base(facts: Facts) -> Check:
     name = "Base model"
     if facts.base_problem:
         return Check("base", name, Mark.ERROR, facts.base_problem)
-    if facts.base_here:
+    if facts.base_present:
         return Check(
             "base", name, Mark.GOOD, "It holds no code and no pickles, and has a chat template."
         )
@@ -184,13 +184,13 @@ def _long(facts: Facts, settings: Local) -> Check:
             f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
         )
     over = sum(length > settings.max_length for length in facts.lengths)
-    told = "1 row is" if over == 1 else f"{over} rows are"
+    count = "1 row is" if over == 1 else f"{over} rows are"
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
         "long",
         name,
         Mark.ERROR,
-        f"{told} longer than {settings.max_length} tokens (pair {named}).",
+        f"{count} longer than {settings.max_length} tokens (pair {named}).",
         f"Shorten them, or allow {longest} tokens in the settings.",
     )
 
@@ -225,8 +225,8 @@ def disk_mb(base: ModelSize, settings: Local) -> float:
     """What a run writes at most: the checkpoints kept, the best weights, what it learnt."""
     parts = memory.expect(base, settings, memory.PairLengths(0, ()), gpu=False)
     learnt = parts["adapter"] / 2
-    kept = checkpoints.RETAINED + 1 if settings.checkpoint_steps else 0
-    return kept * (2 * learnt + parts["optimizer"]) + learnt
+    retained = checkpoints.RETAINED + 1 if settings.checkpoint_steps else 0
+    return retained * (2 * learnt + parts["optimizer"]) + learnt
 
 
 def _disk(facts: Facts, settings: Local) -> Check:
@@ -235,11 +235,11 @@ def _disk(facts: Facts, settings: Local) -> Check:
     if facts.model is None:
         return Check("disk", name, Mark.NOTE, f"{free}; how much is needed is not known yet.")
     need = disk_mb(facts.model, settings) + _SPARE_MB
-    told = f"{free}; the run asks for {need / 1000:.1f} GB."
+    sentence = f"{free}; the run asks for {need / 1000:.1f} GB."
     if facts.free_mb >= need:
-        return Check("disk", name, Mark.GOOD, told)
+        return Check("disk", name, Mark.GOOD, sentence)
     less = " or write fewer checkpoints" if settings.checkpoint_steps else ""
-    return Check("disk", name, Mark.ERROR, told, f"Free some room{less}.")
+    return Check("disk", name, Mark.ERROR, sentence, f"Free some room{less}.")
 
 
 def _accelerator(facts: Facts) -> Check:
@@ -272,18 +272,22 @@ def _libraries(facts: Facts) -> Check:
     name = "Libraries"
     if not facts.libraries:
         return Check("libraries", name, Mark.GOOD, "They are the versions Assay was tested with.")
-    told = ", ".join(
+    sentence = ", ".join(
         f"{name} {installed} (tested: {tested})"
         for name, (installed, tested) in sorted(facts.libraries.items())
     )
     return Check(
-        "libraries", name, Mark.NOTE, told, "Install with constraints.txt to have the tested ones."
+        "libraries",
+        name,
+        Mark.NOTE,
+        sentence,
+        "Install with constraints.txt to have the tested ones.",
     )
 
 
-def as_dicts(found: Sequence[Check]) -> list[dict[str, Any]]:
+def as_dicts(lines: Sequence[Check]) -> list[dict[str, Any]]:
     """For commands and records."""
     return [
-        {"check": one.name, "mark": one.mark.value, "found": one.found, "fix": one.fix}
-        for one in found
+        {"check": line.name, "mark": line.mark.value, "found": line.finding, "fix": line.fix}
+        for line in lines
     ]

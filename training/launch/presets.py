@@ -14,7 +14,7 @@ class Preset(Generic[T]):
     """Settings under a name that a person can choose by."""
 
     name: str
-    words: str
+    advice: str
     settings: T
 
 
@@ -22,8 +22,8 @@ def usual(method: Method, base: BaseModel | None = None) -> Tuning:
     """The usual settings of a method; for the packaged model those that were measured on it."""
     plain = METHODS[method]()
     if base is not None and base.kind == "packaged" and isinstance(plain, Lora):
-        known = SMALL_BASE.to_dict()
-        return type(plain).from_dict(plain.to_dict() | known | {"method": method.value})
+        measured = SMALL_BASE.to_dict()
+        return type(plain).from_dict(plain.to_dict() | measured | {"method": method.value})
     return plain
 
 

@@ -21,7 +21,7 @@ from training.settings import Local, Tuning, read
 from training.tuning import checkpoints
 from training.work import evidence, jobs, machine
 
-SEEN = "seen.json"
+ROWS_FILE = "seen.json"
 """In the folder of a probe: how rows look to the model, how long they are."""
 _NO_MATTER = (
     "epochs",
@@ -43,9 +43,9 @@ def key(version: Version, base: BaseModel, settings: Tuning) -> str:
     the kind of machine.
     """
     chosen = {k: v for k, v in settings.to_dict().items() if k not in _NO_MATTER}
-    place = [one.name for one in machine.accelerators()]
-    whole = [version.sha256, base.to_dict(), chosen, checkpoints.libraries(), place]
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+    place = [accelerator.name for accelerator in machine.accelerators()]
+    identity = [version.sha256, base.to_dict(), chosen, checkpoints.libraries(), place]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def newest(session: Session, version: Version, base: BaseModel, settings: Tuning) -> Job | None:
@@ -65,9 +65,9 @@ def estimate(
     return estimates.of(probe.result or {}, settings)
 
 
-def seen(directory: Path) -> dict[str, Any] | None:
+def row_lengths(directory: Path) -> dict[str, Any] | None:
     """What a probe wrote of the rows; None where it did not come so far."""
-    return evidence.read_json(directory / SEEN)
+    return evidence.read_json(directory / ROWS_FILE)
 
 
 def ingest(

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from training.launch import methods, probes
-from training.launch.estimates import LEAST_STEPS
+from training.launch.estimates import MINIMUM_STEPS
 from training.models import fetching, render
 from training.settings import read
 from training.tuning import course, saving
@@ -43,36 +43,36 @@ ENOUGH_SECONDS = 20.0
 _COUNTED = 300
 """Batches whose tokens are counted; of a longer pass, so many spread over it."""
 _VALIDATION = 64
-_SHOWN = 12
+_DRAWN = 12
 _LISTED = 200
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Write how the rows look to the model, then measure steps, and leave `result.json`.
 
     Raises:
         AssayError: what would refuse the run refuses the probe.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    base = course.base(spec, held)
+    base = course.base(spec, hold)
     method = import_module(str(methods.module(spec)))
     if ranks.first():
         began = time.monotonic()
-        held.say("Looking at the rows as the model sees them.")
-        seen = see(directory, base.path, spec)
-        seen |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
-        evidence.write_json(directory / probes.SEEN, seen)
-    method.main(directory, held, measure)
+        hold.say("Looking at the rows as the model sees them.")
+        lengths = see(directory, base.path, spec)
+        lengths |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
+        evidence.write_json(directory / probes.ROWS_FILE, lengths)
+    method.main(directory, hold, measure)
 
 
 def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     """Every row rendered as the run will, and of that what a person wants to see."""
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    found = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    pairs = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
     system = spec["system_message"]
     rendered: list[tuple[rows.Row, str, list[int], list[int]]] = []
-    for row in found:
+    for row in pairs:
         answers = {"": row.response}
         if row.rejected:
             answers = {"better": row.response, "worse": row.rejected}
@@ -82,13 +82,15 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     lengths = [len(ids) for _, _, ids, _ in rendered]
     limit = int(read(spec["settings"]).to_dict()["max_length"])
     long = [[row.pair_id, len(ids)] for row, _, ids, _ in rendered if len(ids) > limit]
-    train = sorted((one for one in rendered if one[0].split == "train"), key=lambda r: len(r[2]))
-    shown = [train[i] for i in spread(len(train), min(_SHOWN, len(train)))]
+    train = sorted(
+        (entry for entry in rendered if entry[0].split == "train"), key=lambda r: len(r[2])
+    )
+    drawn = [train[i] for i in spread(len(train), min(_DRAWN, len(train)))]
     return {
         "lengths": lengths,
         "limit": limit,
         "too_long": len(long),
-        "too_long_rows": sorted(long, key=lambda one: -one[1])[:_LISTED],
+        "too_long_rows": sorted(long, key=lambda entry: -entry[1])[:_LISTED],
         "shared": render.common_length([ids for _, _, ids, _ in rendered]),
         "mean": statistics.fmean(lengths),
         "learnt": sum(x != render.IGNORED for *_, labels in rendered for x in labels),
@@ -99,7 +101,7 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
                 "tokens": len(ids),
                 "stretches": stretches(tokenizer, ids, labels),
             }
-            for row, which, ids, labels in shown
+            for row, which, ids, labels in drawn
         ],
     }
 
@@ -167,7 +169,7 @@ class Clock(TrainerCallback):
         _finished()
         self.ends.append(time.monotonic())
         late = self.ends[-1] - self.ends[0] > ENOUGH_SECONDS
-        if ranks.agreed(int(late)) and len(self.ends) > LEAST_STEPS:
+        if ranks.agreed(int(late)) and len(self.ends) > MINIMUM_STEPS:
             control.should_training_stop = True
 
     def on_epoch_end(
@@ -206,8 +208,8 @@ def measure(
     _record: Mapping[str, Any],
 ) -> None:
     """Take the steps and leave the figures that `estimates.of` reads, in place of the whole run."""
-    seen = probes.seen(run.directory) or {}
-    ready = machine.lived() - float(seen.get("seconds", 0.0))
+    lengths = probes.row_lengths(run.directory) or {}
+    ready = machine.lived() - float(lengths.get("seconds", 0.0))
     rows = {"train": _size(trainer.train_dataset), "validation": _size(trainer.eval_dataset)}
     tokens, mean = _only(trainer, *_choose(trainer, run.settings.batch_size))
     share = rows["validation"] / max(1, _size(trainer.eval_dataset))
@@ -236,12 +238,12 @@ def measure(
         "tokens_a_batch": mean,
         "evaluation_seconds": clock.evaluation * share,
         "saving_seconds": _saving(run, trainer),
-        "memory_mb": _parts(trainer, float(seen.get("program_mb", 0.0)), peak),
+        "memory_mb": _parts(trainer, float(lengths.get("program_mb", 0.0)), peak),
         "peak_memory_mb": max(peak, loading),
         "rows": rows,
     }
-    words = f"{len(steps)} steps measured: {figures['median_seconds']:.2g} s a step."
-    run.hold.finish("finished", words, figures)
+    sentence = f"{len(steps)} steps measured: {figures['median_seconds']:.2g} s a step."
+    run.hold.finish("finished", sentence, figures)
 
 
 def _only(
@@ -250,13 +252,13 @@ def _only(
     """Let the trainer take the chosen batches in their order, and a part of the validation rows;
     returns what it is told of their tokens.
     """
-    train, held_out = cast("Any", trainer.train_dataset), cast("Any", trainer.eval_dataset)
+    train, validation = cast("Any", trainer.train_dataset), cast("Any", trainer.eval_dataset)
     trainer.train_dataset = train.select([i for batch in chosen for i in batch])
     in_order = SequentialSampler(cast("Any", trainer.train_dataset))
     cast("Any", trainer)._get_train_sampler = lambda *_: in_order
     trainer.args.max_steps = len(chosen)
-    if _size(held_out) > _VALIDATION:
-        trainer.eval_dataset = held_out.select(spread(len(held_out), _VALIDATION))
+    if _size(validation) > _VALIDATION:
+        trainer.eval_dataset = validation.select(spread(len(validation), _VALIDATION))
     return tokens, mean
 
 
@@ -266,23 +268,27 @@ def _choose(trainer: Exact, size: int) -> tuple[list[list[int]], list[int], floa
     batches = [order[i : i + size] for i in range(0, len(order), size)]
     counted = [batches[i] for i in spread(len(batches), min(_COUNTED, len(batches)))]
     costs = [_tokens(trainer, batch) for batch in counted]
-    whole = sorted(
+    full = sorted(
         (cost, batch)
         for cost, batch in zip(costs, counted, strict=True)
         if len(batch) == size or len(batches) == 1
     )
-    middles = [(2 * i + 1) * len(whole) // (2 * MOST) for i in range(MOST)]
+    middles = [(2 * i + 1) * len(full) // (2 * MOST) for i in range(MOST)]
     # The first four are the middles of quarters, so that a probe cut short is spread as well.
-    picked = [whole[middles[i]] for i in (1, 4, 7, 10, 2, 9, 0, 11, 5, 6, 3, 8)]
-    taken = [whole[-1], *picked]
-    return [batch for _, batch in taken], [cost for cost, _ in taken], statistics.fmean(costs)
+    picked = [full[middles[i]] for i in (1, 4, 7, 10, 2, 9, 0, 11, 5, 6, 3, 8)]
+    batches_to_try = [full[-1], *picked]
+    return (
+        [batch for _, batch in batches_to_try],
+        [cost for cost, _ in batches_to_try],
+        statistics.fmean(costs),
+    )
 
 
 def _tokens(trainer: Exact, batch: Sequence[int]) -> int:
     """Tokens that a batch computes, its padding included and what its rows share once."""
     rows = cast("Any", trainer.train_dataset)
-    made = cast("Any", trainer.data_collator)([rows[i] for i in batch])
-    return sum(value.numel() for name, value in made.items() if name.endswith("input_ids"))
+    batch_tensors = cast("Any", trainer.data_collator)([rows[i] for i in batch])
+    return sum(value.numel() for name, value in batch_tensors.items() if name.endswith("input_ids"))
 
 
 def _parts(trainer: Exact, program: float, peak: float) -> dict[str, float]:
@@ -298,7 +304,7 @@ def _parts(trainer: Exact, program: float, peak: float) -> dict[str, float]:
         "program": 0.0 if torch.cuda.is_available() else program,
         "weights": _mb([p for p in model.parameters() if not p.requires_grad]),
         "adapter": learnt + gradients,
-        "optimizer": _mb([v for one in states for v in one.values() if torch.is_tensor(v)]),
+        "optimizer": _mb([v for state in states for v in state.values() if torch.is_tensor(v)]),
     }
     return parts | {"activations": max(0.0, peak - sum(parts.values()))}
 

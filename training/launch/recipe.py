@@ -19,7 +19,7 @@ from curation.versions import archive
 from storage.errors import BadInput, RuleBroken
 from storage.types import Version
 from training.launch.presets import usual
-from training.launch.runs import Wish
+from training.launch.runs import RunPlan
 from training.models.base_models import BaseModel
 from training.settings import METHODS, Method, Tuning
 from training.settings import read as read_settings
@@ -42,28 +42,28 @@ class Recipe:
     settings: Tuning
 
 
-def of(wish: Wish, version: Version) -> Recipe:
+def of(wish: RunPlan, version: Version) -> Recipe:
     """The recipe of what would be launched."""
     return Recipe(version.number, version.sha256, wish.name, wish.base, wish.settings)
 
 
-def wish(session: Session, project_id: int, recipe: Recipe) -> Wish:
+def wish(session: Session, project_id: int, recipe: Recipe) -> RunPlan:
     """What a recipe asks for in a project.
 
     Raises:
         RuleBroken: the project has no such version, or it holds other rows.
     """
-    found = [v for v in archive.listing(session, project_id) if v.number == recipe.version]
-    if not found:
+    versions = [v for v in archive.listing(session, project_id) if v.number == recipe.version]
+    if not versions:
         raise RuleBroken(
             f"The recipe asks for version {recipe.version}, which this project does not have."
         )
-    if recipe.version_sha256 not in (None, found[0].sha256):
+    if recipe.version_sha256 not in (None, versions[0].sha256):
         raise RuleBroken(
             f"Version {recipe.version} here is not the one of the recipe: its rows differ. Correct "
             "or remove version_sha256 to train on these rows."
         )
-    return Wish(found[0].id, recipe.name, recipe.base, recipe.settings)
+    return RunPlan(versions[0].id, recipe.name, recipe.base, recipe.settings)
 
 
 def to_yaml(recipe: Recipe) -> str:
@@ -75,8 +75,8 @@ def to_yaml(recipe: Recipe) -> str:
         "base": {key: value for key, value in recipe.base.to_dict().items() if value is not None},
         "settings": recipe.settings.to_dict(),
     }
-    told = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=96)
-    return f"# A training run of Assay. Launch it: python -m training launch --recipe FILE\n{told}"
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=96)
+    return f"# A training run of Assay. Launch it: python -m training launch --recipe FILE\n{text}"
 
 
 def from_yaml(content: bytes | str) -> Recipe:
@@ -102,7 +102,7 @@ def from_yaml(content: bytes | str) -> Recipe:
     return Recipe(number, sha256, name, chosen, _settings(settings, chosen))
 
 
-def chosen(method: str, base: BaseModel, given: Mapping[str, Any]) -> Tuning:
+def chosen(method: str, base: BaseModel, values: Mapping[str, Any]) -> Tuning:
     """The usual settings of a method and base, with what is given by name put in.
 
     Raises:
@@ -110,7 +110,7 @@ def chosen(method: str, base: BaseModel, given: Mapping[str, Any]) -> Tuning:
     """
     if method not in set(METHODS):
         raise BadInput(f"There is no method {method!r}. Choose one of {', '.join(METHODS)}.")
-    return read_settings(usual(Method(method), base).to_dict() | dict(given))
+    return read_settings(usual(Method(method), base).to_dict() | dict(values))
 
 
 def read_sets(method: str, sets: Iterable[str]) -> dict[str, Any]:
@@ -119,24 +119,24 @@ def read_sets(method: str, sets: Iterable[str]) -> dict[str, Any]:
     Raises:
         BadInput: one is not of the form name=value, or its value is of another kind.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for text in sets:
         name, equals, value = text.partition("=")
         if not equals:
             raise BadInput(f"{text!r} sets nothing. Write --set name=value.")
-        found[name.strip()] = _value(method, name.strip(), value.strip())
-    return found
+        settings[name.strip()] = _value(method, name.strip(), value.strip())
+    return settings
 
 
 def arguments(recipe: Recipe) -> list[str]:
     """What follows `python -m training launch` so that this very run is launched."""
-    words = ["--version", str(recipe.version), "--name", recipe.name, "--base", base_text(recipe)]
-    words += ["--method", recipe.settings.METHOD.value]
+    options = ["--version", str(recipe.version), "--name", recipe.name, "--base", base_text(recipe)]
+    options += ["--method", recipe.settings.METHOD.value]
     start = usual(recipe.settings.METHOD, recipe.base).to_dict()
     for name, value in recipe.settings.to_dict().items():
         if value != start[name]:
-            words += ["--set", f"{name}={_text(value)}"]
-    return words
+            options += ["--set", f"{name}={_text(value)}"]
+    return options
 
 
 def command(recipe: Recipe, project: str, person: str) -> str:
@@ -178,10 +178,10 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401
-        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        if len(found) != len(node.value):
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
             raise BadInput("The recipe gives a key twice. Keep one of them.")
-        return found
+        return mapping
 
 
 def _parsed(content: bytes | str) -> object:
@@ -203,22 +203,22 @@ def _mapping(value: object, what: str) -> dict[str, Any]:
     return value
 
 
-def _refuse_unknown(values: Mapping[str, Any], known: Iterable[str], what: str) -> None:
-    unknown = sorted(set(values) - set(known))
+def _refuse_unknown(values: Mapping[str, Any], allowed: Iterable[str], what: str) -> None:
+    unknown = sorted(set(values) - set(allowed))
     if unknown:
         raise BadInput(
             f"{what} has a key {unknown[0][:60]!r} that means nothing. Known are "
-            f"{', '.join(known)}."
+            f"{', '.join(allowed)}."
         )
 
 
-def _settings(given: Mapping[str, Any], base: BaseModel) -> Tuning:
-    method = str(given.get("method", Method.LORA))
-    texts = {key: value for key, value in given.items() if key != "method"}
-    known = {field.name for field in fields(METHODS[Method(method)])} if method in METHODS else ()
+def _settings(values: Mapping[str, Any], base: BaseModel) -> Tuning:
+    method = str(values.get("method", Method.LORA))
+    texts = {key: value for key, value in values.items() if key != "method"}
+    names = {field.name for field in fields(METHODS[Method(method)])} if method in METHODS else ()
     for name, value in texts.items():
         # YAML 1.1 reads 1e-3 as text, which every person means as a number.
-        if isinstance(value, str) and name in known:
+        if isinstance(value, str) and name in names:
             texts[name] = _value(method, name, value)
     return chosen(method, base, texts)
 

@@ -30,7 +30,7 @@ from training.work import evidence, rows
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class RunPlan:
     """What to launch."""
 
     version_id: int
@@ -43,7 +43,7 @@ class Wish:
     """For a run at an endpoint: that its rows may leave the house."""
 
 
-def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
+def request(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a run that the gate lets through.
 
     Raises:
@@ -56,14 +56,14 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
     base = base_models.BaseModel.from_dict(chosen["base"])
-    told = probes.estimate(session, version, base, wish.settings)
+    estimate = probes.estimate(session, version, base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
         raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         **chosen,
-        "estimate": told.to_dict() if told is not None and wish.share == 1 else None,
+        "estimate": estimate.to_dict() if estimate is not None and wish.share == 1 else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured, "waiver": s.waiver}
             for s in signals
@@ -72,7 +72,7 @@ def request(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     }
 
 
-def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
+def request_probe(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]:
     """The project and the spec of a probe; the gate is not asked, since nothing is kept.
 
     Raises:
@@ -88,7 +88,7 @@ def request_probe(session: Session, wish: Wish) -> tuple[int, dict[str, Any]]:
     return version.project_id, {**chosen, "key": probes.key(version, base, wish.settings)}
 
 
-def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
+def _chosen(session: Session, version: Version, wish: RunPlan) -> dict[str, Any]:
     """What decides how a run trains."""
     before = _going_on(session, version, wish)
     return {
@@ -102,7 +102,7 @@ def _chosen(session: Session, version: Version, wish: Wish) -> dict[str, Any]:
     }
 
 
-def _going_on(session: Session, version: Version, wish: Wish) -> AdapterRow | None:
+def _going_on(session: Session, version: Version, wish: RunPlan) -> AdapterRow | None:
     """The adapter that preference tuning goes on from, which has the base model with it; None for
     every other method.
     """
@@ -135,16 +135,16 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
     if why:
         raise RuleBroken(why)
     if is_remote(job):
-        return _taken_up(session, job, directory)
-    found, refused = checkpoints.newest(directory)
-    if found is None:
-        told = f" {refused[0].why}" if refused else ""
-        raise Unavailable(f"No checkpoint of this run verifies.{told} Launch a new run.")
+        return _resumed_remote(session, job, directory)
+    checkpoint, refused = checkpoints.newest(directory)
+    if checkpoint is None:
+        why_refused = f" {refused[0].why}" if refused else ""
+        raise Unavailable(f"No checkpoint of this run verifies.{why_refused} Launch a new run.")
     base, chosen = (
         base_models.BaseModel.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
-    wish = Wish(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
+    wish = RunPlan(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
     project_id, spec = request(session, wish)
     if "experiment" in job.spec:
         spec["experiment"] = job.spec["experiment"]
@@ -155,14 +155,14 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         "settings": chosen.to_dict(),
         "libraries": checkpoints.libraries(),
     }
-    checkpoints.check(found, checkpoints.verify(found)["run"], now)
+    checkpoints.check(checkpoint, checkpoints.verify(checkpoint)["run"], now)
     before = job.spec.get("resumed_from")
     spec["estimate"] = None  # it was for the whole run
     spec["resumed_from"] = {
         "job": job.id,
-        "step": found.step,
-        "sha256": found.sha256,
-        "refused": [{"step": one.step, "why": one.why} for one in refused],
+        "step": checkpoint.step,
+        "sha256": checkpoint.sha256,
+        "refused": [{"step": rejected.step, "why": rejected.why} for rejected in refused],
         "before": before,
     }
     return project_id, spec
@@ -181,28 +181,28 @@ def shared_batch(job: Job) -> int | None:
 
 
 def _offered_remote(directory: Path) -> checkpoints.Checkpoint | None:
-    known = remote.read(directory)
-    if known is None or not known.resumable:
+    remote_run = remote.read(directory)
+    if remote_run is None or not remote_run.resumable:
         return None
-    return checkpoints.Checkpoint(known.step, remote.sha256(directory), 0, directory)
+    return checkpoints.Checkpoint(remote_run.step, remote.sha256(directory), 0, directory)
 
 
-def _taken_up(session: Session, job: Job, directory: Path) -> tuple[int, dict[str, Any]]:
+def _resumed_remote(session: Session, job: Job, directory: Path) -> tuple[int, dict[str, Any]]:
     """The same for a run at an endpoint, which goes on there whatever became of its process here;
     the consent it was begun with still holds, as the rows are the same.
     """
-    found = _offered_remote(directory)
-    if found is None:
+    checkpoint = _offered_remote(directory)
+    if checkpoint is None:
         raise RuleBroken("Nothing of this run goes on at its endpoint. Launch a new run.")
-    given = terms.Consent.from_dict(job.spec["consent"])
+    consent = terms.Consent.from_dict(job.spec["consent"])
     chosen = read_settings(job.spec["settings"])
-    wish = Wish(job.spec["version_id"], job.spec["name"], settings=chosen, consent=given)
+    wish = RunPlan(job.spec["version_id"], job.spec["name"], settings=chosen, consent=consent)
     project_id, spec = request(session, wish)
     before = job.spec.get("resumed_from")
     spec["resumed_from"] = {
         "job": job.id,
-        "step": found.step,
-        "sha256": found.sha256,
+        "step": checkpoint.step,
+        "sha256": checkpoint.sha256,
         "refused": [],
         "before": before,
     }
@@ -233,9 +233,9 @@ def _share(spec: Mapping[str, Any]) -> float:
 def _taught(opened: archive.Opened, spec: Mapping[str, Any]) -> list[VersionRow]:
     """The rows that a run trains on and those that it watches, in the version's order."""
     train = nested(opened.part(Split.TRAIN), _share(spec), opened.version.seed)
-    kept = {row.pair_id for row in train}
+    train_ids = {row.pair_id for row in train}
     both = opened.part(Split.TRAIN, Split.VALIDATION)
-    return [row for row in both if row.split is Split.VALIDATION or row.pair_id in kept]
+    return [row for row in both if row.split is Split.VALIDATION or row.pair_id in train_ids]
 
 
 def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionRow]:
@@ -248,8 +248,10 @@ def nested(rows: Sequence[VersionRow], share: float, seed: int) -> list[VersionR
     drawn = sorted(sizes, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
     reached = accumulate(sizes[group] for group in drawn)
     wanted = share * len(rows)
-    kept = {group for group, n in zip(drawn, reached, strict=True) if n - sizes[group] / 2 < wanted}
-    return [row for row in rows if row.group in kept]
+    groups = {
+        group for group, n in zip(drawn, reached, strict=True) if n - sizes[group] / 2 < wanted
+    }
+    return [row for row in rows if row.group in groups]
 
 
 def _rows(session: Session, opened: archive.Opened, spec: Mapping[str, Any]) -> bytes:
@@ -260,11 +262,11 @@ def _rows(session: Session, opened: archive.Opened, spec: Mapping[str, Any]) -> 
     return rows.written(taught)
 
 
-def tidy(one: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
+def tidy(job: Job, directory: Path, state: JobState, result: Mapping[str, Any]) -> None:
     """Remove what an ended run no longer needs: everything that one learnt which was cancelled, all
     checkpoints of one that ran to its end, half-written files of every one.
     """
-    if one.kind is not JobKind.TRAIN or not directory.is_dir():
+    if job.kind is not JobKind.TRAIN or not directory.is_dir():
         return
     ended = state is JobState.FINISHED and not result.get("stopped_by_request")
     checkpoints.tidy(directory, keep=not (ended or state is JobState.CANCELLED))

@@ -59,7 +59,7 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
         "base_sha256": adapter.card.get("result", {}).get("base", {}).get("sha256"),
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
         "precision": adapter.card.get("result", {}).get("precision"),
-        "whole_model": lineage.whole(adapter.card),
+        "whole_model": lineage.is_full_model(adapter.card),
     }
 
 

@@ -67,7 +67,7 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     """The rows it learnt from that are of a retired era, by their tag now or by their words then;
     and how many it learnt from in all, those of the adapter that it went on from included.
     """
-    if lineage.imported(adapter.card):
+    if lineage.is_imported(adapter.card):
         return [], 0
     row = session.get(AdapterRow, adapter.id)
     versions_of = {one.version_id for one in lineage.chain(session, row)} if row else set()

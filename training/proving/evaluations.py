@@ -110,7 +110,7 @@ def request(
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
         "precision": adapter.card.get("result", {}).get("precision"),
-        "whole_model": lineage.whole(adapter.card),
+        "whole_model": lineage.is_full_model(adapter.card),
     }
     outside = _outside(version, adapter)
     if best_prompt and not can_prompt(version, adapter.card):

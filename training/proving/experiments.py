@@ -99,11 +99,11 @@ def numbers(words: str, like: float) -> list[Any]:
     return found
 
 
-def again(run: Job) -> runs.Wish:
+def again(run: Job) -> runs.RunPlan:
     """The wish of a run once more."""
     spec = run.spec
     base = base_models.BaseModel.from_dict(spec["base"])
-    return runs.Wish(spec["version_id"], spec["name"], base, read(spec["settings"]))
+    return runs.RunPlan(spec["version_id"], spec["name"], base, read(spec["settings"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +113,11 @@ class Plan:
     id: str
     kind: Kind
     name: str
-    runs: tuple[tuple[runs.Wish, Mapping[str, Any]], ...]
+    runs: tuple[tuple[runs.RunPlan, Mapping[str, Any]], ...]
     """Each with what sets it apart."""
 
 
-def plan_sweep(wish: runs.Wish, grid: Mapping[str, Sequence[Any]]) -> Plan:
+def plan_sweep(wish: runs.RunPlan, grid: Mapping[str, Sequence[Any]]) -> Plan:
     """A run for each combination of these settings.
 
     Raises:
@@ -130,7 +130,7 @@ def plan_sweep(wish: runs.Wish, grid: Mapping[str, Sequence[Any]]) -> Plan:
     return Plan(str(uuid.uuid4()), Kind.SWEEP, wish.name, tuple(varied))
 
 
-def plan_curve(session: Session, wish: runs.Wish) -> Plan:
+def plan_curve(session: Session, wish: runs.RunPlan) -> Plan:
     """Runs on a quarter, half, three quarters and all of the train rows.
 
     Raises:

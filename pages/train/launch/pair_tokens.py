@@ -45,7 +45,7 @@ _HTML = '<div class="text" role="group" tabindex="0"></div>'
 
 def show(probe: Job | None) -> None:
     """Example pairs, lengths, and pairs that are too long."""
-    probed = probes.seen(progress.folder(probe)) if probe is not None else None
+    probed = probes.row_lengths(progress.folder(probe)) if probe is not None else None
     if probed is None:
         st.text(
             "Not looked at yet. “Try 4 steps” on the card turns every pair into tokens exactly as "

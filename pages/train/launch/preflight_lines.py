@@ -8,12 +8,12 @@ from pages.parts.plain import plain
 from storage.errors import AssayError
 from training.launch import preflight
 from training.launch.preflight_checks import Mark
-from training.launch.runs import Wish
+from training.launch.runs import RunPlan
 
 _WIDTHS = [1.1, 2, 6]
 
 
-def show(wish: Wish | None) -> None:
+def show(wish: RunPlan | None) -> None:
     """All lines, errors first."""
     if wish is None:
         st.text("Complete the choices above; they are then looked at here.")
@@ -30,7 +30,7 @@ def show(wish: Wish | None) -> None:
             with state:
                 _mark(check.mark)
             name.text(check.name)
-            text.text(f"{check.found} {check.fix}".strip())
+            text.text(f"{check.finding} {check.fix}".strip())
     shell.note(
         "An error refuses the launch. Whether the pairs themselves are right is asked by the "
         "readiness lines; a disk that fills up during the run is met by its checkpoints."

@@ -145,9 +145,9 @@ def _time(
         job_panel.panel(probe)
     if probe is None or probe.state.final:
         st.text("Time: not measured yet")
-        wish = runs.Wish(version.id, "", base, settings)
+        wish = runs.RunPlan(version.id, "", base, settings)
         st.button(
-            f"Try {estimates.LEAST_STEPS} steps (about a minute)",
+            f"Try {estimates.MINIMUM_STEPS} steps (about a minute)",
             key=f"probe-{version.id}",
             help="Real steps on real pairs, thrown away: they tell time, memory, and what the "
             "model sees.",

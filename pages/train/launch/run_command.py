@@ -11,10 +11,10 @@ from pages.train.launch.method_choice import KEY
 from storage.errors import AssayError
 from storage.types import Project, User, Version
 from training.launch import recipe
-from training.launch.runs import Wish
+from training.launch.runs import RunPlan
 
 
-def show(user: User, project: Project, version: Version, wish: Wish | None) -> None:
+def show(user: User, project: Project, version: Version, wish: RunPlan | None) -> None:
     """The command line, the file, and the way back from a file."""
     if wish is None:
         st.text("Complete the choices above; the command then stands here.")

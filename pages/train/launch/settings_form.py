@@ -135,7 +135,7 @@ def show(method: Method, base: BaseModel | str, fixed: dict[str, Any]) -> Choice
         st.session_state[PRESET] = FROM_FILE if FROM_FILE in offered else "Standard"
     name = st.radio("How thorough", list(offered), key=PRESET, horizontal=True)
     preset = offered[name or "Standard"]
-    shell.note(preset.words)
+    shell.note(preset.advice)
     kind = base.kind if isinstance(base, BaseModel) else "none"
     scope = f"{preset.name}-{method}-{kind}"
     if preset.name == FROM_FILE:

@@ -266,7 +266,7 @@ def test_a_trial_measures_what_the_card_then_says(engine: Engine, open_page: Ope
         (job,) = jobs.listing(session, story.project.id, JobKind.PROBE)
     page.run()
     assert "It will wait for 1 job to end" in _texts(page)
-    tuned.finished(engine, job, {probes.SEEN: json.dumps(SEEN).encode()}, dict(PROBE))
+    tuned.finished(engine, job, {probes.ROWS_FILE: json.dumps(SEEN).encode()}, dict(PROBE))
     page.run()
     assert not page.exception
     assert "Time: about 55 s (55 s to 55 s)" in _texts(page)
@@ -283,10 +283,10 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
 ) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, "x", settings=SMALL_BASE)
+        wish = runs.RunPlan(story.version.id, "x", settings=SMALL_BASE)
         job = asks.probe(session, story.lead, wish)
     long = SEEN | {"lengths": [50, 2000], "too_long": 1, "too_long_rows": [[5, 2000]]}
-    tuned.finished(engine, job, {probes.SEEN: json.dumps(long).encode()}, dict(PROBE))
+    tuned.finished(engine, job, {probes.ROWS_FILE: json.dumps(long).encode()}, dict(PROBE))
     page = open_page(PAGE, user="lena")
     page.session_state["launch-tabs"] = "What the model sees"
     page.run()
@@ -302,7 +302,7 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
 def test_memory_that_is_short_is_advised_on(engine: Engine, open_page: OpenPage) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, "x", settings=SMALL_BASE)
+        wish = runs.RunPlan(story.version.id, "x", settings=SMALL_BASE)
         job = asks.probe(session, story.lead, wish)
     huge = {"weights": 9e9, "activations": 1e9}
     tuned.finished(engine, job, {}, PROBE | {"memory_mb": huge, "peak_memory_mb": 1e10})
@@ -320,7 +320,7 @@ def test_the_record_of_a_run_shows_how_near_the_estimate_was(
 ) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, "x", settings=Lora(epochs=1))
+        wish = runs.RunPlan(story.version.id, "x", settings=Lora(epochs=1))
         job = asks.probe(session, story.lead, wish)
     tuned.finished(engine, job, {}, dict(PROBE))
     tuned.trained(engine, story)
@@ -332,7 +332,7 @@ def test_the_record_of_a_run_shows_how_near_the_estimate_was(
 
 def test_a_lone_probe_is_asked_for_by_leads_only(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
-    wish = runs.Wish(story.version.id, "x")
+    wish = runs.RunPlan(story.version.id, "x")
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session, pytest.raises(NotAllowed):
         asks.probe(session, ben, wish)

@@ -45,7 +45,7 @@ def story(engine: Engine) -> tuned.Frozen:
 def _launched(engine: Engine, story: tuned.Frozen) -> Job:
     consent = terms.needed(story.version, CHOSEN)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, "Out", settings=CHOSEN, consent=consent)
+        wish = runs.RunPlan(story.version.id, "Out", settings=CHOSEN, consent=consent)
         return asks.launch(session, story.lead, wish)
 
 

@@ -56,9 +56,9 @@ def story(engine: Engine) -> Iterator[tuned.Frozen]:
             processes.sweep(str(job_id))
 
 
-def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.Wish:
+def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.RunPlan:
     agreed = terms.needed(story.version, chosen)
-    return runs.Wish(story.version.id, "Out", settings=chosen, consent=agreed)
+    return runs.RunPlan(story.version.id, "Out", settings=chosen, consent=agreed)
 
 
 def _launched(engine: Engine, story: tuned.Frozen) -> Job:

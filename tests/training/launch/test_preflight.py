@@ -70,7 +70,7 @@ def test_a_sound_run_has_only_good_lines() -> None:
 )
 def test_what_would_fail_is_an_error(facts: Facts, key: str, words: str) -> None:
     found = _one(facts, key)
-    assert (found.mark, words in found.found) == (Mark.ERROR, True)
+    assert (found.mark, words in found.finding) == (Mark.ERROR, True)
     assert checks(facts)[0] == found  # errors stand first
     assert errors(checks(facts)) == [found]
 
@@ -81,9 +81,9 @@ def test_what_would_fail_is_an_error(facts: Facts, key: str, words: str) -> None
         (replace(GOOD, accelerators=()), "accelerator", "No GPU was found"),
         (replace(GOOD, accelerators=(), settings=Qlora()), "accelerator", "choose LoRA"),
         (replace(GOOD, lengths=None), "long", "not counted yet"),
-        (replace(GOOD, base_here=False, model=None), "base", "converted first"),
+        (replace(GOOD, base_present=False, model=None), "base", "converted first"),
         (
-            replace(GOOD, base=BaseModel("hub", "a/b"), base_here=False),
+            replace(GOOD, base=BaseModel("hub", "a/b"), base_present=False),
             "base",
             "fetched from the hub",
         ),
@@ -95,7 +95,7 @@ def test_what_would_fail_is_an_error(facts: Facts, key: str, words: str) -> None
 def test_what_is_worth_knowing_is_a_note(facts: Facts, key: str, words: str) -> None:
     found = _one(facts, key)
     assert found.mark is Mark.NOTE
-    assert words in f"{found.found} {found.fix}"
+    assert words in f"{found.finding} {found.fix}"
     assert errors(checks(facts)) == []
 
 
@@ -108,7 +108,7 @@ def test_full_tuning_asks_for_more_of_the_disk() -> None:
 
 def test_facts_of_a_real_version_come_together(engine: Engine, tmp_path: Path) -> None:
     story = tuned.frozen(engine, 20)
-    wish = runs.Wish(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
+    wish = runs.RunPlan(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
     with reading(engine) as session:
         facts = preflight.gather(session, wish)
     assert (facts.train, facts.validation, facts.leak) == (13, 3, "")
@@ -121,7 +121,7 @@ def test_facts_of_a_real_version_come_together(engine: Engine, tmp_path: Path) -
 def test_a_launch_that_could_only_fail_is_refused(engine: Engine, tmp_path: Path) -> None:
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
-    wish = runs.Wish(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
+    wish = runs.RunPlan(story.version.id, "x", BaseModel("folder", str(tmp_path)), Lora())
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"no readable config\.json"):
         asks.launch(session, story.lead, wish)
     command = ["preflight", "--base", str(tmp_path), "--json"]
@@ -133,11 +133,11 @@ def test_a_launch_that_could_only_fail_is_refused(engine: Engine, tmp_path: Path
 def test_rows_that_a_probe_found_too_long_refuse_the_launch(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
-    wish = runs.Wish(story.version.id, "x", settings=Lora(max_length=64))
+    wish = runs.RunPlan(story.version.id, "x", settings=Lora(max_length=64))
     with writing(engine) as session:
         probe = asks.probe(session, story.lead, wish)
     seen = {"lengths": [50, 70], "too_long_rows": [[5, 70]], "too_long": 1, "limit": 64}
-    evidence.write_json(tuned.running(engine, probe) / probes.SEEN, seen)
+    evidence.write_json(tuned.running(engine, probe) / probes.ROWS_FILE, seen)
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"1 row is .* \(pair 5\)"):
         asks.launch(session, story.lead, wish)
     with reading(engine) as session:

@@ -46,7 +46,7 @@ def test_a_probe_measures_and_keeps_nothing(small: Path, tmp_path: Path) -> None
     lines = rows(40) + rows(10, "validation", first=100)
     settings, result = _probe(tmp_path / "probe", small, lines, epochs=3, checkpoint_steps=2)
     assert result["state"] == "finished", result["message"]
-    assert estimates.LEAST_STEPS <= len(result["step_seconds"]) <= 12
+    assert estimates.MINIMUM_STEPS <= len(result["step_seconds"]) <= 12
     assert all(seconds > 0 for seconds in result["step_seconds"])
     assert result["rows"] == {"train": 40, "validation": 10}
     assert result["evaluation_seconds"] > 0
@@ -67,7 +67,7 @@ def test_a_probe_measures_and_keeps_nothing(small: Path, tmp_path: Path) -> None
 
 def test_the_tokens_are_those_of_the_batches(small: Path, tmp_path: Path) -> None:
     _, result = _probe(tmp_path / "probe", small, rows(8), batch_size=1, dropout=0.0)
-    lengths = json.loads((tmp_path / "probe" / probes.SEEN).read_text())["lengths"]
+    lengths = json.loads((tmp_path / "probe" / probes.ROWS_FILE).read_text())["lengths"]
     read = [length - 1 for length in lengths]  # nothing is to follow a row's last token
     assert set(result["step_tokens"]) <= set(read)
     assert result["tokens_a_batch"] == pytest.approx(sum(read) / 8)
@@ -114,7 +114,7 @@ def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> 
     assert result["state"] == "finished", result["message"]
     assert min(result["step_tokens"]) > 0
     assert estimates.of(result, _local(settings)).steps == 12
-    seen = probes.seen(tmp_path / "probe")
+    seen = probes.row_lengths(tmp_path / "probe")
     assert seen is not None
     assert len(seen["lengths"]) == 16
     assert {one["answer"] for one in seen["examples"]} == {"better", "worse"}
@@ -152,7 +152,7 @@ def test_rows_that_are_too_long_are_listed_and_refused(small: Path, tmp_path: Pa
     _, result = _probe(tmp_path / "probe", small, rows(4) + long, max_length=100)
     assert result["state"] == "failed"
     assert "longer than 100 tokens" in result["message"]
-    seen = probes.seen(tmp_path / "probe")
+    seen = probes.row_lengths(tmp_path / "probe")
     assert seen is not None
     assert (seen["too_long"], seen["too_long_rows"][0][0]) == (1, 50)
 

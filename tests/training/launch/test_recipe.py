@@ -44,7 +44,7 @@ def test_a_saved_recipe_reads_back_the_same(base: BaseModel, settings: Tuning) -
 
 def test_the_shown_command_launches_the_shown_run(engine: Engine, story: tuned.Frozen) -> None:
     settings = Lora(learning_rate=3e-4, epochs=2, targets=("q_proj", "down_proj"), rslora=True)
-    wish = runs.Wish(story.version.id, "It's a run; $HOME", PACKAGED, settings)
+    wish = runs.RunPlan(story.version.id, "It's a run; $HOME", PACKAGED, settings)
     shown = recipe.command(recipe.of(wish, story.version), story.project.name, "lena")
     words = shlex.split(shown)
     assert words[:4] == ["python", "-m", "training", "launch"]
@@ -59,7 +59,7 @@ def test_the_shown_command_launches_the_shown_run(engine: Engine, story: tuned.F
 def test_a_file_launches_its_run_and_no_other_rows(
     engine: Engine, story: tuned.Frozen, tmp_path: Path
 ) -> None:
-    wish = runs.Wish(story.version.id, "From a file", PACKAGED, Lora(epochs=1))
+    wish = runs.RunPlan(story.version.id, "From a file", PACKAGED, Lora(epochs=1))
     path = tmp_path / "run.yaml"
     text = recipe.to_yaml(recipe.of(wish, story.version))
     path.write_text(text, encoding="utf-8")

@@ -22,8 +22,8 @@ from training.settings import Lora
 from training.work import jobs
 
 
-def _wish(story: tuned.Frozen, name: str = "run") -> runs.Wish:
-    return runs.Wish(story.version.id, name, settings=Lora(epochs=1))
+def _wish(story: tuned.Frozen, name: str = "run") -> runs.RunPlan:
+    return runs.RunPlan(story.version.id, name, settings=Lora(epochs=1))
 
 
 def test_a_launch_is_refused_in_the_verb_until_every_line_is_met_or_waived(engine: Engine) -> None:
@@ -64,7 +64,7 @@ def test_the_same_run_is_refused_twice_and_other_runs_wait_their_turn(engine: En
     with writing(engine) as session:
         other = asks.launch(session, second.lead, _wish(second))
         again = asks.launch(
-            session, first.lead, runs.Wish(first.version.id, "run", settings=Lora(epochs=2))
+            session, first.lead, runs.RunPlan(first.version.id, "run", settings=Lora(epochs=2))
         )
     with reading(engine) as session:
         assert [job.id for job in jobs.ahead(session, again)] == [going.id, other.id]
@@ -76,7 +76,7 @@ def test_the_database_lets_one_run_train_at_a_time(engine: Engine) -> None:
     tuned.running(engine, tuned.launched(engine, story))
     with writing(engine) as session:
         waiting = asks.launch(
-            session, story.lead, runs.Wish(story.version.id, "run", settings=Lora(epochs=2))
+            session, story.lead, runs.RunPlan(story.version.id, "run", settings=Lora(epochs=2))
         )
     with pytest.raises(IntegrityError):
         tuned.running(engine, waiting)

@@ -19,8 +19,8 @@ from training.settings import Lora
 from training.work import jobs
 
 
-def _wish(story: tuned.Frozen) -> runs.Wish:
-    return runs.Wish(story.version.id, "Desk", settings=Lora(epochs=1))
+def _wish(story: tuned.Frozen) -> runs.RunPlan:
+    return runs.RunPlan(story.version.id, "Desk", settings=Lora(epochs=1))
 
 
 def _ready(engine: Engine, rows: int = 40) -> tuned.Frozen:

@@ -90,7 +90,7 @@ def _trained(
 ) -> tuple[Adapter, Path]:
     """The adapter that a run by these settings becomes, and its folder."""
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, chosen.METHOD.value, base, chosen)
+        wish = runs.RunPlan(story.version.id, chosen.METHOD.value, base, chosen)
         job = asks.launch(session, story.lead, wish)
     _seen_out(engine, job)
     with reading(engine) as session:
@@ -280,7 +280,7 @@ def test_preference_goes_on_from_an_adapter(
 
 def _refused(session: Session, story: tuned.Frozen, version: Version, adapter_id: int) -> str:
     """Why preference tuning from this adapter is refused at launch."""
-    wish = runs.Wish(version.id, "more", settings=Preference(adapter_id=adapter_id))
+    wish = runs.RunPlan(version.id, "more", settings=Preference(adapter_id=adapter_id))
     with pytest.raises((RuleBroken, NotFound)) as error:
         asks.launch(session, story.lead, wish)
     return str(error.value)

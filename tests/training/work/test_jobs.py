@@ -222,7 +222,7 @@ def test_two_launches_at_once_are_one_run(engine: Engine) -> None:
     refused: list[str] = []
 
     def launch() -> None:
-        wish = runs.Wish(story.version.id, "run", settings=Lora(epochs=1))
+        wish = runs.RunPlan(story.version.id, "run", settings=Lora(epochs=1))
         try:
             with writing(engine) as session:
                 asks.launch(session, story.lead, wish)
@@ -268,7 +268,7 @@ def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_pa
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
-        wish = runs.Wish(story.version.id, "For real", base, Lora(epochs=2, batch_size=4))
+        wish = runs.RunPlan(story.version.id, "For real", base, Lora(epochs=2, batch_size=4))
         job = asks.launch(session, story.lead, wish)
     _tick_elsewhere()
     until(lambda: evidence.read_result(_directory(job)) is not None)
