@@ -5,7 +5,7 @@ import streamlit as st
 from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import compare_start, job_panel, run_form
+from pages.parts import base_choice, compare_start, job_panel
 from storage.types import JobKind, User, Version
 from training import asks
 from training.work import jobs
@@ -22,7 +22,7 @@ def show(user: User, version: Version) -> None:
 
 def _start(user: User, version: Version) -> None:
     with st.container(border=True):
-        base = run_form.base()
+        base = base_choice.choose()
         if isinstance(base, str):
             shell.note(base)
         else:

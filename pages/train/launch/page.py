@@ -1,4 +1,4 @@
-"""Launch page: choose how to tune what on which rows, see what it takes, and start the run."""
+"""Launch page: choose how to tune what on which pairs, see what it takes, and start the run."""
 
 import streamlit as st
 
@@ -6,7 +6,7 @@ from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
-from pages.parts import job_panel, run_form
+from pages.parts import job_panel
 from pages.train.launch import (
     method_choice,
     pair_tokens,
@@ -14,6 +14,7 @@ from pages.train.launch import (
     run_card,
     run_command,
     settings_form,
+    starting_point,
 )
 from storage.types import JobKind
 from training import asks
@@ -22,7 +23,7 @@ user = require_user()
 shell.header("Launch", "Teach a base model from your pairs. What it will take is known beforehand.")
 project = shell.require_project(user)
 with looking() as session:
-    versions = {version.id: version for version in archive.listing(session, project.id)}
+    versions = archive.listing(session, project.id)
 if not versions:
     shell.empty(
         "There is no version yet. A run trains on a frozen version of the approved pairs.",
@@ -35,16 +36,8 @@ job_panel.show(project.id, JobKind.TRAIN)
 choices, card = st.columns([3, 2], gap="medium")
 with choices:
     method = method_choice.show()
-    chosen = st.selectbox(
-        "Version",
-        list(versions),
-        format_func=lambda number: (
-            f"Version {versions[number].number}, {sum(versions[number].counts.values())} pairs"
-        ),
-        key=f"version-{project.id}",
-    )
-    version = versions[chosen]
-    start = run_form.start(project.id, method)
+    version = starting_point.version(project.id, versions)
+    start = starting_point.choose(project.id, method)
     name = st.text_input(
         "Name of the run",
         value=f"{project.name}, version {version.number}"[:80],
@@ -54,14 +47,14 @@ with choices:
     choice = settings_form.show(method, start.base, start.settings)
 with card.container(border=True):
     drawn = run_card.show(user, version, start.base, choice.settings)
-    wish = run_form.wish(version, name, start.base, choice.settings)
+    plan = starting_point.plan(version, name, start.base, choice.settings)
     st.button(
         "Launch",
         type="primary",
-        disabled=bool(drawn.reasons) or wish is None or not run_form.agreed(wish),
+        disabled=bool(drawn.reasons) or plan is None or not starting_point.agreed(plan),
         key=f"launch-{version.id}",
         on_click=act,
-        args=("Launched. It goes on when you close this page.", asks.launch, user, wish),
+        args=("Launched. It goes on when you close this page.", asks.launch, user, plan),
     )
     if drawn.reasons:
         st.text("\n".join(drawn.reasons))
@@ -72,13 +65,13 @@ command, tokens, checks = st.tabs(
     ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"
 )
 with command:
-    run_command.show(user, project, version, wish)
+    run_command.show(user, project, version, plan)
 if tokens.open:
     with tokens:
         pair_tokens.show(drawn.probe)
 if checks.open:
     with checks:
-        preflight_lines.show(wish)
+        preflight_lines.show(plan)
 shell.note(
     "The loss that a run shows says how well it learned the pairs, not how good its answers are: "
     "Compare and Blind measure that."

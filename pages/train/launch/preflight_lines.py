@@ -13,14 +13,14 @@ from training.launch.runs import RunPlan
 _WIDTHS = [1.1, 2, 6]
 
 
-def show(wish: RunPlan | None) -> None:
+def show(plan: RunPlan | None) -> None:
     """All lines, errors first."""
-    if wish is None:
+    if plan is None:
         st.text("Complete the choices above; they are then looked at here.")
         return
     try:
         with looking() as session:
-            checks = preflight.look(session, wish)
+            checks = preflight.look(session, plan)
     except AssayError as error:
         st.error(plain(str(error)))
         return

@@ -145,14 +145,14 @@ def _time(
         job_panel.panel(probe)
     if probe is None or probe.state.final:
         st.text("Time: not measured yet")
-        wish = runs.RunPlan(version.id, "", base, settings)
+        plan = runs.RunPlan(version.id, "", base, settings)
         st.button(
             f"Try {estimates.MINIMUM_STEPS} steps (about a minute)",
             key=f"probe-{version.id}",
             help="Real steps on real pairs, thrown away: they tell time, memory, and what the "
             "model sees.",
             on_click=act,
-            args=("The trial begins.", asks.probe, user, wish),
+            args=("The trial begins.", asks.probe, user, plan),
         )
 
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.frame import shell
 from pages.frame.wiring import looking
-from pages.parts import run_form
+from pages.parts import base_choice
 from pages.parts.plain import plain
 from pages.train.launch import settings_form
 from pages.train.launch.method_choice import KEY
@@ -14,18 +14,18 @@ from training.launch import recipe
 from training.launch.runs import RunPlan
 
 
-def show(user: User, project: Project, version: Version, wish: RunPlan | None) -> None:
+def show(user: User, project: Project, version: Version, plan: RunPlan | None) -> None:
     """The command line, the file, and the way back from a file."""
-    if wish is None:
+    if plan is None:
         st.text("Complete the choices above; the command then stands here.")
     else:
-        described = recipe.of(wish, version)
+        described = recipe.of(plan, version)
         shell.note("The same run from a terminal on this server:")
         st.code(
             recipe.command(described, project.name, user.name), language="bash", wrap_lines=True
         )
-        if wish.consent is not None:
-            shell.note(f"Add --send-rows {wish.consent.rows} to agree that so many pairs leave.")
+        if plan.consent is not None:
+            shell.note(f"Add --send-rows {plan.consent.rows} to agree that so many pairs leave.")
         shell.note("The same run as a file, for python -m training launch --recipe FILE:")
         st.code(recipe.to_yaml(described), language="yaml")
         st.download_button(
@@ -58,17 +58,17 @@ def _load(project_id: int, key: str) -> None:
             recipe.from_yaml(b" " * (recipe.LARGEST + 1))  # says so
         read = recipe.from_yaml(upload.getvalue())
         with looking() as session:
-            wish = recipe.wish(session, project_id, read)
+            plan = recipe.wish(session, project_id, read)
     except AssayError as error:
         st.error(plain(str(error)))
         return
     st.session_state[KEY] = read.settings.METHOD
-    st.session_state[f"version-{project_id}"] = wish.version_id
+    st.session_state[f"version-{project_id}"] = plan.version_id
     if read.name:
-        st.session_state[f"name-{wish.version_id}"] = read.name[:80]
+        st.session_state[f"name-{plan.version_id}"] = read.name[:80]
     st.session_state[settings_form.LOADED] = read.settings.to_dict()
     st.session_state[settings_form.PRESET] = settings_form.FROM_FILE
-    run_form.load(read)
+    base_choice.load(read)
     adapter = read.settings.to_dict().get("adapter_id")
     if adapter:
         st.session_state[f"adapter-{project_id}"] = adapter
