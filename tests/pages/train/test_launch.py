@@ -97,7 +97,7 @@ def test_a_ready_version_launches_as_shown(engine: Engine, open_page: OpenPage) 
     (job,) = _runs(engine, story)
     chosen = job.spec["settings"]
     assert (job.spec["name"], chosen["epochs"], job.state) == ("A first look", 1, JobState.QUEUED)
-    assert f"of {chosen['batch_size']} rows, 1 pass" in shown
+    assert f"of {chosen['batch_size']} pairs, 1 pass" in shown
     assert "Training run: waiting to start" in _texts(page)
 
 
