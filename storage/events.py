@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.tables import EventRow
 from storage.types import Event, User
+from storage.values import value_of
 
 GENESIS = "0" * 64
 _FACTS = ("at", "actor", "project", "verb", "noun", "noun_id", "detail")
@@ -107,16 +108,5 @@ def latest(session: Session, project_id: int | None = None, limit: int = 50) -> 
     if project_id is not None:
         query = query.where(EventRow.project_id == project_id)
     return [
-        Event(
-            id=row.id,
-            at=datetime.fromisoformat(row.at),
-            actor_id=row.actor_id,
-            project_id=row.project_id,
-            verb=row.verb,
-            noun=row.noun,
-            noun_id=row.noun_id,
-            detail=row.detail,
-            hash=row.hash,
-        )
-        for row in session.scalars(query)
+        value_of(Event, row, at=datetime.fromisoformat(row.at)) for row in session.scalars(query)
     ]

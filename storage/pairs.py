@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,34 +11,13 @@ from sqlalchemy.orm import Session
 from storage.errors import NotFound
 from storage.tables import DecisionRow, PairRow, RevisionRow
 from storage.types import Action, Decision, Origin, Outcome, Pair, PairStatus, User
+from storage.values import value_of
 
 
 def content_sha256(prompt: str, response: str) -> str:
     """The name of a pair's text: sha256 of the canonical JSON of both fields."""
     canonical = json.dumps([prompt, response], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def pair(row: PairRow) -> Pair:
-    """The value of a row."""
-    return Pair(
-        id=row.id,
-        project_id=row.project_id,
-        prompt=row.prompt,
-        response=row.response,
-        status=row.status,
-        origin=row.origin,
-        version=row.version,
-        content_sha256=row.content_sha256,
-        author_id=row.author_id,
-        era_id=row.era_id,
-        held_out=row.held_out,
-        flagged=row.flagged,
-        topic=row.topic,
-        source=row.source,
-        reject_reason=row.reject_reason,
-        created_at=row.created_at,
-    )
 
 
 def row_of(session: Session, pair_id: int) -> PairRow:
@@ -56,7 +34,7 @@ def row_of(session: Session, pair_id: int) -> PairRow:
 
 def get(session: Session, pair_id: int) -> Pair:
     """One pair."""
-    return pair(row_of(session, pair_id))
+    return value_of(Pair, row_of(session, pair_id))
 
 
 def add(
@@ -155,7 +133,7 @@ def listing(
             query = query.where(PairRow.__table__.c[column] == value)
     if ids is not None:
         query = query.where(PairRow.id.in_(list(ids)))
-    return [pair(row) for row in session.scalars(query.limit(limit))]
+    return [value_of(Pair, row) for row in session.scalars(query.limit(limit))]
 
 
 def counts(session: Session, project_id: int) -> dict[PairStatus, int]:
@@ -165,8 +143,8 @@ def counts(session: Session, project_id: int) -> dict[PairStatus, int]:
         .where(PairRow.project_id == project_id)
         .group_by(PairRow.status)
     )
-    found = {row[0]: row[1] for row in session.execute(query)}
-    return {status: found.get(status, 0) for status in PairStatus}
+    by_status = {row[0]: row[1] for row in session.execute(query)}
+    return {status: by_status.get(status, 0) for status in PairStatus}
 
 
 def decide(
@@ -206,27 +184,10 @@ def decide(
     return decision
 
 
-def decision(row: DecisionRow) -> Decision:
-    """The value of a decision row."""
-    return Decision(
-        id=row.id,
-        pair_id=row.pair_id,
-        user_id=row.user_id,
-        action=row.action,
-        outcome=row.outcome,
-        seen_version=row.seen_version,
-        reason=row.reason,
-        prompt=row.prompt,
-        response=row.response,
-        supersedes_id=row.supersedes_id,
-        created_at=row.created_at,
-    )
-
-
 def history(session: Session, pair_id: int) -> list[Decision]:
     """Every decision about a pair, oldest first."""
     query = select(DecisionRow).where(DecisionRow.pair_id == pair_id).order_by(DecisionRow.id)
-    return [decision(row) for row in session.scalars(query)]
+    return [value_of(Decision, row) for row in session.scalars(query)]
 
 
 def approvers(session: Session, pair_ids: Iterable[int]) -> dict[int, int]:
@@ -237,13 +198,6 @@ def approvers(session: Session, pair_ids: Iterable[int]) -> dict[int, int]:
         .where(PairRow.id.in_(list(pair_ids)))
     )
     return {row.id: row.user_id for row in session.execute(query)}
-
-
-def newest_change(session: Session, project_id: int) -> datetime | None:
-    """When the newest pair was made; None in an empty project."""
-    return session.scalar(
-        select(func.max(PairRow.created_at)).where(PairRow.project_id == project_id)
-    )
 
 
 def texts_by_hash(session: Session, pair_id: int, sha256: str) -> dict[str, str]:

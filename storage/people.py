@@ -8,10 +8,11 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import UserRow
 from storage.types import Role, User
+from storage.values import value_of
 
 
 def _user(row: UserRow) -> User:
-    return User(id=row.id, name=row.name, roles=frozenset(Role(role) for role in row.roles))
+    return value_of(User, row, roles=frozenset(map(Role, row.roles)))
 
 
 def get(session: Session, user_id: int) -> User:
@@ -48,8 +49,8 @@ def join(session: Session, name: str, roles: frozenset[Role], *, actor: User | N
         raise BadInput("A profile needs a name of 1 to 80 characters.")
     if not roles:
         raise BadInput(f"Choose at least one role for {name}.")
-    taken = select(UserRow.id).where(func.lower(UserRow.name) == name.lower())
-    if session.scalar(taken) is not None:
+    namesake = select(UserRow.id).where(func.lower(UserRow.name) == name.lower())
+    if session.scalar(namesake) is not None:
         raise BadInput(f"There is already a profile named {name}. Pick it, or use another name.")
     row = UserRow(name=name, roles=sorted(role.value for role in roles))
     session.add(row)

@@ -14,34 +14,13 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound
 from storage.tables import EraRow, ProjectRow
 from storage.types import Era, Project, Role, User
-
-
-def _project(row: ProjectRow) -> Project:
-    return Project(
-        id=row.id,
-        name=row.name,
-        task=row.task,
-        system_message=row.system_message,
-        output_schema=row.output_schema,
-        guidelines=row.guidelines,
-        label_field=row.label_field,
-        two_people=row.two_people,
-        sample=row.sample,
-    )
+from storage.values import value_of
 
 
 def era(row: EraRow) -> Era:
     """The value of an era's row."""
-    return Era(
-        id=row.id,
-        project_id=row.project_id,
-        name=row.name,
-        starts_on=row.starts_on,
-        retired=row.retired,
-        phrases=tuple(row.phrases),
-        ends_on=row.ends_on,
-        document=row.document or "",
-        url=row.url or "",
+    return value_of(
+        Era, row, phrases=tuple(row.phrases), document=row.document or "", url=row.url or ""
     )
 
 
@@ -54,18 +33,21 @@ def get(session: Session, project_id: int) -> Project:
     row = session.get(ProjectRow, project_id)
     if row is None:
         raise NotFound(f"There is no project {project_id}. Pick one on the Home page.")
-    return _project(row)
+    return value_of(Project, row)
 
 
 def everything(session: Session) -> list[Project]:
     """All projects by name."""
-    return [_project(row) for row in session.scalars(select(ProjectRow).order_by(ProjectRow.name))]
+    return [
+        value_of(Project, row)
+        for row in session.scalars(select(ProjectRow).order_by(ProjectRow.name))
+    ]
 
 
 def named(session: Session, name: str) -> Project | None:
     """The project of this name, if there is one."""
     row = session.scalar(select(ProjectRow).where(ProjectRow.name == name))
-    return None if row is None else _project(row)
+    return None if row is None else value_of(Project, row)
 
 
 @allowed(Role.LEAD, Role.ADMIN)
@@ -107,7 +89,7 @@ def create(
     session.add(row)
     session.flush()
     events.record(session, actor, "create", "project", row.id, project_id=row.id)
-    return _project(row)
+    return value_of(Project, row)
 
 
 @allowed(Role.LEAD, Role.ADMIN)
@@ -129,7 +111,7 @@ def change(
         project_id=project_id,
         two_people=two_people,
     )
-    return _project(row)
+    return value_of(Project, row)
 
 
 @allowed(Role.LEAD)
@@ -157,7 +139,7 @@ def reword(session: Session, actor: User, project_id: int, system_message: str) 
         before=_sha256(before),
         after=_sha256(row.system_message),
     )
-    return _project(row)
+    return value_of(Project, row)
 
 
 def _sha256(text: str) -> str:

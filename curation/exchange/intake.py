@@ -15,6 +15,7 @@ from storage.access import allowed
 from storage.errors import BadInput
 from storage.tables import PairRow
 from storage.types import Origin, Pair, Project, Role, User
+from storage.values import value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def take(
             source=_source(row, name, sha256),
             source_key=key,
         )
-        added.append(pairs.pair(stored))
+        added.append(value_of(Pair, stored))
         invalid += bool(
             project.output_schema and schema_check.problems(row.response, project.output_schema)
         )

@@ -21,6 +21,7 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import AuditRow, AuditVerdictRow, PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
+from storage.values import value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +321,7 @@ def judge(
     if audit is None or pair_id not in _open(session, audit):
         raise NotFound(f"Pair {pair_id} is not waiting in an audit. Go on with the next row.")
     approver = pairs.approvers(session, [pair_id]).get(pair_id)
-    if not _independent(actor, pairs.pair(row), approver):
+    if not _independent(actor, value_of(Pair, row), approver):
         raise RuleBroken(f"You approved or wrote pair {pair_id}. Someone else must audit it.")
     if row.version != seen_version:
         raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")

@@ -19,6 +19,7 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import LinkRow, PairRow
 from storage.types import Link, LinkKind, LinkState, Origin, Pair, PairStatus, Role, User
+from storage.values import value_of
 
 THRESHOLD = 0.8
 _RANK = {Origin.GOLD: 0, Origin.PRODUCTION: 1, Origin.IMPORT: 2, Origin.DRAFT: 3}
@@ -30,18 +31,6 @@ class Group:
 
     pairs: tuple[Pair, ...]
     links: tuple[Link, ...]
-
-
-def _link(row: LinkRow) -> Link:
-    return Link(
-        id=row.id,
-        a=row.a,
-        b=row.b,
-        kind=row.kind,
-        similarity=row.similarity,
-        state=row.state,
-        reason=row.reason,
-    )
 
 
 def due(session: Session, project_id: int) -> int:
@@ -162,7 +151,7 @@ def current(
     )
     if state is not None:
         query = query.where(LinkRow.state == state)
-    return [_link(row) for row in session.scalars(query)]
+    return [value_of(Link, row) for row in session.scalars(query)]
 
 
 def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> list[Group]:

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from curation.personal import detect, messages, placeholders, scan_settings
 from curation.personal.stand_ins import StandIns
-from storage import pairs
 from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import Finding, FindingState, Pair, PairStatus
+from storage.values import value_of
 
 INVENTED = "INVENTED"
 """The type of words that Assay put in itself; nobody is asked about them."""
@@ -56,22 +56,6 @@ class Coverage:
     """Those of `unscanned` that were scanned with earlier settings."""
     message: messages.MessageState = messages.NOTHING_TO_SCAN
     """The same about the project's system message."""
-
-
-def from_row(row: FindingRow) -> Finding:
-    """The value of a row."""
-    return Finding(
-        id=row.id,
-        pair_id=row.pair_id,
-        field=row.field,
-        start=row.start,
-        end=row.end,
-        type=row.type,
-        score=row.score,
-        state=row.state,
-        decided_by=row.decided_by,
-        key=row.key,
-    )
 
 
 def texts(pair: Pair | PairRow) -> dict[str, str]:
@@ -117,7 +101,7 @@ def unscanned(session: Session, project_id: int, config_sha256: str | None = Non
         .where(PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED, ~scanned)
         .order_by(PairRow.id)
     )
-    return [pairs.pair(row) for row in session.scalars(query)]
+    return [value_of(Pair, row) for row in session.scalars(query)]
 
 
 def newest(session: Session, project_id: int, pair_id: int | None = None) -> Select[tuple[int]]:
@@ -166,7 +150,7 @@ def marked(
     """Pairs, not rejected, with findings in this state (all of the pair's findings come along)."""
     by_pair: dict[int, list[Finding]] = {}
     for row in current(session, project_id):
-        by_pair.setdefault(row.pair_id, []).append(from_row(row))
+        by_pair.setdefault(row.pair_id, []).append(value_of(Finding, row))
     wanted = {
         pair_id
         for pair_id, findings in by_pair.items()
@@ -183,7 +167,7 @@ def marked(
         .order_by(PairRow.id)
     )
     return [
-        Marked(pairs.pair(row), tuple(by_pair[row.id]))
+        Marked(value_of(Pair, row), tuple(by_pair[row.id]))
         for row in session.scalars(query)
         if row.id in wanted
     ]

@@ -13,7 +13,8 @@ from curation.personal import findings, placeholders, scan_settings
 from curation.personal.stand_ins import TEXTS, StandIns
 from storage import events, pairs
 from storage.tables import FindingRow, PairRow, ScanRow
-from storage.types import Action, FindingState, PairStatus, User
+from storage.types import Action, Finding, FindingState, PairStatus, User
+from storage.values import value_of
 
 
 def put(session: Session, actor: User, row: PairRow, accepted: Sequence[FindingRow]) -> None:
@@ -24,7 +25,7 @@ def put(session: Session, actor: User, row: PairRow, accepted: Sequence[FindingR
     """
     settings = scan_settings.current(session, row.project_id)
     stand_ins = StandIns(session, row.project_id, settings.replacement)
-    texts, spans = findings.texts(row), findings.spans(map(findings.from_row, accepted))
+    texts, spans = findings.texts(row), findings.spans(value_of(Finding, each) for each in accepted)
     labels = placeholders.labels(texts, spans, stand_ins.stand_in)
     replaced = placeholders.replace(texts, spans, stand_ins.stand_in)
     stand_ins.keep()

@@ -19,11 +19,13 @@ from storage.types import (
     Action,
     Card,
     Origin,
+    Pair,
     PairStatus,
     Project,
     Role,
     User,
 )
+from storage.values import value_of
 
 LEASE = timedelta(minutes=15)
 
@@ -151,7 +153,7 @@ def cards(session: Session, rows: Sequence[PairRow]) -> list[Card]:
     named = {era.id: era.name for era in session.scalars(select(EraRow))}
     return [
         Card(
-            pair=pairs.pair(row),
+            pair=value_of(Pair, row),
             fence=row.fence,
             lease_until=claims[row.id].lease_until,
             draft_prompt=first[row.id][0],

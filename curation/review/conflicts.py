@@ -23,6 +23,7 @@ from storage.types import (
     Role,
     User,
 )
+from storage.values import value_of
 
 
 def late(session: Session, project_id: int) -> list[Decision]:
@@ -42,7 +43,7 @@ def late(session: Session, project_id: int) -> list[Decision]:
         )
         .order_by(DecisionRow.id)
     )
-    return [pairs.decision(row) for row in session.scalars(query)]
+    return [value_of(Decision, row) for row in session.scalars(query)]
 
 
 @allowed(Role.LEAD)

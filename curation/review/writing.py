@@ -10,6 +10,7 @@ from storage.access import allowed
 from storage.errors import RuleBroken
 from storage.tables import PairRow
 from storage.types import Origin, Pair, Role, User
+from storage.values import value_of
 
 
 def form(project_id: int) -> str:
@@ -31,7 +32,7 @@ def gold(
         select(PairRow).where(PairRow.project_id == project_id, PairRow.source_key == key)
     )
     if known is not None:
-        return pairs.pair(known)
+        return value_of(Pair, known)
     if not words.prompt.strip() or not words.response.strip():
         raise RuleBroken("A gold pair needs an input and an output. Fill in the empty one.")
     wrong = decisions.problems(projects.get(session, project_id), words.response)
@@ -52,7 +53,7 @@ def gold(
     events.record(
         session, actor, "write", "pair", row.id, project_id=project_id, after=row.content_sha256
     )
-    return pairs.pair(row)
+    return value_of(Pair, row)
 
 
 def current_era(session: Session, project_id: int) -> int | None:

@@ -21,6 +21,7 @@ from storage import pairs
 from storage.errors import NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
 from storage.types import PairStatus, Split, Version, VersionRow
+from storage.values import value_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +42,6 @@ class Opened:
         return [row for row in self.rows if row.split in splits]
 
 
-def version(row: VersionRowTable) -> Version:
-    """The value of a version's row."""
-    return Version(
-        id=row.id,
-        project_id=row.project_id,
-        number=row.number,
-        sha256=row.sha256,
-        seed=row.seed,
-        counts=row.counts,
-        manifest=row.manifest,
-        created_by=row.created_by,
-        created_at=row.created_at,
-    )
-
-
 def get(session: Session, version_id: int) -> Version:
     """One version; its rows are not looked at.
 
@@ -65,7 +51,7 @@ def get(session: Session, version_id: int) -> Version:
     row = session.get(VersionRowTable, version_id)
     if row is None:
         raise NotFound(f"There is no version {version_id}.")
-    return version(row)
+    return value_of(Version, row)
 
 
 def listing(session: Session, project_id: int) -> list[Version]:
@@ -75,7 +61,7 @@ def listing(session: Session, project_id: int) -> list[Version]:
         .where(VersionRowTable.project_id == project_id)
         .order_by(VersionRowTable.number.desc())
     )
-    return [version(row) for row in session.scalars(query)]
+    return [value_of(Version, row) for row in session.scalars(query)]
 
 
 def count(session: Session, project_id: int) -> int:

@@ -28,6 +28,7 @@ from storage.types import (
     Version,
     VersionRow,
 )
+from storage.values import value_of
 
 LEAST = 10
 """A split of fewer rows would leave a part empty."""
@@ -160,12 +161,12 @@ def _insert(
         seal=seal,
         **counts,
     )
-    return archive.version(row)
+    return value_of(Version, row)
 
 
 def _seal(session: Session, row: VersionRowTable, frozen: Sequence[VersionRow]) -> str:
     """Store what holds now beside the rows, with a hash over all of it."""
-    facts = evidence.gather(session, archive.version(row), frozen)
+    facts = evidence.gather(session, value_of(Version, row), frozen)
     root = canonical.merkle_root(frozen)
     ordered = sorted(frozen, key=lambda one: one.pair_id)
     seal = archive.seal(session, row.id, ordered, root, json.dumps(facts))

@@ -12,6 +12,7 @@ from curation.review.ops import Op, Receipt
 from storage import pairs, people, projects
 from storage.engine import reading, writing
 from storage.types import Action, Card, Origin, Pair, Project, Role, User
+from storage.values import value_of
 
 __all__ = ["Card", "Pair"]
 
@@ -80,10 +81,11 @@ def waiting(
     """These rows, waiting for review."""
     with writing(engine) as session:
         return [
-            pairs.pair(
+            value_of(
+                Pair,
                 pairs.add(
                     session, desk.id, prompt, response, origin, author=author, held_out=held_out
-                )
+                ),
             )
             for prompt, response in rows
         ]

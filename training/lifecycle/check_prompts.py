@@ -11,6 +11,7 @@ from storage.access import allowed
 from storage.errors import BadInput, NotFound
 from storage.tables import CheckPromptRow
 from storage.types import CheckPrompt, Role, User
+from storage.values import value_of
 
 _MOST, _LONGEST, _MOST_WORDS, _LONGEST_WORDS = 100, 4_000, 10, 80
 
@@ -23,7 +24,7 @@ def listing(session: Session, project_id: int) -> list[CheckPrompt]:
         .order_by(CheckPromptRow.id)
     )
     return [
-        CheckPrompt(row.id, row.project_id, row.prompt, tuple(row.must), tuple(row.must_not))
+        value_of(CheckPrompt, row, must=tuple(row.must), must_not=tuple(row.must_not))
         for row in session.scalars(query)
     ]
 

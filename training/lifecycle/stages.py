@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from storage import people
 from storage.tables import AdapterRow, AdapterStageRow
 from storage.types import Stage, StageChange, User
+from storage.values import value_of
 
 
 def history(session: Session, adapter_id: int) -> list[StageChange]:
@@ -16,15 +17,7 @@ def history(session: Session, adapter_id: int) -> list[StageChange]:
     query = select(AdapterStageRow).where(AdapterStageRow.adapter_id == adapter_id)
     names = people.names(session)
     return [
-        StageChange(
-            adapter_id=row.adapter_id,
-            number=row.number,
-            stage=row.stage,
-            by=names.get(row.user_id, "someone"),
-            reason=row.reason,
-            gate=tuple(row.gate),
-            created_at=row.created_at,
-        )
+        value_of(StageChange, row, by=names.get(row.user_id, "someone"), gate=tuple(row.gate))
         for row in session.scalars(query.order_by(AdapterStageRow.number))
     ]
 

@@ -8,23 +8,13 @@ from sqlalchemy.orm import Session
 from storage.errors import NotFound
 from storage.tables import AdapterRow
 from storage.types import Adapter
+from storage.values import value_of
 
 _NUMBERED = re.compile(r"(?:adapter@)?(\d{1,9})")
 
 
 def _adapter(row: AdapterRow, number: int) -> Adapter:
-    return Adapter(
-        id=row.id,
-        project_id=row.project_id,
-        number=number,
-        name=row.name,
-        job_id=row.job_id,
-        version_id=row.version_id,
-        sha256=row.sha256,
-        path=f"jobs/{row.job_id}/adapter",
-        created_at=row.created_at,
-        card=row.card,
-    )
+    return value_of(Adapter, row, number=number, path=f"jobs/{row.job_id}/adapter")
 
 
 def listing(session: Session, project_id: int) -> list[Adapter]:

@@ -29,6 +29,7 @@ from storage.tables import (
     VoteRow,
 )
 from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User, VersionRow
+from storage.values import value_of
 from training.proving import evaluations
 from training.proving.verdicts import Result, judge, mac, tally, together, tuned_left
 
@@ -37,18 +38,7 @@ QUESTION = "Which answer would you rather have sent?"
 
 def _trial(session: Session, row: TrialRow) -> Trial:
     closed = session.get(TrialCloseRow, row.id)
-    return Trial(
-        id=row.id,
-        project_id=row.project_id,
-        evaluation_id=row.evaluation_id,
-        planned=row.planned,
-        question=row.question,
-        commitment=row.commitment,
-        registration=row.registration,
-        created_by=row.created_by,
-        created_at=row.created_at,
-        closed_at=closed.created_at if closed else None,
-    )
+    return value_of(Trial, row, closed_at=closed.created_at if closed else None)
 
 
 def _row(session: Session, trial_id: int) -> TrialRow:

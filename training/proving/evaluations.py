@@ -18,23 +18,12 @@ from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, EvaluationRow, OutputRow
 from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
+from storage.values import value_of
 from training.hosted import endpoints, terms
 from training.launch import lineage
 from training.models.precision import Precision
 from training.proving import best_prompt as prompting
 from training.work import evidence, machine, rows
-
-
-def _evaluation(row: EvaluationRow) -> Evaluation:
-    return Evaluation(
-        id=row.id,
-        project_id=row.project_id,
-        version_id=row.version_id,
-        job_id=row.job_id,
-        adapter_id=row.adapter_id,
-        summary=row.summary,
-        created_at=row.created_at,
-    )
 
 
 def listing(session: Session, project_id: int) -> list[Evaluation]:
@@ -44,7 +33,7 @@ def listing(session: Session, project_id: int) -> list[Evaluation]:
         .where(EvaluationRow.project_id == project_id)
         .order_by(EvaluationRow.id.desc())
     )
-    return [_evaluation(row) for row in session.scalars(query)]
+    return [value_of(Evaluation, row) for row in session.scalars(query)]
 
 
 def get(session: Session, evaluation_id: int) -> Evaluation:
@@ -56,7 +45,7 @@ def get(session: Session, evaluation_id: int) -> Evaluation:
     row = session.get(EvaluationRow, evaluation_id)
     if row is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.")
-    return _evaluation(row)
+    return value_of(Evaluation, row)
 
 
 def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
@@ -64,14 +53,7 @@ def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]
     found: dict[int, dict[Arm, Output]] = {}
     query = select(OutputRow).where(OutputRow.evaluation_id == evaluation_id)
     for row in session.scalars(query.order_by(OutputRow.pair_id)):
-        found.setdefault(row.pair_id, {})[row.arm] = Output(
-            pair_id=row.pair_id,
-            arm=row.arm,
-            text=row.text,
-            valid=row.valid,
-            correct=row.correct,
-            sha256=row.sha256,
-        )
+        found.setdefault(row.pair_id, {})[row.arm] = value_of(Output, row)
     return found
 
 

@@ -13,22 +13,8 @@ from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import JobRow
 from storage.types import Job, JobKind, JobState, User
+from storage.values import value_of
 from training.work import evidence
-
-
-def _value(row: JobRow) -> Job:
-    return Job(
-        id=row.id,
-        project_id=row.project_id,
-        kind=row.kind,
-        state=row.state,
-        requested_by=row.requested_by,
-        spec=row.spec,
-        result=row.result,
-        message=row.message,
-        created_at=row.created_at,
-        ended_at=row.ended_at,
-    )
 
 
 def get(session: Session, job_id: str) -> Job:
@@ -40,7 +26,7 @@ def get(session: Session, job_id: str) -> Job:
     row = session.get(JobRow, job_id)
     if row is None:
         raise NotFound(f"There is no job {job_id}.")
-    return _value(row)
+    return value_of(Job, row)
 
 
 def listing(session: Session, project_id: int, kind: JobKind | None = None) -> list[Job]:
@@ -48,13 +34,13 @@ def listing(session: Session, project_id: int, kind: JobKind | None = None) -> l
     query = select(JobRow).where(JobRow.project_id == project_id).order_by(JobRow.created_at.desc())
     if kind is not None:
         query = query.where(JobRow.kind == kind)
-    return [_value(row) for row in session.scalars(query)]
+    return [value_of(Job, row) for row in session.scalars(query)]
 
 
 def unfinished(session: Session) -> list[Job]:
     """The jobs of all projects that wait or run, oldest first."""
     query = select(JobRow).where(JobRow.state.in_([JobState.QUEUED, JobState.RUNNING]))
-    return [_value(row) for row in session.scalars(query.order_by(JobRow.created_at))]
+    return [value_of(Job, row) for row in session.scalars(query.order_by(JobRow.created_at))]
 
 
 def ahead(session: Session, waiting: Job) -> list[Job]:
@@ -83,7 +69,7 @@ def queue(
     session.add(row)
     session.flush()
     events.record(session, actor, "queue", "job", row.id, project_id=project_id, kind=kind.value)
-    return _value(row)
+    return value_of(Job, row)
 
 
 def going(session: Session, job_id: str) -> Job:

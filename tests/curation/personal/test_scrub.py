@@ -25,6 +25,7 @@ from storage.types import (
     Project,
     Role,
 )
+from storage.values import value_of
 from tests.support import curated, stories
 
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -279,7 +280,8 @@ def test_rows_in_review_or_with_json_at_stake_are_left_and_reported(engine: Engi
 def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None:
     desk = stories.project(engine)
     with writing(engine) as session:
-        row = pairs.pair(
+        row = value_of(
+            Pair,
             pairs.add(
                 session,
                 desk.id,
@@ -288,7 +290,7 @@ def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None
                 Origin.IMPORT,
                 topic="Ana Roth, card",
                 source={"id": "ana@example.com", "line": 3, "file": "a.csv"},
-            )
+            ),
         )
     where = [("topic", "Ana Roth", "PERSON"), ("source:id", "ana@example.com", "EMAIL_ADDRESS")]
     curated.scanned(engine, desk, {row.id: where})
@@ -311,8 +313,9 @@ def test_different_source_ids_stay_different(engine: Engine) -> None:
     mails = ("ana@example.com", "bo@example.com", "ana@example.com")
     with writing(engine) as session:
         rows = [
-            pairs.pair(
-                pairs.add(session, desk.id, f"Hello {n}", ANSWER, Origin.IMPORT, source={"id": m})
+            value_of(
+                Pair,
+                pairs.add(session, desk.id, f"Hello {n}", ANSWER, Origin.IMPORT, source={"id": m}),
             )
             for n, m in enumerate(mails)
         ]

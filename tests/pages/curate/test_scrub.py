@@ -11,7 +11,8 @@ from curation.personal import findings, name_models, recall, scan_settings
 from curation.personal.scan_lines import ScanFinding
 from storage import pairs, people
 from storage.engine import reading, writing
-from storage.types import Finding, FindingState, JobKind, Origin, PairStatus, Project, Role
+from storage.types import Finding, FindingState, JobKind, Origin, Pair, PairStatus, Project, Role
+from storage.values import value_of
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
 from training.work import jobs
@@ -171,7 +172,7 @@ def test_what_came_along_with_a_row_is_shown_and_redacted(
         made = pairs.add(
             session, desk.id, "Hello", stories.CARDS, Origin.IMPORT, source={"id": "Ana Roth"}
         )
-        row = pairs.pair(made)
+        row = value_of(Pair, made)
     curated.scanned(engine, desk, {row.id: [("source:id", "Ana Roth", "PERSON")]})
     with reading(engine) as session:
         one = findings.marked(session, desk.id)[0].findings[0]
