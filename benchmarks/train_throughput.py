@@ -19,11 +19,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import msgspec
 from rich.progress import track
 
 from storage.settings import ROOT
@@ -311,7 +312,7 @@ def _trainer(name: str, model: Any, tokenizer: Any, rows: Rows, gpu: bool) -> An
 
     cuda = gpu and torch.cuda.is_available()
     ours, packs = name.startswith("assay"), name == "trl-packing"
-    usual, steps = replace(Lora(), batch_size=BATCH), len(rows) // BATCH
+    usual, steps = msgspec.structs.replace(Lora(), batch_size=BATCH), len(rows) // BATCH
     arguments = SFTConfig(
         output_dir=mkdtemp(),
         per_device_train_batch_size=BATCH,

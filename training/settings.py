@@ -1,41 +1,22 @@
 """The settings of a run, one class per method, with the usual defaults and sensible limits."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from math import ceil
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, cast, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from storage.errors import BadInput
 from training.families import LAYERS
 
-_RANGES: dict[str, tuple[float, float, str]] = {
-    "r": (1, 256, "The rank r"),
-    "alpha": (1, 1024, "Alpha"),
-    "dropout": (0, 0.5, "Dropout"),
-    "epochs": (1, 20, "The number of epochs"),
-    "learning_rate": (1e-7, 0.1, "The learning rate"),
-    "batch_size": (1, 256, "The batch size"),
-    "max_length": (32, 32768, "The longest row in tokens"),
-    "seed": (0, 2**31 - 1, "The seed"),
-    "warmup": (0, 0.5, "The share of warm-up steps"),
-    "patience": (0, 20, "The patience in epochs"),
-    "checkpoint_steps": (0, 100_000, "The number of steps between checkpoints"),
-    "weight_decay": (0, 1, "The weight decay"),
-    "beta": (0.001, 10, "Beta"),
-}
-_WHOLE = (
-    "r",
-    "alpha",
-    "epochs",
-    "batch_size",
-    "max_length",
-    "seed",
-    "patience",
-    "checkpoint_steps",
-)
-_SUFFIX = re.compile(r"[A-Za-z0-9-]{0,40}")
+_BIAS = 'Bias must be "none": trained biases cannot be taken off a base model again.'
+_TARGETS = f"The LoRA targets must be one or more of {', '.join(LAYERS)}."
+_SUFFIX = "The suffix has up to 40 letters, digits and hyphens."
+_SEEDS = 2**31 - 1
+
+Name = Annotated[str, Meta(description="Endpoint, model and suffix are texts.")]
 
 
 class Method(StrEnum):
@@ -57,94 +38,73 @@ class Batching(StrEnum):
     """Each row on its own, filled up to the longest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tuning:
-    """What every method is told.
-
-    Raises:
-        BadInput: a value is of the wrong kind or outside its range.
+class Tuning(msgspec.Struct, frozen=True, tag_field="method"):
+    """What every method is told. `read` checks what people enter; what our own code sets is held
+    to its type alone.
     """
 
     METHOD: ClassVar[Method]
 
-    epochs: int = 3
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            if field.name in _RANGES:
-                low, high, words = _RANGES[field.name]
-                whole = field.name in _WHOLE
-                _check_number(words, getattr(self, field.name), low, high, whole=whole)
+    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=20)] = 3
+    seed: Annotated[int, Meta(title="The seed", ge=0, le=_SEEDS)] = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from a JSON object; what it leaves out has its default, what is unknown is
-        refused.
+        """Settings from a JSON object; what it leaves out has its default.
+
+        Raises:
+            BadInput: a setting is unknown, or its value is of the wrong kind or out of range.
         """
-        known = {name: value for name, value in values.items() if name != "method"}
-        unknown = sorted(set(known) - {field.name for field in fields(cls)})
+        kinds = get_type_hints(cls, include_extras=True)
+        names = [name for name in values if name != "method"]
+        unknown = sorted(set(names) - set(cls.__struct_fields__))
         if unknown:
             raise BadInput(
                 f"There is no training setting {unknown[0]!r}. Remove it or correct its name."
             )
-        if isinstance(known.get("targets"), list):
-            known["targets"] = tuple(known["targets"])
-        return cls(**known)
+        return cls(**{name: _checked(kinds[name], values[name]) for name in names})
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object that `read` reads back to the same settings."""
-        return {"method": self.METHOD.value} | {
-            name: _plain(value) for name, value in asdict(self).items()
-        }
+        return cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(self)))
 
 
-@dataclass(frozen=True, slots=True)
-class Local(Tuning):
+class Local(Tuning, frozen=True):
     """What every method on this machine is told."""
 
-    learning_rate: float = 1e-3
-    batch_size: int = 8
-    max_length: int = 1024
-    warmup: float = 0.05
+    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 1e-3
+    batch_size: Annotated[int, Meta(title="The batch size", ge=1, le=256)] = 8
+    max_length: Annotated[int, Meta(title="The longest row in tokens", ge=32, le=32768)] = 1024
+    warmup: Annotated[float, Meta(title="The share of warm-up steps", ge=0, le=0.5)] = 0.05
     """Share of the steps over which the learning rate rises to its value."""
-    patience: int = 2
+    patience: Annotated[int, Meta(title="The patience in epochs", ge=0, le=20)] = 2
     """Epochs without a lower validation loss after which the run stops; 0 never stops early."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, Meta(title="Gradient checkpointing")] = False
     """Trades a third of the speed for memory; off unless memory is short."""
-    checkpoint_steps: int = 50
+    checkpoint_steps: Annotated[
+        int, Meta(title="The number of steps between checkpoints", ge=0, le=100_000)
+    ] = 50
     """Steps between checkpoints, from which a killed run goes on; 0 writes none.
 
     On 2 cores the packaged model takes some 2.4 s a step, so 50 lose at most two minutes.
     """
-    max_steps: int | None = None
+    max_steps: Annotated[int, Meta(title="The step limit", ge=1, le=1_000_000)] | None = None
     """Stop after so many steps whatever the epochs say; None for no such limit."""
-
-    def __post_init__(self) -> None:
-        Tuning.__post_init__(self)
-        if self.max_steps is not None:
-            _check_number("The step limit", self.max_steps, 1, 1_000_000, whole=True)
-        _check_switch("Gradient checkpointing", self.gradient_checkpointing)
 
     def steps(self, rows: int) -> int:
         """How many steps a run on so many train rows takes, unless it stops early."""
         return self.max_steps or self.epochs * ceil(rows / self.batch_size)
 
 
-@dataclass(frozen=True, slots=True)
-class Answering(Local):
+class Answering(Local, frozen=True):
     """What every method that learns answers is told."""
 
-    batching: Batching = Batching.JOINED
-
-    def __post_init__(self) -> None:
-        Local.__post_init__(self)
-        if self.batching not in set(Batching):
-            raise BadInput(f"The batching must be one of {', '.join(Batching)}.")
+    batching: Annotated[
+        Batching, Meta(description=f"The batching must be one of {', '.join(Batching)}.")
+    ] = Batching.JOINED
 
 
-@dataclass(frozen=True, slots=True)
-class Lora(Answering):
+class Lora(Answering, frozen=True, tag="lora"):
     """A LoRA adapter on a base model in full precision.
 
     The learning rate of 1e-3 is for small bases such as the packaged 135M model, which barely moves
@@ -153,31 +113,23 @@ class Lora(Answering):
 
     METHOD: ClassVar[Method] = Method.LORA
 
-    r: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
-    bias: str = "none"
-    rslora: bool = False
+    r: Annotated[int, Meta(title="The rank r", ge=1, le=256)] = 16
+    alpha: Annotated[int, Meta(title="Alpha", ge=1, le=1024)] = 32
+    dropout: Annotated[float, Meta(title="Dropout", ge=0, le=0.5)] = 0.05
+    targets: Annotated[
+        tuple[Annotated[str, Meta(pattern=rf"\A({'|'.join(LAYERS)})\Z")], ...],
+        Meta(min_length=1, description=_TARGETS),
+    ] = ("q_proj", "v_proj")
+    bias: Annotated[str, Meta(pattern=r"\Anone\Z", description=_BIAS)] = "none"
+    rslora: Annotated[bool, Meta(title="rsLoRA")] = False
     """Scale by alpha over the root of r (Kalajdzievski 2023), so that a high rank learns as well as
     a low one."""
-    dora: bool = False
+    dora: Annotated[bool, Meta(title="DoRA")] = False
     """Learn direction and size of the weights apart (Liu et al. 2024): closer to full tuning, and
     slower."""
 
-    def __post_init__(self) -> None:
-        Answering.__post_init__(self)
-        if self.bias != "none":
-            raise BadInput(
-                'Bias must be "none": trained biases cannot be taken off a base model again.'
-            )
-        _check_switch("rsLoRA", self.rslora)
-        _check_switch("DoRA", self.dora)
-        _check_targets(self.targets)
 
-
-@dataclass(frozen=True, slots=True)
-class Qlora(Lora):
+class Qlora(Lora, frozen=True, tag="qlora"):
     """A LoRA adapter on a base model whose weights are held in 4 bits, NF4 (Dettmers et al. 2023).
 
     A quarter of the memory for the weights; each step is slower, as they are unpacked on the way.
@@ -185,46 +137,35 @@ class Qlora(Lora):
 
     METHOD: ClassVar[Method] = Method.QLORA
 
-    double_quantisation: bool = True
+    double_quantisation: Annotated[bool, Meta(title="Double quantisation")] = True
     """Quantise the scales of the 4-bit weights too; saves some 0.4 bits a weight."""
 
-    def __post_init__(self) -> None:
-        Lora.__post_init__(self)
-        _check_switch("Double quantisation", self.double_quantisation)
 
-
-@dataclass(frozen=True, slots=True)
-class Full(Answering):
+class Full(Answering, frozen=True, tag="full"):
     """All weights of the base model; the result is a whole model of the base's size."""
 
     METHOD: ClassVar[Method] = Method.FULL
 
-    learning_rate: float = 2e-5
-    weight_decay: float = 0.0
+    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 2e-5
+    weight_decay: Annotated[float, Meta(title="The weight decay", ge=0, le=1)] = 0.0
     """Share of each weight that is taken off, a step and a unit of learning rate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Preference(Local):
+class Preference(Local, frozen=True, tag="preference"):
     """An adapter taught further by pairs of a better and a worse answer (DPO, Rafailov et al.
     2023).
     """
 
     METHOD: ClassVar[Method] = Method.PREFERENCE
 
-    learning_rate: float = 5e-5
-    beta: float = 0.1
+    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 5e-5
+    beta: Annotated[float, Meta(title="Beta", ge=0.001, le=10)] = 0.1
     """How firmly it is held to the answers of the adapter it goes on from; higher is firmer."""
-    adapter_id: int = 0
+    adapter_id: Annotated[int, Meta(title="The adapter", ge=0, le=_SEEDS)] = 0
     """The adapter it goes on from; 0 names none, and such a run is refused when it is launched."""
 
-    def __post_init__(self) -> None:
-        Local.__post_init__(self)
-        _check_number("The adapter", self.adapter_id, 0, 2**31 - 1, whole=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Provider(Tuning):
+class Provider(Tuning, frozen=True, tag="provider"):
     """A model tuned by an endpoint of the server's configuration, which keeps its weights.
 
     What is left empty (None) the endpoint chooses by itself. The seed is passed on; the published
@@ -233,32 +174,23 @@ class Provider(Tuning):
 
     METHOD: ClassVar[Method] = Method.PROVIDER
 
-    endpoint: str = ""
+    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=50)] = 3
+    endpoint: Name = ""
     """Its name in the configuration; a run without one is refused when it is launched."""
-    model: str = ""
+    model: Name = ""
     """The model to tune, by the endpoint's name for it."""
-    suffix: str = ""
+    suffix: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9-]{0,40}\Z", description=_SUFFIX)] = ""
     """Goes into the name of the tuned model."""
-    batch_size: int | None = None
+    batch_size: Annotated[int, Meta(title="The batch size", ge=1, le=256)] | None = None
     """Rows a step."""
-    learning_rate_multiplier: float | None = None
+    learning_rate_multiplier: (
+        Annotated[float, Meta(title="The learning rate multiplier", ge=0.001, le=100)] | None
+    ) = None
     """Scales the learning rate that the endpoint would use."""
 
-    def __post_init__(self) -> None:
-        _check_number("The number of epochs", self.epochs, 1, 50, whole=True)
-        _check_number("The seed", self.seed, 0, 2**31 - 1, whole=True)
-        if self.batch_size is not None:
-            _check_number("The batch size", self.batch_size, 1, 256, whole=True)
-        if self.learning_rate_multiplier is not None:
-            rate = self.learning_rate_multiplier
-            _check_number("The learning rate multiplier", rate, 0.001, 100, whole=False)
-        if not all(isinstance(one, str) for one in (self.endpoint, self.model, self.suffix)):
-            raise BadInput("Endpoint, model and suffix are texts.")
-        if not _SUFFIX.fullmatch(self.suffix):
-            raise BadInput("The suffix has up to 40 letters, digits and hyphens.")
 
-
-METHODS: dict[Method, type[Tuning]] = {
+Settings = Lora | Qlora | Full | Preference | Provider
+METHODS: dict[Method, type[Settings]] = {
     Method.LORA: Lora,
     Method.QLORA: Qlora,
     Method.FULL: Full,
@@ -280,30 +212,31 @@ def read(values: Mapping[str, Any]) -> Tuning:
     return METHODS[Method(named)].from_dict(values)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - a setting
-    """As JSON and YAML have it."""
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, StrEnum) else value
+def _checked(kind: Any, value: object) -> Any:  # noqa: ANN401 - an annotation, and what it allows
+    """A value as its setting has it.
+
+    Raises:
+        BadInput: it is of another kind, or out of range.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise BadInput(_refusal(kind, value)) from error
 
 
-def _check_number(words: str, value: object, low: float, high: float, *, whole: bool) -> None:
-    kinds: tuple[type, ...] = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        kind = "whole number" if whole else "number"
-        raise BadInput(f"{words} must be a {kind} from {low:g} to {high:g}.")
-    if not low <= value <= high:  # type: ignore[operator]  # a number, by the line above
-        raise BadInput(f"{words} is {value:g}; give a value from {low:g} to {high:g}.")
-
-
-def _check_switch(words: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise BadInput(f"{words} is either on (true) or off (false).")
-
-
-def _check_targets(targets: object) -> None:
-    if not isinstance(targets, tuple) or not targets or not set(targets) <= set(LAYERS):
-        raise BadInput(f"The LoRA targets must be one or more of {', '.join(LAYERS)}.")
+def _refusal(kind: Any, value: object) -> str:  # noqa: ANN401 - an annotation
+    """Why a setting cannot have a value, from what its annotation says."""
+    while not hasattr(kind, "__metadata__"):  # one of several kinds, such as a number or None
+        kind = get_args(kind)[0]
+    meta, plain = kind.__metadata__[0], kind.__origin__
+    if meta.description:
+        return str(meta.description)
+    if plain is bool:
+        return f"{meta.title} is either on (true) or off (false)."
+    limits = f"from {meta.ge:g} to {meta.le:g}."
+    if isinstance(value, bool) or not isinstance(value, int | float if plain is float else int):
+        return f"{meta.title} must be a {'number' if plain is float else 'whole number'} {limits}"
+    return f"{meta.title} is {value:g}; give a value {limits}"
 
 
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)

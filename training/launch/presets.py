@@ -1,7 +1,9 @@
 """Where a choice of settings begins: the usual ones of a method and base, and three presets."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+from msgspec.structs import replace
 
 from training.models.base_models import BaseModel
 from training.settings import METHODS, SMALL_BASE, Lora, Method, Tuning
@@ -59,4 +61,4 @@ def _careful(usual: T) -> T:
 
 
 def _has(settings: Tuning, name: str) -> bool:
-    return any(field.name == name for field in fields(settings))
+    return name in settings.__struct_fields__

@@ -8,7 +8,7 @@ of its own, and every key that means nothing is named.
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -215,7 +215,7 @@ def _refuse_unknown(values: Mapping[str, Any], allowed: Iterable[str], what: str
 def _settings(values: Mapping[str, Any], base: BaseModel) -> Tuning:
     method = str(values.get("method", Method.LORA))
     texts = {key: value for key, value in values.items() if key != "method"}
-    names = {field.name for field in fields(METHODS[Method(method)])} if method in METHODS else ()
+    names = METHODS[Method(method)].__struct_fields__ if method in METHODS else ()
     for name, value in texts.items():
         # YAML 1.1 reads 1e-3 as text, which every person means as a number.
         if isinstance(value, str) and name in names:

@@ -5,7 +5,7 @@ own. A field that is unknown here still appears, under its own name.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, get_args, get_type_hints
 
@@ -161,7 +161,7 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     hints = get_type_hints(type(start))
     values = start.to_dict()
-    names = [field.name for field in fields(start) if field.name not in ELSEWHERE]
+    names = [name for name in start.__struct_fields__ if name not in ELSEWHERE]
     switches = [name for name in names if hints[name] is bool]
     numbers = [name for name in names if _is_number(hints[name])]
     chosen: dict[str, Any] = {"method": start.METHOD.value}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
@@ -115,9 +116,9 @@ def test_an_endpoint_tunes_only_what_the_configuration_says(
 ) -> None:
     del server
     for chosen, words in (
-        (replace(CHOSEN, model="other"), "does not tune other"),
-        (replace(CHOSEN, endpoint="nobody"), "No endpoint is named 'nobody'"),
-        (replace(CHOSEN, endpoint=""), "Choose the endpoint"),
+        (structs.replace(CHOSEN, model="other"), "does not tune other"),
+        (structs.replace(CHOSEN, endpoint="nobody"), "No endpoint is named 'nobody'"),
+        (structs.replace(CHOSEN, endpoint=""), "Choose the endpoint"),
     ):
         with writing(engine) as session, pytest.raises(BadInput, match=words):
             asks.launch(session, story.lead, _wish(story, chosen))
@@ -227,7 +228,7 @@ def test_other_work_goes_on_beside_a_run_at_an_endpoint(
     reconcile.tick(engine, here, wait=False)
     assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
-        second = asks.launch(session, story.lead, _wish(story, replace(CHOSEN, seed=1)))
+        second = asks.launch(session, story.lead, _wish(story, structs.replace(CHOSEN, seed=1)))
         scan = asks.scan(session, story.lead, story.project.id)
     reconcile.tick(engine, here, wait=False)
     with reading(engine) as session:

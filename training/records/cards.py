@@ -1,0 +1,109 @@
+"""Cards and summaries: what is stored of an adapter and of a comparison for good."""
+
+from typing import Any
+
+from storage.types import Adapter, Arm, Evaluation
+from training.records.parts import (
+    BaseModel,
+    Consent,
+    ExperimentPlace,
+    GateLine,
+    Quote,
+    StartedFrom,
+)
+from training.records.record import Record, always, read
+from training.records.results import EvaluateResult, TrainResult
+from training.settings import Method
+
+
+class CardVersion(Record, frozen=True, kw_only=True):
+    """The version that an adapter learnt from, or is judged on."""
+
+    number: int
+    sha256: str
+    seed: int = always(0)
+    counts: dict[str, int] = always({})
+    origins: dict[str, int] = always({})
+    approvals: dict[str, int] = always({})
+    """Pairs by the person who approved them."""
+
+
+class ImportedCard(Record, frozen=True, kw_only=True):
+    """Who took an adapter in that was trained elsewhere, and what is not known of it."""
+
+    by: str
+    named_base: str = always("")
+    limits: tuple[str, ...] = always(())
+
+
+class AdapterCard(Record, frozen=True, kw_only=True):
+    """What is stored of an adapter when its run ends; comparisons, trials, checks and stages are
+    added when the card is read (`lifecycle.adapter_cards`).
+    """
+
+    kind: str = always("lora")
+    """"lora", "full" for a whole model, "provider" for one that an endpoint keeps."""
+    consent: Consent | None = None
+    price: Quote | None = None
+    origin: str | None = None
+    """"imported" for one that was trained elsewhere."""
+    imported: ImportedCard | None = None
+    run: str | None = None
+    launched_by: str = always("someone")
+    version: CardVersion
+    gate: tuple[GateLine, ...] = always(())
+    base: BaseModel
+    settings: dict[str, Any] = always({})
+    """As the run's method has them; of one trained elsewhere what its own files tell."""
+    started_from: StartedFrom | None = always(None)
+    share: float | None = None
+    experiment: ExperimentPlace | None = always(None)
+    result: TrainResult = always(TrainResult())
+
+    @property
+    def method(self) -> str:
+        """How it was tuned."""
+        return str(self.settings.get("method", Method.LORA))
+
+
+class PersonalAnswers(Record, frozen=True, kw_only=True):
+    """Types of personal data in an arm's answers, by pair."""
+
+    found: dict[str, tuple[str, ...]] = always({})
+    unread: tuple[int, ...] = always(())
+    """Pairs whose answer could not be read whole."""
+
+
+class ArmCounts(Record, frozen=True, kw_only=True):
+    """What one arm answered right."""
+
+    correct: int
+    valid: int
+    personal: PersonalAnswers | None = None
+    interval: tuple[float, float] | None = None
+    """Of a part of the rows: the 95 % Wilson interval of its accuracy."""
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """A comparison in numbers."""
+
+    n: int
+    base: ArmCounts | None = None
+    tuned: ArmCounts | None = None
+    eras: "dict[str, Summary] | None" = None
+    """The same for each era by name, where there are several; rows without one under ""."""
+    made: EvaluateResult = EvaluateResult()
+
+    def arm(self, arm: Arm) -> ArmCounts | None:
+        """The counts of an arm; None where it did not answer."""
+        return self.base if arm is Arm.BASE else self.tuned
+
+
+def of(adapter: Adapter) -> AdapterCard:
+    """What is stored of an adapter."""
+    return read(AdapterCard, adapter.card)
+
+
+def summary(evaluation: Evaluation) -> Summary:
+    """A comparison in numbers."""
+    return read(Summary, evaluation.summary)

@@ -1,0 +1,215 @@
+"""Results: how a job ended and what it measured, a type for each kind of work."""
+
+from typing import Any
+
+from storage.types import Job, JobState
+from training.records.parts import (
+    BaseFiles,
+    BaseOrigin,
+    Cost,
+    Loss,
+    Prompting,
+    ResumedFrom,
+    SplitCounts,
+    StartedFrom,
+)
+from training.records.record import Record, always, read
+
+
+class Took(Record, frozen=True, kw_only=True):
+    """What a job's process took."""
+
+    seconds: float
+    peak_memory_mb: float | None = always(None)
+
+
+class TrackerLink(Record, frozen=True, kw_only=True):
+    """Where a run is found at a tracker."""
+
+    run: str | None = None
+    link: str | None = None
+    ended: bool | None = None
+
+
+class Ended(Record, frozen=True, kw_only=True):
+    """How any job ended."""
+
+    state: JobState | None = None
+    message: str | None = None
+    at: str | None = None
+    took: Took | None = None
+    exit: int | None = None
+    trackers: dict[str, TrackerLink] | None = None
+
+
+class ScanResult(Ended, frozen=True, kw_only=True):
+    """A scan for personal data."""
+
+    rows: int = always(0)
+    quarantined: int = always(0)
+    """Rows that could not be scanned whole."""
+
+
+class MeaningResult(Ended, frozen=True, kw_only=True):
+    """A comparison of what rows mean."""
+
+    rows: int = always(0)
+    pairs: int = always(0)
+    cut: int = always(0)
+    """Texts of which only the beginning was read."""
+    model_sha256: str
+
+
+class DraftResult(Ended, frozen=True, kw_only=True):
+    """Drafts."""
+
+    asked: int = always(0)
+    kept: int = always(0)
+    tried: int = always(0)
+    refused: dict[str, int] = always({})
+    """How many for which reason."""
+    model: str | None = None
+
+
+class TrainResult(Ended, frozen=True, kw_only=True):
+    """A training run; of one that failed or was cancelled only what was known then."""
+
+    kind: str | None = None
+    version_sha256: str | None = None
+    rows_sha256: str | None = None
+    base: BaseOrigin | None = None
+    settings: dict[str, Any] | None = None
+    precision: str | None = None
+    seed: int | None = None
+    libraries: dict[str, str] | None = None
+    hardware: dict[str, Any] | None = None
+    rows: SplitCounts | None = None
+    steps: int | None = None
+    train_loss: float | None = None
+    first_train_loss: float | None = None
+    validation_loss: float | None = None
+    last_validation_loss: float | None = None
+    validation_curve: tuple[Loss, ...] = ()
+    stopped_early: bool = always(False)
+    stopped_by_request: bool = always(False)
+    diverged: bool = False
+    planned_steps: int | None = None
+    warnings: tuple[str, ...] = always(())
+    epochs: float | None = None
+    seconds: float | None = None
+    resumed_from: ResumedFrom | None = always(None)
+    started_from: StartedFrom | None = always(None)
+    adapter_files: dict[str, str] | None = None
+    adapter_sha256: str | None = None
+    trained_tokens: int | None = None
+    batches: str | None = None
+    endpoint: str | None = None
+    remote_job: str | None = None
+    fine_tuned_model: str | None = None
+    cost: Cost | None = None
+    checkpoints: tuple[Any, ...] | None = None
+    files_deleted: tuple[str, ...] | None = None
+    files_left: tuple[str, ...] | None = None
+    files_told: str | None = None
+
+
+class ProbeResult(Ended, frozen=True, kw_only=True):
+    """What a probe measured."""
+
+    ready_seconds: float
+    step_seconds: tuple[float, ...]
+    step_tokens: tuple[int, ...]
+    median_seconds: float
+    tokens_a_batch: float
+    evaluation_seconds: float
+    saving_seconds: float
+    memory_mb: dict[str, float]
+    """By part."""
+    peak_memory_mb: float
+    rows: SplitCounts
+
+
+class EvaluateResult(Ended, frozen=True, kw_only=True):
+    """How a comparison was made; its rates stand beside, under keys of `curation.project.score`."""
+
+    n: int = always(0)
+    prompting: Prompting | None = None
+    base_answers_of: int | None = None
+    """The comparison that froze the base's answers, where it was not this one."""
+    max_new_tokens: int | None = None
+    base_unended: int | None = None
+    tuned_unended: int | None = None
+    personal_unread: str | None = None
+    """Why the answers were not scanned for personal data."""
+    scan_sha256: str | None = None
+    outputs_sha256: str | None = None
+    base: BaseFiles | None = None
+    precision: str | None = None
+    setup: dict[str, str] | None = None
+    """Libraries by version, and the device."""
+    seconds: float | None = None
+
+
+class MergeCheck(Record, frozen=True, kw_only=True):
+    """A merged model beside base and adapter."""
+
+    prompts: int
+    tokens: int
+    dtype: str
+    largest_difference: float
+    """Of a score, as a share of the largest."""
+    allowed: float
+    same_answers: int
+    agrees: bool
+
+
+class MergeResult(Ended, frozen=True, kw_only=True):
+    """A merged model."""
+
+    check: MergeCheck | None = None
+    adapter_sha256: str | None = None
+    base: BaseFiles | None = None
+    merged_sha256: str | None = None
+
+
+class GeneralTally(Record, frozen=True, kw_only=True):
+    """General tasks passed by each arm, and where they differ."""
+
+    n: int
+    base: int
+    tuned: int
+    lost: int
+    gained: int
+
+
+class RedTeamTally(Record, frozen=True, kw_only=True):
+    """Red-team prompts withstood by each arm."""
+
+    n: int
+    base: int
+    tuned: int
+    failed: tuple[str, ...]
+    """Ids of those that the tuned model did not withstand."""
+
+
+class CheckResult(Ended, frozen=True, kw_only=True):
+    """A check before promotion."""
+
+    general: GeneralTally
+    red_team: RedTeamTally
+    own: tuple[str, ...] = always(())
+    """Ids of the project's own prompts among them."""
+    tasks_sha256: str = ""
+    outputs_sha256: str
+    base: BaseFiles | None = None
+    seconds: float | None = None
+
+
+def train(job: Job) -> TrainResult:
+    """How a training run ended; nothing but defaults where it has not."""
+    return read(TrainResult, job.result or {})
+
+
+def probe(job: Job) -> ProbeResult | None:
+    """What a probe measured; None where it did not finish."""
+    return read(ProbeResult, job.result) if job.state is JobState.FINISHED else None

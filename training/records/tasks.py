@@ -1,0 +1,165 @@
+"""Tasks: what the process of a job is given (`spec.json` in its folder)."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from storage.errors import BadInput
+from training.records.parts import BaseModel, Endpoint, Prompting, ResumedFrom, StartedFrom
+from training.records.record import Record, always, unreadable
+from training.settings import Method, Settings
+
+T = TypeVar("T")
+
+
+class Order(Record, frozen=True, kw_only=True):
+    """What every process looks at first: which kind of work it is, and by which method."""
+
+    kind: str = ""
+    settings: dict[str, Any] = always({})
+    endpoint: dict[str, Any] | None = None
+    base: dict[str, Any] | None = None
+
+    @property
+    def method(self) -> str:
+        """The method of a run; LoRA where none is named."""
+        return str(self.settings.get("method", Method.LORA))
+
+
+class ScanTask(Record, frozen=True, kw_only=True):
+    """Look for personal data in `rows.jsonl`."""
+
+    config: dict[str, Any]
+    """The scan's settings, as `curation.personal.pii` writes them."""
+
+
+class Example(Record, frozen=True, kw_only=True):
+    """A gold pair to draft from."""
+
+    prompt: str
+    response: str
+
+
+class DraftTask(Record, frozen=True, kw_only=True):
+    """Write drafts."""
+
+    topic: str
+    count: int
+    seed: int
+    temperature: float = always(0.9)
+    base: BaseModel | None = None
+    endpoint: Endpoint | None = None
+    system_message: str
+    task: str = always("")
+    output_schema: dict[str, Any] | None = always(None)
+    examples: tuple[Example, ...] = always(())
+    data_dir: str = always("")
+
+
+class TrainTask(Record, frozen=True, kw_only=True):
+    """Train on `rows.jsonl`; of a probe, take a few steps."""
+
+    rows_path: str
+    rows_sha256: str
+    version_sha256: str | None = always(None)
+    tested_sha256: tuple[str, ...] = always(())
+    """Digests of all inputs that are or were held out."""
+    system_message: str
+    base: BaseModel
+    settings: Settings
+    data_dir: str
+    resumed_from: ResumedFrom | None = always(None)
+    name: str = always("")
+    trackers: tuple[str, ...] = always(())
+    endpoint: Endpoint | None = None
+    started_from: StartedFrom | None = None
+    adapter_path: str | None = None
+    precision: str | None = None
+
+
+class TunedModel(Record, frozen=True, kw_only=True):
+    """A base model with what was made of it, to be asked."""
+
+    base: BaseModel
+    adapter_path: str | None = always(None)
+    adapter_sha256: str | None = always(None)
+    precision: str | None = always(None)
+    whole_model: bool = always(False)
+    data_dir: str = always("")
+    output_schema: dict[str, Any] | None = always(None)
+    max_new_tokens: int | None = None
+
+
+class EarlierAnswers(Record, frozen=True, kw_only=True):
+    """What the same base answered to the same rows in another comparison."""
+
+    file: str
+    sha256: str
+    base_sha256: str | None
+    unended: int
+    limit: int
+    evaluation: int
+    prompting: Prompting | None = always(None)
+
+
+class PromptingFiles(Record, frozen=True, kw_only=True):
+    """The files that the base model's best prompt is looked for with."""
+
+    examples: str
+    rows: str
+
+
+class EvaluateTask(TunedModel, frozen=True, kw_only=True):
+    """Answer the held-out rows."""
+
+    rows: str
+    rows_sha256: str | None = None
+    system_message: str
+    label_field: str | None = always(None)
+    version_sha256: str | None = always(None)
+    scan: dict[str, Any] | None = always(None)
+    """Settings of the scan for personal data, as `curation.personal.pii` writes them."""
+    base_answers: EarlierAnswers | None = always(None)
+    prompting: PromptingFiles | None = always(None)
+    endpoint: Endpoint | None = None
+    models: dict[str, str] | None = None
+
+
+class MergeTask(Record, frozen=True, kw_only=True):
+    """Merge an adapter into its base."""
+
+    name: str
+    base: BaseModel
+    base_sha256: str | None = always(None)
+    precision: str | None = always(None)
+    adapter_path: str
+    adapter_sha256: str | None = always(None)
+    system_message: str
+    prompts: tuple[str, ...]
+    data_dir: str
+
+
+class CheckTask(TunedModel, frozen=True, kw_only=True):
+    """Ask the tasks of a check."""
+
+    tasks: str
+    tasks_sha256: str
+    base_sha256: str | None = always(None)
+
+
+def read(kind: type[T], directory: Path) -> T:
+    """The task in a job's folder.
+
+    Raises:
+        BadInput: there is none.
+        Unavailable: it cannot be read.
+    """
+    try:
+        return msgspec.json.decode((directory / "spec.json").read_bytes(), type=kind)
+    except msgspec.ValidationError as error:
+        raise unreadable(kind, error) from error
+    except (FileNotFoundError, msgspec.DecodeError) as error:
+        raise BadInput(
+            "The job's spec.json is missing or names no known kind of work. Start the job again."
+        ) from error
