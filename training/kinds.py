@@ -94,7 +94,7 @@ KINDS = {
         same=("version_id", "base", "adapter", "best_prompt"),
     ),
     JobKind.PROBE: Kind(
-        "trial of the settings",
+        "probe of the settings",
         _always("training.launch.probing"),
         runs.prepare,
         probes.ingest,

@@ -152,7 +152,7 @@ def _time(
             help="Real steps on real pairs, thrown away: they tell time, memory, and what the "
             "model sees.",
             on_click=act,
-            args=("The trial begins.", asks.probe, user, plan),
+            args=("The probe begins.", asks.probe, user, plan),
         )
 
 

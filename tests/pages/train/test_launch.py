@@ -260,7 +260,7 @@ def test_a_trial_measures_what_the_card_then_says(engine: Engine, open_page: Ope
     page = open_page(PAGE, user="lena")
     assert "Time: not measured yet" in _texts(page)
     page.button(key=f"probe-{story.version.id}").click().run()
-    assert page.toast[0].value == "The trial begins."
+    assert page.toast[0].value == "The probe begins."
     with reading(engine) as session:
         (job,) = jobs.listing(session, story.project.id, JobKind.PROBE)
     page.run()
