@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from curation.personal import tensor_header
 from storage.errors import BadInput
@@ -18,9 +17,7 @@ _PICKLED = ("*.bin", "*.ckpt", "*.pickle", "*.pkl", "*.pt", "*.pth")
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """sha256 of each file that lies directly in a folder, by name; our own record of it left
-    out.
-    """
+    """sha256 of each file that lies directly in a folder, by name, without our record of it."""
     hashes: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name != "assay.json" and not path.name.startswith("."):
@@ -40,7 +37,7 @@ def folder_sha256(folder: Path) -> str:
     return names_sha256(file_hashes(folder))
 
 
-def json_of(folder: Path, name: str) -> dict[str, Any] | None:
+def json_of(folder: Path, name: str) -> Mapping[str, object] | None:
     """The JSON object in a file of the folder; None where there is none.
 
     Raises:
@@ -71,10 +68,10 @@ def refuse_code(folder: Path) -> None:
             f"The folder {folder.name} holds Python files. Assay loads models without code only."
         )
     for file in sorted(folder.glob("*.json")):
-        found = forbidden(json_of(folder, file.name))
-        if found:
+        key = forbidden(json_of(folder, file.name))
+        if key:
             raise BadInput(
-                f"{file.name} of {folder.name} sets {found}, which runs code. Choose another model."
+                f"{file.name} of {folder.name} sets {key}, which runs code. Choose another model."
             )
 
 
@@ -84,9 +81,9 @@ def forbidden(value: object) -> str | None:
     while waiting:
         current = waiting.pop()
         if isinstance(current, dict):
-            found = _FORBIDDEN_KEYS & current.keys()
-            if found:
-                return min(found)
+            keys = _FORBIDDEN_KEYS & current.keys()
+            if keys:
+                return min(keys)
             waiting.extend(current.values())
         elif isinstance(current, list):
             waiting.extend(current)
@@ -114,8 +111,9 @@ def refuse_weights(folder: Path) -> None:
     for path in weights:
         tensor_header.read(path)
     index = json_of(folder, "model.safetensors.index.json") or {}
+    files = index.get("weight_map") or {}
     present = {path.name for path in weights}
-    if not set(map(str, (index.get("weight_map") or {}).values())) <= present:
+    if not isinstance(files, dict) or not set(map(str, files.values())) <= present:
         raise BadInput(
             f"The folder {folder.name} lacks some of the weight files that its index names."
         )

@@ -11,7 +11,6 @@ from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from curation.personal import model_files
 from storage import settings
@@ -58,7 +57,7 @@ GLINER_LABELS = {
     "nationality": "NRP",
     "job title": "TITLE",
 }
-"""What a GLiNER model is asked for, by our types."""
+"""The labels that a GLiNER model looks for, by our types."""
 PREFIXES = ("B-", "I-", "U-", "L-", "S-", "E-")
 
 
@@ -104,31 +103,32 @@ def find(name: str) -> NameModel:
         raise BadInput(f"The folder {name} holds pickled weights: keep the safetensors file only.")
     model_files.refuse_code(folder)
     model_files.refuse_weights(folder)
-    asked = model_files.json_of(folder, "gliner_config.json")
-    return _gliner(name, folder, asked) if asked is not None else _tagger(name, folder)
+    gliner = model_files.json_of(folder, "gliner_config.json")
+    return _gliner(name, folder, gliner) if gliner is not None else _tagger(name, folder)
 
 
 def _tagger(name: str, folder: Path) -> NameModel:
     config = model_files.json_of(folder, "config.json")
     if config is None:
         raise BadInput(f"The folder {name} has no readable config.json, so it is no model folder.")
-    made = [str(one) for one in config.get("architectures") or ()]
-    if config.get("model_type") not in _TYPES or not any(
-        one.endswith("ForTokenClassification") for one in made
-    ):
+    architectures, labels = config.get("architectures") or (), config.get("id2label") or {}
+    tags = isinstance(architectures, list) and any(
+        str(each).endswith("ForTokenClassification") for each in architectures
+    )
+    if config.get("model_type") not in _TYPES or not tags:
         raise BadInput(
             f"The folder {name} holds no token-classification model of a type that Assay knows "
             f"({', '.join(sorted(_TYPES))})."
         )
     if not (folder / "tokenizer.json").is_file():  # without it no places in the text are known
         raise BadInput(f"The folder {name} has no tokenizer.json. Save its fast tokenizer too.")
-    labels, unused = _understood(map(str, dict(config.get("id2label") or {}).values()))
-    if not labels:
+    types, unused = _types(map(str, labels.values()) if isinstance(labels, dict) else ())
+    if not types:
         raise BadInput(f"No label of {name} means a type of personal data that is known here.")
-    return NameModel(name, folder, False, labels, unused)
+    return NameModel(name, folder, False, types, unused)
 
 
-def _understood(labels: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _types(labels: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """Our type for each label but for its prefix, and the labels that have none."""
     plain = {label[2:] if label.startswith(PREFIXES) else label for label in labels} - {"O"}
     letters = {label: "".join(filter(str.isalnum, label.casefold())) for label in sorted(plain)}
@@ -136,15 +136,15 @@ def _understood(labels: Iterable[str]) -> tuple[dict[str, str], tuple[str, ...]]
     return types, tuple(sorted(plain - types.keys()))
 
 
-def _gliner(name: str, folder: Path, config: Mapping[str, Any]) -> NameModel:
+def _gliner(name: str, folder: Path, config: Mapping[str, object]) -> NameModel:
     if find_spec("gliner") is None:
         raise Unavailable(
             f'{name} is a GLiNER model: install what reads it with pip install ".[ner]".'
         )
-    whole = isinstance(config.get("encoder_config"), dict) and all(
+    complete = isinstance(config.get("encoder_config"), dict) and all(
         (folder / file).is_file() for file in ("model.safetensors", "tokenizer_config.json")
     )
-    if not whole or config.get("labels_encoder") or config.get("labels_decoder"):
+    if not complete or config.get("labels_encoder") or config.get("labels_decoder"):
         raise BadInput(
             f"The folder {name} lacks parts of its GLiNER model (encoder_config in "
             "gliner_config.json, model.safetensors, the tokenizer), or has a second encoder or a "
@@ -162,8 +162,8 @@ def identity(name: str) -> list[str]:
         return [name, "missing"]
     library = "gliner" if (folder / "gliner_config.json").exists() else "transformers"
     installed = version(library) if find_spec(library) else "missing"
-    files = [(one.name, one.stat()) for one in sorted(folder.iterdir())]
-    stamp = tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in files)
+    stats = [(file.name, file.stat()) for file in sorted(folder.iterdir())]
+    stamp = tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
     return [name, _sha256(folder, stamp), installed]
 
 

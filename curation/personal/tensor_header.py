@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -41,7 +40,7 @@ _AT_ONCE = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor as the header tells it."""
+    """One tensor as the header has it."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -64,58 +63,71 @@ def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
         if length > most_bytes:
             raise _wrong(path, f"its header is longer than {most_bytes >> 20} MB")
         content = file.read(length)
-    found = _tensors(path, _json(path, content), 8 + length)
-    _check_covered(path, found, 8 + length, size)
-    return found
+    tensors = _tensors(path, _json(path, content), 8 + length)
+    _check_covered(path, tensors, 8 + length, size)
+    return tensors
+
+
+def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all tensors in the safetensors files of a folder, by name.
+
+    Raises:
+        BadInput: as `read`.
+    """
+    return {
+        name: tensor.shape
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, tensor in read(path).items()
+    }
 
 
 def _wrong(path: Path, why: str) -> BadInput:
     return BadInput(f"{path.name} of {path.parent.name} is damaged or no safetensors file: {why}.")
 
 
-def _json(path: Path, content: bytes) -> Mapping[str, Any]:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _json(path: Path, content: bytes) -> Mapping[str, object]:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len({name for name, _ in pairs}) != len(pairs):
             raise ValueError
         return dict(pairs)
 
     try:
-        found = json.loads(content, object_pairs_hook=once)
+        header = json.loads(content, object_pairs_hook=once)
     except (ValueError, RecursionError):
-        found = None
-    if not content.startswith(b"{") or not isinstance(found, dict):
+        header = None
+    if not content.startswith(b"{") or not isinstance(header, dict):
         raise _wrong(path, "its header cannot be read")
-    notes = found.pop("__metadata__", {})
+    notes = header.pop("__metadata__", {})
     if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
         raise _wrong(path, "its notes are not plain words")
-    return found
+    return header
 
 
-def _tensors(path: Path, header: Mapping[str, Any], begin: int) -> dict[str, Tensor]:
-    found = {}
-    for name, told in header.items():
-        if not isinstance(told, dict) or told.keys() != {"dtype", "shape", "data_offsets"}:
+def _tensors(path: Path, header: Mapping[str, object], begin: int) -> dict[str, Tensor]:
+    tensors = {}
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
             raise _wrong(path, "a tensor is not described as it must be")
-        dtype, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if dtype not in _WIDTHS:
             raise _wrong(path, "a tensor has numbers of an unknown kind")
-        whole = isinstance(shape, list) and isinstance(offsets, list)
-        if not whole or len(shape) > 8 or len(offsets) != 2 or not _counts([*shape, *offsets]):
+        lists = isinstance(shape, list) and isinstance(offsets, list)
+        if not lists or len(shape) > 8 or len(offsets) != 2 or not _counts([*shape, *offsets]):
             raise _wrong(path, "a tensor's shape or place is impossible")
         if offsets[1] - offsets[0] != prod(shape) * _WIDTHS[dtype]:
             raise _wrong(path, "a tensor's place does not fit its shape")
-        found[name] = Tensor(dtype, tuple(shape), begin + offsets[0], begin + offsets[1])
-    return found
+        tensors[name] = Tensor(dtype, tuple(shape), begin + offsets[0], begin + offsets[1])
+    return tensors
 
 
-def _counts(numbers: list[Any]) -> bool:
-    return all(type(one) is int and 0 <= one < 1 << 48 for one in numbers)
+def _counts(numbers: list[object]) -> bool:
+    return all(type(number) is int and 0 <= number < 1 << 48 for number in numbers)
 
 
-def _check_covered(path: Path, found: Mapping[str, Tensor], begin: int, size: int) -> None:
+def _check_covered(path: Path, tensors: Mapping[str, Tensor], begin: int, size: int) -> None:
     """Every byte after the header belongs to exactly one tensor."""
-    places = sorted((one.start, one.end) for one in found.values())
-    if any(a[1] != b[0] for a, b in pairwise(places)):
+    places = sorted((tensor.start, tensor.end) for tensor in tensors.values())
+    if any(left[1] != right[0] for left, right in pairwise(places)):
         raise _wrong(path, "its tensors overlap, or there is something between them")
     if not places or places[0][0] != begin or places[-1][1] != size:
         raise _wrong(path, "it holds more or less than its tensors")
@@ -124,13 +136,13 @@ def _check_covered(path: Path, found: Mapping[str, Tensor], begin: int, size: in
 def all_finite(path: Path, tensors: Mapping[str, Tensor]) -> bool:
     """Whether every number of a file of floats (`FLOATS`) is finite."""
     with path.open("rb") as file:
-        for one in tensors.values():
-            kind, mask = _EXPONENTS[one.dtype]
-            file.seek(one.start)
-            left = one.end - one.start
-            while left:
-                chunk = np.frombuffer(file.read(min(left, _AT_ONCE)), dtype=kind)
+        for tensor in tensors.values():
+            kind, mask = _EXPONENTS[tensor.dtype]
+            file.seek(tensor.start)
+            remaining = tensor.end - tensor.start
+            while remaining:
+                chunk = np.frombuffer(file.read(min(remaining, _AT_ONCE)), dtype=kind)
                 if ((chunk & mask) == mask).any():
                     return False
-                left -= chunk.nbytes
+                remaining -= chunk.nbytes
     return True

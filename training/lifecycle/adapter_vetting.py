@@ -160,7 +160,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], found: Vetted, base: Path) -> 
     """Every matrix is one that this base has a place for, and none is missing."""
     if any(one.dtype not in tensor_header.FLOATS for one in tensors.values()):
         raise BadInput("The adapter holds numbers of another kind than 16 or 32 bit floats.")
-    wanted = dict(_wanted(_shapes(base), found))
+    wanted = dict(_wanted(tensor_header.shapes(base), found))
     told = {name: one.shape for name, one in tensors.items()}
     if told.keys() != wanted.keys():
         odd = len(told.keys() - wanted.keys())
@@ -173,14 +173,6 @@ def _check_tensors(tensors: Mapping[str, Tensor], found: Vetted, base: Path) -> 
             "The adapter is not one for this base model: its matrices have other sizes. Choose the "
             "base it was made on."
         )
-
-
-def _shapes(base: Path) -> dict[str, tuple[int, ...]]:
-    return {
-        name: one.shape
-        for file in sorted(base.glob("*.safetensors"))
-        for name, one in tensor_header.read(file).items()
-    }
 
 
 def _wanted(

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curation.personal import tensor_header
-from curation.personal.tensor_header import Tensor
 from storage.errors import BadInput
 from training.settings import Answering, Batching, Full, Local, Lora, Qlora
 from training.work import evidence
@@ -48,7 +47,9 @@ def model(folder: Path) -> ModelSize | None:
     """The size of a vetted base model; None where its files do not tell."""
     config = evidence.read_json(folder / "config.json") or {}
     try:
-        shapes = _shapes(folder)
+        shapes = tensor_header.shapes(folder)
+        if not shapes:
+            return None
         heads = int(config["num_attention_heads"])
         head = int(config.get("head_dim") or config["hidden_size"] // heads)
         return ModelSize(
@@ -65,15 +66,6 @@ def model(folder: Path) -> ModelSize | None:
         )
     except (BadInput, OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    tensors: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        tensors |= tensor_header.read(path)
-    if not tensors:
-        raise ValueError("no weights")
-    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _linear(shapes: Mapping[str, Sequence[int]]) -> dict[str, list[tuple[int, int]]]:
