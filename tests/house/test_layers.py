@@ -27,6 +27,40 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
         "sqlalchemy.select",
     ),
 }
+FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "curation": (
+        ("commands",),
+        ("gate",),
+        ("project",),
+        ("policy",),
+        ("health",),
+        ("exchange",),
+        ("versions",),
+        ("overlap",),
+        ("personal", "review"),
+        ("schema_check", "statistics", "visible"),
+        ("strict_json",),
+    ),
+    "training": (
+        ("commands",),
+        ("progress",),
+        ("reconcile", "asks", "worker"),
+        ("kinds",),
+        ("scans",),
+        ("exits",),
+        ("lifecycle",),
+        ("draft",),
+        ("proving",),
+        ("launch",),
+        ("tuning", "hosted"),
+        ("models",),
+        ("work",),
+        ("records",),
+        ("settings",),
+        ("families",),
+    ),
+}
+"""The rooms of a package from the top down: each imports lower ones only, and none beside it."""
 ONLY_IN = {
     "presidio_analyzer": "curation/personal/presidio.py",
     "presidio_anonymizer": "curation/personal/presidio.py",
@@ -53,6 +87,47 @@ def test_imports_point_downwards(layer: str) -> None:
         if any(_within(name, banned) for banned in (*higher, *FORBIDDEN[layer]))
     ]
     assert wrong == []
+
+
+def _module(path: Path) -> str:
+    """The name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _depends() -> dict[str, set[str]]:
+    """The modules of ours that each one imports, wherever the import stands: inside a function and
+    for type checking too.
+    """
+    modules = {_module(path): path for path in [*sources(*LAYERS), ROOT / "app.py"]}
+    return {
+        module: {name for name in imports(path) if name in modules} - {module}
+        for module, path in modules.items()
+    }
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_rooms_import_lower_rooms_only(package: str) -> None:
+    floors = {room: at for at, rooms in enumerate(FLOORS[package]) for room in rooms}
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in _depends().items()
+        for name in names
+        if _within(module, package) and _within(name, package) and _room(name)
+        if _room(module) != _room(name) and floors[_room(module)] >= floors[_room(name)]
+    ]
+    assert wrong == []
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    depends = _depends()
+    while leaves := {module for module, names in depends.items() if not names & depends.keys()}:
+        depends = {module: names for module, names in depends.items() if module not in leaves}
+    assert depends == {}, "these import each other, or what does"
 
 
 @pytest.mark.parametrize("package", ONLY_IN)
