@@ -300,7 +300,9 @@ def _tell(report: dict[str, Any], here: Settings) -> None:
         for name in ("accuracy", "valid"):
             right = round(report[f"{arm}_{name}"] * n)
             console.out.print(f"{arm:5} {name:8} {statistics.rate(right, n)}", markup=False)
-    console.out.print(f"The base got {best_prompt.words(report['evaluation'])}.", markup=False)
+    console.out.print(
+        f"The base got {best_prompt.prompt_scores(report['evaluation'])}.", markup=False
+    )
     console.out.print(
         f"{report['seconds']:.0f} s in all; written to {here.data / 'report.json'}", markup=False
     )

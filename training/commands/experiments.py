@@ -87,7 +87,7 @@ def list_experiments(
 
 def _shown(session: Session, one: experiments.Experiment, more: int) -> dict[str, Any]:
     right = {
-        experiments.words(entry.varies): "sealed"
+        experiments.variation(entry.varies): "sealed"
         if entry.sealed
         else f"{entry.evaluation.summary[Arm.TUNED]['correct']} of {entry.evaluation.summary['n']}"
         if entry.evaluation
@@ -95,7 +95,7 @@ def _shown(session: Session, one: experiments.Experiment, more: int) -> dict[str
         for entry in one.entries
     }
     shown: dict[str, Any] = {"id": one.id, "kind": one.kind.value, "name": one.name, "right": right}
-    if one.kind is experiments.Kind.CURVE:
+    if one.kind is experiments.ExperimentKind.CURVE:
         try:
             shown["worth"] = _worth(experiments.fitted(session, one), more)
         except RuleBroken as refusal:

@@ -46,7 +46,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
             "hardware": result.get("hardware", {}),
         },
         "evaluations": [
-            {**scored(one.summary), "base_prompt": best_prompt.words(one.summary["made"])}
+            {**scored(one.summary), "base_prompt": best_prompt.prompt_scores(one.summary["made"])}
             for one in measured
         ],
         "checks": checks.summary(session, adapter),

@@ -49,39 +49,45 @@ def broken(rule: Rule, text: str, schema: Schema | None) -> tuple[str, ...]:
     unknown = sorted(set(rule) - set(_PARTS))
     if unknown:
         raise BadInput(f"There is no rule {unknown[0]!r} for answers.")
-    shown = text[:_LONGEST]
-    told = (_PARTS[name](asked, shown, schema) for name, asked in rule.items())
-    return tuple(words for words in told if words)
+    excerpt = text[:_LONGEST]
+    complaints = (_PARTS[name](required, excerpt, schema) for name, required in rule.items())
+    return tuple(complaint for complaint in complaints if complaint)
 
 
 def _has(text: str, word: str) -> bool:
     return bool(phrases.found(text, (word,)))
 
 
-def _equals(asked: str, text: str, _schema: Schema | None) -> str:
-    same = phrases.folded(text).strip(_EDGES) == phrases.folded(asked).strip(_EDGES)
-    return "" if same else f"is not “{asked}”"
+def _equals(required: str, text: str, _schema: Schema | None) -> str:
+    matches = phrases.folded(text).strip(_EDGES) == phrases.folded(required).strip(_EDGES)
+    return "" if matches else f"is not “{required}”"
 
 
-def _number(asked: float, text: str, _schema: Schema | None) -> str:
-    found = _NUMBER.findall(text.replace(",", ""))
-    return "" if found and float(found[-1]) == asked else f"does not end on the number {asked:g}"
+def _number(required: float, text: str, _schema: Schema | None) -> str:
+    numbers = _NUMBER.findall(text.replace(",", ""))
+    return (
+        ""
+        if numbers and float(numbers[-1]) == required
+        else f"does not end on the number {required:g}"
+    )
 
 
-def _any(asked: list[str], text: str, _schema: Schema | None) -> str:
-    return "" if any(_has(text, word) for word in asked) else f"has none of: {', '.join(asked)}"
+def _any(required: list[str], text: str, _schema: Schema | None) -> str:
+    return (
+        "" if any(_has(text, word) for word in required) else f"has none of: {', '.join(required)}"
+    )
 
 
-def _must(asked: list[str], text: str, _schema: Schema | None) -> str:
-    missing = [word for word in asked if not _has(text, word)]
+def _must(required: list[str], text: str, _schema: Schema | None) -> str:
+    missing = [word for word in required if not _has(text, word)]
     return f"lacks: {', '.join(missing)}" if missing else ""
 
 
-def _must_not(asked: list[str], text: str, _schema: Schema | None) -> str:
-    seen = phrases.folded(text)
-    close = seen.replace(" ", "")
-    found = [word for word in asked if phrases.folded(word) in seen or _spelt(word, close)]
-    return f"has: {', '.join(found)}" if found else ""
+def _must_not(required: list[str], text: str, _schema: Schema | None) -> str:
+    folded = phrases.folded(text)
+    close = folded.replace(" ", "")
+    forbidden = [word for word in required if phrases.folded(word) in folded or _spelt(word, close)]
+    return f"has: {', '.join(forbidden)}" if forbidden else ""
 
 
 def _spelt(word: str, close: str) -> bool:
@@ -90,39 +96,39 @@ def _spelt(word: str, close: str) -> bool:
     return len(letters) >= _SPELT and letters in close
 
 
-def _digits(asked: int, text: str, _schema: Schema | None) -> str:
+def _digits(required: int, text: str, _schema: Schema | None) -> str:
     close = re.sub(r"(?<=\d)[\s-]+(?=\d)", "", text)
-    return f"has {asked} digits in a row" if re.search(rf"\d{{{asked}}}", close) else ""
+    return f"has {required} digits in a row" if re.search(rf"\d{{{required}}}", close) else ""
 
 
-def _lines(asked: int, text: str, _schema: Schema | None) -> str:
+def _lines(required: int, text: str, _schema: Schema | None) -> str:
     n = sum(bool(line.strip()) for line in text.splitlines())
-    return "" if n == asked else f"has {n} lines, not {asked}"
+    return "" if n == required else f"has {n} lines, not {required}"
 
 
-def _most_words(asked: int, text: str, _schema: Schema | None) -> str:
+def _word_limit(required: int, text: str, _schema: Schema | None) -> str:
     n = len(text.split())
-    return "" if n <= asked else f"has {n} words, more than {asked}"
+    return "" if n <= required else f"has {n} words, more than {required}"
 
 
-def _json(asked: object, text: str, _schema: Schema | None) -> str:
+def _json(required: object, text: str, _schema: Schema | None) -> str:
     try:
-        same = canonical(strict_json.loads(text.strip())) == canonical(asked)
+        matches = canonical(strict_json.loads(text.strip())) == canonical(required)
     except BadInput:
         return "is no JSON"
-    return "" if same else "is another JSON value"
+    return "" if matches else "is another JSON value"
 
 
-def _fits(asked: bool, text: str, schema: Schema | None) -> str:
-    if not asked or schema is None or not schema_check.problems(text.strip(), schema):
+def _fits(required: bool, text: str, schema: Schema | None) -> str:
+    if not required or schema is None or not schema_check.problems(text.strip(), schema):
         return ""
     return "does not fit the schema"
 
 
-def _refuses(asked: bool, text: str, schema: Schema | None) -> str:
+def _refuses(required: bool, text: str, schema: Schema | None) -> str:
     bound = schema is not None and not _fits(True, text, schema)
     says_no = any(_has(text, word) for word in _REFUSALS)
-    return "does not refuse" if asked and not (bound or says_no) else ""
+    return "does not refuse" if required and not (bound or says_no) else ""
 
 
 _PARTS: dict[str, Callable[[Any, str, Schema | None], str]] = {
@@ -133,7 +139,7 @@ _PARTS: dict[str, Callable[[Any, str, Schema | None], str]] = {
     "must_not": _must_not,
     "digits": _digits,
     "lines": _lines,
-    "most_words": _most_words,
+    "most_words": _word_limit,
     "json": _json,
     "fits": _fits,
     "refuses": _refuses,

@@ -24,7 +24,7 @@ Examples = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PromptTrial:
     """How a number of examples did on the validation rows."""
 
     examples: int
@@ -39,39 +39,39 @@ def examples(rows: Sequence[VersionRow], project: Project) -> list[VersionRow]:
     The same rows give the same choice, in whatever order they come.
     """
     labels: dict[str, list[VersionRow]] = {}
-    for row in sorted(rows, key=lambda one: (one.origin is not Origin.GOLD, one.content_sha256)):
+    for row in sorted(rows, key=lambda row: (row.origin is not Origin.GOLD, row.content_sha256)):
         labels.setdefault(label(project, row.response, None), []).append(row)
     turns = chain.from_iterable(zip_longest(*labels.values()))
     return [row for row in turns if row is not None][: TRIED[-1]]
 
 
-def numbers(there: int) -> Iterator[int]:
+def numbers(available: int) -> Iterator[int]:
     """The numbers to try where there are so many examples."""
-    return (count for count in TRIED if count <= there)
+    return (count for count in TRIED if count <= available)
 
 
-def best(trials: Sequence[Trial]) -> Trial:
+def best(trials: Sequence[PromptTrial]) -> PromptTrial:
     """The one to take."""
-    return max(trials, key=lambda one: (one.correct, one.valid, -one.examples))
+    return max(trials, key=lambda trial: (trial.correct, trial.valid, -trial.examples))
 
 
-def given(made: Mapping[str, Any]) -> str:
+def prompt_used(record: Mapping[str, Any]) -> str:
     """What the base model was given in a comparison, from the record of how that was made."""
-    found = made.get("prompting")
-    if found is None:
+    prompting = record.get("prompting")
+    if prompting is None:
         return "the system message alone; a better prompt may do better"
-    shown = f"{found['chosen']} examples" if found["chosen"] else "no example"
-    return f"its best prompt: the system message and {shown} from the training rows"
+    phrase = f"{prompting['chosen']} examples" if prompting["chosen"] else "no example"
+    return f"its best prompt: the system message and {phrase} from the training rows"
 
 
-def words(made: Mapping[str, Any]) -> str:
+def prompt_scores(record: Mapping[str, Any]) -> str:
     """The same with what came of each number of examples that was tried: scores, which nobody sees
     while a blind trial is planned or open.
     """
     tried = [
-        f"{one['correct']} of {one['n']} with {one['examples']}"
-        for one in made.get("prompting", {}).get("tried", ())
+        f"{trial['correct']} of {trial['n']} with {trial['examples']}"
+        for trial in record.get("prompting", {}).get("tried", ())
     ]
-    return given(made) + (
+    return prompt_used(record) + (
         f". Right on validation rows: {', '.join(tried)} examples" if tried else ""
     )

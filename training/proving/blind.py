@@ -31,7 +31,7 @@ from storage.tables import (
 from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User, VersionRow
 from storage.values import value_of
 from training.proving import evaluations
-from training.proving.verdicts import Result, judge, mac, tally, together, tuned_left
+from training.proving.verdicts import TrialResult, judge, mac, sum_tallies, tally, tuned_left
 
 QUESTION = "Which answer would you rather have sent?"
 
@@ -216,32 +216,34 @@ def ballots(
     ordered = sorted(items, key=lambda item: mac(row.secret, "order", str(actor.id), item.id))
     answers = evaluations.outputs(session, row.evaluation_id)
     open_items = [item for item in ordered if item.id not in done and item.id not in set(have)]
-    shown = open_items[:limit]
-    asked = _asked(session, row, [item.pair_id for item in shown])
-    made = []
-    for item in shown:
-        tuned, base = (_shown(answers[item.pair_id][arm].text) for arm in (Arm.TUNED, Arm.BASE))
+    next_items = open_items[:limit]
+    inputs = _frozen_inputs(session, row, [item.pair_id for item in next_items])
+    drawn = []
+    for item in next_items:
+        tuned, base = (_trimmed(answers[item.pair_id][arm].text) for arm in (Arm.TUNED, Arm.BASE))
         first, second = (tuned, base) if item.id in left else (base, tuned)
-        made.append(
+        drawn.append(
             Ballot(
                 item=item.id,
-                prompt=asked[item.pair_id].prompt,
+                prompt=inputs[item.pair_id].prompt,
                 left=first,
                 right=second,
                 position=ordered.index(item) + 1,
                 planned=row.planned,
             )
         )
-    return made
+    return drawn
 
 
-def _asked(session: Session, row: TrialRow, pair_ids: Sequence[int]) -> dict[int, VersionRow]:
+def _frozen_inputs(
+    session: Session, row: TrialRow, pair_ids: Sequence[int]
+) -> dict[int, VersionRow]:
     """The messages as they were frozen and answered, whatever became of the rows since."""
     evaluation = evaluations.get(session, row.evaluation_id)
     return archive.texts(session, evaluation.version_id, pair_ids)
 
 
-def _shown(text: str) -> str:
+def _trimmed(text: str) -> str:
     """An answer as both sides show it: outer white space would give the model away."""
     return text.strip()
 
@@ -259,10 +261,10 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         RuleBroken: the trial is closed, or this item was voted on already.
         NotFound: the item or the vote to take back is not there.
     """
-    known = session.scalar(select(VoteRow).where(VoteRow.op == op.op))
-    if known is not None and (known.user_id, known.trial_id) != (actor.id, trial_id):
+    earlier = session.scalar(select(VoteRow).where(VoteRow.op == op.op))
+    if earlier is not None and (earlier.user_id, earlier.trial_id) != (actor.id, trial_id):
         raise RuleBroken("This vote was cast by someone else, or in another trial.")
-    if known is not None:
+    if earlier is not None:
         return Receipt(op.op, Answer.SAVED, "Already saved.", None, None)
     row = _row(session, trial_id)
     _refuse_closed(session, row)
@@ -277,7 +279,7 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         supersedes = standing[op.item].id
     elif op.item in standing:
         raise RuleBroken("You have voted on this item. Take that vote back first.")
-    made = VoteRow(
+    row_of_vote = VoteRow(
         op=op.op,
         trial_id=trial_id,
         item_id=op.item,
@@ -285,10 +287,10 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         choice=op.choice,
         supersedes_id=supersedes,
     )
-    session.add(made)
+    session.add(row_of_vote)
     session.flush()
     events.record(
-        session, actor, "vote", "trial", trial_id, project_id=row.project_id, vote=made.id
+        session, actor, "vote", "trial", trial_id, project_id=row.project_id, vote=row_of_vote.id
     )
     return Receipt(op.op, Answer.SAVED, "Saved.", None, None)
 
@@ -302,14 +304,14 @@ def turnout(session: Session, trial_id: int) -> dict[str, int]:
     """Votes cast by name: how far each reviewer is, never for which side."""
     names = people.names(session)
     cast: dict[str, int] = {}
-    for one in _standing(session, trial_id):
-        name = names.get(one.user_id, "someone")
+    for standing in _standing(session, trial_id):
+        name = names.get(standing.user_id, "someone")
         cast[name] = cast.get(name, 0) + 1
     return cast
 
 
 @allowed(Role.LEAD)
-def close(session: Session, actor: User, trial_id: int) -> Result:
+def close(session: Session, actor: User, trial_id: int) -> TrialResult:
     """Close a trial for good and reveal the sides.
 
     Raises:
@@ -328,7 +330,7 @@ def close(session: Session, actor: User, trial_id: int) -> Result:
         session.flush()
     except IntegrityError as error:
         raise RuleBroken("This trial is closed already.") from error
-    found = result(session, trial_id)
+    outcome = result(session, trial_id)
     events.record(
         session,
         actor,
@@ -336,13 +338,13 @@ def close(session: Session, actor: User, trial_id: int) -> Result:
         "trial",
         trial_id,
         project_id=row.project_id,
-        votes=found.total.n,
-        verdict=found.verdict,
+        votes=outcome.total.n,
+        verdict=outcome.verdict,
     )
-    return found
+    return outcome
 
 
-def result(session: Session, trial_id: int) -> Result:
+def result(session: Session, trial_id: int) -> TrialResult:
     """The verdict of a closed trial, recomputed from its votes and its secret.
 
     Raises:
@@ -359,12 +361,12 @@ def result(session: Session, trial_id: int) -> Result:
         tally(names.get(user, "someone"), [v for v in votes if v.user_id == user], left)
         for user, left in sorted(sides.items())
     )
-    total = together(reviewers)
+    total = sum_tallies(reviewers)
     low, high = statistics.wilson(total.tuned, total.decisive)
     p_value = statistics.sign_test(total.tuned, total.base)
     verdict, why = judge(total, len(reviewers), p_value)
     on_left = sum(v.item_id in sides[v.user_id] for v in votes)
-    return Result(
+    return TrialResult(
         total=total,
         reviewers=reviewers,
         win_low=low,
@@ -389,7 +391,7 @@ def ledger(session: Session, trial_id: int) -> dict[str, Any]:
     Raises:
         RuleBroken: the trial is open.
     """
-    found, row = result(session, trial_id), _row(session, trial_id)
+    outcome, row = result(session, trial_id), _row(session, trial_id)
     items = [item.id for item in _items(session, trial_id)]
     votes = _standing(session, trial_id)
     return {
@@ -406,9 +408,9 @@ def ledger(session: Session, trial_id: int) -> dict[str, Any]:
             {"reviewer": vote.user_id, "item": vote.item_id, "choice": vote.choice.value}
             for vote in votes
         ],
-        "tuned": found.total.tuned,
-        "base": found.total.base,
-        "verdict": found.verdict,
+        "tuned": outcome.total.tuned,
+        "base": outcome.total.base,
+        "verdict": outcome.verdict,
     }
 
 

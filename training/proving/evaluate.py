@@ -36,7 +36,7 @@ _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Answer and score as `spec.json` says; leave `outputs.jsonl` and `result.json`.
 
     Raises:
@@ -48,12 +48,12 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])  # refuse a bad schema before the long part
     base = base_models.prepare(
-        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
     )
     before = _before(directory, spec.get("base_answers"), base.sha256)
-    trying = _trying(directory, spec.get("prompting"))
-    answered, figures = _all_arms(base.path, rows, spec, before, trying, held)
-    lines, scanned = output_scan.check(answered, spec.get("scan"), held)
+    trying = _prompt_search(directory, spec.get("prompting"))
+    answered, figures = _all_arms(base.path, rows, spec, before, trying, hold)
+    lines, scanned = output_scan.check(answered, spec.get("scan"), hold)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
     detail = {
@@ -66,7 +66,7 @@ def main(directory: Path, held: Evidence) -> None:
         "setup": machine.setup(),
         "seconds": round(time.monotonic() - started, 1),
     }
-    held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
+    hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
 
 
 def _precision(spec: Mapping[str, Any]) -> Precision:
@@ -96,7 +96,7 @@ def arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _ArmAnswers:
     """What one arm says to the rows, in their order."""
 
     texts: Sequence[str]
@@ -109,155 +109,167 @@ class _Told:
     """Which examples the model was shown, where the best prompt was looked for."""
 
 
-def _before(directory: Path, known: Mapping[str, Any] | None, base_sha256: str) -> _Told | None:
+def _before(
+    directory: Path, earlier: Mapping[str, Any] | None, base_sha256: str
+) -> _ArmAnswers | None:
     """The base's answers that were sent along, if they are this base's and arrived unchanged."""
-    if known is None or known["base_sha256"] != base_sha256:
+    if earlier is None or earlier["base_sha256"] != base_sha256:
         return None
-    content = (directory / known["file"]).read_bytes()
-    if hashlib.sha256(content).hexdigest() != known["sha256"]:
+    content = (directory / earlier["file"]).read_bytes()
+    if hashlib.sha256(content).hexdigest() != earlier["sha256"]:
         return None
-    return _Told(
+    return _ArmAnswers(
         json.loads(content),
-        known["unended"],
-        known["limit"],
-        known["evaluation"],
-        known["prompting"],
+        earlier["unended"],
+        earlier["limit"],
+        earlier["evaluation"],
+        earlier["prompting"],
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Trying:
+class _PromptSearch:
     """What the base model's best prompt is looked for with."""
 
     examples: Sequence[Held]
     rows: Sequence[Held]
 
 
-def _trying(directory: Path, files: Mapping[str, str] | None) -> _Trying | None:
+def _prompt_search(directory: Path, files: Mapping[str, str] | None) -> _PromptSearch | None:
     if files is None:
         return None
-    return _Trying(read_held(directory / files["examples"]), read_held(directory / files["rows"]))
+    return _PromptSearch(
+        read_held(directory / files["examples"]), read_held(directory / files["rows"])
+    )
 
 
 def _all_arms(
     base: Path,
     rows: Sequence[Held],
     spec: dict[str, Any],
-    before: _Told | None,
-    trying: _Trying | None,
-    held: Evidence,
+    before: _ArmAnswers | None,
+    trying: _PromptSearch | None,
+    hold: Evidence,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     lines: list[dict[str, Any]] = []
     figures: dict[str, Any] = {}
     total = (2 if spec.get("adapter_path") else 1) * len(rows)
-    held.say("Loading the model.")
+    hold.say("Loading the model.")
     for name, loaded in arms(base, spec):  # enumerate would hold on to the base
         limit = int(spec.get("max_new_tokens") or answer_limit(loaded[1], rows))
-        progress = _Progress(held, len(lines), total)
+        progress = _Progress(hold, len(lines), total)
         if name == "base" and before is not None and before.limit == limit:
-            told = before
-            figures["base_answers_of"] = told.evaluation
+            answered = before
+            figures["base_answers_of"] = answered.evaluation
         elif name == "base" and trying is not None:
-            told = _best_asked(loaded, rows, spec, limit, trying, progress)
+            answered = _with_best_prompt(loaded, rows, spec, limit, trying, progress)
         else:
-            held.say(f"Answering with the {name} model.")
-            told = _asked(loaded, rows, spec, limit, progress)
+            hold.say(f"Answering with the {name} model.")
+            answered = _answers(loaded, rows, spec, limit, progress)
         del loaded
-        figures |= {"prompting": dict(told.prompting)} if told.prompting else {}
-        found = _scored(told, rows, spec)
-        figures |= {"max_new_tokens": limit} | tally(found, name)
-        figures[f"{name}_unended"] = told.unended
-        each = zip(rows, told.texts, found, strict=True)
+        figures |= {"prompting": dict(answered.prompting)} if answered.prompting else {}
+        scores = _scored(answered, rows, spec)
+        figures |= {"max_new_tokens": limit} | tally(scores, name)
+        figures[f"{name}_unended"] = answered.unended
+        each = zip(rows, answered.texts, scores, strict=True)
         lines += [answer_line(row.pair_id, name, text, got) for row, text, got in each]
     return lines, figures
 
 
-def _best_asked(
+def _with_best_prompt(
     loaded: Loaded,
     rows: Sequence[Held],
     spec: Mapping[str, Any],
     limit: int,
-    trying: _Trying,
+    trying: _PromptSearch,
     progress: "_Progress",
-) -> _Told:
+) -> _ArmAnswers:
     """The base's answers with the number of examples that does best on the validation rows."""
     model, tokenizer = loaded
     room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    trials: list[best_prompt.Trial] = []
+    trials: list[best_prompt.PromptTrial] = []
     for count in best_prompt.numbers(len(trying.examples)):
-        shown = _shown(trying, count)
+        examples = _examples(trying, count)
         prompts = [row.prompt for row in (*trying.rows, *rows)]
         longest = max(
-            len(render.prompt_ids(tokenizer, spec["system_message"], one, shown)) for one in prompts
+            len(render.prompt_ids(tokenizer, spec["system_message"], score, examples))
+            for score in prompts
         )
         if count and room is not None and longest + limit > room:
             break
-        progress.held.say(f"Trying the base model with {count} examples on validation rows.")
-        told = _asked(
-            loaded, trying.rows, spec, limit, _Progress(progress.held, 0, len(trying.rows)), shown
+        progress.hold.say(f"Trying the base model with {count} examples on validation rows.")
+        answered = _answers(
+            loaded,
+            trying.rows,
+            spec,
+            limit,
+            _Progress(progress.hold, 0, len(trying.rows)),
+            examples,
         )
-        found = _scored(told, trying.rows, spec)
+        scores = _scored(answered, trying.rows, spec)
         trials.append(
-            best_prompt.Trial(
+            best_prompt.PromptTrial(
                 count,
-                sum(one.correct for one in found),
-                sum(one.valid for one in found),
-                len(found),
+                sum(score.correct for score in scores),
+                sum(score.valid for score in scores),
+                len(scores),
             )
         )
     chosen = best_prompt.best(trials).examples
-    progress.held.say(f"Answering with the base model, after {chosen} examples.")
-    told = _asked(loaded, rows, spec, limit, progress, _shown(trying, chosen))
+    progress.hold.say(f"Answering with the base model, after {chosen} examples.")
+    answered = _answers(loaded, rows, spec, limit, progress, _examples(trying, chosen))
     record = {
         "chosen": chosen,
         "pair_ids": [row.pair_id for row in trying.examples[:chosen]],
-        "tried": [asdict(one) for one in trials],
+        "tried": [asdict(score) for score in trials],
     }
-    return replace(told, prompting=record)
+    return replace(answered, prompting=record)
 
 
-def _scored(told: _Told, rows: Sequence[Held], spec: Mapping[str, Any]) -> list[Score]:
+def _scored(answered: _ArmAnswers, rows: Sequence[Held], spec: Mapping[str, Any]) -> list[Score]:
     return [
         score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
-        for text, row in zip(told.texts, rows, strict=True)
+        for text, row in zip(answered.texts, rows, strict=True)
     ]
 
 
-def _shown(trying: _Trying, count: int) -> best_prompt.Examples:
+def _examples(trying: _PromptSearch, count: int) -> best_prompt.Examples:
     return [(row.prompt, row.response) for row in trying.examples[:count]]
 
 
-def _asked(
+def _answers(
     loaded: Loaded,
     rows: Sequence[Held],
     spec: Mapping[str, Any],
     limit: int,
     progress: "_Progress",
     examples: best_prompt.Examples = (),
-) -> _Told:
+) -> _ArmAnswers:
     answers = generate.answers(
         *loaded,
         spec["system_message"],
         [row.prompt for row in rows],
         limit,
         on_progress=progress,
-        should_stop=progress.held.cancel_requested,
+        should_stop=progress.hold.cancel_requested,
         examples=examples,
     )
-    return _Told([one.text for one in answers], sum(not one.ended for one in answers), limit)
+    return _ArmAnswers(
+        [answer.text for answer in answers], sum(not answer.ended for answer in answers), limit
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
     """Tells how many answers are there, counting those of the arms before."""
 
-    held: Evidence
+    hold: Evidence
     before: int
     total: int
 
     def __call__(self, done: int) -> None:
-        self.held.progress(self.before + done, self.total)
+        self.hold.progress(self.before + done, self.total)
 
 
 def answer_limit(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Held]) -> int:

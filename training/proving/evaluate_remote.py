@@ -28,7 +28,7 @@ from training.work.rows import Held, answer_line, read_held
 _LEAST_TOKENS, _MOST_TOKENS = 64, 1024
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Answer and score as `spec.json` says; leave `outputs.jsonl` and `result.json`.
 
     Raises:
@@ -41,11 +41,11 @@ def main(directory: Path, held: Evidence) -> None:
         check_schema(spec["output_schema"])
     endpoint = Endpoint.from_dict(spec["endpoint"]["name"], spec["endpoint"])
     try:
-        with Calls(endpoint, tries=5, should_stop=held.cancel_requested) as calls:
-            answered, figures = _all_arms(calls, spec, rows, held)
+        with Calls(endpoint, tries=5, should_stop=hold.cancel_requested) as calls:
+            answered, figures = _all_arms(calls, spec, rows, hold)
     except NoAnswer as error:
         raise Unavailable(endpoint_words.refusal(error, rows)) from error
-    lines, scanned = output_scan.check(answered, spec.get("scan"), held)
+    lines, scanned = output_scan.check(answered, spec.get("scan"), hold)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)
     detail = {
@@ -56,30 +56,32 @@ def main(directory: Path, held: Evidence) -> None:
         "base": {"name": f"{endpoint.name}/{spec['models']['base']}", "sha256": None},
         "seconds": round(time.monotonic() - started, 1),
     }
-    held.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
+    hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
 
 
 def _all_arms(
-    calls: Calls, spec: Mapping[str, Any], rows: Sequence[Held], held: Evidence
+    calls: Calls, spec: Mapping[str, Any], rows: Sequence[Held], hold: Evidence
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     limit = answer_limit(rows)
     lines: list[dict[str, Any]] = []
     figures: dict[str, Any] = {"max_new_tokens": limit}
     for number, (arm, model) in enumerate(spec["models"].items()):
-        held.say(f"Answering with the {arm} model.")
-        found, unended = [], 0
+        hold.say(f"Answering with the {arm} model.")
+        scores, unended = [], 0
         for done, row in enumerate(rows):
-            if held.cancel_requested():
+            if hold.cancel_requested():
                 raise Cancelled
             chat = messages(spec["system_message"], row.prompt)
-            one = complete(calls, model, chat, Wanted(limit, 0.0, 0))
-            got = score(one.text, row.response, spec.get("output_schema"), spec.get("label_field"))
-            found.append(got)
-            unended += not one.ended
-            lines.append(answer_line(row.pair_id, arm, one.text, got))
-            held.progress(number * len(rows) + done + 1, len(spec["models"]) * len(rows))
-        figures |= {**tally(found, arm), f"{arm}_unended": unended}
+            answer = complete(calls, model, chat, Wanted(limit, 0.0, 0))
+            got = score(
+                answer.text, row.response, spec.get("output_schema"), spec.get("label_field")
+            )
+            scores.append(got)
+            unended += not answer.ended
+            lines.append(answer_line(row.pair_id, arm, answer.text, got))
+            hold.progress(number * len(rows) + done + 1, len(spec["models"]) * len(rows))
+        figures |= {**tally(scores, arm), f"{arm}_unended": unended}
     return lines, figures
 
 

@@ -50,11 +50,11 @@ def get(session: Session, evaluation_id: int) -> Evaluation:
 
 def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
     """The frozen answers by held-out pair and arm."""
-    found: dict[int, dict[Arm, Output]] = {}
+    by_pair: dict[int, dict[Arm, Output]] = {}
     query = select(OutputRow).where(OutputRow.evaluation_id == evaluation_id)
     for row in session.scalars(query.order_by(OutputRow.pair_id)):
-        found.setdefault(row.pair_id, {})[row.arm] = value_of(Output, row)
-    return found
+        by_pair.setdefault(row.pair_id, {})[row.arm] = value_of(Output, row)
+    return by_pair
 
 
 def request(
@@ -80,15 +80,15 @@ def request(
             f"Version {version.number} has no validation rows to choose the base model's prompt "
             "on. Compare with the system message alone, or freeze a new version."
         )
-    asked = {"version_id": version_id, "best_prompt": best_prompt}
+    common = {"version_id": version_id, "best_prompt": best_prompt}
     if adapter_id is None:
-        return version.project_id, {**asked, "base": dict(base), "adapter": None}
+        return version.project_id, {**common, "base": dict(base), "adapter": None}
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
     lineage.refuse_trained_on(session, version, adapter)
     spec: dict[str, Any] = {
-        **asked,
+        **common,
         "base": adapter.card["base"],
         "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
         "precision": adapter.card.get("result", {}).get("precision"),
@@ -164,9 +164,9 @@ def _prompting(
     if not job.spec.get("best_prompt"):
         return None
     project = projects.get(session, job.project_id)
-    shown = prompting.examples(opened.part(Split.TRAIN), project)
+    examples = prompting.examples(opened.part(Split.TRAIN), project)
     tried = sorted(opened.part(Split.VALIDATION), key=lambda row: row.content_sha256)
-    evidence.write_bytes(directory / "examples.jsonl", rows.written(shown))
+    evidence.write_bytes(directory / "examples.jsonl", rows.written(examples))
     evidence.write_bytes(directory / "tried.jsonl", rows.written(tried[: prompting.MOST_ROWS]))
     return {"examples": "examples.jsonl", "rows": "tried.jsonl"}
 
@@ -185,21 +185,21 @@ def _before(
     setup = machine.setup()
     query = select(EvaluationRow).where(EvaluationRow.version_id == job.spec["version_id"])
     for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
-        made = row.summary["made"]
-        alike = made.get("setup") == setup and made["precision"] == _precision(job)
-        if not alike or ("prompting" in made) != job.spec.get("best_prompt", False):
+        record = row.summary["made"]
+        alike = record.get("setup") == setup and record["precision"] == _precision(job)
+        if not alike or ("prompting" in record) != job.spec.get("best_prompt", False):
             continue
-        told = {one: arms[Arm.BASE].text for one, arms in outputs(session, row.id).items()}
-        content = json.dumps([told[one] for one in pair_ids]).encode()
+        texts = {pair_id: arms[Arm.BASE].text for pair_id, arms in outputs(session, row.id).items()}
+        content = json.dumps([texts[pair_id] for pair_id in pair_ids]).encode()
         evidence.write_bytes(directory / "base.json", content)
         return {
             "file": "base.json",
             "sha256": hashlib.sha256(content).hexdigest(),
-            "base_sha256": made["base"]["sha256"],
-            "unended": made["base_unended"],
-            "limit": made["max_new_tokens"],
+            "base_sha256": record["base"]["sha256"],
+            "unended": record["base_unended"],
+            "limit": record["max_new_tokens"],
             "evaluation": row.id,
-            "prompting": made.get("prompting"),
+            "prompting": record.get("prompting"),
         }
     return None
 
@@ -222,7 +222,7 @@ def ingest(
         version_id=job.spec["version_id"],
         job_id=job.id,
         adapter_id=adapter["id"] if adapter else None,
-        summary=summary(lines, result, eras.names_of(session, {one["pair_id"] for one in lines})),
+        summary=summary(lines, result, eras.names_of(session, {line["pair_id"] for line in lines})),
     )
     session.add(row)
     session.flush()
@@ -306,8 +306,8 @@ def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | N
 
     An answer that could not be read whole is there without a type.
     """
-    told = evaluation.summary.get(arm.value, {}).get("personal")
-    if told is None:
+    counts = evaluation.summary.get(arm.value, {}).get("personal")
+    if counts is None:
         return None
-    found = {int(pair_id): tuple(types) for pair_id, types in told["found"].items()}
-    return found | dict.fromkeys(told["unread"], ())
+    types_by_pair = {int(pair_id): tuple(types) for pair_id, types in counts["found"].items()}
+    return types_by_pair | dict.fromkeys(counts["unread"], ())

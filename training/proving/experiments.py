@@ -30,7 +30,7 @@ SHARES = (0.25, 0.5, 0.75, 1.0)
 """Parts of the train rows that a learning curve compares, each within the next."""
 
 
-class Kind(StrEnum):
+class ExperimentKind(StrEnum):
     """What an experiment varies."""
 
     SWEEP = "sweep"
@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ExperimentRun:
     """One run of an experiment and what it came to."""
 
     job: Job
@@ -55,16 +55,16 @@ class Experiment:
     """Runs that were queued together."""
 
     id: str
-    kind: Kind
+    kind: ExperimentKind
     name: str
     version_id: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ExperimentRun, ...]
     """In the order in which they were planned."""
 
     @property
     def going(self) -> int:
         """Runs that have not ended."""
-        return sum(not one.job.state.final for one in self.entries)
+        return sum(not entry.job.state.final for entry in self.entries)
 
 
 def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -76,27 +76,27 @@ def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     for name, values in grid.items():
         if not values or len({repr(value) for value in values}) < len(values):
             raise BadInput(f"Give each value of {name} once, and at least one.")
-    found = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    if not 2 <= len(found) <= MOST:
-        raise BadInput(f"This grid makes {len(found)} runs; a sweep has 2 to {MOST}.")
-    return found
+    grid_points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    if not 2 <= len(grid_points) <= MOST:
+        raise BadInput(f"This grid makes {len(grid_points)} runs; a sweep has 2 to {MOST}.")
+    return grid_points
 
 
-def numbers(words: str, like: float) -> list[Any]:
+def numbers(text: str, like: float) -> list[Any]:
     """Numbers of the kind that the setting has.
 
     Raises:
         BadInput: one of them is no such number.
     """
     kind = int if isinstance(like, int) else float
-    found = []
-    for word in words.replace(",", " ").split():
+    numbers = []
+    for word in text.replace(",", " ").split():
         try:
-            found.append(kind(word))
+            numbers.append(kind(word))
         except ValueError as error:
             wanted = "whole number" if kind is int else "number"
             raise BadInput(f"{word!r} is no {wanted}. Give numbers with spaces between.") from error
-    return found
+    return numbers
 
 
 def again(run: Job) -> runs.RunPlan:
@@ -111,7 +111,7 @@ class Plan:
     """The runs of an experiment that is to be queued."""
 
     id: str
-    kind: Kind
+    kind: ExperimentKind
     name: str
     runs: tuple[tuple[runs.RunPlan, Mapping[str, Any]], ...]
     """Each with what sets it apart."""
@@ -127,7 +127,7 @@ def plan_sweep(wish: runs.RunPlan, grid: Mapping[str, Sequence[Any]]) -> Plan:
         (replace(wish, settings=read(wish.settings.to_dict() | values)), values)
         for values in combinations(grid)
     ]
-    return Plan(str(uuid.uuid4()), Kind.SWEEP, wish.name, tuple(varied))
+    return Plan(str(uuid.uuid4()), ExperimentKind.SWEEP, wish.name, tuple(varied))
 
 
 def plan_curve(session: Session, wish: runs.RunPlan) -> Plan:
@@ -140,7 +140,7 @@ def plan_curve(session: Session, wish: runs.RunPlan) -> Plan:
     if train < 2 * len(SHARES):
         raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
     varied = tuple((replace(wish, share=share), {"share": share}) for share in SHARES)
-    return Plan(str(uuid.uuid4()), Kind.CURVE, wish.name, varied)
+    return Plan(str(uuid.uuid4()), ExperimentKind.CURVE, wish.name, varied)
 
 
 def measurable(session: Session, plan: Plan) -> Version:
@@ -165,7 +165,7 @@ def specs(session: Session, plan: Plan) -> Iterator[dict[str, Any]]:
         RuleBroken: a readiness line blocks.
     """
     for place, (wish, varies) in enumerate(plan.runs):
-        named = replace(wish, name=f"{plan.name[:50]} · {words(varies)}")
+        named = replace(wish, name=f"{plan.name[:50]} · {variation(varies)}")
         _, spec = runs.request(session, named)
         yield spec | {
             "experiment": {
@@ -178,7 +178,7 @@ def specs(session: Session, plan: Plan) -> Iterator[dict[str, Any]]:
         }
 
 
-def words(varies: Mapping[str, Any]) -> str:
+def variation(varies: Mapping[str, Any]) -> str:
     """What sets a run apart, as "25 % of the rows" or "r 8, learning rate 0.001"."""
     if set(varies) == {"share"}:
         return f"{varies['share']:.0%} of the rows".replace("%", " %")
@@ -199,11 +199,13 @@ def listing(session: Session, project_id: int) -> list[Experiment]:
         planned = job.spec.get("experiment")
         if planned is not None:  # newest first: a run that goes on stands for the one it took over
             grouped.setdefault(planned["id"], {}).setdefault(planned["place"], job)
-    made = {one.job_id: one for one in adapters.listing(session, project_id)}
+    adapters_by_job = {adapter.job_id: adapter for adapter in adapters.listing(session, project_id)}
     measured = newest(session, project_id)
     return [
-        _experiment(session, [found[place] for place in sorted(found)], made, measured)
-        for found in grouped.values()
+        _experiment(
+            session, [by_place[place] for place in sorted(by_place)], adapters_by_job, measured
+        )
+        for by_place in grouped.values()
     ]
 
 
@@ -213,37 +215,41 @@ def get(session: Session, project_id: int, experiment_id: str) -> Experiment:
     Raises:
         NotFound: there is no such experiment in this project.
     """
-    for one in listing(session, project_id):
-        if one.id == experiment_id:
-            return one
+    for experiment in listing(session, project_id):
+        if experiment.id == experiment_id:
+            return experiment
     raise NotFound(f"There is no experiment {experiment_id} in this project.")
 
 
 def newest(session: Session, project_id: int) -> dict[tuple[int, int], Evaluation]:
     """The newest comparison of each adapter on each version, by (adapter, version)."""
-    found: dict[tuple[int, int], Evaluation] = {}
-    for one in evaluations.listing(session, project_id):
-        if one.adapter_id is not None:
-            found.setdefault((one.adapter_id, one.version_id), one)
-    return found
+    newest_comparisons: dict[tuple[int, int], Evaluation] = {}
+    for comparison in evaluations.listing(session, project_id):
+        if comparison.adapter_id is not None:
+            newest_comparisons.setdefault(
+                (comparison.adapter_id, comparison.version_id), comparison
+            )
+    return newest_comparisons
 
 
 def _experiment(
     session: Session,
-    found: Sequence[Job],
-    made: Mapping[str, Adapter],
+    members: Sequence[Job],
+    adapters_by_job: Mapping[str, Adapter],
     measured: Mapping[tuple[int, int], Evaluation],
 ) -> Experiment:
-    planned = found[0].spec["experiment"]
-    version_id = found[0].spec["version_id"]
+    planned = members[0].spec["experiment"]
+    version_id = members[0].spec["version_id"]
     entries = []
-    for job in found:
-        adapter = made.get(job.id)
+    for job in members:
+        adapter = adapters_by_job.get(job.id)
         evaluation = measured.get((adapter.id, version_id)) if adapter else None
         closed = evaluation is not None and blind.sealed(session, evaluation.id)
-        entries.append(Entry(job, job.spec["experiment"]["varies"], adapter, evaluation, closed))
+        entries.append(
+            ExperimentRun(job, job.spec["experiment"]["varies"], adapter, evaluation, closed)
+        )
     return Experiment(
-        planned["id"], Kind(planned["kind"]), planned["name"], version_id, tuple(entries)
+        planned["id"], ExperimentKind(planned["kind"]), planned["name"], version_id, tuple(entries)
     )
 
 
@@ -253,12 +259,12 @@ def points(session: Session, experiment: Experiment) -> Iterator[Measured]:
     Raises:
         RuleBroken: a blind trial on these answers is open.
     """
-    for one in experiment.entries:
-        if one.evaluation is None:
+    for entry in experiment.entries:
+        if entry.evaluation is None:
             continue
-        answered = blind.opened(session, one.evaluation.id)
+        answered = blind.opened(session, entry.evaluation.id)
         right = tuple(answered[i][Arm.TUNED].correct for i in sorted(answered))
-        yield Measured(int((one.job.result or {})["rows"]["train"]), right)
+        yield Measured(int((entry.job.result or {})["rows"]["train"]), right)
 
 
 def fitted(session: Session, experiment: Experiment) -> Curve:

@@ -30,7 +30,7 @@ _DRAWN_FROM = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Generated:
     """What the model wrote."""
 
     text: str
@@ -76,7 +76,7 @@ def answers(
     on_progress: Callable[[int], None] = lambda _done: None,
     should_stop: Callable[[], bool] = lambda: False,
     examples: Sequence[tuple[str, str]] = (),
-) -> list[Answer]:
+) -> list[Generated]:
     """One greedy answer per prompt, in the prompts' order; `examples` come before each prompt.
 
     `on_progress` is told how many are done, whenever there are more. Raises `Cancelled` between
@@ -97,11 +97,11 @@ def complete(
     batch_size: int = _AT_ONCE,
     on_progress: Callable[[int], None] = lambda _done: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> list[Answer]:
+) -> list[Generated]:
     """Go on from prompts that are already tokens; see `answers`."""
     ends = end_tokens(model, tokenizer)
     written = tokens(model, ids, max_new_tokens, ends, pick, batch_size, on_progress, should_stop)
-    return [_answer(tokenizer, one, ends) for one in written]
+    return [_answer(tokenizer, answer_tokens, ends) for answer_tokens in written]
 
 
 @torch.inference_mode()
@@ -127,7 +127,7 @@ def tokens(
         prefix = torch.tensor([ids[0][:shared]], device=model.device)
         model(input_ids=prefix, past_key_values=cache, use_cache=True, logits_to_keep=1)
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    found: dict[int, list[int]] = {}
+    written: dict[int, list[int]] = {}
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         batch = _Batch(model, [ids[i][shared:] for i in chosen], shared, max_new_tokens, cache)
@@ -138,10 +138,10 @@ def tokens(
             if batch.ended > ended:
                 ended = batch.ended
                 on_progress(start + ended)
-        found |= dict(zip(chosen, batch.written, strict=True))
+        written |= dict(zip(chosen, batch.written, strict=True))
         if ended < len(chosen):
-            on_progress(len(found))
-    return [found[i] for i in range(len(ids))]
+            on_progress(len(written))
+    return [written[i] for i in range(len(ids))]
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -151,10 +151,12 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> fr
     return frozenset(end for end in [tokenizer.eos_token_id, *listed] if end is not None)
 
 
-def _answer(tokenizer: PreTrainedTokenizerBase, tokens: list[int], ends: frozenset[int]) -> Answer:
+def _answer(
+    tokenizer: PreTrainedTokenizerBase, tokens: list[int], ends: frozenset[int]
+) -> Generated:
     ended = bool(tokens) and tokens[-1] in ends
     text = tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return Answer(str(text), len(tokens), ended)
+    return Generated(str(text), len(tokens), ended)
 
 
 def _shared(model: PreTrainedModel, ids: Sequence[list[int]], longest: int) -> int:
@@ -175,7 +177,7 @@ class _Batch:
     def __init__(
         self,
         model: PreTrainedModel,
-        rests: Sequence[list[int]],
+        remainders: Sequence[list[int]],
         shared: int,
         limit: int,
         cache: Cache,
@@ -185,11 +187,11 @@ class _Batch:
         self._cache = cache
         for layer in cache.layers:
             cast("Room", layer).back_to(shared)
-        width = max(map(len, rests))
+        width = max(map(len, remainders))
         filler = int(model.config.pad_token_id or 0)
-        padding = [width - len(rest) for rest in rests]
+        padding = [width - len(remainder) for remainder in remainders]
         self._next = self._tensor(
-            [[filler] * n + rest for n, rest in zip(padding, rests, strict=True)]
+            [[filler] * n + remainder for n, remainder in zip(padding, remainders, strict=True)]
         )
         self._places = self._tensor(
             [[shared] * n + [*range(shared, shared + width - n)] for n in padding]
@@ -198,8 +200,8 @@ class _Batch:
             [[1] * shared + [0] * n + [1] * (width - n + limit) for n in padding]
         )
         self._length = shared + width
-        self._rows = list(range(len(rests)))
-        self.written: list[list[int]] = [[] for _ in rests]
+        self._rows = list(range(len(remainders)))
+        self.written: list[list[int]] = [[] for _ in remainders]
         """The tokens written for each prompt, the end token included."""
 
     @property

@@ -108,31 +108,33 @@ def fit(points: Sequence[Measured], seed: int = 0) -> Curve:
         raise RuleBroken("The runs answered different held-out rows. Compare them on one version.")
     right = np.array([point.right for point in points], dtype=float)
     sizes = np.array([point.rows for point in points], dtype=float)
-    held = right.shape[1]
-    drawn = np.random.default_rng(seed).integers(0, held, (_DRAWS, held))
+    held_out = right.shape[1]
+    drawn = np.random.default_rng(seed).integers(0, held_out, (_DRAWS, held_out))
     hits = np.concatenate([right.sum(1)[None], right[:, drawn].sum(2).T])
-    found = _logistic(np.log(sizes), hits, held)
-    return Curve(float(found[0, 0]), float(found[0, 1]), found[1:], int(sizes.max()))
+    coefficients = _logistic(np.log(sizes), hits, held_out)
+    return Curve(
+        float(coefficients[0, 0]), float(coefficients[0, 1]), coefficients[1:], int(sizes.max())
+    )
 
 
-def _logistic(x: Floats, hits: Floats, held: int) -> Floats:
+def _logistic(x: Floats, hits: Floats, held_out: int) -> Floats:
     """Intercepts and slopes of logistic regressions on x, one for each row of hits (fits, sizes).
 
     Newton's method on all at once; x is centred, or intercept and slope would nearly be collinear.
     """
     centre = x.mean()
     design = np.stack([np.ones_like(x), x - centre])
-    shares, weight = (hits + 0.5) / (held + 1), held + 1
-    found = np.zeros((len(hits), 2))
+    shares, weight = (hits + 0.5) / (held_out + 1), held_out + 1
+    coefficients = np.zeros((len(hits), 2))
     for _ in range(_STEPS):
-        expected = _expit(found @ design)
+        expected = _expit(coefficients @ design)
         slopes = weight * (shares - expected) @ design.T
         spread = weight * expected * (1 - expected) + 1e-9
         curvature = np.einsum("fs,is,js->fij", spread, design, design)
         step = np.linalg.solve(curvature, slopes[..., None])[..., 0]
-        found += np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
-    found[:, 0] -= found[:, 1] * centre
-    return found
+        coefficients += np.clip(step, -_LARGEST_STEP, _LARGEST_STEP)
+    coefficients[:, 0] -= coefficients[:, 1] * centre
+    return coefficients
 
 
 def _expit(values: Floats) -> Floats:

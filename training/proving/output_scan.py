@@ -13,7 +13,7 @@ from training.work.evidence import Evidence
 
 
 def check(
-    lines: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None, held: Evidence
+    lines: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None, hold: Evidence
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The lines of `outputs.jsonl`, each with `personal`: the types found in its answer.
 
@@ -22,17 +22,19 @@ def check(
     """
     if settings is None:
         return [dict(line) for line in lines], {}
-    held.say("Looking for personal data in the answers.")
+    hold.say("Looking for personal data in the answers.")
     config = pii.from_json(settings)
     try:
-        found = analyzer.Scanner(config).scan([line["text"] for line in lines], output=True)
+        scanned = analyzer.Scanner(config).scan([line["text"] for line in lines], output=True)
     except AssayError as missing:
         return [dict(line) for line in lines], {"personal_unread": str(missing)}
-    told = [{**line, "personal": _types(spans)} for line, spans in zip(lines, found, strict=True)]
-    return told, {"scan_sha256": config.sha256}
+    checked = [
+        {**line, "personal": _types(spans)} for line, spans in zip(lines, scanned, strict=True)
+    ]
+    return checked, {"scan_sha256": config.sha256}
 
 
-def _types(found: list[detect.Span] | detect.Quarantine) -> list[str] | None:
-    if isinstance(found, detect.Quarantine):
+def _types(spans: list[detect.Span] | detect.Quarantine) -> list[str] | None:
+    if isinstance(spans, detect.Quarantine):
         return None
-    return sorted({span.type for span in found})
+    return sorted({span.type for span in spans})

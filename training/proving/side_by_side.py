@@ -42,23 +42,23 @@ class Scored:
     @property
     def hits(self) -> int:
         """Rows answered exactly right."""
-        return sum(one.correct for one in self.answers.values())
+        return sum(output.correct for output in self.answers.values())
 
     @property
     def valid(self) -> int:
         """Answers that fit the schema."""
-        return sum(one.valid for one in self.answers.values())
+        return sum(output.valid for output in self.answers.values())
 
 
-def settings(found: Sequence[Job]) -> dict[str, list[Any]]:
+def settings(runs: Sequence[Job]) -> dict[str, list[Any]]:
     """What was set differently, one value for each run; None where a method has no such setting."""
-    told = [_told(job.spec) for job in found]
-    names = dict.fromkeys(name for one in told for name in one)
-    table = {name: [one.get(name) for one in told] for name in names}
+    values_by_run = [_settings(job.spec) for job in runs]
+    names = dict.fromkeys(name for values in values_by_run for name in values)
+    table = {name: [values.get(name) for values in values_by_run] for name in names}
     return {name: values for name, values in table.items() if any(v != values[0] for v in values)}
 
 
-def _told(spec: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": spec["version_number"],
         "share": spec.get("share", 1.0),
@@ -67,13 +67,15 @@ def _told(spec: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def scored(session: Session, project_id: int, found: Sequence[Job]) -> list[Scored]:
+def scored(session: Session, project_id: int, jobs: Sequence[Job]) -> list[Scored]:
     """The runs with their newest answers to the held-out rows of the version they trained on."""
-    made = {one.job_id: one.id for one in adapters.listing(session, project_id)}
+    adapter_by_job = {
+        adapter.job_id: adapter.id for adapter in adapters.listing(session, project_id)
+    }
     newest = experiments.newest(session, project_id)
     return [
-        _scored(session, job, newest.get((made.get(job.id, 0), job.spec["version_id"])))
-        for job in found
+        _scored(session, job, newest.get((adapter_by_job.get(job.id, 0), job.spec["version_id"])))
+        for job in jobs
     ]
 
 
@@ -84,28 +86,32 @@ def _scored(session: Session, job: Job, evaluation: Evaluation | None) -> Scored
         answers = blind.opened(session, evaluation.id)
     except RuleBroken:
         return Scored(job, evaluation, {}, True)
-    return Scored(job, evaluation, {i: one[Arm.TUNED] for i, one in answers.items()}, False)
+    return Scored(job, evaluation, {i: arms[Arm.TUNED] for i, arms in answers.items()}, False)
 
 
-def paired(first: Scored, other: Scored) -> Paired | None:
+def paired(first: Scored, second: Scored) -> Paired | None:
     """How another run does against the first; None where they answered different rows."""
-    if not first.answers or set(first.answers) != set(other.answers):
+    if not first.answers or set(first.answers) != set(second.answers):
         return None
-    gained = sum(other.answers[i].correct and not one.correct for i, one in first.answers.items())
-    lost = sum(one.correct and not other.answers[i].correct for i, one in first.answers.items())
+    gained = sum(
+        second.answers[i].correct and not output.correct for i, output in first.answers.items()
+    )
+    lost = sum(
+        output.correct and not second.answers[i].correct for i, output in first.answers.items()
+    )
     return Paired(gained, lost, sign_test(gained, lost))
 
 
 def differing(
-    session: Session, version_id: int, found: Sequence[Scored]
+    session: Session, version_id: int, scored_runs: Sequence[Scored]
 ) -> list[tuple[VersionRow, list[Output]]]:
     """The held-out rows that not all runs answer right or wrong alike, with each run's answer."""
-    shown = [one for one in found if one.answers]
-    if len(shown) < 2 or len({frozenset(one.answers) for one in shown}) > 1:
+    measured = [run for run in scored_runs if run.answers]
+    if len(measured) < 2 or len({frozenset(run.answers) for run in measured}) > 1:
         return []
     rows = {row.pair_id: row for row in archive.rows(session, version_id, Split.TEST)}
     return [
-        (rows[i], [one.answers[i] for one in shown])
-        for i in sorted(shown[0].answers)
-        if len({one.answers[i].correct for one in shown}) > 1
+        (rows[i], [run.answers[i] for run in measured])
+        for i in sorted(measured[0].answers)
+        if len({run.answers[i].correct for run in measured}) > 1
     ]

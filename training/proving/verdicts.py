@@ -38,7 +38,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TrialResult:
     """What a closed trial showed."""
 
     total: Tally
@@ -89,7 +89,7 @@ def tally(name: str, votes: Sequence[VoteRow], left: set[str]) -> Tally:
     )
 
 
-def together(tallies: Sequence[Tally]) -> Tally:
+def sum_tallies(tallies: Sequence[Tally]) -> Tally:
     """The votes of all reviewers."""
     return Tally(
         name="All reviewers",

@@ -22,7 +22,9 @@ def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) 
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
-    shell.note(f"The base model got {best_prompt.given(comparisons[chosen].summary['made'])}.")
+    shell.note(
+        f"The base model got {best_prompt.prompt_used(comparisons[chosen].summary['made'])}."
+    )
     rows = comparisons[chosen].summary["n"]
     left, right = st.columns(2)
     planned = left.number_input(

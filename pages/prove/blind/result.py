@@ -11,7 +11,7 @@ from pages.frame.wiring import looking
 from pages.parts.plain import plain
 from storage.types import Trial
 from training.proving import blind
-from training.proving.verdicts import Result, Tally
+from training.proving.verdicts import Tally, TrialResult
 
 _FEW = 6
 
@@ -54,7 +54,7 @@ def _reviewers(tallies: Sequence[Tally]) -> None:
             )
 
 
-def _doubts(result: Result) -> None:
+def _doubts(result: TrialResult) -> None:
     total = result.total
     with st.container(border=True):
         st.subheader("How far to trust it", anchor=False)
@@ -71,7 +71,7 @@ def _doubts(result: Result) -> None:
         )
 
 
-def _recompute(trial: Trial, result: Result, ledger: str) -> None:
+def _recompute(trial: Trial, result: TrialResult, ledger: str) -> None:
     with st.expander("Recompute it yourself"):
         st.text(
             "The sha256 of the secret was published before the first vote. With the secret, anyone "

@@ -31,7 +31,7 @@ def show(evaluation: Evaluation) -> None:
     again = (
         f" It was not asked again: its answers are those of comparison {before}." if before else ""
     )
-    shell.note(f"The base model got {best_prompt.words(summary['made'])}.{again}")
+    shell.note(f"The base model got {best_prompt.prompt_scores(summary['made'])}.{again}")
     if "eras" in summary:
         _by_era(summary["eras"], arms)
     shell.note(

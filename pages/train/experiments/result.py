@@ -11,10 +11,10 @@ from pages.parts import job_panel
 from storage.errors import RuleBroken
 from storage.types import Arm
 from training.proving import experiments
-from training.proving.experiments import Entry, Experiment, Kind
+from training.proving.experiments import Experiment, ExperimentKind, ExperimentRun
 from training.proving.learning_curve import Curve, Measured
 
-_KINDS = {Kind.SWEEP: "sweep", Kind.CURVE: "learning curve"}
+_KINDS = {ExperimentKind.SWEEP: "sweep", ExperimentKind.CURVE: "learning curve"}
 _WIDTHS = (3, 2, 1, 5, 2)
 _MORE = 100
 _POINTS = 40
@@ -45,7 +45,7 @@ def show(experiment: Experiment) -> None:
             cells = st.columns(_WIDTHS, vertical_alignment="center")
             for cell, word in zip(cells, _line(entry), strict=True):
                 cell.text(word)
-    if experiment.kind is Kind.CURVE:
+    if experiment.kind is ExperimentKind.CURVE:
         _curve(experiment)
     else:
         shell.note(
@@ -54,11 +54,11 @@ def show(experiment: Experiment) -> None:
         )
 
 
-def _line(entry: Entry) -> list[str]:
+def _line(entry: ExperimentRun) -> list[str]:
     result = entry.job.result or {}
     loss = result.get("validation_loss")
     return [
-        experiments.words(entry.varies),
+        experiments.variation(entry.varies),
         job_panel.STATES[entry.job.state],
         str(result.get("rows", {}).get("train", "")),
         _right(entry),
@@ -66,7 +66,7 @@ def _line(entry: Entry) -> list[str]:
     ]
 
 
-def _right(entry: Entry) -> str:
+def _right(entry: ExperimentRun) -> str:
     if entry.sealed:
         return "sealed: a blind trial is open"
     if entry.evaluation is None:

@@ -59,7 +59,7 @@ def test_a_sweep_queues_every_combination_and_says_what_each_varies(engine: Engi
     assert queued[1].spec["name"] == "Desk · r 8, learning rate 0.002"
     with reading(engine) as session:
         (found,) = experiments.listing(session, story.project.id)
-    assert (found.kind, found.going, len(found.entries)) == (experiments.Kind.SWEEP, 4, 4)
+    assert (found.kind, found.going, len(found.entries)) == (experiments.ExperimentKind.SWEEP, 4, 4)
 
 
 @pytest.mark.parametrize(
