@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
@@ -56,7 +57,7 @@ def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
     if wish.endpoint is None:
         return {**spec, "base": base_models.BaseModel("packaged").to_dict()}
     known = endpoints.named(wish.endpoint)
-    return {**spec, "endpoint": known.to_dict(), "environment": known.environment}
+    return {**spec, "endpoint": msgspec.to_builtins(known), "environment": known.environment}
 
 
 def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from training.hosted import endpoints
 from training.hosted.calls import Calls
 from training.hosted.completions import Chat, Wanted, complete
@@ -38,8 +40,7 @@ def writer(spec: Mapping[str, Any], held: Evidence) -> Writer:
         AssayError: the base model or the endpoint cannot be used.
     """
     if spec.get("endpoint") is not None:
-        known = spec["endpoint"]
-        return Endpoint(endpoints.Endpoint.from_dict(known["name"], known))
+        return Endpoint(msgspec.convert(spec["endpoint"], endpoints.Endpoint))
     base = base_models.BaseModel.from_dict(spec["base"])
     folder = base_models.prepare(base, Path(spec["data_dir"]), held.say)
     held.say("Loading the base model.")

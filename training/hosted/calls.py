@@ -1,24 +1,27 @@
-"""Ask an endpoint of the configuration over HTTP: where it may lead, how often, what is told.
+"""Ask an endpoint of the configuration over HTTP: where it may lead, how often, what is repeated.
 
 An address comes from the server's configuration only and redirects are not followed. A host name
-is looked up once for each connection, and what was found is what is connected to, so that a name
+is looked up once for each connection, and those addresses are what is connected to, so that a name
 cannot lead elsewhere after it was checked. What an endpoint says is never passed on as it is: it
-may quote a row, and a key stands in no message.
+may quote a pair, and a key stands in no message.
 """
 
 import ipaddress
 import json
 import os
+import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpcore
 import httpx
+import msgspec
 
 from storage.errors import BadInput, Unavailable
 from training.hosted.endpoints import Endpoint
@@ -27,21 +30,43 @@ from training.work.evidence import Cancelled
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same question may be answered a little later."""
 SECONDS = httpx.Timeout(120.0, connect=10.0)
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 _LONGEST_WAIT = 30.0
+_CODE = re.compile(r"[a-z_]{1,40}")
+T = TypeVar("T")
 _SLICE = 0.2
 """Seconds between two looks whether the work is still wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointError:
+    """The `error` object by which an endpoint publishes what went wrong; empty where it did not."""
+
+    code: str = ""
+    """A plain word."""
+    message: str = ""
+    """The endpoint's own, which may quote pairs."""
+
+
+def error_of(value: object) -> EndpointError:
+    """An `error` object, as far as it has the published shape."""
+    error = value if isinstance(value, dict) else {}
+    code = error.get("code")
+    code = code if isinstance(code, str) and _CODE.fullmatch(code) else ""
+    return EndpointError(code, str(error.get("message") or ""))
 
 
 class NoAnswer(Unavailable):
     """An endpoint could not be reached, or did not answer as it should."""
 
-    def __init__(self, told: str, status: int = 0, said: Mapping[str, Any] | None = None) -> None:
-        super().__init__(told)
+    def __init__(
+        self, message: str, status: int = 0, published: EndpointError = EndpointError()
+    ) -> None:
+        super().__init__(message)
         self.status = status
         """The HTTP status; 0 where there was none."""
-        self.said = said or {}
-        """The `error` object of the answer, for those who know how much of it may be told."""
+        self.published = published
+        """The `error` object of the answer, for those who know how much of it may be repeated."""
 
 
 def addresses(host: str, port: int, *, private: bool, plain: bool) -> list[str]:
@@ -57,15 +82,16 @@ def addresses(host: str, port: int, *, private: bool, plain: bool) -> list[str]:
         NoAnswer: the name is unknown, or leads where nothing may be asked.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise NoAnswer(
             f"The host {host} of an endpoint is not known. Check its address."
         ) from error
     inside = private or _written(host)
-    for one in found:
-        _refuse(host, str(one[4][0]).partition("%")[0], inside=inside, plain=plain)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
+    reached = list(dict.fromkeys(str(place[0]) for *_, place in entries))
+    for address in reached:
+        _refuse(host, address.partition("%")[0], inside=inside, plain=plain)
+    return reached
 
 
 def _written(host: str) -> bool:
@@ -77,8 +103,8 @@ def _written(host: str) -> bool:
     return True
 
 
-def _refuse(host: str, found: str, *, inside: bool, plain: bool) -> None:
-    ip = ipaddress.ip_address(found)
+def _refuse(host: str, address: str, *, inside: bool, plain: bool) -> None:
+    ip = ipaddress.ip_address(address)
     ip = getattr(ip, "ipv4_mapped", None) or ip
     if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         raise NoAnswer(f"The host {host} of an endpoint leads to {ip}, which is never asked.")
@@ -100,12 +126,12 @@ class _Checked(httpcore.SyncBackend):
     def __init__(self, *, private: bool, plain: bool) -> None:
         self._private, self._plain = private, plain
 
-    def connect_tcp(self, host: str, port: int, **rest: Any) -> httpcore.NetworkStream:  # type: ignore[override]  # noqa: ANN401 - passed on as it is
-        *others, last = addresses(host, port, private=self._private, plain=self._plain)
-        for found in others:
+    def connect_tcp(self, host: str, port: int, **options: Any) -> httpcore.NetworkStream:  # type: ignore[override]  # noqa: ANN401 - passed on as it is
+        *earlier, last = addresses(host, port, private=self._private, plain=self._plain)
+        for address in earlier:
             with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return super().connect_tcp(found, port, **rest)
-        return super().connect_tcp(last, port, **rest)
+                return super().connect_tcp(address, port, **options)
+        return super().connect_tcp(last, port, **options)
 
 
 class Calls:
@@ -156,21 +182,22 @@ class Calls:
     ) -> None:
         self._client.close()
 
-    def get(self, path: str, **query: str | int) -> dict[str, Any]:
+    def get(self, path: str, shape: type[T], **query: str | int) -> T:
         """The JSON object at a path."""
-        return self.ask("GET", path, params=query)
+        return self.ask("GET", path, shape, params=query)
 
-    def post(self, path: str, body: Mapping[str, Any], **rest: Any) -> dict[str, Any]:  # noqa: ANN401 - passed on as it is
+    def post(self, path: str, body: object, shape: type[T], again: frozenset[int] = AGAIN) -> T:
         """What a path answers to a JSON object."""
-        return self.ask("POST", path, json=body, **rest)
+        return self.ask("POST", path, shape, again, json=msgspec.to_builtins(body))
 
     def ask(
         self,
         method: str,
         path: str,
+        shape: type[T],
         again: frozenset[int] = AGAIN,
-        **rest: Any,  # noqa: ANN401 - passed on as it is
-    ) -> dict[str, Any]:
+        **request: Any,  # noqa: ANN401 - passed on as it is
+    ) -> T:
         """The JSON object that is answered; asked again while the answer is one of `again`.
 
         Raises:
@@ -179,26 +206,28 @@ class Calls:
         """
         content = b""
         for attempt in range(self._tries):
-            status, content, wait = self._once(method, path, rest)
+            status, content, wait = self._once(method, path, **request)
             if status not in again:
                 break
             if attempt + 1 < self._tries:
                 longer = max(wait, self._pause * 2**attempt)
                 pause(min(_LONGEST_WAIT, longer), self._should_stop)
         self._check(status, content)
-        return self._object(path, content)
+        with suppress(ValueError, RecursionError):  # json, as an endpoint may send NaN
+            return msgspec.convert(json.loads(content), shape)
+        raise self.malformed(path)
 
-    def _once(self, method: str, path: str, rest: dict[str, Any]) -> tuple[int, bytes, float]:
+    def _once(self, method: str, path: str, **request: Any) -> tuple[int, bytes, float]:  # noqa: ANN401 - passed on as it is
         """Status, content and the seconds the endpoint asks to wait."""
         name, content = self._endpoint.name, b""
         try:
-            with self._client.stream(method, self._address(path), **rest) as response:
+            with self._client.stream(method, self._address(path), **request) as response:
                 for chunk in response.iter_bytes():
                     content += chunk
-                    if len(content) > _MOST_BYTES:
+                    if len(content) > _MAX_BYTES:
                         raise NoAnswer(f"Endpoint {name} sent more than 1 MB.")
-                asked = response.headers.get("retry-after", "")
-                return response.status_code, content, float(asked) if asked.isdigit() else 0.0
+                wait = response.headers.get("retry-after", "")
+                return response.status_code, content, float(wait) if wait.isdigit() else 0.0
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise NoAnswer(
                 f"Endpoint {name} could not be reached ({type(error).__name__}). Check that it "
@@ -209,42 +238,36 @@ class Calls:
         return self._endpoint.url.rstrip("/") + "/" + quote(path.lstrip("/"))
 
     def _key(self) -> dict[str, str]:
-        kept = self._endpoint.api_key_env
-        if kept is None:
+        variable = self._endpoint.api_key_env
+        if variable is None:
             return {}
-        key = os.environ.get(kept)
+        key = os.environ.get(variable)
         if not key:
             raise NoAnswer(
-                f"Endpoint {self._endpoint.name} needs a key, but {kept} is not set on the "
+                f"Endpoint {self._endpoint.name} needs a key, but {variable} is not set on the "
                 "server. Set it and start the server again."
             )
         return {"Authorization": f"Bearer {key}"}
 
     def _check(self, status: int, content: bytes) -> None:
-        name, said = self._endpoint.name, _error_in(content)
+        name, published = self._endpoint.name, _error_in(content)
         if status in (401, 403):
-            told = f"Endpoint {name} refused the key. Check {self._endpoint.api_key_env}."
-            raise NoAnswer(told, status, said)
+            message = f"Endpoint {name} refused the key. Check {self._endpoint.api_key_env}."
+            raise NoAnswer(message, status, published)
         if status in AGAIN:
             raise NoAnswer(
                 f"Endpoint {name} is overloaded or failing (status {status}, asked {self._tries} "
                 "times). Try again later.",
                 status,
-                said,
+                published,
             )
         if status not in (200, 201):
             raise NoAnswer(
                 f"Endpoint {name} answered with status {status}. Check its address and model in "
                 "the server's configuration; redirects are not followed.",
                 status,
-                said,
+                published,
             )
-
-    def _object(self, path: str, content: bytes) -> dict[str, Any]:
-        found = _parsed(content)
-        if not isinstance(found, dict):
-            raise self.malformed(path)
-        return found
 
     def malformed(self, path: str) -> NoAnswer:
         """The sentence for an answer of another shape than the published one."""
@@ -269,15 +292,10 @@ def pause(seconds: float, should_stop: Callable[[], bool]) -> None:
         time.sleep(min(_SLICE, left))
 
 
-def _parsed(content: bytes) -> object:
+def _error_in(content: bytes) -> EndpointError:
+    """The published `{"error": {"message", "code"}}` of an answer."""
     try:
-        return json.loads(content)
+        answer = json.loads(content)
     except (ValueError, RecursionError):
-        return None
-
-
-def _error_in(content: bytes) -> dict[str, Any]:
-    """The published `{"error": {"message", "code"}}` of an answer; empty where there is none."""
-    found = _parsed(content)
-    said = found.get("error") if isinstance(found, dict) else None
-    return said if isinstance(said, dict) else {}
+        return EndpointError()
+    return error_of(answer.get("error") if isinstance(answer, dict) else None)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from training.hosted.calls import Calls
 from training.models.render import Message
 
@@ -31,25 +33,36 @@ class Completion:
     """Whether the model ended its turn itself; False where it ran into the limit."""
 
 
+class _Request(msgspec.Struct):
+    model: str
+    messages: Chat
+    temperature: float
+    max_tokens: int
+    seed: int
+
+
+class _Message(msgspec.Struct):
+    content: str
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: object = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice]
+
+
 def complete(calls: Calls, model: str, chat: Chat, wanted: Wanted) -> Completion:
     """The assistant's next message of one chat.
 
     Raises:
         Unavailable: the endpoint gives none.
     """
-    body = {
-        "model": model,
-        "messages": list(chat),
-        "temperature": wanted.temperature,
-        "max_tokens": wanted.tokens,
-        "seed": wanted.seed,
-    }
-    said = calls.post(_PATH, body)
-    try:
-        choice = said["choices"][0]
-        text = choice["message"]["content"]
-    except (LookupError, TypeError):
-        text = None
-    if not isinstance(text, str):
+    body = _Request(model, list(chat), wanted.temperature, wanted.tokens, wanted.seed)
+    answer = calls.post(_PATH, body, _Answer)
+    if not answer.choices:
         raise calls.malformed(_PATH)
-    return Completion(text, choice.get("finish_reason") != "length")
+    choice = answer.choices[0]
+    return Completion(choice.message.content, choice.finish_reason != "length")

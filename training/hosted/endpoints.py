@@ -7,40 +7,26 @@ drafting) and, if a key is needed, `api_key_env`: the environment variable that 
 
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from storage.errors import BadInput
-
-_POLL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class TuningOffer:
     """What an endpoint tunes, and what it asks for that."""
 
-    models: tuple[str, ...]
-    price: float
+    models: Annotated[tuple[str, ...], Meta(min_length=1)]
+    price: Annotated[float, Meta(ge=0)]
     """Of a million trained tokens."""
     currency: str = "USD"
-    poll_seconds: float = _POLL_SECONDS
+    poll_seconds: Annotated[float, Meta(gt=0)] = 10.0
     """Between two questions how far a run is; up to six times as long where nothing changes."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """An offer from a table of the file, or from a job's spec.
-
-        Raises:
-            KeyError, TypeError, ValueError: something is missing or of another kind.
-        """
-        models = tuple(str(name) for name in values["models"])
-        poll = float(values.get("poll_seconds", _POLL_SECONDS))
-        price = float(values["price"])
-        if isinstance(values["models"], str) or not models or price < 0 or poll <= 0:
-            raise ValueError("an offer names models in a list, and a price")
-        return cls(models, price, str(values.get("currency", "USD")), poll)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,30 +37,10 @@ class Endpoint:
     url: str
     model: str
     api_key_env: str | None = None
+    """Where its key is kept: a key is never part of a job's spec."""
     private: bool = False
     """Whether its host name may lead to an address inside the house."""
     tuning: TuningOffer | None = None
-
-    @classmethod
-    def from_dict(cls, name: str, values: Mapping[str, Any]) -> Self:
-        """An endpoint from a table of the file, or from a job's spec.
-
-        Raises:
-            KeyError, TypeError, ValueError: something is missing or of another kind.
-        """
-        offer = values.get("tuning")
-        return cls(
-            name,
-            str(values["url"]),
-            str(values["model"]),
-            values.get("api_key_env"),
-            values.get("private") is True,
-            None if offer is None else TuningOffer.from_dict(offer),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON that a job's spec carries; a key is never part of it, only where it is kept."""
-        return asdict(self)
 
     @property
     def environment(self) -> list[str]:
@@ -93,15 +59,10 @@ def listing() -> list[Endpoint]:
         return []
     try:
         tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        return [Endpoint.from_dict(name, table) for name, table in tables.items()]
-    except (
-        OSError,
-        tomllib.TOMLDecodeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+        return [
+            msgspec.convert({**table, "name": name}, Endpoint) for name, table in tables.items()
+        ]
+    except (OSError, ValueError, TypeError) as error:
         raise BadInput(
             "The endpoints file cannot be read: each endpoint needs [name], url and model; one "
             "that tunes also [name.tuning] with models and price. Ask whoever runs this server to "
@@ -111,7 +72,7 @@ def listing() -> list[Endpoint]:
 
 def tuning() -> list[Endpoint]:
     """The endpoints that tune models."""
-    return [one for one in listing() if one.tuning is not None]
+    return [endpoint for endpoint in listing() if endpoint.tuning is not None]
 
 
 def named(name: str) -> Endpoint:
@@ -120,7 +81,7 @@ def named(name: str) -> Endpoint:
     Raises:
         BadInput: there is none of that name.
     """
-    for known in listing():
-        if known.name == name:
-            return known
+    for endpoint in listing():
+        if endpoint.name == name:
+            return endpoint
     raise BadInput(f"No endpoint is named {name!r} in the server's configuration.")

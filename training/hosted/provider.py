@@ -1,29 +1,39 @@
-"""Tune a model at an endpoint: send the frozen rows, begin one job, follow it, tidy up behind it.
+"""Tune a model at an endpoint: send the frozen pairs, begin one job, follow it, tidy up behind it.
 
-What it promises: a run that was agreed to sends its rows once and pays once, however often its
+What it promises: a run that was agreed to sends its pairs once and pays once, however often its
 process dies and is taken up again; a cancel is passed on; the uploaded files are deleted at the
 end. What it cannot: make the endpoint forget, or prove that it did.
 """
 
+import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
+import msgspec
 
 from curation.versions.layout import ExportRow
 from curation.versions.layouts_jsonl import CHAT
 from storage.errors import BadInput, Unavailable
 from storage.types import Split
-from training.hosted import calls, endpoint_words, provider_record, remote
+from training.hosted import calls, provider_record, reasons, remote, terms
 from training.hosted.calls import Calls, NoAnswer
 from training.hosted.endpoints import Endpoint, TuningOffer
-from training.hosted.finetuning import FineTuning, RemoteJob
+from training.hosted.finetuning import (
+    FineTuning,
+    Hyperparameters,
+    JobRequest,
+    RemoteCheckpoint,
+    RemoteJob,
+    Supervised,
+    TuningMethod,
+)
+from training.hosted.provider_record import BaseRecord, Cleanup, Loss, PairCounts, ProviderRecord
 from training.hosted.remote import RemoteRun
 from training.settings import Provider
 from training.work import evidence
@@ -46,12 +56,26 @@ _STATUS_SENTENCES = {
 }
 
 
+class _Spec(msgspec.Struct, frozen=True):
+    """What is read of the spec of a run."""
+
+    settings: dict[str, object]
+    endpoint: Endpoint
+    rows_path: str
+    rows_sha256: str
+    system_message: str
+    version_sha256: str | None = None
+    tested_sha256: tuple[str, ...] = ()
+    resumed_from: object = None
+
+
 @dataclass(slots=True)
 class _Run:
     """One run, from its first file to its last word."""
 
     directory: Path
     hold: Evidence
+    spec: _Spec
     settings: Provider
     endpoint: Endpoint
     offer: TuningOffer
@@ -59,68 +83,66 @@ class _Run:
     rows: Sequence[Row]
     total: int
     """Steps, guessed until the endpoint says."""
-    losses: list[dict[str, float]] = field(default_factory=list)
-    checked: list[dict[str, float]] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    validation_losses: list[Loss] = field(default_factory=list)
 
     def save(self) -> None:
         self.remote.save(self.directory)
+
+    def note(self, step: int, loss: float | None, validation_loss: float | None) -> None:
+        if loss is not None:
+            self.losses.append(Loss(step, loss))
+        if validation_loss is not None:
+            self.validation_losses.append(Loss(step, validation_loss))
 
 
 def main(directory: Path, hold: Evidence) -> None:
     """Tune as `spec.json` says, show progress in `events.jsonl`, leave `result.json`.
 
     Raises:
-        AssayError: the rows are refused, or the endpoint gives no answer or refuses them.
+        AssayError: the pairs are refused, or the endpoint gives no answer or refuses them.
     """
     began = time.monotonic()
-    spec = evidence.read_json(directory / "spec.json") or {}
+    spec = msgspec.convert(evidence.read_json(directory / "spec.json"), _Spec)
     run = _prepared(directory, hold, spec)
     try:
         with _terminable(hold), _connected(run) as api:
-            job = _followed(run, api, _submitted(run, api, spec["system_message"]))
+            job = _followed(run, api, _submitted(run, api))
             checkpoints = api.checkpoints(job.id) if job.status == "succeeded" else []
     except Cancelled:
-        hold.finish("cancelled", *_cancelled(run))
+        _cancel(run)
         return
     except NoAnswer as error:
         raise Unavailable(_refusal(run, error)) from error
-    deleted = _deleted(run)
+    cleanup = _cleaned(run)
     if job.status != "succeeded" or job.model is None:
         state = "cancelled" if job.status == "cancelled" else "failed"
-        why = endpoint_words.failure(run.endpoint.name, job, run.rows)
-        hold.finish(state, f"{why} {deleted['files_told']}", deleted)
+        reason = reasons.failure(run.endpoint.name, job, run.rows)
+        hold.finish(state, f"{reason} {cleanup.sentence}", msgspec.to_builtins(cleanup))
         return
-    detail = {
-        **provider_record.build(spec, job, run.remote, _course(run)),
-        "checkpoints": checkpoints,
-        "seconds": round(time.monotonic() - began, 1),
-        **deleted,
-    }
-    hold.finish("finished", f"{provider_record.ending(detail)} {deleted['files_told']}", detail)
+    record = _record(run, job, job.model, checkpoints, round(time.monotonic() - began, 1))
+    paid = f", for {terms.money(record.cost.amount, record.cost.currency)}" if record.cost else ""
+    hold.finish(
+        "finished",
+        f"The endpoint tuned and keeps the model{paid}. {cleanup.sentence}",
+        msgspec.to_builtins(record) | msgspec.to_builtins(cleanup),
+    )
 
 
-def _prepared(directory: Path, hold: Evidence, spec: Mapping[str, Any]) -> _Run:
+def _prepared(directory: Path, hold: Evidence, spec: _Spec) -> _Run:
     """The run of a spec, where it stands now."""
-    settings = Provider.from_dict(spec.get("settings", {}))
-    endpoint = Endpoint.from_dict(settings.endpoint, spec["endpoint"])
+    settings, endpoint = Provider.from_dict(spec.settings), spec.endpoint
     if endpoint.tuning is None:
         raise BadInput(f"Endpoint {endpoint.name} tunes no models. Launch the run again.")
-    rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
-    refuse_tested(rows, spec.get("tested_sha256", ()))
+    rows = read_rows(directory / spec.rows_path, spec.rows_sha256)
+    refuse_tested(rows, spec.tested_sha256)
     remote_run = remote.read(directory) or RemoteRun(endpoint.name, directory.name)
     train = sum(row.split == Split.TRAIN for row in rows)
     total = settings.epochs * -(-train // (settings.batch_size or 1))
-    run = _Run(directory, hold, settings, endpoint, endpoint.tuning, remote_run, rows, total)
+    run = _Run(directory, hold, spec, settings, endpoint, endpoint.tuning, remote_run, rows, total)
     for event in evidence.every_event(directory):  # of the run that this one goes on from
-        _note(run, int(event.get("step", 0)), event.get("loss"), event.get("eval_loss"))
+        run.note(int(event.get("step", 0)), event.get("loss"), event.get("eval_loss"))
     return run
-
-
-def _note(run: _Run, step: int, loss: float | None, checked: float | None) -> None:
-    if loss is not None:
-        run.losses.append({"step": step, "loss": loss})
-    if checked is not None:
-        run.checked.append({"step": step, "loss": checked})
 
 
 @contextmanager
@@ -159,7 +181,7 @@ def _ending(run: _Run) -> Iterator[FineTuning]:
         yield FineTuning(connection)
 
 
-def _submitted(run: _Run, api: FineTuning, system: str) -> RemoteJob:
+def _submitted(run: _Run, api: FineTuning) -> RemoteJob:
     """The job at the endpoint: the one that is there, or a new one."""
     remote_run, hold = run.remote, run.hold
     _refuse_cancelled(hold)
@@ -167,11 +189,12 @@ def _submitted(run: _Run, api: FineTuning, system: str) -> RemoteJob:
         hold.say(f"Taking up job {remote_run.job} at endpoint {remote_run.endpoint} again.")
         return api.job(remote_run.job)
     run.save()
-    hold.say(f"Sending {len(run.rows)} rows to endpoint {remote_run.endpoint}.")
-    files = chat_files(run.rows, system)
-    remote_run.training_file = remote_run.training_file or api.upload(
+    hold.say(f"Sending {len(run.rows)} pairs to endpoint {remote_run.endpoint}.")
+    files = _chat_files(run.rows, run.spec.system_message)
+    training_file = remote_run.training_file or api.upload(
         remote_run.name(Split.TRAIN), files[Split.TRAIN]
     )
+    remote_run.training_file = training_file
     run.save()
     if Split.VALIDATION in files:
         remote_run.validation_file = remote_run.validation_file or api.upload(
@@ -179,7 +202,7 @@ def _submitted(run: _Run, api: FineTuning, system: str) -> RemoteJob:
         )
         run.save()
     _refuse_cancelled(hold)
-    job = api.create(body(run.settings, remote_run))
+    job = api.create(_request(run.settings, remote_run, training_file))
     remote_run.job, remote_run.status = job.id, job.status
     run.save()
     hold.say(f"Endpoint {remote_run.endpoint} has the run as job {job.id}.")
@@ -192,9 +215,9 @@ def _refuse_cancelled(hold: Evidence) -> None:
         raise Cancelled
 
 
-def chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
-    """The rows as the endpoint reads them: the chat layout in which versions are exported, a file a
-    split; a split without rows has none.
+def _chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
+    """The pairs as the endpoint reads them: the chat layout in which versions are exported, a file
+    a split; a split without pairs has none.
     """
     parts = {
         split: [ExportRow(r.pair_id, "", r.prompt, r.response) for r in rows if r.split == split]
@@ -208,23 +231,20 @@ def chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
     }
 
 
-def body(settings: Provider, remote_run: RemoteRun) -> dict[str, Any]:
-    """What `POST /fine_tuning/jobs` is sent: the published shape, what is left empty left out."""
-    chosen = {
-        "n_epochs": settings.epochs,
-        "batch_size": settings.batch_size,
-        "learning_rate_multiplier": settings.learning_rate_multiplier,
-    }
-    hyperparameters = {name: value for name, value in chosen.items() if value is not None}
-    optional = {"validation_file": remote_run.validation_file, "suffix": settings.suffix or None}
-    return {
-        "model": settings.model,
-        "training_file": remote_run.training_file,
-        **{name: value for name, value in optional.items() if value is not None},
-        "seed": settings.seed,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
-        "metadata": {"assay_run": remote_run.key},
-    }
+def _request(settings: Provider, remote_run: RemoteRun, training_file: str) -> JobRequest:
+    """What `POST /fine_tuning/jobs` is sent: what is left empty is left out."""
+    chosen = Hyperparameters(
+        settings.epochs, settings.batch_size, settings.learning_rate_multiplier
+    )
+    return JobRequest(
+        model=settings.model,
+        training_file=training_file,
+        validation_file=remote_run.validation_file,
+        suffix=settings.suffix or None,
+        seed=settings.seed,
+        method=TuningMethod(Supervised(chosen)),
+        metadata={"assay_run": remote_run.key},
+    )
 
 
 def _followed(run: _Run, api: FineTuning, job: RemoteJob) -> RemoteJob:
@@ -270,7 +290,7 @@ def _measured(run: _Run, api: FineTuning, job_id: str) -> bool:
             run.hold.progress(figures.step, run.total, loss=figures.loss)
         if figures.validation_loss is not None:
             run.hold.progress(figures.step, run.total, eval_loss=figures.validation_loss)
-        _note(run, figures.step, figures.loss, figures.validation_loss)
+        run.note(figures.step, figures.loss, figures.validation_loss)
         run.remote.step = figures.step
     if measurements:
         run.save()
@@ -281,12 +301,12 @@ def _refusal(run: _Run, error: NoAnswer) -> str:
     """Why the run ends without an answer, and what is left there; where the endpoint refused it
     before it began, nothing is.
     """
-    reason = endpoint_words.refusal(error, run.rows)
+    reason = reasons.refusal(error, run.rows)
     if error.status not in _FINAL or _may_have_job(run):
         return f"{reason}{remote.left(run.directory)}"
     run.remote.status = "failed"
     run.save()
-    return f"{reason} {_deleted(run)['files_told']}"
+    return f"{reason} {_cleaned(run).sentence}"
 
 
 def _may_have_job(run: _Run) -> bool:
@@ -302,18 +322,16 @@ def _may_have_job(run: _Run) -> bool:
     return run.remote.job is not None
 
 
-def _cancelled(run: _Run) -> tuple[str, dict[str, Any]]:
-    """Pass a cancel on; returns what is to be told and kept."""
+def _cancel(run: _Run) -> None:
+    """Pass a cancel on, and end the run."""
     remote_run = run.remote
     outcome = f"Cancelled before endpoint {remote_run.endpoint} had the run."
     try:
         with _ending(run) as api:
             _look_for_lost(remote_run, api)
             if remote_run.job is not None:
-                remote_run.status = api.cancel(remote_run.job).status
-                outcome = (
-                    f"Cancelled at endpoint {remote_run.endpoint} (it says: {remote_run.status})."
-                )
+                status = remote_run.status = api.cancel(remote_run.job).status
+                outcome = f"Cancelled at endpoint {remote_run.endpoint} (it says: {status})."
     except NoAnswer:
         job = remote_run.job or f"of files named assay-{remote_run.key[:8]}"
         outcome = (
@@ -321,11 +339,9 @@ def _cancelled(run: _Run) -> tuple[str, dict[str, Any]]:
             f"for job {job}, and cancel it."
         )
     run.save()
-    deleted = _deleted(run)
-    return f"{outcome} Nothing was kept. {deleted['files_told']}", {
-        "remote_job": remote_run.job,
-        **deleted,
-    }
+    cleanup = _cleaned(run)
+    detail = {"remote_job": remote_run.job, **msgspec.to_builtins(cleanup)}
+    run.hold.finish("cancelled", f"{outcome} Nothing was kept. {cleanup.sentence}", detail)
 
 
 def _look_for_lost(remote_run: RemoteRun, api: FineTuning) -> None:
@@ -341,31 +357,50 @@ def _look_for_lost(remote_run: RemoteRun, api: FineTuning) -> None:
         remote_run.job = job.id if job else None
 
 
-def _deleted(run: _Run) -> dict[str, Any]:
-    """Delete the uploaded files; what came of it, for the record."""
-    gone: list[str] = []
-    try:
-        with _ending(run) as api:
-            gone = [file_id for file_id in run.remote.files if api.delete(file_id)]
-    except NoAnswer:
-        pass
-    left = [file_id for file_id in run.remote.files if file_id not in gone]
+def _cleaned(run: _Run) -> Cleanup:
+    """Delete the uploaded files."""
+    deleted: list[str] = []
+    with suppress(NoAnswer), _ending(run) as api:
+        deleted += [file_id for file_id in run.remote.files if api.delete(file_id)]
+    left = [file_id for file_id in run.remote.files if file_id not in deleted]
     sentence = "No file was uploaded."
     if left:
         sentence = f"The endpoint did not delete {', '.join(left)}: delete them there."
-    elif gone:
+    elif deleted:
         sentence = "The uploaded files were deleted there."
-    return {"files_deleted": gone, "files_left": left, "files_told": sentence}
+    return Cleanup(deleted, left, sentence)
 
 
-def _course(run: _Run) -> dict[str, Any]:
-    """How the run went, as its record says it."""
-    counted = {split.value: sum(row.split == split for row in run.rows) for split in Split}
-    return {
-        "rows": {"train": counted["train"], "validation": counted["validation"]},
-        "steps": run.remote.step,
-        "first_train_loss": run.losses[0]["loss"] if run.losses else None,
-        "train_loss": run.losses[-1]["loss"] if run.losses else None,
-        "validation_loss": min((point["loss"] for point in run.checked), default=None),
-        "validation_curve": run.checked,
-    }
+def _record(
+    run: _Run, job: RemoteJob, model: str, checkpoints: list[RemoteCheckpoint], seconds: float
+) -> ProviderRecord:
+    """The record of a run that ended well."""
+    endpoint, losses, spec = run.endpoint.name, run.losses, run.spec
+    train, validation = (
+        sum(row.split == split for row in run.rows) for split in (Split.TRAIN, Split.VALIDATION)
+    )
+    return ProviderRecord(
+        version_sha256=spec.version_sha256,
+        rows_sha256=spec.rows_sha256,
+        base=BaseRecord(f"{endpoint}/{run.settings.model}"),
+        settings=spec.settings,
+        seed=run.settings.seed,
+        epochs=run.settings.epochs,
+        endpoint=endpoint,
+        remote_job=job.id,
+        fine_tuned_model=model,
+        adapter_sha256=provider_record.identity(endpoint, job.id, model),
+        trained_tokens=job.trained_tokens,
+        cost=provider_record.cost(run.offer, job.trained_tokens),
+        libraries={"python": platform.python_version(), "httpx": httpx.__version__},
+        hardware={"accelerator": None, "system": "the endpoint's"},
+        pairs=PairCounts(train, validation),
+        steps=run.remote.step,
+        first_train_loss=losses[0].loss if losses else None,
+        train_loss=losses[-1].loss if losses else None,
+        validation_loss=min((point.loss for point in run.validation_losses), default=None),
+        validation_curve=run.validation_losses,
+        resumed_from=spec.resumed_from,
+        checkpoints=checkpoints,
+        seconds=seconds,
+    )

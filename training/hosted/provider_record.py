@@ -1,58 +1,93 @@
 """The record of a model that an endpoint tuned and keeps: names, figures and cost; no weights."""
 
 import hashlib
-import platform
-from collections.abc import Mapping
-from typing import Any
 
-import httpx
+import msgspec
 
 from training.hosted import terms
-from training.hosted.endpoints import Endpoint
-from training.hosted.finetuning import RemoteJob
-from training.hosted.remote import RemoteRun
+from training.hosted.endpoints import TuningOffer
+from training.hosted.finetuning import RemoteCheckpoint
 
 
-def build(
-    spec: Mapping[str, Any], job: RemoteJob, remote_run: RemoteRun, course: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The record of a run that ended well; `course` is how it went."""
-    settings, model = spec["settings"], str(job.model)
-    return {
-        "kind": terms.KIND,
-        "version_sha256": spec.get("version_sha256"),
-        "rows_sha256": spec["rows_sha256"],
-        "base": {
-            "name": f"{remote_run.endpoint}/{settings['model']}",
-            "sha256": None,
-            "licence": "the endpoint's terms",
-            "revision": None,
-        },
-        "settings": settings,
-        "seed": settings.get("seed"),
-        "epochs": settings.get("epochs"),
-        "endpoint": remote_run.endpoint,
-        "remote_job": job.id,
-        "fine_tuned_model": model,
-        "adapter_sha256": identity(remote_run.endpoint, job.id, model),
-        "trained_tokens": job.trained_tokens,
-        "cost": _cost(spec["endpoint"], job.trained_tokens),
-        "libraries": {"python": platform.python_version(), "httpx": httpx.__version__},
-        "hardware": {"accelerator": None, "system": "the endpoint's"},
-        **course,
-        "resumed_from": spec.get("resumed_from"),
-    }
+class Loss(msgspec.Struct, frozen=True):
+    """A loss that was measured after a step."""
+
+    step: int
+    loss: float
 
 
-def _cost(endpoint: Mapping[str, Any], tokens: int | None) -> dict[str, Any] | None:
-    offer = Endpoint.from_dict("", endpoint).tuning
-    if tokens is None or offer is None:
+class PairCounts(msgspec.Struct, frozen=True):
+    """How many pairs a run learnt from and was checked on."""
+
+    train: int
+    validation: int
+
+
+class Cost(msgspec.Struct, frozen=True, rename={"basis": "made"}):
+    """What a run cost, as far as it can be told here."""
+
+    amount: float
+    currency: str
+    basis: str = "tokens counted by the endpoint, times the price in the server's configuration"
+
+
+class Cleanup(
+    msgspec.Struct,
+    frozen=True,
+    rename={"deleted": "files_deleted", "left": "files_left", "sentence": "files_told"},
+):
+    """What became of the uploaded files."""
+
+    deleted: list[str]
+    left: list[str]
+    """Ids of files that the endpoint did not delete."""
+    sentence: str
+
+
+class BaseRecord(msgspec.Struct, frozen=True):
+    """The base model, which nobody here has."""
+
+    name: str
+    sha256: None = None
+    licence: str = "the endpoint's terms"
+    revision: None = None
+
+
+class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"pairs": "rows"}):
+    """How a run at an endpoint ended, where it ended well."""
+
+    kind: str = terms.KIND
+    version_sha256: str | None
+    rows_sha256: str
+    base: BaseRecord
+    settings: dict[str, object]
+    """Those of the run, as its spec has them."""
+    seed: int
+    epochs: int
+    endpoint: str
+    remote_job: str
+    fine_tuned_model: str
+    adapter_sha256: str
+    trained_tokens: int | None
+    cost: Cost | None
+    libraries: dict[str, str]
+    hardware: dict[str, str | None]
+    pairs: PairCounts
+    steps: int
+    first_train_loss: float | None
+    train_loss: float | None
+    validation_loss: float | None
+    validation_curve: list[Loss]
+    resumed_from: object
+    checkpoints: list[RemoteCheckpoint]
+    seconds: float
+
+
+def cost(offer: TuningOffer, tokens: int | None) -> Cost | None:
+    """What a run cost; None where the endpoint does not say how many tokens it trained on."""
+    if tokens is None:
         return None
-    return {
-        "amount": round(tokens * offer.price / 1e6, 4),
-        "currency": offer.currency,
-        "made": "tokens counted by the endpoint, times the price in the server's configuration",
-    }
+    return Cost(round(tokens * offer.price / 1e6, 4), offer.currency)
 
 
 def identity(endpoint: str, job: str, model: str) -> str:
@@ -60,10 +95,3 @@ def identity(endpoint: str, job: str, model: str) -> str:
     weights. What it does not show: whether the endpoint changed the model behind the name.
     """
     return hashlib.sha256(f"{endpoint}\n{job}\n{model}".encode()).hexdigest()
-
-
-def ending(detail: Mapping[str, Any]) -> str:
-    """One sentence on what was made, and what it cost."""
-    cost = detail["cost"]
-    paid = f", for {terms.money(cost['amount'], cost['currency'])}" if cost else ""
-    return f"The endpoint tuned and keeps the model{paid}."

@@ -1,14 +1,14 @@
-"""What is known here of a run that goes on at an endpoint: enough to find it again, never a row.
+"""What is known here of a run that goes on at an endpoint: enough to find it again, never a pair.
 
 `remote.json` is written before each step that costs something, so that a worker that takes over
 finds the files and the job that are there already instead of sending and paying twice.
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+
+import msgspec
 
 from storage.errors import RuleBroken
 from storage.types import Split
@@ -33,11 +33,6 @@ class RemoteRun:
     """The endpoint's word; None before it has a job."""
     step: int = 0
     """Of the last figures that were taken over."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """A record read back."""
-        return cls(**values)
 
     def save(self, directory: Path) -> None:
         """Write it whole or not at all."""
@@ -68,7 +63,7 @@ class RemoteRun:
 def read(directory: Path) -> RemoteRun | None:
     """The record in a run directory; None where the run never came to its endpoint."""
     content = evidence.read_json(directory / _FILE)
-    return None if content is None else RemoteRun.from_dict(content)
+    return None if content is None else msgspec.convert(content, RemoteRun)
 
 
 def sha256(directory: Path) -> str:

@@ -1,15 +1,15 @@
-"""What a lead agrees to before rows leave for an endpoint: who gets them, how many, at what price.
+"""What a lead agrees to before pairs leave for an endpoint: who gets them, how many, at what price.
 
 The price is an estimate: the tokens are counted with the packaged model's tokenizer, not with the
 endpoint's, which nobody outside it can run. For English text the two usually differ by less than a
 fifth, for other languages by more. What the endpoint really counted stands on the run's record.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation.versions import archive
@@ -18,6 +18,7 @@ from storage.types import Split, Version, VersionRow
 from training.hosted import endpoints
 from training.hosted.endpoints import Endpoint, TuningOffer
 from training.models import fetching
+from training.models.base_models import BaseModel
 from training.models.render import messages
 from training.settings import Provider, Tuning
 
@@ -25,7 +26,7 @@ KIND = "provider"
 """What the card of a model that an endpoint keeps says of its kind, and of its base model's."""
 _A_MESSAGE = 4
 """Tokens around each message: its role, its beginning and its end."""
-_A_ROW = 3
+_A_CHAT = 3
 """Tokens with which a chat opens the next answer; both as OpenAI's cookbook counts them."""
 _BYTES_A_TOKEN = 4
 _COUNTED = "counted with another model's tokenizer, so within about 20 % for English text"
@@ -34,40 +35,37 @@ _GUESSED = "guessed at 4 bytes a token, as the packaged model is not ready yet; 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """That the rows of one version may leave the house for one endpoint."""
+    """That the pairs of one version may leave the house for one endpoint."""
 
     endpoint: str
     rows: int
-    """Training and validation rows, which are uploaded. The inputs of the held-out rows follow when
-    the tuned model is compared."""
+    """Training and validation pairs, which are uploaded. The inputs of the held-out pairs follow
+    when the tuned model is compared."""
     version_sha256: str
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """A consent from a job's spec."""
-        return cls(values["endpoint"], values["rows"], values["version_sha256"])
 
-
-@dataclass(frozen=True, slots=True)
-class Price:
+class Price(msgspec.Struct, frozen=True, rename={"basis": "made"}):
     """What a run will cost, as far as it can be known before it."""
 
     tokens: int
-    """Tokens of the training rows, once."""
+    """Tokens of the training pairs, once."""
     epochs: int
     a_million: float
     currency: str
-    made: str
+    basis: str
     """How the tokens were counted."""
+    amount: float
+    """Tokens times epochs times the price of a token."""
 
-    @property
-    def amount(self) -> float:
-        """Tokens times epochs times the price of a token."""
-        return self.tokens * self.epochs * self.a_million / 1e6
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON that the run's record carries."""
-        return {**asdict(self), "amount": round(self.amount, 4)}
+class Agreement(msgspec.Struct, frozen=True):
+    """What the spec of a run at an endpoint says of it, besides what that of every run says."""
+
+    base: BaseModel
+    endpoint: Endpoint
+    environment: list[str]
+    consent: Consent
+    price: Price
 
 
 def money(amount: float, currency: str) -> str:
@@ -104,62 +102,58 @@ def offered(settings: Provider) -> tuple[Endpoint, TuningOffer]:
 def price(
     rows: Iterable[VersionRow], system: str, epochs: int, offer: TuningOffer, data: Path
 ) -> Price:
-    """What tuning on the train rows would cost; `data` is the data folder."""
+    """What tuning on the train pairs would cost; `data` is the data folder."""
     texts = [
         [message["content"] for message in messages(system, row.prompt, row.response)]
         for row in rows
         if row.split is Split.TRAIN
     ]
-    counted, made = _count(texts, data / "models" / fetching.PACKAGED / "tokenizer.json")
-    extra = sum(_A_ROW + _A_MESSAGE * len(chat) for chat in texts)
-    return Price(counted + extra, epochs, offer.price, offer.currency, made)
+    content, basis = _count(texts, data / "models" / fetching.PACKAGED / "tokenizer.json")
+    tokens = content + sum(_A_CHAT + _A_MESSAGE * len(chat) for chat in texts)
+    amount = tokens * epochs * offer.price / 1e6
+    return Price(tokens, epochs, offer.price, offer.currency, basis, amount)
 
 
 def _count(chats: list[list[str]], file: Path) -> tuple[int, str]:
+    texts = [text for chat in chats for text in chat]
     if not file.exists():
-        return sum(
-            len(text.encode()) for chat in chats for text in chat
-        ) // _BYTES_A_TOKEN, _GUESSED
+        return sum(len(text.encode()) for text in texts) // _BYTES_A_TOKEN, _GUESSED
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))
-    known: dict[str, int] = {}  # the system message stands in every row
-    for text in {text for chat in chats for text in chat}:
-        known[text] = len(tokenizer.encode(text, add_special_tokens=False).ids)
-    return sum(known[text] for chat in chats for text in chat), _COUNTED
+    lengths = {  # the system message stands in every pair
+        text: len(tokenizer.encode(text, add_special_tokens=False).ids) for text in set(texts)
+    }
+    return sum(lengths[text] for text in texts), _COUNTED
 
 
 def agreed(
-    session: Session, version: Version, settings: Tuning, given: Consent | None, data: Path
-) -> dict[str, Any]:
-    """What the spec of a run says of its endpoint, consent and price; empty for runs at home.
+    session: Session, version: Version, settings: Tuning, consent: Consent | None, data: Path
+) -> Agreement | None:
+    """What was agreed to for a run; None for runs at home.
 
     Raises:
         BadInput: the endpoint is not configured for this.
-        RuleBroken: nobody agreed that these very rows leave for this endpoint.
+        RuleBroken: nobody agreed that these very pairs leave for this endpoint.
     """
     if not isinstance(settings, Provider):
-        return {}
+        return None
     endpoint, offer = offered(settings)
-    asked = needed(version, settings)
-    if given != asked:
+    required = needed(version, settings)
+    if consent != required:
         raise RuleBroken(
-            f"This run sends {asked.rows} rows of version {version.number} to endpoint "
-            f"{asked.endpoint}, outside the house. Agree to just that, or choose another method."
+            f"This run sends {required.rows} pairs of version {version.number} to endpoint "
+            f"{required.endpoint}, outside the house. Agree to just that, or choose another method."
         )
     rows = archive.rows(session, version.id)
     estimate = price(rows, version.manifest["system_message"], settings.epochs, offer, data)
-    return {
-        "base": {
-            "kind": "provider",
-            "where": f"{endpoint.name}/{settings.model}",
-            "revision": None,
-        },
-        "endpoint": endpoint.to_dict(),
-        "environment": endpoint.environment,
-        "consent": asdict(asked),
-        "price": estimate.to_dict(),
-    }
+    return Agreement(
+        BaseModel(KIND, f"{endpoint.name}/{settings.model}"),
+        endpoint,
+        endpoint.environment,
+        consent,
+        msgspec.structs.replace(estimate, amount=round(estimate.amount, 4)),
+    )
 
 
 def lines(consent: Consent, held_out: int, estimate: Price) -> Iterator[str]:
@@ -167,12 +161,12 @@ def lines(consent: Consent, held_out: int, estimate: Price) -> Iterator[str]:
     yield (
         f"An estimate: {estimate.tokens:,} tokens x "
         f"{estimate.epochs} passes x {estimate.a_million:g} {estimate.currency} a million "
-        f"({estimate.made})."
+        f"({estimate.basis})."
     )
     yield (
-        f"{consent.rows} training and validation rows of version {consent.version_sha256[:12]} are "
-        f"uploaded to endpoint {consent.endpoint}. When the tuned model is compared, the inputs of "
-        f"its {held_out} held-out rows are sent as well; their expected outputs are not."
+        f"{consent.rows} training and validation pairs of version {consent.version_sha256[:12]} "
+        f"are uploaded to endpoint {consent.endpoint}. When the tuned model is compared, the "
+        f"inputs of its {held_out} held-out pairs are sent as well; their expected outputs are not."
     )
     yield (
         "Assay deletes the uploaded files when the run ends. What the endpoint keeps besides, and "

@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation.gate import readiness
@@ -68,7 +69,7 @@ def request(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]:
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured, "waiver": s.waiver}
             for s in signals
         ],
-        **outside,
+        **(msgspec.to_builtins(outside) if outside else {}),
     }
 
 
@@ -194,7 +195,7 @@ def _resumed_remote(session: Session, job: Job, directory: Path) -> tuple[int, d
     checkpoint = _offered_remote(directory)
     if checkpoint is None:
         raise RuleBroken("Nothing of this run goes on at its endpoint. Launch a new run.")
-    consent = terms.Consent.from_dict(job.spec["consent"])
+    consent = msgspec.convert(job.spec["consent"], terms.Consent)
     chosen = read_settings(job.spec["settings"])
     wish = RunPlan(job.spec["version_id"], job.spec["name"], settings=chosen, consent=consent)
     project_id, spec = request(session, wish)

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from curation.project.score import score, tally
 from curation.schema_check import check_schema
 from storage.errors import Unavailable
-from training.hosted import endpoint_words
+from training.hosted import reasons
 from training.hosted.calls import Calls, NoAnswer
 from training.hosted.completions import Wanted, complete
 from training.hosted.endpoints import Endpoint
@@ -39,12 +41,12 @@ def main(directory: Path, hold: Evidence) -> None:
     rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])
-    endpoint = Endpoint.from_dict(spec["endpoint"]["name"], spec["endpoint"])
+    endpoint = msgspec.convert(spec["endpoint"], Endpoint)
     try:
         with Calls(endpoint, tries=5, should_stop=hold.cancel_requested) as calls:
             answered, figures = _all_arms(calls, spec, rows, hold)
     except NoAnswer as error:
-        raise Unavailable(endpoint_words.refusal(error, rows)) from error
+        raise Unavailable(reasons.refusal(error, rows)) from error
     lines, scanned = output_scan.check(answered, spec.get("scan"), hold)
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / "outputs.jsonl", content)

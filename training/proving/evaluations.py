@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -129,7 +130,11 @@ def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
         "base": adapter.card["settings"]["model"],
         "tuned": adapter.card["result"]["fine_tuned_model"],
     }
-    return {"endpoint": endpoint.to_dict(), "environment": endpoint.environment, "models": models}
+    return {
+        "endpoint": msgspec.to_builtins(endpoint),
+        "environment": endpoint.environment,
+        "models": models,
+    }
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_nothing_launches_before_the_box_is_ticked(
     assert not page.exception
     go = f"launch-{story.version.id}"
     assert page.button(key=go).disabled
-    assert "16 training and validation rows" in _words(page)
+    assert "16 training and validation pairs" in _words(page)
     (box,) = [one for one in page.checkbox if "leave the house" in one.label]
     box.check().run()
     page.button(key=go).click().run()

@@ -49,7 +49,7 @@ def canary() -> Iterator[Canary]:
 
 def _ask(url: str, *, private: bool = False) -> None:
     with Calls(Endpoint("house", url, "m", private=private), tries=1, pause=0.01) as asked:
-        asked.get("/models")
+        asked.get("/models", object)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import structs
 from sqlalchemy import Engine, text
@@ -91,7 +92,7 @@ def test_nothing_leaves_the_house_without_consent_to_just_that(
     wish = _wish(story)
     assert wish.consent is not None
     other = None if given is None else replace(wish.consent, **given)  # type: ignore[arg-type]
-    with writing(engine) as session, pytest.raises(RuleBroken, match="sends 16 rows of version 1"):
+    with writing(engine) as session, pytest.raises(RuleBroken, match="sends 16 pairs of version 1"):
         asks.launch(session, story.lead, replace(wish, consent=other))
     assert server.asked == []
 
@@ -256,7 +257,7 @@ def test_the_command_line_asks_for_the_number_of_rows(
         "--no-wait",
     ]
     refused = CliRunner().invoke(app, words)
-    assert "sends 16 rows of version 1 to endpoint house" in " ".join(refused.output.split())
+    assert "sends 16 pairs of version 1 to endpoint house" in " ".join(refused.output.split())
     done = CliRunner().invoke(app, [*words, "--send-rows", "16"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     with reading(engine) as session:
@@ -273,7 +274,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
     file.write_text(whole + '[a.tuning]\nmodels=["m", "n"]\nprice=25\ncurrency="EUR"\n')
     (one,) = endpoints.tuning()
     assert one.tuning == endpoints.TuningOffer(("m", "n"), 25.0, "EUR")
-    assert endpoints.Endpoint.from_dict("a", one.to_dict()) == one
+    assert msgspec.convert(msgspec.to_builtins(one), endpoints.Endpoint) == one
     for wrong in (
         "models=[]\nprice=1",
         'models="m"\nprice=1',
@@ -297,9 +298,9 @@ def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) 
     guessed = terms.price(frozen, "Answer with JSON.", 2, offer, tmp_path)
     assert counted.tokens == 3 * (4 + 4 + 1 + 3 * 4 + 3)
     assert counted.amount == pytest.approx(counted.tokens * 2 * 10 / 1e6)
-    assert "another model's tokenizer" in counted.made
-    assert "guessed" in guessed.made
+    assert "another model's tokenizer" in counted.basis
+    assert "guessed" in guessed.basis
     agreed = terms.Consent("house", 3, story.version.sha256)
     said = " ".join(terms.lines(agreed, 4, counted))
-    assert "3 training and validation rows" in said
-    assert "4 held-out rows" in said
+    assert "3 training and validation pairs" in said
+    assert "4 held-out pairs" in said
