@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from math import ceil
-from typing import Annotated, Any, ClassVar, Self, cast, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, cast
 
 import msgspec
 from msgspec import Meta
 
 from storage.errors import BadInput
+from training.described import Caption, settings_of
 from training.families import LAYERS
 
 _BIAS = 'Bias must be "none": trained biases cannot be taken off a base model again.'
@@ -16,7 +17,28 @@ _TARGETS = f"The LoRA targets must be one or more of {', '.join(LAYERS)}."
 _SUFFIX = "The suffix has up to 40 letters, digits and hyphens."
 _SEEDS = 2**31 - 1
 
-Name = Annotated[str, Meta(description="Endpoint, model and suffix are texts.")]
+_ELSEWHERE = Caption("", drawn=False)
+"""Of a setting with one value only, or chosen in a form of its own."""
+_EPOCHS = Caption(
+    "Passes over the pairs (epochs)",
+    "How often each training pair is seen. 1 to 3 is usual; more learns pairs by heart.",
+)
+_BATCH_SIZE = Caption(
+    "Pairs a step (batch size)",
+    "More pairs a step learn more steadily and need more memory.",
+)
+
+BatchSize = Annotated[int, Meta(title="The batch size", ge=1, le=256), _BATCH_SIZE]
+LearningRate = Annotated[
+    float,
+    Meta(title="The learning rate", ge=1e-7, le=0.1),
+    Caption(
+        "Learning rate",
+        "How far each step moves the weights. Lower is safer; larger models want less.",
+        step=0.0001,
+    ),
+]
+Name = Annotated[str, Meta(description="Endpoint, model and suffix are texts."), _ELSEWHERE]
 
 
 class Method(StrEnum):
@@ -45,8 +67,15 @@ class Tuning(msgspec.Struct, frozen=True, tag_field="method"):
 
     METHOD: ClassVar[Method]
 
-    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=20)] = 3
-    seed: Annotated[int, Meta(title="The seed", ge=0, le=_SEEDS)] = 0
+    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=20), _EPOCHS] = 3
+    seed: Annotated[
+        int,
+        Meta(title="The seed", ge=0, le=_SEEDS),
+        Caption(
+            "Seed",
+            "The same seed, pairs and libraries on the same machine give the same adapter.",
+        ),
+    ] = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -55,14 +84,14 @@ class Tuning(msgspec.Struct, frozen=True, tag_field="method"):
         Raises:
             BadInput: a setting is unknown, or its value is of the wrong kind or out of range.
         """
-        kinds = get_type_hints(cls, include_extras=True)
+        settings = settings_of(cls)
         names = [name for name in values if name != "method"]
-        unknown = sorted(set(names) - set(cls.__struct_fields__))
+        unknown = sorted(set(names) - set(settings))
         if unknown:
             raise BadInput(
                 f"There is no training setting {unknown[0]!r}. Remove it or correct its name."
             )
-        return cls(**{name: _checked(kinds[name], values[name]) for name in names})
+        return cls(**{name: settings[name].checked(values[name]) for name in names})
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object that `read` reads back to the same settings."""
@@ -72,24 +101,59 @@ class Tuning(msgspec.Struct, frozen=True, tag_field="method"):
 class Local(Tuning, frozen=True):
     """What every method on this machine is told."""
 
-    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 1e-3
-    batch_size: Annotated[int, Meta(title="The batch size", ge=1, le=256)] = 8
-    max_length: Annotated[int, Meta(title="The longest row in tokens", ge=32, le=32768)] = 1024
-    warmup: Annotated[float, Meta(title="The share of warm-up steps", ge=0, le=0.5)] = 0.05
-    """Share of the steps over which the learning rate rises to its value."""
-    patience: Annotated[int, Meta(title="The patience in epochs", ge=0, le=20)] = 2
-    """Epochs without a lower validation loss after which the run stops; 0 never stops early."""
-    gradient_checkpointing: Annotated[bool, Meta(title="Gradient checkpointing")] = False
-    """Trades a third of the speed for memory; off unless memory is short."""
+    learning_rate: LearningRate = 1e-3
+    batch_size: BatchSize = 8
+    max_length: Annotated[
+        int,
+        Meta(title="The longest pair in tokens", ge=32, le=32768),
+        Caption(
+            "Longest pair, in tokens",
+            "A longer pair is refused, never cut: a cut answer would teach a broken one.",
+        ),
+    ] = 1024
+    warmup: Annotated[
+        float,
+        Meta(title="The share of warm-up steps", ge=0, le=0.5),
+        Caption(
+            "Warm-up, share of the steps",
+            "The learning rate rises to its value over these steps.",
+            step=0.01,
+        ),
+    ] = 0.05
+    patience: Annotated[
+        int,
+        Meta(title="The patience in epochs", ge=0, le=20),
+        Caption(
+            "Patience, in passes",
+            "Stop after so many passes without a lower validation loss; 0 never stops early.",
+        ),
+    ] = 2
+    gradient_checkpointing: Annotated[
+        bool,
+        Meta(title="Gradient checkpointing"),
+        Caption(
+            "Save memory (gradient checkpointing)",
+            "A third slower, the same result. Only where the memory is not enough.",
+        ),
+    ] = False
     checkpoint_steps: Annotated[
-        int, Meta(title="The number of steps between checkpoints", ge=0, le=100_000)
+        int,
+        Meta(title="The number of steps between checkpoints", ge=0, le=100_000),
+        Caption(
+            "Steps between checkpoints (0: none)",
+            "A run that is killed can go on from its last checkpoint; less is lost the closer "
+            "they are, and each takes some time and room on the disk.",
+        ),
     ] = 50
-    """Steps between checkpoints, from which a killed run goes on; 0 writes none.
-
-    On 2 cores the packaged model takes some 2.4 s a step, so 50 lose at most two minutes.
-    """
-    max_steps: Annotated[int, Meta(title="The step limit", ge=1, le=1_000_000)] | None = None
-    """Stop after so many steps whatever the epochs say; None for no such limit."""
+    """On 2 cores the packaged model takes some 2.4 s a step, so 50 lose at most two minutes."""
+    max_steps: (
+        Annotated[
+            int,
+            Meta(title="The step limit", ge=1, le=1_000_000),
+            Caption("Step limit (0: none)", "Stop after so many steps, whatever the passes."),
+        ]
+        | None
+    ) = None
 
     def steps(self, rows: int) -> int:
         """How many steps a run on so many train rows takes, unless it stops early."""
@@ -100,7 +164,12 @@ class Answering(Local, frozen=True):
     """What every method that learns answers is told."""
 
     batching: Annotated[
-        Batching, Meta(description=f"The batching must be one of {', '.join(Batching)}.")
+        Batching,
+        Meta(description=f"The batching must be one of {', '.join(Batching)}."),
+        Caption(
+            "How pairs are put together",
+            "Joined pairs compute what all begin with once; the result is the same.",
+        ),
     ] = Batching.JOINED
 
 
@@ -113,20 +182,50 @@ class Lora(Answering, frozen=True, tag="lora"):
 
     METHOD: ClassVar[Method] = Method.LORA
 
-    r: Annotated[int, Meta(title="The rank r", ge=1, le=256)] = 16
-    alpha: Annotated[int, Meta(title="Alpha", ge=1, le=1024)] = 32
-    dropout: Annotated[float, Meta(title="Dropout", ge=0, le=0.5)] = 0.05
+    r: Annotated[
+        int,
+        Meta(title="The rank r", ge=1, le=256),
+        Caption("Rank (r)", "How much the adapter can learn. Higher needs more pairs and memory."),
+    ] = 16
+    alpha: Annotated[
+        int,
+        Meta(title="Alpha", ge=1, le=1024),
+        Caption("Alpha", "How strongly the adapter acts; twice the rank is usual."),
+    ] = 32
+    dropout: Annotated[
+        float,
+        Meta(title="Dropout", ge=0, le=0.5),
+        Caption(
+            "Dropout",
+            "Share of the adapter left out at random, so that it does not lean on single pairs.",
+            step=0.01,
+        ),
+    ] = 0.05
     targets: Annotated[
         tuple[Annotated[str, Meta(pattern=rf"\A({'|'.join(LAYERS)})\Z")], ...],
         Meta(min_length=1, description=_TARGETS),
+        Caption(
+            "Layers that get an adapter",
+            "q_proj and v_proj are the usual choice; all of them learn more and cost more.",
+            choices=LAYERS,
+        ),
     ] = ("q_proj", "v_proj")
-    bias: Annotated[str, Meta(pattern=r"\Anone\Z", description=_BIAS)] = "none"
-    rslora: Annotated[bool, Meta(title="rsLoRA")] = False
-    """Scale by alpha over the root of r (Kalajdzievski 2023), so that a high rank learns as well as
-    a low one."""
-    dora: Annotated[bool, Meta(title="DoRA")] = False
-    """Learn direction and size of the weights apart (Liu et al. 2024): closer to full tuning, and
-    slower."""
+    bias: Annotated[str, Meta(pattern=r"\Anone\Z", description=_BIAS), _ELSEWHERE] = "none"
+    rslora: Annotated[
+        bool,
+        Meta(title="rsLoRA"),
+        Caption(
+            "rsLoRA",
+            "Scales by the root of the rank, so that a high rank learns as well as a low one.",
+        ),
+    ] = False
+    """Scale by alpha over the root of r (Kalajdzievski 2023)."""
+    dora: Annotated[
+        bool,
+        Meta(title="DoRA"),
+        Caption("DoRA", "Learns direction and size apart: closer to full tuning, and slower."),
+    ] = False
+    """Learn direction and size of the weights apart (Liu et al. 2024)."""
 
 
 class Qlora(Lora, frozen=True, tag="qlora"):
@@ -137,8 +236,15 @@ class Qlora(Lora, frozen=True, tag="qlora"):
 
     METHOD: ClassVar[Method] = Method.QLORA
 
-    double_quantisation: Annotated[bool, Meta(title="Double quantisation")] = True
-    """Quantise the scales of the 4-bit weights too; saves some 0.4 bits a weight."""
+    double_quantisation: Annotated[
+        bool,
+        Meta(title="Double quantisation"),
+        Caption(
+            "Double quantisation",
+            "Packs the scales of the 4-bit weights too; saves a little memory.",
+        ),
+    ] = True
+    """Saves some 0.4 bits a weight."""
 
 
 class Full(Answering, frozen=True, tag="full"):
@@ -146,8 +252,12 @@ class Full(Answering, frozen=True, tag="full"):
 
     METHOD: ClassVar[Method] = Method.FULL
 
-    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 2e-5
-    weight_decay: Annotated[float, Meta(title="The weight decay", ge=0, le=1)] = 0.0
+    learning_rate: LearningRate = 2e-5
+    weight_decay: Annotated[
+        float,
+        Meta(title="The weight decay", ge=0, le=1),
+        Caption("Weight decay", "Pulls weights towards zero at each step; 0 is usual.", step=0.01),
+    ] = 0.0
     """Share of each weight that is taken off, a step and a unit of learning rate."""
 
 
@@ -158,10 +268,18 @@ class Preference(Local, frozen=True, tag="preference"):
 
     METHOD: ClassVar[Method] = Method.PREFERENCE
 
-    learning_rate: Annotated[float, Meta(title="The learning rate", ge=1e-7, le=0.1)] = 5e-5
-    beta: Annotated[float, Meta(title="Beta", ge=0.001, le=10)] = 0.1
-    """How firmly it is held to the answers of the adapter it goes on from; higher is firmer."""
-    adapter_id: Annotated[int, Meta(title="The adapter", ge=0, le=_SEEDS)] = 0
+    learning_rate: LearningRate = 5e-5
+    beta: Annotated[
+        float,
+        Meta(title="Beta", ge=0.001, le=10),
+        Caption(
+            "Beta",
+            "How firmly it is held to the answers of the adapter it goes on from; higher is "
+            "firmer.",
+            step=0.05,
+        ),
+    ] = 0.1
+    adapter_id: Annotated[int, Meta(title="The adapter", ge=0, le=_SEEDS), _ELSEWHERE] = 0
     """The adapter it goes on from; 0 names none, and such a run is refused when it is launched."""
 
 
@@ -174,19 +292,26 @@ class Provider(Tuning, frozen=True, tag="provider"):
 
     METHOD: ClassVar[Method] = Method.PROVIDER
 
-    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=50)] = 3
+    epochs: Annotated[int, Meta(title="The number of epochs", ge=1, le=50), _EPOCHS] = 3
     endpoint: Name = ""
     """Its name in the configuration; a run without one is refused when it is launched."""
     model: Name = ""
     """The model to tune, by the endpoint's name for it."""
-    suffix: Annotated[str, Meta(pattern=r"\A[A-Za-z0-9-]{0,40}\Z", description=_SUFFIX)] = ""
+    suffix: Annotated[
+        str, Meta(pattern=r"\A[A-Za-z0-9-]{0,40}\Z", description=_SUFFIX), _ELSEWHERE
+    ] = ""
     """Goes into the name of the tuned model."""
-    batch_size: Annotated[int, Meta(title="The batch size", ge=1, le=256)] | None = None
-    """Rows a step."""
+    batch_size: BatchSize | None = None
     learning_rate_multiplier: (
-        Annotated[float, Meta(title="The learning rate multiplier", ge=0.001, le=100)] | None
+        Annotated[
+            float,
+            Meta(title="The learning rate multiplier", ge=0.001, le=100),
+            Caption(
+                "Learning rate, times the provider's own", "0 leaves it to the provider.", step=0.1
+            ),
+        ]
+        | None
     ) = None
-    """Scales the learning rate that the endpoint would use."""
 
 
 Settings = Lora | Qlora | Full | Preference | Provider
@@ -198,6 +323,13 @@ METHODS: dict[Method, type[Settings]] = {
     Method.PROVIDER: Provider,
 }
 """The methods that can be launched, with their settings."""
+LABELS = {
+    setting.name: setting.caption.label
+    for kind in METHODS.values()
+    for setting in settings_of(kind).values()
+    if setting.caption.drawn
+}
+"""What people read for a setting."""
 
 
 def read(values: Mapping[str, Any]) -> Tuning:
@@ -210,33 +342,6 @@ def read(values: Mapping[str, Any]) -> Tuning:
     if named not in set(METHODS):
         raise BadInput(f"There is no method {named!r}. Choose one of {', '.join(METHODS)}.")
     return METHODS[Method(named)].from_dict(values)
-
-
-def _checked(kind: Any, value: object) -> Any:  # noqa: ANN401 - an annotation, and what it allows
-    """A value as its setting has it.
-
-    Raises:
-        BadInput: it is of another kind, or out of range.
-    """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise BadInput(_refusal(kind, value)) from error
-
-
-def _refusal(kind: Any, value: object) -> str:  # noqa: ANN401 - an annotation
-    """Why a setting cannot have a value, from what its annotation says."""
-    while not hasattr(kind, "__metadata__"):  # one of several kinds, such as a number or None
-        kind = get_args(kind)[0]
-    meta, plain = kind.__metadata__[0], kind.__origin__
-    if meta.description:
-        return str(meta.description)
-    if plain is bool:
-        return f"{meta.title} is either on (true) or off (false)."
-    limits = f"from {meta.ge:g} to {meta.le:g}."
-    if isinstance(value, bool) or not isinstance(value, int | float if plain is float else int):
-        return f"{meta.title} must be a {'number' if plain is float else 'whole number'} {limits}"
-    return f"{meta.title} is {value:g}; give a value {limits}"
 
 
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)

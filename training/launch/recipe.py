@@ -5,12 +5,11 @@ is what launches. A file is input like any other: it is size-limited, read witho
 of its own, and every key that means nothing is named.
 """
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import yaml
 from sqlalchemy.orm import Session
@@ -18,6 +17,7 @@ from sqlalchemy.orm import Session
 from curation.versions import archive
 from storage.errors import BadInput, RuleBroken
 from storage.types import Version
+from training.described import settings_of
 from training.launch.presets import usual
 from training.launch.runs import RunPlan
 from training.models.base_models import BaseModel
@@ -215,33 +215,17 @@ def _refuse_unknown(values: Mapping[str, Any], allowed: Iterable[str], what: str
 def _settings(values: Mapping[str, Any], base: BaseModel) -> Tuning:
     method = str(values.get("method", Method.LORA))
     texts = {key: value for key, value in values.items() if key != "method"}
-    names = METHODS[Method(method)].__struct_fields__ if method in METHODS else ()
     for name, value in texts.items():
         # YAML 1.1 reads 1e-3 as text, which every person means as a number.
-        if isinstance(value, str) and name in names:
+        if isinstance(value, str):
             texts[name] = _value(method, name, value)
     return chosen(method, base, texts)
 
 
 def _value(method: str, name: str, text: str) -> Any:  # noqa: ANN401 - of the setting's own kind
     """A setting's value from words; text where the setting is unknown, for `chosen` to refuse."""
-    if method not in set(METHODS):
-        return text
-    hint = get_type_hints(METHODS[Method(method)]).get(name, str)
-    kinds = set(get_args(hint)) or {hint}
-    if isinstance(hint, type) and issubclass(hint, str):
-        return text
-    if str in get_args(hint):  # a tuple of names
-        return [word.strip() for word in text.strip("[]").split(",") if word.strip()]
-    if type(None) in kinds and text.lower() in ("none", "null", ""):
-        return None
-    try:
-        if float in kinds:
-            return float(text)
-        value = json.loads(text.lower())
-    except ValueError:
-        raise BadInput(f"{name} cannot be {text[:60]!r}. Give a value of its kind.") from None
-    return value
+    settings = settings_of(METHODS[Method(method)]) if method in set(METHODS) else {}
+    return settings[name].from_text(text) if name in settings else text
 
 
 def _text(value: object) -> str:

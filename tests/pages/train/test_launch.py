@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from pages.train.launch import method_choice, settings_form
+from pages.train.launch import method_choice
 from storage import people
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
@@ -16,6 +16,7 @@ from storage.types import Job, JobKind, JobState, Role
 from tests.support import stories, tuned
 from tests.support.ui import OpenPage
 from training import asks
+from training.described import settings_of
 from training.families import LAYERS
 from training.launch import probes, recipe, runs
 from training.models.base_models import BaseModel
@@ -177,12 +178,13 @@ def test_every_method_has_its_settings(engine: Engine, open_page: OpenPage) -> N
         page.radio(key="method").set_value(method).run()
         assert not page.exception
         labels = {one.label for one in (*page.number_input, *page.toggle, *page.multiselect)}
-        assert "Passes over the rows (epochs)" in labels
+        assert "Passes over the pairs (epochs)" in labels
         assert ("Rank (r)" in labels) == (method in (Method.LORA, Method.QLORA))
         assert ("Beta" in labels) == (method is Method.PREFERENCE)
         assert ("Double quantisation" in labels) == (method is Method.QLORA)
-        named = set(METHODS[method].__struct_fields__)
-        assert named <= set(settings_form.FIELDS) | settings_form.ELSEWHERE
+        for setting in settings_of(METHODS[method]).values():
+            assert bool(setting.caption.label) == setting.caption.drawn
+            assert setting.caption.label != setting.name, "every setting has a label of its own"
     assert set(METHODS) <= set(method_choice.NOTES)
 
 
