@@ -57,7 +57,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("work",),
         ("records",),
         ("settings",),
-        ("families",),
+        ("families", "described"),
     ),
 }
 """The rooms of a package from the top down: each imports lower ones only, and none beside it."""
