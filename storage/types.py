@@ -294,6 +294,25 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionManifest:
+    """What was frozen beside the pairs of a version, as it is stored."""
+
+    note: str
+    origins: dict[str, int]
+    """Pairs by origin, where there are any."""
+    approvals: dict[str, int]
+    """Pairs by the id of their approver."""
+    system_message: str
+    system_message_sha256: str
+    output_schema: dict[str, Any] | None
+    label_field: str | None
+    shares: tuple[float, float, float]
+    """Of training, validation and test, as they were asked for."""
+    groups: int
+    """How many groups of pairs stay on one side of the split."""
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A frozen, content-addressed set of approved rows with its split."""
 
@@ -304,7 +323,7 @@ class Version:
     seed: int
     counts: dict[str, int]
     """Rows per split."""
-    manifest: dict[str, Any]
+    manifest: VersionManifest
     created_by: int
     created_at: datetime
 

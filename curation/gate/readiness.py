@@ -128,7 +128,7 @@ def _linked(e: _Evidence, *kinds: LinkKind) -> list[tuple[int, int]]:
 def _system_messages(e: _Evidence) -> Iterable[str]:
     yield e.project.system_message
     if e.version is not None:
-        yield e.version.manifest["system_message"]
+        yield e.version.manifest.system_message
 
 
 def _misfits(e: _Evidence) -> list[int]:

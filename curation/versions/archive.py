@@ -7,20 +7,20 @@ sha256 or the head of the log somewhere else.
 """
 
 import hashlib
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 from sqlalchemy import Text, func, select, type_coerce
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from curation.versions import canonical, verify_version
+from curation.versions.records import Facts, Inclusion
 from storage import pairs
 from storage.errors import NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
-from storage.types import PairStatus, Split, Version, VersionRow
+from storage.types import PairStatus, Split, Version, VersionManifest, VersionRow
 from storage.values import value_of
 
 
@@ -32,7 +32,7 @@ class Opened:
     rows: tuple[VersionRow, ...]
     """By pair id."""
     merkle_root: str
-    facts: Mapping[str, Any] | None
+    facts: Facts | None
     """What held when it was frozen; None for versions frozen by Assay 0.1.0."""
     seal: str | None
     """sha256 over the version, its groups and its facts; None where there are no facts."""
@@ -40,6 +40,19 @@ class Opened:
     def part(self, *splits: Split) -> list[VersionRow]:
         """The rows of these splits."""
         return [row for row in self.rows if row.split in splits]
+
+
+def value(row: VersionRowTable) -> Version:
+    """The value of a version's row.
+
+    Raises:
+        Unavailable: its manifest is not what was frozen.
+    """
+    try:
+        manifest = msgspec.convert(row.manifest, VersionManifest)
+    except msgspec.ValidationError:
+        raise _broken(row.number) from None
+    return value_of(Version, row, manifest=manifest)
 
 
 def get(session: Session, version_id: int) -> Version:
@@ -51,7 +64,7 @@ def get(session: Session, version_id: int) -> Version:
     row = session.get(VersionRowTable, version_id)
     if row is None:
         raise NotFound(f"There is no version {version_id}.")
-    return value_of(Version, row)
+    return value(row)
 
 
 def listing(session: Session, project_id: int) -> list[Version]:
@@ -61,7 +74,7 @@ def listing(session: Session, project_id: int) -> list[Version]:
         .where(VersionRowTable.project_id == project_id)
         .order_by(VersionRowTable.number.desc())
     )
-    return [value_of(Version, row) for row in session.scalars(query)]
+    return [value(row) for row in session.scalars(query)]
 
 
 def count(session: Session, project_id: int) -> int:
@@ -78,13 +91,13 @@ def opened(session: Session, version_id: int) -> Opened:
         Unavailable: what is stored is not what was frozen.
     """
     try:
-        found = get(session, version_id)
+        version = get(session, version_id)
         rows = _rows(session, version_id)
         sha256, root = canonical.named(rows)
-        if not _intact(found, rows, sha256):
-            raise _broken(found.number)
-        return _sealed(session, found, rows, root)
-    except (DBAPIError, ValueError, LookupError, TypeError):
+        if not _intact(version, rows, sha256):
+            raise _broken(version.number)
+        return _sealed(session, version, rows, root)
+    except (DBAPIError, ValueError, LookupError, TypeError, msgspec.MsgspecError):
         # Damaged text cannot even be read: no UTF-8, no JSON, no date, no known word. The error
         # itself may quote the text, so it is not kept.
         raise _broken(version_id) from None
@@ -119,8 +132,10 @@ def _rows(
     return tuple(VersionRow(*row) for row in session.execute(query))
 
 
-def _intact(found: Version, rows: Sequence[VersionRow], sha256: str) -> bool:
-    return sha256 == found.sha256 and found.counts == counts(rows) and all(map(_own_hash, rows))
+def _intact(version: Version, rows: Sequence[VersionRow], sha256: str) -> bool:
+    if sha256 != version.sha256 or version.counts != counts(rows):
+        return False
+    return all(map(_own_hash, rows))
 
 
 def _own_hash(row: VersionRow) -> bool:
@@ -132,21 +147,21 @@ def counts(rows: Sequence[VersionRow]) -> dict[str, int]:
     return {part.value: sum(row.split is part for row in rows) for part in Split}
 
 
-def _sealed(session: Session, found: Version, rows: tuple[VersionRow, ...], root: str) -> Opened:
+def _sealed(session: Session, version: Version, rows: tuple[VersionRow, ...], root: str) -> Opened:
     proof = session.execute(
         select(
             VersionProofRow.merkle_root,
             VersionProofRow.seal,
             type_coerce(VersionProofRow.facts, Text),
-        ).where(VersionProofRow.version_id == found.id)
+        ).where(VersionProofRow.version_id == version.id)
     ).one_or_none()
     if proof is None:
-        if _was_sealed(session, found.id):
-            raise _broken(found.number)
-        return Opened(found, rows, root, None, None)
-    if proof[0] != root or proof[1] != seal(session, found.id, rows, root, proof[2]):
-        raise _broken(found.number)
-    return Opened(found, rows, root, json.loads(proof[2]), proof[1])
+        if _was_sealed(session, version.id):
+            raise _broken(version.number)
+        return Opened(version, rows, root, None, None)
+    if proof[0] != root or proof[1] != seal(session, version.id, rows, root, proof[2]):
+        raise _broken(version.number)
+    return Opened(version, rows, root, msgspec.json.decode(proof[2], type=Facts), proof[1])
 
 
 def _was_sealed(session: Session, version_id: int) -> bool:
@@ -190,8 +205,8 @@ def seal(
 
 def rows(session: Session, version_id: int, part: Split | None = None) -> list[VersionRow]:
     """The proven rows of a version by pair id, all or of one split."""
-    found = opened(session, version_id)
-    return list(found.rows) if part is None else found.part(part)
+    proven = opened(session, version_id)
+    return list(proven.rows) if part is None else proven.part(part)
 
 
 def texts(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[int, VersionRow]:
@@ -248,13 +263,13 @@ def held_out_since(session: Session, version_id: int) -> list[int]:
     return list(session.scalars(query))
 
 
-def inclusion(session: Session, version_id: int, pair_id: int) -> dict[str, Any]:
+def inclusion(session: Session, version_id: int, pair_id: int) -> Inclusion:
     """The proof that one row was in a version, which `verify.py` checks without the other rows.
 
     Raises:
         NotFound: the row is not in the version.
     """
-    found = opened(session, version_id)
-    if pair_id not in {row.pair_id for row in found.rows}:
-        raise NotFound(f"Pair {pair_id} is not in version {found.version.number}.")
-    return canonical.inclusion(found.rows, pair_id)
+    proven = opened(session, version_id)
+    if pair_id not in {row.pair_id for row in proven.rows}:
+        raise NotFound(f"Pair {pair_id} is not in version {proven.version.number}.")
+    return canonical.inclusion(proven.rows, pair_id)

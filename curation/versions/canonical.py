@@ -8,28 +8,29 @@ is never normalised: a letter and its accent stored apart stay apart.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+
+import msgspec
 
 from curation.versions import verify_version
+from curation.versions.records import HashedRow, Inclusion
 from storage.types import VersionRow
 
 
-def fields(row: VersionRow) -> dict[str, Any]:
-    """What of a row is hashed."""
-    return {
-        "content_sha256": row.content_sha256,
-        "origin": row.origin.value,
-        "pair_id": row.pair_id,
-        "prompt": row.prompt,
-        "response": row.response,
-        "split": row.split.value,
-    }
+def _hashed(row: VersionRow) -> HashedRow:
+    return HashedRow(
+        row.content_sha256,
+        row.origin.value,
+        row.pair_id,
+        row.prompt,
+        row.response,
+        row.split.value,
+    )
 
 
 def lines(rows: Sequence[VersionRow]) -> list[bytes]:
     """The canonical line of each row, by pair id, without line ends."""
     ordered = sorted(rows, key=lambda row: row.pair_id)
-    return [verify_version.line(fields(row)) for row in ordered]
+    return [verify_version.line(msgspec.to_builtins(_hashed(row))) for row in ordered]
 
 
 def canonical(rows: Sequence[VersionRow]) -> bytes:
@@ -40,10 +41,10 @@ def canonical(rows: Sequence[VersionRow]) -> bytes:
 def named(rows: Sequence[VersionRow]) -> tuple[str, str]:
     """The sha256 that names a version with these rows, and its Merkle root."""
     data = lines(rows)
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for line in data:
-        whole.update(line + b"\n")
-    return whole.hexdigest(), verify_version.root([verify_version.leaf(line) for line in data])
+        digest.update(line + b"\n")
+    return digest.hexdigest(), verify_version.root([verify_version.leaf(line) for line in data])
 
 
 def sha256(rows: Sequence[VersionRow]) -> str:
@@ -61,17 +62,17 @@ def merkle_root(rows: Sequence[VersionRow]) -> str:
     return named(rows)[1]
 
 
-def inclusion(rows: Sequence[VersionRow], pair_id: int) -> dict[str, Any]:
-    """One row with the way from its leaf to the root: shows it was there, and no other row.
+def inclusion(rows: Sequence[VersionRow], pair_id: int) -> Inclusion:
+    """The proof that one row was there, which shows no other row.
 
     Raises:
         KeyError: the row is not among them.
     """
     ordered = sorted(rows, key=lambda row: row.pair_id)
-    places = {row.pair_id: place for place, row in enumerate(ordered)}
-    place, tree = places[pair_id], leaves(ordered)
-    return {
-        "merkle_root": verify_version.root(tree),
-        "path": verify_version.path(tree, place),
-        "row": fields(ordered[place]),
-    }
+    indices = {row.pair_id: index for index, row in enumerate(ordered)}
+    index, tree = indices[pair_id], leaves(ordered)
+    return Inclusion(
+        merkle_root=verify_version.root(tree),
+        path=verify_version.path(tree, index),
+        row=_hashed(ordered[index]),
+    )

@@ -7,13 +7,24 @@ later. Names of people are those of their profiles.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
+import msgspec
+from msgspec import UNSET
 from sqlalchemy.orm import Session
 
-from curation import statistics
 from curation.versions import archive, certificate, evidence, tags
+from curation.versions.records import (
+    Certificate,
+    Counts,
+    Facts,
+    Hashes,
+    Inclusion,
+    SealedAudit,
+    SealedWaiver,
+    Since,
+    VersionCard,
+)
 from storage import people, projects
 from storage.types import Split
 
@@ -21,75 +32,70 @@ _PARTS = tuple(part.value for part in Split)
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&:@])")
 
 
-def build(session: Session, version_id: int) -> dict[str, Any]:
-    """The card of a version, which is proven first, as JSON values."""
+def build(session: Session, version_id: int) -> VersionCard:
+    """The card of a version, which is proven first."""
     return of(session, archive.opened(session, version_id))
 
 
-def of(session: Session, opened: archive.Opened) -> dict[str, Any]:
-    """The card of a proven version as JSON values."""
+def of(session: Session, opened: archive.Opened) -> VersionCard:
+    """The card of a proven version."""
     version, manifest = opened.version, opened.version.manifest
     facts = opened.facts or evidence.gather(session, version, opened.rows)
     names = people.names(session)
-    return {
-        "project": projects.get(session, version.project_id).name,
-        "version": version.number,
-        "frozen_at": version.created_at.isoformat(timespec="seconds"),
-        "frozen_by": names.get(version.created_by, "someone"),
-        "note": manifest["note"],
-        "rows": sum(version.counts.values()),
-        "by_split": dict(version.counts),
-        "seed": version.seed,
-        "shares_asked": manifest["shares"],
-        "system_message_sha256": manifest["system_message_sha256"],
-        "output_schema": manifest["output_schema"] is not None,
-        "hashes": {
-            "sha256": version.sha256,
-            "merkle_root": opened.merkle_root,
-            "seal": opened.seal,
-        },
-        "sealed_when_frozen": opened.facts is not None,
-        "facts": facts,
-        "since": _since(session, opened, facts),
-    }
+    return VersionCard(
+        project=projects.get(session, version.project_id).name,
+        version=version.number,
+        frozen_at=version.created_at.isoformat(timespec="seconds"),
+        frozen_by=names.get(version.created_by, "someone"),
+        note=manifest.note,
+        rows=sum(version.counts.values()),
+        by_split=dict(version.counts),
+        seed=version.seed,
+        shares_asked=manifest.shares,
+        system_message_sha256=manifest.system_message_sha256,
+        output_schema=manifest.output_schema is not None,
+        hashes=Hashes(version.sha256, opened.merkle_root, opened.seal),
+        sealed_when_frozen=opened.facts is not None,
+        facts=facts,
+        since=_since(session, opened, facts),
+    )
 
 
-def _since(session: Session, opened: archive.Opened, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What the database says now and did not say when the version was frozen."""
+def _since(session: Session, opened: archive.Opened, facts: Facts) -> Since:
     version = opened.version
-    now = {
-        "audit": evidence.audit(session, version, opened.rows),
-        "certificate": certificate.build(session, version.id, version.sha256),
-    }
-    return {
-        **{name: value for name, value in now.items() if value != facts[name]},
-        "tags": tags.of(session, version),
-        "withdrawn": len(archive.withdrawn(session, version.id)),
-        "held_out_since": len(archive.held_out_since(session, version.id)),
-    }
+    audit = evidence.audit(session, version, opened.rows)
+    certified = certificate.build(session, version.id, version.sha256)
+    return Since(
+        audit=UNSET if audit == facts.audit else audit,
+        certificate=UNSET if certified == facts.certificate else certified,
+        tags=tags.of(session, version),
+        withdrawn=len(archive.withdrawn(session, version.id)),
+        held_out_since=len(archive.held_out_since(session, version.id)),
+    )
 
 
-def to_json(card: Mapping[str, Any]) -> bytes:
-    """The card with sorted keys."""
-    return (json.dumps(card, ensure_ascii=False, sort_keys=True, indent=2) + "\n").encode()
+def to_json(value: VersionCard | Inclusion) -> bytes:
+    """The card, or the proof for one pair, with sorted keys."""
+    plain_values = msgspec.to_builtins(value)
+    return (json.dumps(plain_values, ensure_ascii=False, sort_keys=True, indent=2) + "\n").encode()
 
 
-def plain(words: object) -> str:
-    """Words of a person as Markdown that shows them as they are, on one line."""
-    return _MARKS.sub(r"\\\1", " ".join(str(words).split()))
+def plain(text: object) -> str:
+    """What a person wrote as Markdown that shows it as it is, on one line."""
+    return _MARKS.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def to_markdown(card: Mapping[str, Any]) -> bytes:
+def to_markdown(card: VersionCard) -> bytes:
     """The card for people. Whatever people wrote is escaped."""
     blocks = [
         _head(card),
         _counts(card),
-        _people(card["facts"]),
-        _audit(card["facts"]["audit"]),
-        _waivers(card["facts"]["waivers"]),
-        _duplicates(card["facts"]["duplicates"]),
-        _certificate(card["facts"]["certificate"]),
-        _later(card["since"]),
+        _people(card.facts),
+        _audit(card.facts.audit),
+        _waivers(card.facts.waivers),
+        _duplicates(card.facts.duplicates),
+        _certificate(card.facts.certificate),
+        _later(card.since),
         _checking(card),
     ]
     return ("\n\n".join("\n".join(block) for block in blocks) + "\n").encode()
@@ -101,82 +107,80 @@ def _table(head: Iterable[object], rows: Iterable[Iterable[object]]) -> list[str
     return lines + [f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows]
 
 
-def _head(card: Mapping[str, Any]) -> list[str]:
-    note = ["", plain(card["note"])] if card["note"] else []
+def _head(card: VersionCard) -> list[str]:
+    note = ["", plain(card.note)] if card.note else []
     sealed = (
         ""
-        if card["sealed_when_frozen"]
-        else (" Frozen by an earlier release: the counts below are those of the database as it is.")
+        if card.sealed_when_frozen
+        else " Frozen by an earlier release: the counts below are those of the database as it is."
     )
     return [
-        f"# {plain(card['project'])}, version {card['version']}",
+        f"# {plain(card.project)}, version {card.version}",
         *note,
         "",
-        f"{card['rows']} approved rows, frozen by {plain(card['frozen_by'])} on "
-        f"{card['frozen_at']}, split with seed {card['seed']} "
-        f"(shares asked: {', '.join(str(share) for share in card['shares_asked'])}; rows that "
-        f"belong together kept on one side: {card['facts']['groups']} groups).{sealed}",
+        f"{card.rows} approved rows, frozen by {plain(card.frozen_by)} on "
+        f"{card.frozen_at}, split with seed {card.seed} "
+        f"(shares asked: {', '.join(str(share) for share in card.shares_asked)}; rows that "
+        f"belong together kept on one side: {card.facts.groups} groups).{sealed}",
     ]
 
 
-def _counts(card: Mapping[str, Any]) -> list[str]:
-    facts = card["facts"]
+def _counts(card: VersionCard) -> list[str]:
+    facts = card.facts
     lines = [
         "## Rows",
         "",
-        *_table(["", *_PARTS], [["all", *(card["by_split"][p] for p in _PARTS)]]),
+        *_table(["", *_PARTS], [["all", *(card.by_split[part] for part in _PARTS)]]),
     ]
-    for title, key in (
-        ("Origin", "by_origin"),
-        (facts["label"], "by_label"),
-        ("Policy era", "by_era"),
+    for title, counts in (
+        ("Origin", facts.by_origin),
+        (facts.label, facts.by_label),
+        ("Policy era", facts.by_era),
     ):
-        counted = facts[key].items()
-        rows = [[kind, *(split.get(part, 0) for part in _PARTS)] for kind, split in counted]
+        rows = [[kind, *(split.get(part, 0) for part in _PARTS)] for kind, split in counts.items()]
         lines += ["", *_table([title, *_PARTS], rows)]
     lines += [
         "",
-        f"Rows with letters and accents stored apart (not NFC), kept as they are: "
-        f"{facts['not_nfc']}.",
+        f"Rows with letters and accents stored apart (not NFC), kept as they are: {facts.not_nfc}.",
     ]
     return lines
 
 
-def _people(facts: Mapping[str, Any]) -> list[str]:
-    rows = facts["approvers"].items()
-    return ["## Approved by", "", *_table(["Person", "Rows"], rows)]
+def _people(facts: Facts) -> list[str]:
+    return ["## Approved by", "", *_table(["Person", "Rows"], facts.approvers.items())]
 
 
-def _audit(audit: Mapping[str, Any] | None) -> list[str]:
+def _audit(audit: SealedAudit | None) -> list[str]:
     if audit is None:
         return ["## Audit", "", "No row had been audited when this version was frozen."]
-    return ["## Audit", "", audit_words(audit)]
+    return ["## Audit", "", _audit_sentence(audit)]
 
 
-def audit_words(audit: Mapping[str, Any]) -> str:
-    """An audit's result with n and its intervals, as a sentence."""
+def _audit_sentence(audit: SealedAudit) -> str:
+    """An audit's result with n and its intervals, in the spelling that cards have always had."""
     wilson, exact = (
-        statistics.percent(audit[key], digits=1) for key in ("wilson_95", "clopper_pearson_95")
+        "{:.1%} to {:.1%}".format(*interval)
+        for interval in (audit.wilson_95, audit.clopper_pearson_95)
     )
     return (
-        f"{audit['good']} of {audit['judged']} judged rows good ({audit['drawn']} drawn at random "
-        f"from {audit['population']}); 95 % interval {wilson} (Wilson), {exact} (exact); proven "
-        f"with 95 % confidence: {audit['proven_95']:.1%}. {audit['here']['good']} of "
-        f"{audit['here']['judged']} of them are in this version with the text that was judged."
+        f"{audit.good} of {audit.judged} judged rows good ({audit.drawn} drawn at random "
+        f"from {audit.population}); 95 % interval {wilson} (Wilson), {exact} (exact); proven "
+        f"with 95 % confidence: {audit.proven_95:.1%}. {audit.in_version.good} of "
+        f"{audit.in_version.judged} of them are in this version with the text that was judged."
     )
 
 
-def _waivers(waivers: list[Mapping[str, Any]]) -> list[str]:
-    if not waivers:
+def _waivers(waivers: Iterable[SealedWaiver]) -> list[str]:
+    rows = [[waiver.line, waiver.by, waiver.until, waiver.reason] for waiver in waivers]
+    if not rows:
         return ["## Waivers", "", "No readiness line was waived when this version was frozen."]
-    rows = [[one["line"], one["by"], one["until"], one["reason"]] for one in waivers]
     return ["## Waivers", "", *_table(["Line", "By", "Until", "Reason"], rows)]
 
 
-def _duplicates(found: Mapping[str, Mapping[str, int]]) -> list[str]:
+def _duplicates(settlements: Counts) -> list[str]:
     rows = [
         [kind, *(settled.get(how, 0) for how in ("one_rejected", "both_kept", "open"))]
-        for kind, settled in found.items()
+        for kind, settled in settlements.items()
     ]
     if not rows:
         return ["## Duplicates settled", "", "None touched a row of this version."]
@@ -184,63 +188,61 @@ def _duplicates(found: Mapping[str, Mapping[str, int]]) -> list[str]:
     return ["## Duplicates settled", "", *_table(head, rows)]
 
 
-def _certificate(made: Mapping[str, Any]) -> list[str]:
+def _certificate(certified: Certificate) -> list[str]:
     rows = [
         [kind, *(states[state] for state in ("accepted", "dismissed", "open"))]
-        for kind, states in made["findings"].items()
+        for kind, states in certified.findings.items()
     ]
     scans = [
         f"- {count} rows under configuration `{config}`"
-        for config, count in made["configurations"].items()
+        for config, count in certified.configurations.items()
     ]
     return [
         "## Personal data",
         "",
-        f"{made['scanned_whole']} of {made['rows']} rows scanned whole; "
-        f"{made['quarantined']} quarantined, {made['not_scanned']} not scanned.",
+        f"{certified.scanned_whole} of {certified.rows} rows scanned whole; "
+        f"{certified.quarantined} quarantined, {certified.not_scanned} not scanned.",
         *(["", *scans] if scans else []),
         *(["", *_table(["Finding", "accepted", "dismissed", "open"], rows)] if rows else []),
-        *(["", *_table(["Decided by", "findings"], made["decided_by"].items())] if rows else []),
+        *(["", *_table(["Decided by", "findings"], certified.decided_by.items())] if rows else []),
         "",
         "What this does not prove:",
         "",
-        *(f"- {words}" for words in made["does_not_prove"]),
+        *(f"- {limit}" for limit in certified.does_not_prove),
         "",
-        f"Certificate `{made['certificate_sha256']}`",
+        f"Certificate `{certified.certificate_sha256}`",
     ]
 
 
-def _later(since: Mapping[str, Any]) -> list[str]:
+def _later(since: Since) -> list[str]:
     lines = ["## Since then", ""]
-    if since["tags"]:
-        lines.append(f"- Tags: {', '.join(plain(name) for name in since['tags'])}")
-    if since.get("audit"):
-        lines.append(f"- Audit: {audit_words(since['audit'])}")
-    if "certificate" in since:
-        made = since["certificate"]
+    if since.tags:
+        lines.append(f"- Tags: {', '.join(plain(name) for name in since.tags)}")
+    if since.audit:
+        lines.append(f"- Audit: {_audit_sentence(since.audit)}")
+    if since.certificate:
         lines.append(
-            f"- Scanned again: {made['scanned_whole']} of {made['rows']} rows whole, certificate "
-            f"`{made['certificate_sha256']}`"
+            f"- Scanned again: {since.certificate.scanned_whole} of {since.certificate.rows} rows "
+            f"whole, certificate `{since.certificate.certificate_sha256}`"
         )
-    lines.append(f"- Rows no longer approved with this text: {since['withdrawn']}")
+    lines.append(f"- Rows no longer approved with this text: {since.withdrawn}")
     lines.append(
-        f"- Training or validation rows that a later version tests on: {since['held_out_since']}"
+        f"- Training or validation rows that a later version tests on: {since.held_out_since}"
     )
     return lines
 
 
-def _checking(card: Mapping[str, Any]) -> list[str]:
-    hashes = card["hashes"]
+def _checking(card: VersionCard) -> list[str]:
     return [
         "## How to check it",
         "",
         *_table(
             ["Hash", "Value"],
             [
-                ["sha256 of the canonical rows", hashes["sha256"]],
-                ["Merkle root over the rows", hashes["merkle_root"]],
-                ["Seal over all that was frozen", hashes["seal"] or "none"],
-                ["sha256 of the system message", card["system_message_sha256"]],
+                ["sha256 of the canonical rows", card.hashes.sha256],
+                ["Merkle root over the rows", card.hashes.merkle_root],
+                ["Seal over all that was frozen", card.hashes.seal or "none"],
+                ["sha256 of the system message", card.system_message_sha256],
             ],
         ),
         "",

@@ -1,18 +1,20 @@
 """The certificate about personal data in a version: what was scanned, found and decided, in counts.
 
-It shows that each row was scanned whole under a named configuration and that people decided each
+It shows that each pair was scanned whole under a named configuration and that people decided each
 finding. It does not show that no personal data is left: `LIMITS` says why.
 """
 
 import hashlib
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
 
+import msgspec
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings
 from curation.versions import verify_version
+from curation.versions.records import Certificate, Counts
 from storage import people
 from storage.tables import FindingRow, MemberRow, ScanRow
 from storage.types import FindingState
@@ -26,43 +28,46 @@ LIMITS = (
 """What the certificate does not prove."""
 
 
-def build(session: Session, version_id: int, sha256: str) -> dict[str, Any]:
-    """Counts over the rows of a version whose stored sha256 is `sha256`, as JSON values.
+def build(session: Session, version_id: int, sha256: str) -> Certificate:
+    """Counts over the pairs of a version whose stored sha256 is `sha256`.
 
-    A row counts by the newest scan of the very text that was frozen. Findings accepted in an
-    earlier text of a row count too: they are the placeholders of the frozen one.
+    A pair counts by the newest scan of the very text that was frozen. Findings accepted in an
+    earlier text of a pair count too: they are the placeholders of the frozen one.
     """
     scans = _newest_scans(session, version_id)
     rows = session.scalar(
         select(func.count()).select_from(MemberRow).where(MemberRow.version_id == version_id)
     )
-    quarantined = sum(held is not None for _, held in scans.values())
-    found = _findings(session, version_id, set(scans))
-    body: dict[str, Any] = {
-        "version_sha256": sha256,
-        "rows": rows,
-        "scanned_whole": len(scans) - quarantined,
-        "not_scanned": (rows or 0) - len(scans),
-        "quarantined": quarantined,
-        "configurations": _counted(config for config, held in scans.values() if held is None),
-        "findings": found["types"],
-        "decided_by": found["people"],
-        "does_not_prove": list(LIMITS),
-    }
-    body["complete"] = (
-        body["scanned_whole"] == rows
-        and sum(states["open"] for states in body["findings"].values()) == 0
+    rows = rows or 0
+    quarantined = sum(quarantine is not None for _, quarantine in scans.values())
+    findings_by_type, decided_by = _findings(session, version_id, set(scans))
+    undecided = sum(states["open"] for states in findings_by_type.values())
+    certificate = Certificate(
+        version_sha256=sha256,
+        rows=rows,
+        scanned_whole=len(scans) - quarantined,
+        not_scanned=rows - len(scans),
+        quarantined=quarantined,
+        configurations=_counted(
+            config for config, quarantine in scans.values() if quarantine is None
+        ),
+        findings=findings_by_type,
+        decided_by=decided_by,
+        does_not_prove=LIMITS,
+        complete=len(scans) - quarantined == rows and undecided == 0,
     )
+    body = msgspec.to_builtins(certificate)
+    del body["certificate_sha256"]
     named = hashlib.sha256(verify_version.compact(body).encode()).hexdigest()
-    return {**body, "certificate_sha256": named}
+    return msgspec.structs.replace(certificate, certificate_sha256=named)
 
 
-def _counted(values: Any) -> dict[str, int]:  # noqa: ANN401 - an iterable of texts
+def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
 
 
 def _newest_scans(session: Session, version_id: int) -> dict[int, tuple[str, str | None]]:
-    """By scan: the configuration and why the row was quarantined, for the newest of each row."""
+    """By scan: the configuration and why the pair was quarantined, for the newest of each pair."""
     newest = (
         select(func.max(ScanRow.id))
         .join(
@@ -81,7 +86,8 @@ def _newest_scans(session: Session, version_id: int) -> dict[int, tuple[str, str
     return {row[0]: (row[1], row[2]) for row in session.execute(query)}
 
 
-def _findings(session: Session, version_id: int, scans: set[int]) -> dict[str, Any]:
+def _findings(session: Session, version_id: int, scans: set[int]) -> tuple[Counts, dict[str, int]]:
+    """How many findings there are by type and state, and by who decided them."""
     query = (
         select(FindingRow, ScanRow.content_sha256)
         .join(ScanRow, ScanRow.id == FindingRow.scan_id)
@@ -96,11 +102,11 @@ def _findings(session: Session, version_id: int, scans: set[int]) -> dict[str, A
         if row.scan_id in scans or row.state is FindingState.ACCEPTED
     }
     names = people.names(session)
-    types: dict[str, dict[str, int]] = {}
-    deciders: Counter[str] = Counter()
+    types: Counts = {}
+    deciders: list[str] = []
     for row in distinct.values():
-        counted = types.setdefault(row.type, {one.value: 0 for one in FindingState})
+        counted = types.setdefault(row.type, {state.value: 0 for state in FindingState})
         counted[row.state.value] += 1
         if row.state is not FindingState.OPEN:
-            deciders[names.get(row.decided_by or 0, "someone")] += 1
-    return {"types": dict(sorted(types.items())), "people": dict(sorted(deciders.items()))}
+            deciders.append(names.get(row.decided_by or 0, "someone"))
+    return dict(sorted(types.items())), _counted(deciders)

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -26,9 +28,9 @@ from storage.types import (
     Split,
     User,
     Version,
+    VersionManifest,
     VersionRow,
 )
-from storage.values import value_of
 
 LEAST = 10
 """A split of fewer rows would leave a part empty."""
@@ -141,7 +143,7 @@ def _insert(
         sha256=sha256,
         seed=seed,
         counts=counts,
-        manifest=_manifest(session, project, frozen, note),
+        manifest=msgspec.to_builtins(_manifest(session, project, frozen, note)),
         created_by=actor.id,
     )
     session.add(row)
@@ -161,14 +163,14 @@ def _insert(
         seal=seal,
         **counts,
     )
-    return value_of(Version, row)
+    return archive.value(row)
 
 
 def _seal(session: Session, row: VersionRowTable, frozen: Sequence[VersionRow]) -> str:
     """Store what holds now beside the rows, with a hash over all of it."""
-    facts = evidence.gather(session, value_of(Version, row), frozen)
+    facts = msgspec.to_builtins(evidence.gather(session, archive.value(row), frozen))
     root = canonical.merkle_root(frozen)
-    ordered = sorted(frozen, key=lambda one: one.pair_id)
+    ordered = sorted(frozen, key=lambda member: member.pair_id)
     seal = archive.seal(session, row.id, ordered, root, json.dumps(facts))
     session.add(VersionProofRow(version_id=row.id, merkle_root=root, facts=facts, seal=seal))
     session.flush()
@@ -204,20 +206,17 @@ def _hold_out(session: Session, frozen: Sequence[VersionRow]) -> None:
 
 def _manifest(
     session: Session, project: Project, frozen: Sequence[VersionRow], note: str
-) -> dict[str, object]:
-    origins = {origin.value: sum(row.origin is origin for row in frozen) for origin in Origin}
-    approvers = pairs.approvers(session, [row.pair_id for row in frozen])
-    return {
-        "note": note.strip(),
-        "origins": {name: count for name, count in origins.items() if count},
-        "approvals": {
-            str(user): sum(one == user for one in approvers.values())
-            for user in sorted(set(approvers.values()))
-        },
-        "system_message": project.system_message,
-        "system_message_sha256": hashlib.sha256(project.system_message.encode()).hexdigest(),
-        "output_schema": project.output_schema,
-        "label_field": project.label_field,
-        "shares": list(SHARES),
-        "groups": len({row.group for row in frozen}),
-    }
+) -> VersionManifest:
+    origins = Counter(row.origin for row in frozen)
+    approvers = Counter(pairs.approvers(session, [row.pair_id for row in frozen]).values())
+    return VersionManifest(
+        note=note.strip(),
+        origins={origin.value: origins[origin] for origin in Origin if origins[origin]},
+        approvals={str(user): approvers[user] for user in sorted(approvers)},
+        system_message=project.system_message,
+        system_message_sha256=hashlib.sha256(project.system_message.encode()).hexdigest(),
+        output_schema=project.output_schema,
+        label_field=project.label_field,
+        shares=SHARES,
+        groups=len({row.group for row in frozen}),
+    )

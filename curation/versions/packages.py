@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation.versions import archive, canonical, cards, preferences, verify_version
 from curation.versions.layout import ExportRow, Parts, Written
 from curation.versions.layouts import LAYOUTS
+from curation.versions.records import ExportedFile, ExportedVersion, ExportManifest, VersionCard
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split
 
@@ -48,7 +49,7 @@ class _Plan:
     opened: archive.Opened
     layout: str
     parts: Parts
-    card: dict[str, Any]
+    card: VersionCard
     left_out: str
     text_bytes: int
 
@@ -98,7 +99,7 @@ def build(
         "verify.py": _VERIFIER.read_bytes(),
     }
     manifest = _manifest(plan, written, files)
-    files[verify_version.MANIFEST] = verify_version.manifest_bytes(manifest)
+    files[verify_version.MANIFEST] = verify_version.manifest_bytes(msgspec.to_builtins(manifest))
     return Package(_name(plan), files, _count(plan), plan.left_out)
 
 
@@ -158,13 +159,13 @@ def _rows(
     frozen = opened.part(*splits)
     if not LAYOUTS[layout].preference:
         return [ExportRow(r.pair_id, r.origin.value, r.prompt, r.response) for r in frozen], ""
-    made = preferences.gather(session, frozen)
-    if not made.unchanged and not made.unsafe:
-        return made.rows, ""
-    return made.rows, (
-        f"{len(made.rows)} of {len(frozen)} rows make a preference pair. In {made.unchanged} no "
-        "person corrected the output alone; in "
-        f"{made.unsafe} the first output was never scanned whole, or held personal data."
+    preferred = preferences.gather(session, frozen)
+    if not preferred.unchanged and not preferred.unsafe:
+        return preferred.rows, ""
+    return preferred.rows, (
+        f"{len(preferred.rows)} of {len(frozen)} rows make a preference pair. In "
+        f"{preferred.unchanged} no person corrected the output alone; in {preferred.unsafe} "
+        "the first output was never scanned whole, or held personal data."
     )
 
 
@@ -180,14 +181,14 @@ def _check_text(rows: Sequence[ExportRow]) -> None:
 
 
 def _system(plan: _Plan) -> str:
-    return str(plan.opened.version.manifest["system_message"])
+    return plan.opened.version.manifest.system_message
 
 
 def _name(plan: _Plan) -> str:
     decides = {
         "layout": plan.layout,
         "splits": [split.value for split in plan.parts],
-        "card": plan.card,
+        "card": msgspec.to_builtins(plan.card),
         "rejected": [row.rejected for rows in plan.parts.values() for row in rows],
     }
     digest = hashlib.sha256(verify_version.compact(decides).encode()).hexdigest()
@@ -199,42 +200,40 @@ def _name(plan: _Plan) -> str:
 
 def _index(plan: _Plan) -> bytes:
     """The leaf of every row of the version; of the exported ones also what the leaf is made of."""
-    out = {row.pair_id for rows in plan.parts.values() for row in rows}
+    exported = {row.pair_id for rows in plan.parts.values() for row in rows}
     lines = []
     leaves = canonical.leaves(plan.opened.rows)
     for row, leaf in zip(plan.opened.rows, leaves, strict=True):
-        line: dict[str, Any] = {"leaf": leaf.hex()}
-        if row.pair_id in out:
+        line: dict[str, str | int] = {"leaf": leaf.hex()}
+        if row.pair_id in exported:
             line |= {"pair_id": row.pair_id, "split": row.split.value, "origin": row.origin.value}
         lines.append(verify_version.compact(line) + "\n")
     return "".join(lines).encode()
 
 
-def _manifest(plan: _Plan, written: Written, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _manifest(plan: _Plan, written: Written, files: Mapping[str, bytes]) -> ExportManifest:
     opened, layout = plan.opened, LAYOUTS[plan.layout]
-    facts = plan.card["since"].get("certificate", plan.card["facts"]["certificate"])
-    return {
-        "assay_export": 1,
-        "format": layout.name,
-        "format_loses": layout.loses,
-        "left_out": plan.left_out,
-        "project": plan.card["project"],
-        "version": {
-            "number": opened.version.number,
-            "rows": len(opened.rows),
-            "by_split": dict(opened.version.counts),
-            "seed": opened.version.seed,
-            "sha256": opened.version.sha256,
-            "merkle_root": opened.merkle_root,
-            "seal": opened.seal,
-        },
-        "exported": {split.value: len(rows) for split, rows in plan.parts.items()},
-        "system_message": _system(plan),
-        "personal_data_certificate": facts,
-        "data": written.data,
-        "escapes": written.escapes,
-        "files": {
-            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return ExportManifest(
+        format=layout.name,
+        format_loses=layout.loses,
+        left_out=plan.left_out,
+        project=plan.card.project,
+        version=ExportedVersion(
+            number=opened.version.number,
+            rows=len(opened.rows),
+            by_split=dict(opened.version.counts),
+            seed=opened.version.seed,
+            sha256=opened.version.sha256,
+            merkle_root=opened.merkle_root,
+            seal=opened.seal,
+        ),
+        exported={split.value: len(rows) for split, rows in plan.parts.items()},
+        system_message=_system(plan),
+        personal_data_certificate=plan.card.certificate(),
+        data=written.data,
+        escapes=written.escapes,
+        files={
+            name: ExportedFile(len(content), hashlib.sha256(content).hexdigest())
             for name, content in files.items()
         },
-    }
+    )

@@ -113,7 +113,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
         base_folder=found,
         config=(evidence.read_json(found / "config.json") or {}) if found else {},
         template=template,
-        system=str(version.manifest["system_message"]),
+        system=version.manifest.system_message,
     )
 
 

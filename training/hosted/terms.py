@@ -146,7 +146,7 @@ def agreed(
             f"{required.endpoint}, outside the house. Agree to just that, or choose another method."
         )
     rows = archive.rows(session, version.id)
-    estimate = price(rows, version.manifest["system_message"], settings.epochs, offer, data)
+    estimate = price(rows, version.manifest.system_message, settings.epochs, offer, data)
     return Agreement(
         BaseModel(KIND, f"{endpoint.name}/{settings.model}"),
         endpoint,

@@ -66,10 +66,8 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
     """Write the tasks as they are now: packaged ones, and the project's own."""
     manifest = archive.get(session, job.spec["version_id"]).manifest
-    schema = manifest["output_schema"]
-    asked = _asked(
-        manifest["system_message"], schema, check_prompts.listing(session, job.project_id)
-    )
+    schema = manifest.output_schema
+    asked = _asked(manifest.system_message, schema, check_prompts.listing(session, job.project_id))
     content = "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in asked).encode()
     evidence.write_bytes(directory / "tasks.jsonl", content)
     adapter = job.spec["adapter"]

@@ -52,7 +52,7 @@ def _lines(session: Session, adapter: Adapter, settings: Settings) -> list[Signa
         promotion.format_(
             newest.summary[Arm.TUNED.value]["valid"] if newest else None,
             newest.summary["n"] if newest else 0,
-            has_schema=version.manifest["output_schema"] is not None,
+            has_schema=version.manifest.output_schema is not None,
         ),
         promotion.regression(checked),
         promotion.redteam(checked),

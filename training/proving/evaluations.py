@@ -145,9 +145,9 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     adapter = job.spec["adapter"]
     return {
         "rows": "rows.jsonl",
-        "system_message": version.manifest["system_message"],
-        "output_schema": version.manifest["output_schema"],
-        "label_field": version.manifest["label_field"],
+        "system_message": version.manifest.system_message,
+        "output_schema": version.manifest.output_schema,
+        "label_field": version.manifest.label_field,
         "base": job.spec["base"],
         "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
         "adapter_sha256": adapter["sha256"] if adapter else None,

@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 from zipfile import ZipFile
+
+import msgspec
 
 from curation import strict_json
 from curation.exchange.files import Row, Source, Table, hashed, plain_files
 from curation.exchange.reading.zips import BROKEN
 from curation.versions import verify_version
 from curation.versions.layouts import LAYOUTS
+from curation.versions.records import ExportManifest
 from storage.errors import BadInput
 
 Parse = Callable[[Source], Table]
-_MOST_MANIFEST = 10_000_000
+_MANIFEST_BYTES = 10_000_000
 
 
 def is_export(folder: Path) -> bool:
@@ -49,15 +51,15 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
     manifest = _checked(source, files)
     if source.work is None:
         raise ValueError("reading an export needs a folder to unpack into")
-    for name in [*manifest["data"], *(n for n in files if n.endswith(".json") and "/" in n)]:
+    for name in [*manifest.data, *(n for n in files if n.endswith(".json") and "/" in n)]:
         _put(source, source.work, name, files[name])
     columns: dict[str, None] = {"split": None}
     rows: list[Row] = []
-    for name, split in sorted(manifest["data"].items()):
-        if not manifest["exported"][split]:
+    for name, split in sorted(manifest.data.items()):
+        if not manifest.exported[split]:
             continue
         path = source.work / name
-        layout = LAYOUTS.get(manifest["format"])
+        layout = LAYOUTS.get(manifest.format)
         if layout is not None and layout.folders:
             path = path.parent
         table = parse(replace(source, path=path, name=f"{source.name}: {name}"))
@@ -69,23 +71,23 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
     if len(rows) > source.limits.rows:
         source.refuse(f"has more than {source.limits.rows:,} rows; import one split at a time")
     return Table(
-        tuple(columns), rows, "Assay export", hashed(source), _notes(manifest), manifest["format"]
+        tuple(columns), rows, "Assay export", hashed(source), _notes(manifest), manifest.format
     )
 
 
-def _checked(source: Source, files: dict[str, bytes]) -> dict[str, Any]:
+def _checked(source: Source, files: dict[str, bytes]) -> ExportManifest:
     """The manifest of an export whose files and rows are the ones that were written."""
-    manifest = files.get(verify_version.MANIFEST, b"")
+    content = files.get(verify_version.MANIFEST, b"")
     try:
-        if len(manifest) > _MOST_MANIFEST:
+        if len(content) > _MANIFEST_BYTES:
             raise BadInput("too long")
-        strict_json.loads(manifest.decode())
-        found, _ = verify_version.check(files)
+        strict_json.loads(content.decode())
+        manifest, _ = verify_version.check(files)
+        return msgspec.convert(manifest, ExportManifest)
     except verify_version.DamagedError as damage:
         source.refuse(f"is a damaged export: {damage}; export it again")
-    except (BadInput, ValueError, LookupError, TypeError, AttributeError):
+    except (BadInput, ValueError, LookupError, TypeError, AttributeError, msgspec.MsgspecError):
         source.refuse("is a damaged export: its manifest or index cannot be read; export it again")
-    return found
 
 
 def _put(source: Source, work: Path, name: str, content: bytes) -> None:
@@ -97,15 +99,14 @@ def _put(source: Source, work: Path, name: str, content: bytes) -> None:
     target.write_bytes(content)
 
 
-def _notes(manifest: dict[str, Any]) -> tuple[str, ...]:
-    version, exported = manifest["version"], manifest["exported"]
+def _notes(manifest: ExportManifest) -> tuple[str, ...]:
     notes = [
-        f"An export of version {version['number']}, whole: its hashes were checked "
-        f"(sha256 {version['sha256'][:16]}…). Text is taken exactly as it is."
+        f"An export of version {manifest.version.number}, whole: its hashes were checked "
+        f"(sha256 {manifest.version.sha256[:16]}…). Text is taken exactly as it is."
     ]
-    if exported.get("test"):
+    if manifest.exported.get("test"):
         notes.append(
-            f"{exported['test']} rows were held out for testing there. To keep them out of "
-            "training here, export and import the splits apart, these as test rows."
+            f"{manifest.exported['test']} rows were held out for testing there. To keep them out "
+            "of training here, export and import the splits apart, these as test rows."
         )
     return tuple(notes)

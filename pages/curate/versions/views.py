@@ -1,6 +1,7 @@
 """Versions in pieces: freezing one, its figures, its names, its proof and its manifest."""
 
 import json
+from dataclasses import asdict
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -91,10 +92,10 @@ def figures(one: Version) -> None:
         names = people.names(session)
     shell.note(
         f"Frozen by {names.get(one.created_by, 'someone')} with seed {one.seed}. Rows that belong "
-        f"together stay on one side: {total} rows in {one.manifest['groups']} groups."
+        f"together stay on one side: {total} rows in {one.manifest.groups} groups."
     )
-    if one.manifest["note"]:
-        st.text(visible.reveal(one.manifest["note"]))
+    if one.manifest.note:
+        st.text(visible.reveal(one.manifest.note))
 
 
 def names(user: User, one: Version) -> None:
@@ -156,11 +157,11 @@ def manifest(one: Version) -> None:
     with looking() as session:
         names = people.names(session)
     with st.expander("Manifest: origins, approvals, system message, schema"):
-        origins = ", ".join(f"{name} {count}" for name, count in one.manifest["origins"].items())
+        origins = ", ".join(f"{name} {count}" for name, count in one.manifest.origins.items())
         approvals = ", ".join(
             f"{names.get(int(who), 'someone')} {count}"
-            for who, count in one.manifest["approvals"].items()
+            for who, count in one.manifest.approvals.items()
         )
         st.text(f"Origins: {origins}\nApproved by: {approvals}")
-        shown = json.dumps(one.manifest, indent=2, ensure_ascii=False)
+        shown = json.dumps(asdict(one.manifest), indent=2, ensure_ascii=False)
         st.code(visible.reveal(shown), language="json", wrap_lines=True)

@@ -77,5 +77,5 @@ def _price(version: Version, chosen: Provider) -> Price:
     _, offer = terms.offered(chosen)
     with looking() as session:
         rows = archive.rows(session, version.id, Split.TRAIN)
-    system = version.manifest["system_message"]
+    system = version.manifest.system_message
     return terms.price(rows, system, chosen.epochs, offer, settings.current().data)

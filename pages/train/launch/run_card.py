@@ -170,7 +170,7 @@ def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, f
         (len(row.prompt) + len(row.response) for row in frozen if row.split is not Split.TEST),
         reverse=True,
     )
-    system = len(str(version.manifest.get("system_message", "")))
+    system = len(version.manifest.system_message)
     return memory.expect(
         size, settings, memory.PairLengths(system, tuple(long)), gpu=bool(machine.accelerators())
     )

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec import convert, structs
 from sqlalchemy import Engine
 
 from curation.gate import audit, readiness
@@ -18,6 +18,7 @@ from curation.personal import findings, scrub
 from curation.policy import eras
 from curation.review import claims, decisions
 from curation.versions import archive, cards, certificate, changes, packages, tags, verify_version
+from curation.versions.records import SealedEra, VersionCard
 from storage import pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -60,7 +61,7 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
     return engine, desk, curated.frozen(engine, desk)
 
 
-def card(engine: Engine, version: Version) -> dict[str, Any]:
+def card(engine: Engine, version: Version) -> VersionCard:
     """The card of a version."""
     with reading(engine) as session:
         return cards.build(session, version.id)
@@ -70,25 +71,26 @@ def test_a_card_counts_everything_an_auditor_asks_for(
     story: tuple[Engine, Project, Version],
 ) -> None:
     engine, _, version = story
-    made = card(engine, version)
-    facts = made["facts"]
-    assert sum(facts["by_origin"]["gold"].values()) == 10
-    assert sum(sum(split.values()) for split in facts["by_label"].values()) == 40
-    assert set(facts["by_label"]) == set(stories.TEAMS)
-    assert sum(facts["by_era"]["none given"].values()) == 40
-    assert sum(facts["approvers"].values()) == 40
-    assert facts["eras"] == [{"name": "2025", "retired": False, "starts_on": "2025-01-01"}]
-    assert (facts["audit"]["judged"], facts["audit"]["good"], facts["not_nfc"]) == (1, 1, 1)
-    assert facts["audit"]["clopper_pearson_95"] == [0.025, 1.0]
-    assert facts["waivers"][0]["line"] == "gold"
-    assert made["hashes"]["sha256"] == version.sha256
+    built = card(engine, version)
+    facts = built.facts
+    assert sum(facts.by_origin["gold"].values()) == 10
+    assert sum(sum(split.values()) for split in facts.by_label.values()) == 40
+    assert set(facts.by_label) == set(stories.TEAMS)
+    assert sum(facts.by_era["none given"].values()) == 40
+    assert sum(facts.approvers.values()) == 40
+    assert facts.eras == (SealedEra("2025", "2025-01-01", retired=False),)
+    assert facts.audit is not None
+    assert (facts.audit.judged, facts.audit.good, facts.not_nfc) == (1, 1, 1)
+    assert facts.audit.clopper_pearson_95 == (0.025, 1.0)
+    assert facts.waivers[0].line == "gold"
+    assert built.hashes.sha256 == version.sha256
 
 
 def test_the_certificate_counts_scans_findings_and_who_decided(
     story: tuple[Engine, Project, Version],
 ) -> None:
     engine, _, version = story
-    made = card(engine, version)["facts"]["certificate"]
+    made = json.loads(cards.to_json(card(engine, version)))["facts"]["certificate"]
     assert (made["rows"], made["scanned_whole"], made["quarantined"]) == (40, 39, 1)
     assert made["not_scanned"] == 0
     assert list(made["configurations"].values()) == [39]
@@ -110,7 +112,7 @@ def test_a_version_scanned_whole_with_all_findings_decided_is_complete(engine: E
     curated.approved(engine, desk, 12)
     curated.scanned(engine, desk)
     version = curated.frozen(engine, desk)
-    assert card(engine, version)["facts"]["certificate"]["complete"]
+    assert card(engine, version).facts.certificate.complete
 
 
 def test_what_happens_later_stands_apart_and_changes_nothing_that_was_sealed(
@@ -128,10 +130,10 @@ def test_what_happens_later_stands_apart_and_changes_nothing_that_was_sealed(
             audit.judge(session, ana, audited.id, audited.version, good=False)
         tags.tag(session, ana, version.id, "pilot")
     after = card(engine, version)
-    assert {**after, "since": None} == {**before, "since": None}
-    assert (before["since"]["withdrawn"], before["since"]["tags"]) == (0, [])
-    assert after["since"]["withdrawn"] >= 1
-    assert after["since"]["tags"] == ["pilot"]
+    assert structs.replace(after, since=before.since) == before
+    assert (before.since.withdrawn, before.since.tags) == (0, [])
+    assert after.since.withdrawn >= 1
+    assert after.since.tags == ["pilot"]
 
 
 _REBUILD = """
@@ -252,9 +254,11 @@ def _cards(engine: Engine, desk: Project) -> list[stories.Card]:
 
 def test_the_json_card_is_plain_json(story: tuple[Engine, Project, Version]) -> None:
     engine, _, version = story
-    made = card(engine, version)
-    assert json.loads(cards.to_json(made)) == made
-    assert timedelta(0) < datetime.now(UTC) - datetime.fromisoformat(made["frozen_at"])
+    built = card(engine, version)
+    plain = json.loads(cards.to_json(built))
+    assert convert(plain, VersionCard) == built
+    assert cards.to_json(convert(plain, VersionCard)) == cards.to_json(built)
+    assert timedelta(0) < datetime.now(UTC) - datetime.fromisoformat(plain["frozen_at"])
 
 
 def test_a_version_of_the_first_release_has_a_card_that_says_so(
@@ -265,10 +269,10 @@ def test_a_version_of_the_first_release_has_a_card_that_says_so(
     with unguarded(Path(str(engine.url.database))) as raw:
         raw.execute("DELETE FROM version_proof")
         raw.execute("DELETE FROM event WHERE verb = 'freeze'")  # 0.1.0 logged no seal
-    made = card(engine, version)
-    assert (made["sealed_when_frozen"], made["hashes"]["seal"]) == (False, None)
-    assert made["facts"] == sealed["facts"]
-    assert b"Frozen by an earlier release" in cards.to_markdown(made)
+    built = card(engine, version)
+    assert (built.sealed_when_frozen, built.hashes.seal) == (False, None)
+    assert built.facts == sealed.facts
+    assert b"Frozen by an earlier release" in cards.to_markdown(built)
 
 
 def test_training_rows_that_a_later_version_tests_on_are_counted(engine: Engine) -> None:
@@ -283,5 +287,5 @@ def test_training_rows_that_a_later_version_tests_on_are_counted(engine: Engine)
         opened = archive.opened(session, first.id)
         outline = packages.outline(session, opened, "chat")
         assert archive.held_out_since(session, first.id) == later
-    assert card(engine, first)["since"]["held_out_since"] == outline.tested_later == len(later)
+    assert card(engine, first).since.held_out_since == outline.tested_later == len(later)
     assert later

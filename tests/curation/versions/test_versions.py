@@ -35,7 +35,7 @@ def test_a_version_holds_every_approved_row_and_nothing_else(engine: Engine) -> 
     assert len(frozen) == sum(version.counts.values()) == 40
     assert version.counts["test"] / 40 == pytest.approx(0.175, abs=0.026)
     assert version.sha256 == hashlib.sha256(canonical.canonical(frozen)).hexdigest()
-    assert version.manifest["approvals"] == {str(curated.ana(engine).id): 40}
+    assert version.manifest.approvals == {str(curated.ana(engine).id): 40}
 
 
 def test_the_same_rows_and_seed_give_the_same_split(engine: Engine) -> None:

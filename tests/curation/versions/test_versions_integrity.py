@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from curation.versions import archive, canonical, tags, verification, verify_version
+from curation.versions import archive, canonical, cards, tags, verification, verify_version
 from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.settings import ROOT
@@ -143,7 +143,7 @@ def test_a_row_is_proven_to_be_in_a_version_without_the_others(
     engine, desk = frozen
     with reading(engine) as session:
         newest = archive.listing(session, desk.id)[0]
-        proof = archive.inclusion(session, newest.id, 3)
+        proof = json.loads(cards.to_json(archive.inclusion(session, newest.id, 3)))
         root = archive.opened(session, newest.id).merkle_root
     path = tmp_path / "proof.json"
     path.write_text(json.dumps(proof), encoding="utf-8")

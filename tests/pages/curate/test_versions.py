@@ -55,7 +55,7 @@ def test_a_lead_freezes_with_a_seed_and_a_note(engine: Engine, open_page: OpenPa
     page.number_input(key=f"{form}-seed").set_value(11)
     page.button(key=form).click().run()
     version = known(engine, desk)[0]
-    assert (version.seed, version.manifest["note"]) == (11, "For the pilot.")
+    assert (version.seed, version.manifest.note) == (11, "For the pilot.")
     assert curated.kept_words(engine, ana, form) == {}
     assert page.code[0].value == version.sha256
     assert [one.label for one in page.metric] == ["Training", "Validation", "Test"]
