@@ -12,11 +12,24 @@ from curation.exchange.files import Row, Source, Table, hashed, plain_files
 from curation.exchange.reading.zips import BROKEN
 from curation.versions import verify_version
 from curation.versions.layouts import LAYOUTS
-from curation.versions.records import ExportManifest
 from storage.errors import BadInput
 
 Parse = Callable[[Source], Table]
 _MANIFEST_BYTES = 10_000_000
+
+
+class _Version(msgspec.Struct, frozen=True):
+    number: int
+    sha256: str
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """What an import needs of the manifest."""
+
+    format: str
+    version: _Version
+    exported: dict[str, int]
+    data: dict[str, str]
 
 
 def is_export(folder: Path) -> bool:
@@ -75,7 +88,7 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
     )
 
 
-def _checked(source: Source, files: dict[str, bytes]) -> ExportManifest:
+def _checked(source: Source, files: dict[str, bytes]) -> _Manifest:
     """The manifest of an export whose files and rows are the ones that were written."""
     content = files.get(verify_version.MANIFEST, b"")
     try:
@@ -83,7 +96,7 @@ def _checked(source: Source, files: dict[str, bytes]) -> ExportManifest:
             raise BadInput("too long")
         strict_json.loads(content.decode())
         manifest, _ = verify_version.check(files)
-        return msgspec.convert(manifest, ExportManifest)
+        return msgspec.convert(manifest, _Manifest)
     except verify_version.DamagedError as damage:
         source.refuse(f"is a damaged export: {damage}; export it again")
     except (BadInput, ValueError, LookupError, TypeError, AttributeError, msgspec.MsgspecError):
@@ -99,7 +112,7 @@ def _put(source: Source, work: Path, name: str, content: bytes) -> None:
     target.write_bytes(content)
 
 
-def _notes(manifest: ExportManifest) -> tuple[str, ...]:
+def _notes(manifest: _Manifest) -> tuple[str, ...]:
     notes = [
         f"An export of version {manifest.version.number}, whole: its hashes were checked "
         f"(sha256 {manifest.version.sha256[:16]}…). Text is taken exactly as it is."
