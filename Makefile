@@ -5,19 +5,34 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ASSAY_DATA ?= $(CURDIR)/data
 PORT ?= 8501
+QUICK := not model and not browser
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --durations=20
 
-.PHONY: run test demo check install install-test browser clean
+.PHONY: run test quick demo check style types lanes install install-test browser clean
 
 run: install ## Set up, migrate the database, start the app and open it in the browser
 	$(BIN)/python -m pages.frame.launcher --port $(PORT)
 
-test: install-test browser check ## Set up everything the tests need and run the whole suite
-	$(BIN)/python -m pytest
+test: install-test browser style ## Set up everything the tests need and run the whole suite
+	@$(MAKE) --no-print-directory -j 2 types lanes
 
-check: install-test ## Lint, format and types
+quick: install-test style ## What an edit asks for: all tests that load no model and no browser
+	$(PYTEST) -m "$(QUICK)"
+
+check: style types ## Lint, format and types
+
+style: install-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+types: install-test # printed whole at its end, since tests may run beside it
+	@report=$$($(BIN)/mypy 2>&1); status=$$?; echo "$$report"; exit $$status
+
+lanes: install-test # two runs, so that no test without a model shares a process with torch
+	@failed=0; \
+	$(PYTEST) -m "$(QUICK)" || failed=1; \
+	$(PYTEST) -m "not ($(QUICK))" || failed=1; \
+	exit $$failed
 
 demo: install ## Run the sample project's whole loop headless, in data/demo
 	ASSAY_DATA=$(CURDIR)/data/demo $(BIN)/python -m training demo

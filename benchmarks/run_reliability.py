@@ -35,7 +35,7 @@ from storage.errors import RuleBroken
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
 from tests.support import tuned
-from tests.support.training_support import rows, tiny, training_job
+from tests.support.tiny_model import rows, tiny, training_job
 from training import asks, reconcile, worker
 from training.launch import runs
 from training.models import base_models

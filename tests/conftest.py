@@ -1,11 +1,36 @@
-"""Fixtures that all tests share, and how many processes run them."""
+"""Fixtures that all tests share, and what is done around each of them."""
 
 import os
 
+import pytest
+
+from tests.support import lanes
 from tests.support.browser_fixture import browser
+from tests.support.handed import models
+from tests.support.lanes import in_process, model_code, starts, workers
+from tests.support.seconds import Seconds
+from tests.support.tiny_model import small
 from tests.support.ui import engine, migrated, open_page, own_main
 
-__all__ = ["browser", "engine", "migrated", "open_page", "own_main"]
+__all__ = [
+    "browser",
+    "engine",
+    "in_process",
+    "migrated",
+    "model_code",
+    "models",
+    "open_page",
+    "own_main",
+    "small",
+    "starts",
+    "workers",
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Mark tests by what they load, and say at the end which files were slow."""
+    config.pluginmanager.register(lanes)
+    config.pluginmanager.register(Seconds())
 
 
 def pytest_xdist_auto_num_workers() -> int:

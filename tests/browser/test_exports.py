@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
 from storage import migrate
@@ -11,7 +10,6 @@ from tests.support import two_exports
 from tests.support.browser_fixture import window
 from tests.support.live import running
 
-pytestmark = pytest.mark.browser
 TIMES = 4
 
 

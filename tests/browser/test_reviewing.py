@@ -18,7 +18,6 @@ from tests.support import stories
 from tests.support.live import Live, _wait, launch, running
 from tests.support.patience import PATIENCE, until
 
-pytestmark = pytest.mark.browser
 ACTIONS = {"a": Action.APPROVE, "f": Action.FLAG}
 
 

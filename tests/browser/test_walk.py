@@ -29,13 +29,13 @@ from tests.browser.conftest import Arrive, Person
 from tests.support import stories
 from tests.support.live import Live, running
 from tests.support.patience import PATIENCE, until
-from tests.support.training_support import packaged
+from tests.support.tiny_model import packaged
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters
 from training.proving import evaluations
 from training.work import jobs
 
-pytestmark = [pytest.mark.browser, pytest.mark.model, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.usefixtures("model_code"), pytest.mark.timeout(1500)]
 STEPS = os.environ.get("ASSAY_WALK_STEPS", "2")
 GOLD = "My spare card still shows the old name after I married, can it be reprinted?"
 

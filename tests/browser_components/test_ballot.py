@@ -2,13 +2,10 @@
 
 import time
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
-
-pytestmark = pytest.mark.browser
 
 CHOICES = {"1": "left", "2": "right", "3": "tie", "0": "both_bad"}
 

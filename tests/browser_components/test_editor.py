@@ -1,12 +1,9 @@
 """The gold-pair editor in Chromium: words survive a reload and a crash, a pair is saved once."""
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
-
-pytestmark = pytest.mark.browser
 
 GOOD = '{"team":"cards"}'
 

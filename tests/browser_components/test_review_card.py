@@ -10,8 +10,6 @@ from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
 from tests.support.patience import until
 
-pytestmark = pytest.mark.browser
-
 # Notes which row is on the screen at each key press, and the time to the frame that shows another.
 RECORDER = """() => {
   const root = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot;

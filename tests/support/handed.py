@@ -12,7 +12,8 @@ from curation.personal import model_files
 from storage import settings
 from storage.engine import reading, writing
 from storage.types import Adapter
-from tests.support import training_support, tuned
+from tests.support import tuned
+from tests.support.tiny_model import tiny
 from training import asks, reconcile
 from training.launch import runs
 from training.models import adapters, base_models
@@ -25,6 +26,16 @@ CHOSEN = Lora(
     targets=("q_proj", "v_proj", "gate_proj", "up_proj", "down_proj"),
     batch_size=2,
 )
+
+
+@pytest.fixture(scope="session")
+def models(model_code: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny base model and an adapter on it, that nobody changes."""
+    del model_code
+    folder = tmp_path_factory.mktemp("models")
+    base = tiny(folder / "base")
+    saved(base, folder / "adapter")
+    return base, folder / "adapter"
 
 
 def saved(base: Path, folder: Path, chosen: Lora = CHOSEN) -> dict[str, str]:
@@ -85,11 +96,8 @@ def adapter(
 
 
 def worked(engine: Engine, job: Any) -> None:  # noqa: ANN401
-    """Let the real worker do a job to its end."""
+    """Do a job to its end."""
     here = settings.current()
     for one in reconcile.finish_all(engine, here, job.id):
         job = one
     assert job.state == "finished", job.message
-
-
-__all__ = ["CHOSEN", "adapter", "launched", "saved", "training_support", "worked"]

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from storage import settings
 from storage.engine import writing
 from storage.types import Adapter, Arm, Evaluation, Role, Stage
-from tests.support import stories, tuned
+from tests.support import copies, stories, tuned
 from training import asks
 from training.lifecycle import check_prompts, checks, gate, registry
 from training.proving import blind
@@ -96,6 +96,10 @@ def won(engine: Engine, story: tuned.Frozen, evaluation: Evaluation) -> None:
 
 def ready(engine: Engine) -> tuple[tuned.Frozen, Adapter]:
     """The third of three compared adapters, checked, with its trial won: every line is met."""
+    return copies.once(engine, lambda: _ready(engine), "ready")
+
+
+def _ready(engine: Engine) -> tuple[tuned.Frozen, Adapter]:
     story = tuned.frozen(engine, 40)
     for name in ("One", "Two", "Three"):
         adapter = tuned.trained(engine, story, name)

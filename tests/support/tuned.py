@@ -37,7 +37,7 @@ from storage.types import (
     User,
     Version,
 )
-from tests.support import curated, stories
+from tests.support import copies, curated, stories
 from training import asks, reconcile
 from training.launch import runs
 from training.models import adapters
@@ -57,6 +57,10 @@ class Frozen:
 
 def frozen(engine: Engine, rows: int = 20, name: str = "Desk") -> Frozen:
     """A project with `rows` approved rows and its first version; nothing is waived yet."""
+    return copies.once(engine, lambda: _frozen(engine, rows, name), "frozen", rows, name)
+
+
+def _frozen(engine: Engine, rows: int, name: str) -> Frozen:
     desk = stories.project(engine, name)
     curated.approved(engine, desk, rows)
     curated.compared(engine, desk)
@@ -214,6 +218,11 @@ def compared(
     engine: Engine, rows: int = 40, base_right: Sequence[int] = ()
 ) -> tuple[Frozen, Evaluation]:
     """A comparison in which the tuned model is right everywhere but on the first test row."""
+    right = tuple(base_right)
+    return copies.once(engine, lambda: _compared(engine, rows, right), "compared", rows, right)
+
+
+def _compared(engine: Engine, rows: int, base_right: tuple[int, ...]) -> tuple[Frozen, Evaluation]:
     story = frozen(engine, rows)
     adapter = trained(engine, story)
     return story, evaluated(engine, story, adapter, base_right=base_right, tuned_wrong=(0,))

@@ -7,14 +7,18 @@ is replaced inside the test process. Nothing in the program itself honours a tes
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
-from pages.frame import identity, wiring
+from pages.frame import identity, shell, wiring
 from pages.frame.security import cookie_name
 from storage import migrate, people
 from storage.engine import open_engine, reading, writing
@@ -24,6 +28,8 @@ from tests.support.patience import PATIENCE
 
 OpenPage = Callable[..., AppTest]
 _JAR = "cookies of this test's browser"
+_installed = cache(manifest_scanner.scan_component_manifests)
+"""Components of the installed packages: AppTest looks through all packages for each test."""
 
 
 def join(engine: Engine, name: str, *roles: Role) -> User:
@@ -52,6 +58,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _unsynced(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    """No test pulls the plug, so none waits until the disk has everything."""
+    connection.execute("PRAGMA synchronous = OFF")
+
+
 @pytest.fixture
 def engine(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """The migrated database of a data folder of its own."""
@@ -59,9 +70,17 @@ def engine(tmp_path: Path, migrated: Path, monkeypatch: pytest.MonkeyPatch) -> I
     (tmp_path / "data").mkdir(exist_ok=True)
     shutil.copy(migrated, tmp_path / "data" / "assay.db")
     engine = wiring.engine()
+    event.listen(engine, "connect", _unsynced)
     yield engine
     engine.dispose()
     st.cache_resource.clear()
+
+
+def _address(path: str) -> str:
+    for place in shell.PLACES:
+        if place.path == path:
+            return place.address
+    raise ValueError(f"{path} is no page.")
 
 
 @pytest.fixture
@@ -71,6 +90,7 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     `user` is a name (made with all roles where missing), a User, or None for nobody.
     """
     monkeypatch.setattr(identity, "cookies", lambda: st.session_state[_JAR])
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", _installed)
 
     def open_page(
         path: str | None,
@@ -81,7 +101,10 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
         page = AppTest.from_file(ROOT / "app.py", default_timeout=PATIENCE)
         jar = {cookie_name("profile"): str(person.id)} if person else {}
         page.session_state[_JAR] = jar if cookies is None else cookies
+        if path is not None:  # land on it, as from a bookmark, without drawing Home first
+            page._page_hash = calc_hash(_address(path))
         page.run()
-        return page if path is None else page.switch_page(path).run()
+        # Registered now, or refused: Streamlit would show another page in place of it.
+        return page if path is None else page.switch_page(path)
 
     return open_page

@@ -3,7 +3,7 @@
 import pytest
 
 from curation.project.score import Score, score, tally
-from tests.support.training_support import SCHEMA
+from tests.support.tiny_model import SCHEMA
 
 WANTED = '{"team": "cards", "urgency": "low"}'
 

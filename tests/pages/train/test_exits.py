@@ -1,5 +1,6 @@
 """The part that hands an adapter on, and the one that takes one in."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,7 @@ from streamlit.testing.v1 import AppTest
 from storage import settings
 from storage.engine import reading, writing
 from storage.types import JobKind
-from tests.support import handed, tuned
-from tests.support.training_support import tiny
+from tests.support import tuned
 from tests.support.ui import OpenPage
 from training.lifecycle import imports
 from training.models.base_models import BaseModel
@@ -51,14 +51,14 @@ def test_merging_is_queued_once(engine: Engine, open_page: OpenPage) -> None:
 
 
 def test_an_adapter_can_be_taken_in_before_there_is_any(
-    engine: Engine, open_page: OpenPage, tmp_path: Path
+    engine: Engine, open_page: OpenPage, models: tuple[Path, Path]
 ) -> None:
+    base = settings.current().data / "models" / "small"
     story = tuned.frozen(engine, 20)
     assert "No base model is on this server yet." in "\n".join(
         one.value for one in open_page(PAGE, user="lena").markdown
     )
-    base = tiny(settings.current().data / "models" / "small")
-    handed.saved(base, tmp_path / "theirs")
+    shutil.copytree(models[0], base)
     page = open_page(PAGE, user="lena")
     assert "There is no adapter yet." in _texts(page)
     assert any(box.options == ["small"] for box in page.selectbox)
@@ -68,7 +68,7 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
             session,
             story.lead,
             story.project.id,
-            tmp_path / "theirs",
+            models[1],
             "Theirs",
             BaseModel("folder", str(base)),
             settings.current(),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from storage.errors import BadInput, Unavailable
-from tests.support.training_support import SCHEMA, job, tiny
+from tests.support.tiny_model import SCHEMA, job
 from training.draft import drafting
 from training.draft.writers import Endpoint
 from training.hosted import endpoints
@@ -213,8 +213,10 @@ def test_an_address_of_another_kind(url: str) -> None:
         _writer(url).write([CHAT], Wanted(9, 0.5, 1))
 
 
-def test_a_model_in_the_process_drafts_the_same_from_the_same_seed(tmp_path: Path) -> None:
-    base = {"kind": "folder", "where": str(tiny(tmp_path / "small"))}
+def test_a_model_in_the_process_drafts_the_same_from_the_same_seed(
+    small: Path, tmp_path: Path
+) -> None:
+    base = {"kind": "folder", "where": str(small)}
     found = []
     for name in ("a", "b"):
         directory = _job(tmp_path / name, base=base, output_schema=None, count=2)

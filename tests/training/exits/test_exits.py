@@ -19,9 +19,8 @@ from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import ROOT
 from storage.types import Adapter
 from tests.support import handed, tuned
-from tests.support.training_support import tiny
 from training import asks
-from training.exits import exports, merging
+from training.exits import exports
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, offered
@@ -31,15 +30,6 @@ from training.work import jobs
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 HOSTILE = 'x" !!python/object/apply:os.mkdir ["canary"]\n- a: &b {{ 1 }} $(touch canary) `id` \'; #'
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny base model and an adapter on it."""
-    folder = tmp_path_factory.mktemp("models")
-    base = tiny(folder / "base")
-    handed.saved(base, folder / "adapter")
-    return base, folder / "adapter"
 
 
 @pytest.fixture
@@ -86,6 +76,7 @@ def test_the_manifest_names_every_file(engine: Engine, adapter: Adapter) -> None
     assert made.zipped()[:2] == b"PK"
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_merged_model_answers_as_base_and_adapter(
     engine: Engine, story: tuned.Frozen, adapter: Adapter, tmp_path: Path
 ) -> None:
@@ -114,7 +105,10 @@ def test_a_merged_model_answers_as_base_and_adapter(
         exports.build(session, adapter.id, here, ["merged"])
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_merge_on_another_base_is_refused() -> None:
+    from training.exits import merging
+
     merging.check_base("a" * 64, None)
     with pytest.raises(RuleBroken, match="not the one that the adapter was trained on"):
         merging.check_base("a" * 64, "b" * 64)

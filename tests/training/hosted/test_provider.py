@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.patience import PATIENCE, until
-from tests.support.training_support import SYSTEM, job, rows, started
+from tests.support.tiny_model import SYSTEM, job, rows, started
 from tests.support.tuning_server import KEY, Answer, TuningServer, answered
 from training.hosted import remote
 from training.work import evidence

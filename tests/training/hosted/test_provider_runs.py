@@ -22,7 +22,7 @@ from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.types import Job, JobKind, JobState, Origin, Split, VersionRow
 from tests.support import tuned
 from tests.support.patience import PATIENCE
-from tests.support.training_support import models_folder, packaged
+from tests.support.tiny_model import models_folder, packaged
 from tests.support.tuning_server import KEY, TuningServer
 from training import asks, reconcile
 from training.__main__ import app
@@ -32,7 +32,7 @@ from training.lifecycle import adapter_files
 from training.models import adapters
 from training.proving import evaluations
 from training.settings import Provider
-from training.work import evidence, jobs, processes
+from training.work import evidence, jobs
 
 CHOSEN = Provider(endpoint="house", model="small-1", epochs=2)
 
@@ -48,14 +48,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TuningSe
 
 
 @pytest.fixture
-def story(engine: Engine) -> Iterator[tuned.Frozen]:
-    """A version that may be launched; no process of a test outlives it."""
+def story(engine: Engine) -> tuned.Frozen:
+    """A version that may be launched."""
     made = tuned.frozen(engine, 20)
     tuned.waive(engine, made.lead, made.project)
-    yield made
-    with reading(engine) as session:
-        for (job_id,) in session.execute(text("SELECT id FROM job")).all():
-            processes.sweep(str(job_id))
+    return made
 
 
 def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.RunPlan:
@@ -69,7 +66,7 @@ def _launched(engine: Engine, story: tuned.Frozen) -> Job:
 
 
 def _ended(engine: Engine, job: Job) -> Job:
-    """The job after its real process has ended."""
+    """The job after its process has ended."""
     end = time.monotonic() + PATIENCE
     for latest in reconcile.finish_all(engine, settings.current(), job.id):
         job = latest
@@ -125,6 +122,7 @@ def test_an_endpoint_tunes_only_what_the_configuration_says(
             asks.launch(session, story.lead, _wish(story, chosen))
 
 
+@pytest.mark.usefixtures("in_process")
 def test_from_launch_to_a_compared_model_and_its_card(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
@@ -161,6 +159,7 @@ def test_from_launch_to_a_compared_model_and_its_card(
     )
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_killed_run_is_taken_up_again_and_pays_once(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
@@ -189,6 +188,7 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
     assert adapter.card["result"]["resumed_from"]["job"] == job.id
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_run_that_failed_there_is_not_taken_up_again(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
@@ -201,6 +201,7 @@ def test_a_run_that_failed_there_is_not_taken_up_again(
         asks.resume(session, story.lead, ended.id, settings.current())
 
 
+@pytest.mark.usefixtures("workers")
 def test_a_cancel_reaches_the_endpoint(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
@@ -220,6 +221,7 @@ def test_a_cancel_reaches_the_endpoint(
     assert remote.left(jobs.folder(here, job.id)) == ""
 
 
+@pytest.mark.usefixtures("workers")
 def test_other_work_goes_on_beside_a_run_at_an_endpoint(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
@@ -288,6 +290,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
             endpoints.listing()
 
 
+@pytest.mark.usefixtures("model_code")
 def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) -> None:
     offer = endpoints.TuningOffer(("m",), 10.0)
     packaged()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.training_support import SYSTEM, packaged, rows, tiny, training_job
+from tests.support.tiny_model import SYSTEM, packaged, rows, training_job
 from training.launch import estimates, probes
 from training.models import render
 from training.settings import Local, read
@@ -15,12 +15,6 @@ from training.work import evidence
 from training.worker import work
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
 
 
 def _probe(

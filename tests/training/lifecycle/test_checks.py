@@ -14,7 +14,7 @@ from storage.errors import BadInput, NotFound, RuleBroken, Unavailable
 from storage.tables import AdapterRow, JobRow
 from storage.types import Adapter, Job, JobState
 from tests.support import promoted, tuned
-from tests.support.training_support import rows, tiny, training_job
+from tests.support.tiny_model import rows, tiny, training_job
 from training import asks, reconcile, worker
 from training.lifecycle import check_prompts, checks
 from training.models import adapters
@@ -59,6 +59,7 @@ def _prepared(engine: Engine, job: Job) -> Path:
     return directory
 
 
+@pytest.mark.usefixtures("model_code")
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_asks_both_models_and_freezes_what_they_said(
     engine: Engine, tmp_path: Path
@@ -118,6 +119,7 @@ def test_prompts_that_need_a_schema_are_left_out_without_one() -> None:
     assert left == {"off-1", "off-2", "off-3"}
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_worker_refuses_changed_tasks_and_another_base(engine: Engine, tmp_path: Path) -> None:
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)

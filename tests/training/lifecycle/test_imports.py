@@ -26,29 +26,18 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import ROOT
 from storage.types import Adapter, JobKind
-from tests.support import handed, tuned
-from tests.support.training_support import tiny
+from tests.support import tuned
 from training import asks
 from training.exits import exports
 from training.lifecycle import adapter_cards, adapter_files, imports, standing
-from training.models import base_models, tuned_models, vetting
+from training.models import base_models, vetting
 from training.models.base_models import BaseModel
-from training.proving import generate
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 Spoil = Callable[[Path], object]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny base model and an adapter on it."""
-    folder = tmp_path_factory.mktemp("models")
-    base = tiny(folder / "base")
-    handed.saved(base, folder / "adapter")
-    return base, folder / "adapter"
 
 
 @pytest.fixture
@@ -403,6 +392,9 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
 
 def _answers_alike(models: tuple[Path, Path], folder: Path, sha256: str) -> None:
     """The files written anew say what the ones that came say."""
+    from training.models import tuned_models
+    from training.proving import generate
+
     said = []
     for one, known in ((models[1], None), (folder, sha256)):
         model, tokenizer = base_models.load(models[0])

@@ -14,7 +14,7 @@ import pytest
 from curation.personal import model_files
 from storage.errors import AssayError, BadInput, Unavailable
 from storage.settings import ROOT
-from tests.support.training_support import models_folder, packaged, tiny
+from tests.support.tiny_model import models_folder, packaged
 from training.families import FAMILIES, LAYERS, Family
 from training.models import base_models, fetching, render
 from training.models.base_models import BaseModel, prepare
@@ -22,12 +22,6 @@ from training.models.vetting import vet
 from training.settings import Lora
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model folder that passes."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture
@@ -68,7 +62,7 @@ def test_the_layers_to_tune_come_from_the_base_model(
     assert base_models.tunable_layers(not_fetched, folder.parent) == LAYERS
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("model_code")
 def test_the_packaged_model_is_whole_and_ends_its_turn() -> None:
     found = packaged()
     assert {"model.safetensors", "chat_template.jinja", "config.json"} <= {

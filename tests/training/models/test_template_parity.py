@@ -27,10 +27,8 @@ from storage.settings import ROOT
 from storage.types import Adapter
 from tests.support import handed, tuned
 from tests.support.patience import PATIENCE
-from tests.support.training_support import tiny
-from training.exits import exports, serving
-from training.models import adapters, base_models, render, tuned_models, vetting
-from training.proving import generate
+from training.exits import exports
+from training.models import adapters, base_models, render, vetting
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -52,15 +50,6 @@ class Running:
     client: httpx.Client
     name: str
     log: Path
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny base model and an adapter on it."""
-    folder = tmp_path_factory.mktemp("models")
-    base = tiny(folder / "base")
-    handed.saved(base, folder / "adapter")
-    return base, folder / "adapter"
 
 
 @pytest.fixture
@@ -129,6 +118,9 @@ def _ask(running: Running, body: object, **headers: str) -> httpx.Response:
 def test_the_server_answers_as_the_adapter_was_measured(
     running: Running, adapter: Adapter, models: tuple[Path, Path]
 ) -> None:
+    from training.models import tuned_models
+    from training.proving import generate
+
     model, tokenizer = base_models.load(models[0])
     model = tuned_models.with_adapter(model, settings.current().data / adapter.path, adapter.sha256)
     expected = generate.answers(model, tokenizer, SYSTEM, PROMPTS, LIMIT)
@@ -303,6 +295,8 @@ def _expanded(modelfile: str, prompt: str) -> str:
 def test_serving_is_refused_in_one_sentence(
     engine: Engine, adapter: Adapter, models: tuple[Path, Path]
 ) -> None:
+    from training.exits import serving
+
     with reading(engine) as session:
         known = adapters.get(session, adapter.id)
     served = serving.Served(

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from curation.personal import model_files
-from tests.support.training_support import SCHEMA, SYSTEM, job, packaged, rows, tiny, training_job
+from tests.support.tiny_model import SCHEMA, SYSTEM, job, packaged, rows, training_job
 from training.models import base_models, render
-from training.proving import generate
 from training.work import evidence
 from training.worker import work
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 SIZES: dict[str, Any] = {
     "vocab_size": 211,
@@ -40,16 +39,18 @@ PROMPTS = [
 
 
 @pytest.fixture(scope="module")
-def loaded() -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+def loaded(model_code: None) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The packaged model."""
+    del model_code
     return base_models.load(packaged().path)
 
 
-@pytest.mark.model
 def test_a_batch_answers_as_one_at_a_time(
     loaded: "tuple[PreTrainedModel, PreTrainedTokenizerBase]",
 ) -> None:
     import torch
+
+    from training.proving import generate
 
     model, tokenizer = loaded
     together = generate.answers(model, tokenizer, SYSTEM, PROMPTS, 12, batch_size=3)
@@ -69,6 +70,8 @@ def test_every_family_writes_the_tokens_of_one_at_a_time(family: str, at_once: i
     """Rows end at different steps and leave; windows of 12 tokens are far shorter than the text."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+
+    from training.proving import generate
 
     torch.manual_seed(4)
     name = "gemma3_text" if family == "gemma3" else family
@@ -96,16 +99,14 @@ def test_every_family_writes_the_tokens_of_one_at_a_time(family: str, at_once: i
 def test_nothing_is_asked() -> None:
     import torch
 
+    from training.proving import generate
+
     assert generate.tokens(torch.nn.Linear(1, 1), [], 5, frozenset()) == []  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
-
-
 def test_the_same_seed_draws_the_same(small: Path) -> None:
+    from training.proving import generate
+
     model, tokenizer = base_models.load(small)
     ids = [render.prompt_ids(tokenizer, SYSTEM, prompt) for prompt in PROMPTS]
 
@@ -117,6 +118,8 @@ def test_the_same_seed_draws_the_same(small: Path) -> None:
 
 
 def test_a_stop_between_tokens_is_obeyed(small: Path) -> None:
+    from training.proving import generate
+
     model, tokenizer = base_models.load(small)
     with pytest.raises(evidence.Cancelled):
         generate.answers(model, tokenizer, SYSTEM, PROMPTS, 6, should_stop=lambda: True)
@@ -150,6 +153,8 @@ def _result(directory: Path) -> dict[str, Any]:
 
 
 def test_both_arms_are_frozen_and_scored(small: Path, adapter: Path, tmp_path: Path) -> None:
+    from training.proving import generate
+
     directory = _evaluation(
         tmp_path / "job",
         small,

@@ -20,7 +20,7 @@ from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.types import Job, JobState, LinkKind, LinkState, Pair, Project
 from tests.support import curated, stories
-from tests.support.training_support import encoder
+from tests.support.tiny_model import encoder
 from training import asks, reconcile
 from training.models import vetting
 from training.scans import meaning
@@ -33,8 +33,9 @@ OTHER = "which fee does a transfer abroad cost"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(model_code: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The encoder, made once."""
+    del model_code
     return encoder(tmp_path_factory.mktemp("encoder") / "tiny-encoder", [ASKED, TURNED, OTHER])
 
 
@@ -153,6 +154,7 @@ def asked(engine: Engine, desk: Project, here: Settings, least: float) -> Job:
         return asks.compare_meanings(session, curated.ana(engine), desk.id, here, least)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_job_proposes_rows_that_people_settle(
     engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

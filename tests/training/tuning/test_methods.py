@@ -33,7 +33,7 @@ from storage.types import (
     Version,
 )
 from tests.support import curated, stories, tuned
-from tests.support.training_support import job, rows, tiny
+from tests.support.tiny_model import job, rows
 from training import asks, reconcile, worker
 from training.families import LAYERS
 from training.launch import lineage, runs
@@ -49,15 +49,9 @@ WORSE = "I am not sure. Please call the bank."
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> base_models.BaseModel:
+def base(small: Path) -> base_models.BaseModel:
     """A tiny base model."""
-    return base_models.BaseModel("folder", str(tiny(tmp_path_factory.mktemp("models") / "small")))
-
-
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs work in this process, which has the libraries loaded; all else is as in a server."""
-    monkeypatch.setattr(processes, "start", lambda directory, *_: worker.work(directory))
+    return base_models.BaseModel("folder", str(small))
 
 
 def _corrected(engine: Engine) -> tuned.Frozen:
@@ -122,7 +116,7 @@ def _plain(engine: Engine) -> tuned.Frozen:
     return story
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_lora_with_rslora_and_dora_on_all_layers(
     engine: Engine, base: base_models.BaseModel
 ) -> None:
@@ -137,7 +131,7 @@ def test_lora_with_rslora_and_dora_on_all_layers(
     assert made["precision"] == "usual"
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_a_base_that_answered_the_rows_is_not_asked_again(
     engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +151,7 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
         assert prepared(settings.current())["base_answers"] is None
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_the_base_gets_the_examples_that_help_it_most(
     engine: Engine, base: base_models.BaseModel
 ) -> None:
@@ -186,7 +180,7 @@ def _asked_alone(
         return evaluations.listing(session, story.project.id)[0]
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_qlora_is_trained_and_asked_on_a_4_bit_base(
     engine: Engine, base: base_models.BaseModel
 ) -> None:
@@ -198,7 +192,7 @@ def test_qlora_is_trained_and_asked_on_a_4_bit_base(
     assert _answered(engine, story, adapter).summary["made"]["precision"] == "nf4_double"
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("in_process")
 def test_full_tuning_leaves_a_whole_model(
     engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

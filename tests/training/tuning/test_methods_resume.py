@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from safetensors.torch import load_file
 
-from tests.support.training_support import job, rows, tiny
+from tests.support.tiny_model import job, rows, tiny
 from training.tuning import checkpoints
 from training.work import evidence
 from training.work.rows import Row
@@ -34,12 +33,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {"learning_rate": 0.003, "weight_decay": 0.01},
     "preference": {"learning_rate": 0.02, "adapter_id": 1},
 }
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +79,8 @@ def _going_on(source: Path, directory: Path) -> Path:
 
 
 def _furthest(one: Path, other: Path) -> float:
+    from safetensors.torch import load_file
+
     first, second = (
         {
             name: value
@@ -208,7 +203,7 @@ def test_the_loss_of_preferences_is_that_of_trl(small: Path, first: Path, tmp_pa
 def test_a_4_bit_base_reckons_joined_rows_as_if_apart(small: Path) -> None:
     import torch
 
-    from tests.support.training_support import SYSTEM
+    from tests.support.tiny_model import SYSTEM
     from training.models import base_models, render
     from training.models.precision import Precision
     from training.tuning import batches

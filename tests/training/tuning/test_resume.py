@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.patience import until
-from tests.support.training_support import rows, started, tiny, training_job
+from tests.support.tiny_model import rows, started, training_job
 from training.tuning import checkpoints
 from training.work import evidence
 from training.worker import DISK_FULL, work
@@ -28,12 +28,6 @@ CHOSEN: dict[str, Any] = {
     "checkpoint_steps": 3,
     "learning_rate": 0.03,
 }
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
 from tests.support.patience import PATIENCE
-from tests.support.training_support import rows, tiny, training_job
+from tests.support.tiny_model import rows, training_job
 from training import kinds
 from training.work import evidence, ranks, spawning
 from training.worker import work
@@ -97,12 +97,11 @@ def test_the_others_write_nothing_but_that_they_failed(tmp_path: Path) -> None:
     assert (evidence.read_result(tmp_path) or {})["exit"] == 86
 
 
-def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
+def test_two_processes_end_where_one_does(small: Path, tmp_path: Path) -> None:
     """By the very command of several accelerators, on two CPU processes (gloo)."""
-    base = tiny(tmp_path / "small")
     lines = rows(16) + rows(8, "validation", first=100)
     one, two = (
-        training_job(tmp_path / name, base, lines, epochs=1, checkpoint_steps=1)
+        training_job(tmp_path / name, small, lines, epochs=1, checkpoint_steps=1)
         for name in ("one", "two")
     )
     assert work(one) == 0

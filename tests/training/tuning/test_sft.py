@@ -10,20 +10,13 @@ from curation.overlap import duplicates
 from curation.personal import model_files
 from storage.errors import RuleBroken
 from tests.support.patience import PATIENCE, until
-from tests.support.training_support import SYSTEM, job, packaged, rows, started, tiny, training_job
+from tests.support.tiny_model import SYSTEM, job, packaged, rows, started, tiny, training_job
 from training.models import base_models, render
-from training.tuning import batches
 from training.work import evidence
 from training.work.rows import Row, refuse_tested
 from training.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("models") / "small")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 
 def _result(directory: Path) -> dict[str, Any]:
@@ -224,11 +217,10 @@ def test_memory_and_disk_have_statuses_of_their_own() -> None:
     assert _cause(ValueError("x"))[0] == 1
 
 
-@pytest.mark.model
 def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
     import torch
 
-    from training.tuning import answers, attention
+    from training.tuning import answers, attention, batches
 
     model, tokenizer = base_models.load(packaged().path)
     examples = []

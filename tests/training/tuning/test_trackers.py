@@ -15,7 +15,7 @@ import pytest
 from storage.errors import BadInput
 from storage.settings import ROOT
 from tests.support.patience import PATIENCE, until
-from tests.support.training_support import rows, started, tiny, training_job
+from tests.support.tiny_model import rows, started, tiny, training_job
 from training.tuning import trackers
 from training.work import evidence
 from training.worker import work
@@ -71,12 +71,6 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mlflow]:
     process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny base model."""
-    return tiny(tmp_path_factory.mktemp("base") / "small")
-
-
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A run sets variables for its trackers; none of them outlives a test."""
@@ -92,8 +86,8 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del os.environ[name]
 
 
-def _run(directory: Path, base: Path, *names: str, **chosen: object) -> Path:
-    made = training_job(directory, base, ROWS, **{"epochs": 2, **chosen})
+def _run(directory: Path, small: Path, *names: str, **chosen: object) -> Path:
+    made = training_job(directory, small, ROWS, **{"epochs": 2, **chosen})
     spec = evidence.read_json(made / "spec.json") or {}
     evidence.write_json(made / "spec.json", spec | {"trackers": list(names), "name": "Desk"})
     return made
@@ -104,11 +98,11 @@ def _told(directory: Path) -> str:
 
 
 def test_a_run_is_reported_with_figures_and_parameters_and_no_row(
-    mlflow: Mlflow, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Mlflow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url)
-    plain = _run(tmp_path / "plain", base)
-    directory = _run(tmp_path / "run", base, "mlflow", "tensorboard")
+    plain = _run(tmp_path / "plain", small)
+    directory = _run(tmp_path / "run", small, "mlflow", "tensorboard")
     assert (work(plain), work(directory)) == (0, 0)
     known = trackers.links(directory)
     run = known["mlflow"]["run"]
@@ -145,10 +139,10 @@ def _board(folder: Path) -> None:
 
 
 def test_a_tracker_that_is_down_neither_ends_nor_holds_a_run(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    directory = _run(tmp_path / "run", base, "mlflow")
+    directory = _run(tmp_path / "run", small, "mlflow")
     assert work(directory) == 0
     assert (evidence.read_result(directory) or {})["state"] == "finished"
     assert "the run goes on without it" in _told(directory)
@@ -156,10 +150,10 @@ def test_a_tracker_that_is_down_neither_ends_nor_holds_a_run(
 
 
 def test_a_cancelled_run_is_killed_there(
-    mlflow: Mlflow, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Mlflow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url)
-    directory = _run(tmp_path / "run", base, "mlflow")
+    directory = _run(tmp_path / "run", small, "mlflow")
     evidence.request_cancel(directory)
     assert work(directory) == 0
     assert (evidence.read_result(directory) or {})["state"] == "cancelled"
@@ -176,10 +170,10 @@ def test_a_run_that_diverged_has_failed_there(
 
 
 def test_a_killed_run_does_not_stay_running_there(
-    mlflow: Mlflow, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mlflow: Mlflow, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url)
-    directory = _run(tmp_path / "run", base, "mlflow", epochs=20, batch_size=1)
+    directory = _run(tmp_path / "run", small, "mlflow", epochs=20, batch_size=1)
     process = started(directory)
     until(lambda: trackers.links(directory), lambda: process.poll() is None)
     os.kill(process.pid, signal.SIGKILL)
@@ -211,11 +205,11 @@ def test_only_what_trackers_need_is_passed_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_weights_and_biases_offline(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("wandb", reason="the optional extra wandb is not installed")
     monkeypatch.setenv("WANDB_MODE", "offline")
-    directory = _run(tmp_path / "run", base, "wandb")
+    directory = _run(tmp_path / "run", small, "wandb")
     process = started(directory)
     assert process.wait(PATIENCE) == 0
     known = trackers.links(directory)["wandb"]

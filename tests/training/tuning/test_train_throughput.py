@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from benchmarks import train_throughput
-from tests.support.training_support import packaged
+from tests.support.tiny_model import packaged
 from training.models import base_models
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,

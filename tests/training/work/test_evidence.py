@@ -12,7 +12,7 @@ import pytest
 from storage.errors import RuleBroken
 from storage.settings import ROOT
 from tests.support.patience import until
-from tests.support.training_support import hold
+from tests.support.tiny_model import hold
 from training.work import evidence
 from training.work.evidence import Evidence
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -20,7 +19,7 @@ from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState, Role
 from tests.support import stories, tuned
 from tests.support.patience import PATIENCE, until
-from tests.support.training_support import tiny
+from tests.support.tiny_model import tiny
 from training import asks, reconcile
 from training.launch import runs
 from training.lifecycle import adapter_files
@@ -36,14 +35,7 @@ reconcile.tick(open_engine(settings.current().database), settings.current())
 """
 
 
-@pytest.fixture(autouse=True)
-def nothing_left(engine: Engine) -> Iterator[None]:
-    """No process of a test outlives it."""
-    yield
-    with reading(engine) as session:
-        made = session.connection().exec_driver_sql("SELECT id FROM job").all()
-    for row in made:
-        processes.sweep(str(row[0]))
+pytestmark = pytest.mark.usefixtures("workers")
 
 
 def _tick(engine: Engine) -> None:
@@ -102,6 +94,7 @@ def _kill(job: Job) -> None:
     os.kill(int(launch["pid"]), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_killed_worker_is_lost_at_the_next_look(engine: Engine) -> None:
     _story, job = _running(engine)
     _kill(job)
@@ -110,6 +103,7 @@ def test_a_killed_worker_is_lost_at_the_next_look(engine: Engine) -> None:
     assert not _workers(job)
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_restarted_server_finds_the_true_state(engine: Engine) -> None:
     """The process that started the worker is gone; new ones look at the files."""
     story = tuned.frozen(engine, 12)
@@ -125,6 +119,7 @@ def test_a_restarted_server_finds_the_true_state(engine: Engine) -> None:
     assert _state(engine, job) is JobState.LOST
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_final_state_never_changes(engine: Engine) -> None:
     _story, job = _running(engine)
     _kill(job)
@@ -134,6 +129,7 @@ def test_a_final_state_never_changes(engine: Engine) -> None:
     assert _state(engine, job) is JobState.LOST
 
 
+@pytest.mark.usefixtures("model_code")
 def test_cancel_ends_the_process_and_all_it_started(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +146,7 @@ def test_cancel_ends_the_process_and_all_it_started(
         asks.cancel(session, story.lead, job.id, settings.current())
 
 
+@pytest.mark.usefixtures("model_code")
 def test_cancel_of_a_dead_run_succeeds_at_once(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +198,7 @@ def test_a_process_that_never_reported_never_started(engine: Engine) -> None:
     assert "never started" in _message(engine, job)
 
 
+@pytest.mark.usefixtures("model_code")
 def test_two_looks_at_once_start_one_worker(engine: Engine) -> None:
     story = tuned.frozen(engine, 12)
     job = tuned.launched(engine, story)
@@ -239,6 +237,7 @@ def test_two_launches_at_once_are_one_run(engine: Engine) -> None:
         assert len(jobs.listing(session, story.project.id, JobKind.TRAIN)) == 1
 
 
+@pytest.mark.usefixtures("model_code")
 def test_one_job_runs_at_a_time_and_says_what_the_next_waits_for(engine: Engine) -> None:
     story, job = _running(engine)
     with writing(engine) as session:
@@ -251,6 +250,7 @@ def test_one_job_runs_at_a_time_and_says_what_the_next_waits_for(engine: Engine)
     assert not _directory(waiting).exists()
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_worker_gets_no_secrets_of_the_server(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +261,7 @@ def test_a_worker_gets_no_secrets_of_the_server(
     assert inside[evidence.RUN_TOKEN] == job.id
 
 
-@pytest.mark.model
+@pytest.mark.usefixtures("model_code")
 def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_path: Path) -> None:
     """A tiny model trained for real: queued here, started by one process, taken in by another."""
     base = base_models.BaseModel("folder", str(tiny(tmp_path / "small")))

@@ -1,4 +1,4 @@
-"""What the tests of training share: a tiny model, the packaged model, job folders."""
+"""What tests load: a tiny model, an adapter of it, the packaged model; and folders of jobs."""
 
 import fcntl
 import hashlib
@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import pytest
 
 from storage.settings import ROOT
 from training.models.base_models import BaseModel, ModelFolder, prepare
@@ -48,11 +52,32 @@ def packaged() -> ModelFolder:
     return prepare(BaseModel("packaged"), models_folder())
 
 
+@pytest.fixture(scope="session")
+def small(model_code: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny base model that nobody changes."""
+    del model_code
+    return tiny(tmp_path_factory.mktemp("models") / "small")
+
+
 def tiny(folder: Path, *, poison: bool = False) -> Path:
     """A Llama of two small layers with random weights and the packaged model's tokenizer.
 
-    `poison` makes one weight NaN, so that the first loss is.
+    `poison` makes one weight NaN, so that the first loss is. Made once in a process, then copied.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _tiny(poison=poison).items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@cache
+def _tiny(*, poison: bool) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder:
+        _save_tiny(Path(folder), poison=poison)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _save_tiny(folder: Path, *, poison: bool) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -77,7 +102,6 @@ def tiny(folder: Path, *, poison: bool = False) -> Path:
             model.model.layers[0].self_attn.o_proj.weight[0, 0] = float("nan")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return folder
 
 
 def rows(count: int, split: str = "train", first: int = 1) -> list[dict[str, Any]]:
