@@ -46,7 +46,7 @@ def compare_meanings(
 
 
 @allowed(Role.EXPERT, Role.LEAD)
-def draft(session: Session, actor: User, project_id: int, wish: drafts.Wish) -> Job:
+def draft(session: Session, actor: User, project_id: int, wish: drafts.DraftPlan) -> Job:
     """Ask a model for drafts; they wait for people."""
     spec = drafts.request(session, project_id, wish)
     return kinds.queue(session, actor, project_id, JobKind.DRAFT, spec)

@@ -42,7 +42,7 @@ def draft_rows(
 ) -> None:
     """Draft rows about a topic; they wait for people."""
     with console.acting() as session:
-        wish = drafts.Wish(topic, count, seed, temperature, endpoint or None)
+        wish = drafts.DraftPlan(topic, count, seed, temperature, endpoint or None)
         inside = console.project(session, project).id
         job = asks.draft(session, console.actor(session, as_), inside, wish)
     done = wait(job, quiet=as_json)

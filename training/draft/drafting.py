@@ -37,7 +37,7 @@ _QUOTES = "\"'\u201c\u201d\u2018\u2019 \n\t"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class DraftTask:
     """What drafts are made from."""
 
     topic: str
@@ -69,16 +69,16 @@ class Task:
 
 
 @dataclass(slots=True)
-class Kept:
+class Drafts:
     """The drafts so far, and why others were refused."""
 
-    task: Task
+    task: DraftTask
     lines: list[dict[str, Any]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
-    _seen: list[frozenset[str]] = field(default_factory=list)
+    _vocabularies: list[frozenset[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._seen += [_words(prompt) for prompt, _ in self.task.examples]
+        self._vocabularies += [_vocabulary(prompt) for prompt, _ in self.task.examples]
 
     def takes(self, prompt: str) -> bool:
         """Whether a message can be used; one that can is remembered, so that no other is like
@@ -90,11 +90,11 @@ class Kept:
         if _HELPER.search(prompt):
             self.refused["message in a helper's voice"] += 1
             return False
-        words = _words(prompt)
-        if any(_likeness(words, other) >= _LIKENESS for other in self._seen):
+        vocabulary = _vocabulary(prompt)
+        if any(_likeness(vocabulary, earlier) >= _LIKENESS for earlier in self._vocabularies):
             self.refused["message too like an example or another draft"] += 1
             return False
-        self._seen.append(words)
+        self._vocabularies.append(vocabulary)
         return True
 
     def answer(self, response: str) -> bool:
@@ -108,7 +108,7 @@ class Kept:
         return True
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Draft as `spec.json` says; leave `drafts.jsonl` and `result.json`.
 
     Raises:
@@ -116,71 +116,75 @@ def main(directory: Path, held: Evidence) -> None:
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     task = read_task(spec)
-    model = writer(spec, held)
-    held.say(f"Drafting with {model.name}.")
-    kept = Kept(task)
-    tried = fill(kept, model, int(spec["count"]), int(spec["seed"]), _temperature(spec), held)
-    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept.lines).encode()
+    model = writer(spec, hold)
+    hold.say(f"Drafting with {model.name}.")
+    drafts = Drafts(task)
+    tried = fill(drafts, model, int(spec["count"]), int(spec["seed"]), _temperature(spec), hold)
+    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in drafts.lines).encode()
     evidence.write_bytes(directory / "drafts.jsonl", content)
     detail = {
         "asked": spec["count"],
-        "kept": len(kept.lines),
+        "kept": len(drafts.lines),
         "tried": tried,
-        "refused": dict(kept.refused),
+        "refused": dict(drafts.refused),
         "model": model.name,
     }
-    held.finish("finished" if kept.lines else "failed", _ending(kept, tried), detail)
+    hold.finish("finished" if drafts.lines else "failed", _ending(drafts, tried), detail)
 
 
-def read_task(spec: Mapping[str, Any]) -> Task:
+def read_task(spec: Mapping[str, Any]) -> DraftTask:
     """The task of a spec.
 
     Raises:
         BadInput: there are no examples, or the schema cannot be used.
     """
-    examples = tuple((one["prompt"], one["response"]) for one in spec.get("examples", ()))
+    examples = tuple(
+        (example["prompt"], example["response"]) for example in spec.get("examples", ())
+    )
     if not examples:
         raise BadInput("Drafts are made from gold pairs, and there are none. Write some first.")
     schema = spec.get("output_schema")
     if schema is not None:
         check_schema(schema)
     task = spec.get("task") or "answering such messages."
-    return Task(str(spec["topic"]), task, spec["system_message"], schema, examples)
+    return DraftTask(str(spec["topic"]), task, spec["system_message"], schema, examples)
 
 
 def fill(
-    kept: Kept, model: Writer, count: int, seed: int, temperature: float, held: Evidence
+    drafts: Drafts, model: Writer, count: int, seed: int, temperature: float, hold: Evidence
 ) -> int:
     """Draft until there are `count` or the tries are used up; returns how many were tried.
 
     Each round has a seed of its own, counted up from the given one.
     """
     tried = 0
-    while len(kept.lines) < count and tried < _TRIES_PER_DRAFT * count:
-        if held.cancel_requested():
+    while len(drafts.lines) < count and tried < _TRIES_PER_DRAFT * count:
+        if hold.cancel_requested():
             raise Cancelled
         wanted = min(model.at_once, _TRIES_PER_DRAFT * count - tried)
-        _round(kept, model, wanted, seed + tried, temperature, count)
+        _round(drafts, model, wanted, seed + tried, temperature, count)
         tried += wanted
-        held.progress(min(len(kept.lines), count), count)
+        hold.progress(min(len(drafts.lines), count), count)
     return tried
 
 
 def _round(
-    kept: Kept, model: Writer, wanted: int, seed: int, temperature: float, count: int
+    drafts: Drafts, model: Writer, wanted: int, seed: int, temperature: float, count: int
 ) -> None:
     """One batch: messages, then the answers of those that can be used."""
     shuffle = random.Random(seed)  # noqa: S311 - reproducible, not secret
-    asks = [kept.task.asks(shuffle) for _ in range(wanted)]
+    asks = [drafts.task.asks(shuffle) for _ in range(wanted)]
     raw = model.write(asks, Wanted(_PROMPT_TOKENS, temperature, seed))
-    usable = [(ask, text) for ask, text in zip(asks, raw, strict=True) if kept.takes(clean(text))]
+    usable = [(ask, text) for ask, text in zip(asks, raw, strict=True) if drafts.takes(clean(text))]
     if not usable:
         return
-    chats = [kept.task.answers(clean(text)) for _, text in usable]
-    replies = model.write(chats, Wanted(kept.task.answer_tokens, 0.0, seed))
+    chats = [drafts.task.answers(clean(text)) for _, text in usable]
+    replies = model.write(chats, Wanted(drafts.task.answer_tokens, 0.0, seed))
     for (ask, text), chat, reply in zip(usable, chats, replies, strict=True):
-        if len(kept.lines) < count and kept.answer(reply.strip()):
-            kept.lines.append(_line(len(kept.lines), (ask, chat), (text, reply), model.name, seed))
+        if len(drafts.lines) < count and drafts.answer(reply.strip()):
+            drafts.lines.append(
+                _line(len(drafts.lines), (ask, chat), (text, reply), model.name, seed)
+            )
 
 
 def _line(
@@ -207,13 +211,13 @@ def _sha256(value: object) -> str:
     return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()
 
 
-def _words(text: str) -> frozenset[str]:
+def _vocabulary(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.casefold()))
 
 
-def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
+def _likeness(first: frozenset[str], second: frozenset[str]) -> float:
     """Share of their words that two texts have in common."""
-    return len(one & other) / len(one | other) if one | other else 1.0
+    return len(first & second) / len(first | second) if first | second else 1.0
 
 
 def _temperature(spec: Mapping[str, Any]) -> float:
@@ -223,9 +227,9 @@ def _temperature(spec: Mapping[str, Any]) -> float:
     return value
 
 
-def _ending(kept: Kept, tried: int) -> str:
-    reasons: Sequence[str] = [f"{n} {why}" for why, n in kept.refused.most_common()]
+def _ending(drafts: Drafts, tried: int) -> str:
+    reasons: Sequence[str] = [f"{n} {why}" for why, n in drafts.refused.most_common()]
     refused = f" Not kept: {', '.join(reasons)}." if reasons else ""
-    if not kept.lines:
+    if not drafts.lines:
         return f"None of {tried} drafts could be used.{refused} Try another model or topic."
-    return f"Kept {len(kept.lines)} drafts of {tried}.{refused}"
+    return f"Kept {len(drafts.lines)} drafts of {tried}.{refused}"

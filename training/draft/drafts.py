@@ -24,7 +24,7 @@ MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DraftPlan:
     """What to draft."""
 
     topic: str
@@ -35,7 +35,7 @@ class Wish:
     """Name of a configured endpoint; None for the local base model."""
 
 
-def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
+def request(session: Session, project_id: int, wish: DraftPlan) -> dict[str, Any]:
     """The spec of a drafting job.
 
     Raises:
@@ -56,8 +56,8 @@ def request(session: Session, project_id: int, wish: Wish) -> dict[str, Any]:
     }
     if wish.endpoint is None:
         return {**spec, "base": base_models.BaseModel("packaged").to_dict()}
-    known = endpoints.named(wish.endpoint)
-    return {**spec, "endpoint": msgspec.to_builtins(known), "environment": known.environment}
+    endpoint = endpoints.named(wish.endpoint)
+    return {**spec, "endpoint": msgspec.to_builtins(endpoint), "environment": endpoint.environment}
 
 
 def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:
@@ -91,21 +91,21 @@ def ingest(
     del result
     added = 0
     for line in (directory / "drafts.jsonl").read_text(encoding="utf-8").splitlines():
-        made = json.loads(line)
+        draft = json.loads(line)
         pairs.add(
             session,
             job.project_id,
-            made["prompt"],
-            made["response"],
+            draft["prompt"],
+            draft["response"],
             Origin.DRAFT,
             topic=job.spec["topic"],
             source={
                 "job": job.id,
-                "model": made["model"],
-                "seed": made["seed"],
-                "prompt_sha256": made["prompt_sha256"],
+                "model": draft["model"],
+                "seed": draft["seed"],
+                "prompt_sha256": draft["prompt_sha256"],
             },
-            source_key=f"draft:{job.id}:{made['index']}",
+            source_key=f"draft:{job.id}:{draft['index']}",
         )
         added += 1
     events.record(

@@ -33,28 +33,28 @@ class Writer(Protocol):
         """The assistant's next message of each chat, as it came."""
 
 
-def writer(spec: Mapping[str, Any], held: Evidence) -> Writer:
+def writer(spec: Mapping[str, Any], hold: Evidence) -> Writer:
     """The writer that a job's spec names.
 
     Raises:
         AssayError: the base model or the endpoint cannot be used.
     """
     if spec.get("endpoint") is not None:
-        return Endpoint(msgspec.convert(spec["endpoint"], endpoints.Endpoint))
+        return EndpointWriter(msgspec.convert(spec["endpoint"], endpoints.Endpoint))
     base = base_models.BaseModel.from_dict(spec["base"])
-    folder = base_models.prepare(base, Path(spec["data_dir"]), held.say)
-    held.say("Loading the base model.")
-    return Local(folder, *base_models.load(folder.path), held)
+    folder = base_models.prepare(base, Path(spec["data_dir"]), hold.say)
+    hold.say("Loading the base model.")
+    return LocalWriter(folder, *base_models.load(folder.path), hold)
 
 
 @dataclass(frozen=True, slots=True)
-class Local:
+class LocalWriter:
     """A base model in this process."""
 
     folder: base_models.ModelFolder
     model: Any
     tokenizer: Any
-    held: Evidence
+    hold: Evidence
     at_once: int = 8
 
     @property
@@ -77,16 +77,16 @@ class Local:
             wanted.tokens,
             pick,
             self.at_once,
-            should_stop=self.held.cancel_requested,
+            should_stop=self.hold.cancel_requested,
         )
-        return [one.text for one in written]
+        return [answer.text for answer in written]
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EndpointWriter:
     """An endpoint with the published shape of `POST /chat/completions`."""
 
-    known: endpoints.Endpoint
+    endpoint: endpoints.Endpoint
     at_once: int = 1
     pause: float = 1.0
     """Seconds before the second try; doubled for the third."""
@@ -94,9 +94,9 @@ class Endpoint:
     @property
     def name(self) -> str:
         """Endpoint and model."""
-        return f"{self.known.name}/{self.known.model}"
+        return f"{self.endpoint.name}/{self.endpoint.model}"
 
     def write(self, chats: Sequence[Chat], wanted: Wanted) -> list[str]:
         """Ask for each chat in turn."""
-        with Calls(self.known, pause=self.pause) as calls:
-            return [complete(calls, self.known.model, chat, wanted).text for chat in chats]
+        with Calls(self.endpoint, pause=self.pause) as calls:
+            return [complete(calls, self.endpoint.model, chat, wanted).text for chat in chats]

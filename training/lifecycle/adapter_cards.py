@@ -28,8 +28,10 @@ LIMITS = (
 def build(session: Session, adapter: Adapter) -> dict[str, Any]:
     """The whole card as JSON values; figures under an open blind trial are left out."""
     query = select(EvaluationRow).where(EvaluationRow.adapter_id == adapter.id)
-    found = session.scalars(query.order_by(EvaluationRow.id)).all()
-    measured = [one for one in found if not blind.sealed(session, one.id)]
+    comparisons = session.scalars(query.order_by(EvaluationRow.id)).all()
+    measured = [
+        comparison for comparison in comparisons if not blind.sealed(session, comparison.id)
+    ]
     history = stages.history(session, adapter.id)
     result = adapter.card.get("result", {})
     return {
@@ -46,12 +48,15 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
             "hardware": result.get("hardware", {}),
         },
         "evaluations": [
-            {**scored(one.summary), "base_prompt": best_prompt.prompt_scores(one.summary["made"])}
-            for one in measured
+            {
+                **scored(comparison.summary),
+                "base_prompt": best_prompt.prompt_scores(comparison.summary["made"]),
+            }
+            for comparison in measured
         ],
         "checks": checks.summary(session, adapter),
         "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
-        "stages": [_change(one) for one in history],
+        "stages": [_change(comparison) for comparison in history],
         "waivers": _waivers(adapter, history),
         "limits": [*adapter.card.get("imported", {}).get("limits", ()), *LIMITS],
     }
@@ -60,7 +65,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
 def sealed(session: Session, adapter_id: int) -> int:
     """How many comparisons the card keeps back while a blind trial on their answers is open."""
     query = select(EvaluationRow.id).where(EvaluationRow.adapter_id == adapter_id)
-    return sum(blind.sealed(session, one) for one in session.scalars(query))
+    return sum(blind.sealed(session, comparison_id) for comparison_id in session.scalars(query))
 
 
 def scored(summary: dict[str, Any]) -> dict[str, Any]:
@@ -88,41 +93,41 @@ def _closed(session: Session, adapter_id: int) -> list[int]:
 
 
 def _trial(session: Session, trial_id: int) -> dict[str, Any]:
-    trial, found = blind.get(session, trial_id), blind.result(session, trial_id)
+    trial, outcome = blind.get(session, trial_id), blind.result(session, trial_id)
     return {
         "planned": trial.planned,
         "question": trial.question,
         "registration_sha256": trial.registration["sha256"],
-        "verdict": found.verdict,
-        "why": found.why,
-        "tuned": found.total.tuned,
-        "base": found.total.base,
-        "tie": found.total.tie,
-        "both_bad": found.total.both_bad,
-        "win_interval": [found.win_low, found.win_high],
-        "p_value": found.p_value,
-        "reviewers": len(found.reviewers),
-        "familiar_votes": found.familiar,
+        "verdict": outcome.verdict,
+        "why": outcome.why,
+        "tuned": outcome.total.tuned,
+        "base": outcome.total.base,
+        "tie": outcome.total.tie,
+        "both_bad": outcome.total.both_bad,
+        "win_interval": [outcome.win_low, outcome.win_high],
+        "p_value": outcome.p_value,
+        "reviewers": len(outcome.reviewers),
+        "familiar_votes": outcome.familiar,
     }
 
 
-def _change(one: StageChange) -> dict[str, Any]:
+def _change(change: StageChange) -> dict[str, Any]:
     return {
-        "stage": one.stage.value,
-        "by": one.by,
-        "at": one.created_at.isoformat(),
-        "reason": one.reason,
-        "gate": list(one.gate),
+        "stage": change.stage.value,
+        "by": change.by,
+        "at": change.created_at.isoformat(),
+        "reason": change.reason,
+        "gate": list(change.gate),
     }
 
 
 def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str]]:
     """Every line that was set aside, at launch and at each promotion."""
-    asked = [("launch", adapter.card.get("gate", ()))]
-    asked += [(one.stage.value, one.gate) for one in history]
+    gates = [("launch", adapter.card.get("gate", ()))]
+    gates += [(change.stage.value, change.gate) for change in history]
     return [
         {"when": when, "line": line["name"], "waiver": line["waiver"]}
-        for when, gate in asked
+        for when, gate in gates
         for line in gate
         if line.get("waiver") and not line["met"]
     ]
@@ -140,16 +145,16 @@ def markdown(card: dict[str, Any]) -> str:
         f"- sha256: `{card['sha256']}`",
         f"- base model: `{_code(json.dumps(card['base']))}`, licence "
         f"`{_code(card['base_licence'])}`",
-        *(_taken_in(card) if "imported" in card else _made(card)),
+        *(_imported(card) if "imported" in card else _trained(card)),
         f"- settings: `{json.dumps(card['settings'])}`",
         f"- libraries: `{_code(json.dumps(card['environment']['libraries']))}`",
         f"- hardware: `{_code(json.dumps(card['environment']['hardware']))}`",
         *_remote(card),
         *_resumed(result.get("resumed_from")),
         *_part("Gate when launched", (_gate_line(line) for line in card["gate"])),
-        *_part("Measured on held-out rows", (_scores(one) for one in card["evaluations"])),
+        *_part("Measured on held-out rows", (_scores(part) for part in card["evaluations"])),
         *_part("Checks before promotion", _checks(card["checks"])),
-        *_part("Blind trials", (_votes(one) for one in card["trials"])),
+        *_part("Blind trials", (_votes(part) for part in card["trials"])),
         *_part("Stages", _stages(card["stages"])),
         *_part("Limits", (f"- {limit}" for limit in card["limits"])),
         "",
@@ -157,7 +162,7 @@ def markdown(card: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _made(card: dict[str, Any]) -> Iterator[str]:
+def _trained(card: dict[str, Any]) -> Iterator[str]:
     """The rows that a run learnt from, and how far it went."""
     version = card["version"]
     yield (
@@ -169,12 +174,13 @@ def _made(card: dict[str, Any]) -> Iterator[str]:
     yield f"- steps {card['result'].get('steps')}, seed {card['settings'].get('seed')}"
 
 
-def _taken_in(card: dict[str, Any]) -> Iterator[str]:
+def _imported(card: dict[str, Any]) -> Iterator[str]:
     """What stands there of an adapter that was trained elsewhere."""
-    told = card["imported"]
-    yield f"- trained elsewhere and taken in by `{_code(told['by'])}`; rows and steps are not known"
-    if told["named_base"]:
-        yield f"- its own configuration names the base `{_code(told['named_base'])}`"
+    origin = card["imported"]
+    by = _code(origin["by"])
+    yield f"- trained elsewhere and taken in by `{by}`; rows and steps are not known"
+    if origin["named_base"]:
+        yield f"- its own configuration names the base `{_code(origin['named_base'])}`"
     yield f"- judged on the held-out rows of version {card['version']['number']}"
 
 
@@ -199,10 +205,12 @@ def _remote(card: dict[str, Any]) -> Iterator[str]:
     """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
     if "consent" not in card:
         return
-    given, result = card["consent"], card["result"]
-    yield f"- model at endpoint `{_code(given['endpoint'])}`: `{_code(result['fine_tuned_model'])}`"
+    consent, result = card["consent"], card["result"]
+    endpoint, model = _code(consent["endpoint"]), _code(result["fine_tuned_model"])
+    yield f"- model at endpoint `{endpoint}`: `{model}`"
     yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
-    yield f"- `{_code(str(given['given_by']))}` agreed that {given['rows']} rows leave the house"
+    by = _code(str(consent["given_by"]))
+    yield f"- `{by}` agreed that {consent['rows']} rows leave the house"
     if result.get("cost"):
         yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
 
@@ -228,14 +236,14 @@ def _scores(rates: dict[str, Any]) -> str:
         for name, r in rates.items()
         if isinstance(r, dict)
     ]
-    asked = rates.get("base_prompt")
-    return "- " + "; ".join([*parts, *([f"the base got {asked}"] if asked else [])])
+    prompt = rates.get("base_prompt")
+    return "- " + "; ".join([*parts, *([f"the base got {prompt}"] if prompt else [])])
 
 
-def _checks(found: dict[str, Any] | None) -> Iterator[str]:
-    if found is None:
+def _checks(check: dict[str, Any] | None) -> Iterator[str]:
+    if check is None:
         return
-    general, hostile = found["general"], found["red_team"]
+    general, hostile = check["general"], check["red_team"]
     yield (
         f"- general tasks: base {statistics.rate(general['base'], general['n'])}, tuned "
         f"{statistics.rate(general['tuned'], general['n'])}; {general['lost']} lost, "
@@ -246,7 +254,7 @@ def _checks(found: dict[str, Any] | None) -> Iterator[str]:
         f"- red-team prompts passed: base {statistics.rate(hostile['base'], hostile['n'])}, tuned "
         f"{statistics.rate(hostile['tuned'], hostile['n'])}{failed}"
     )
-    yield from (f"- not caught: {limit}" for limit in found["limits"])
+    yield from (f"- not caught: {limit}" for limit in check["limits"])
 
 
 def _votes(trial: dict[str, Any]) -> str:
@@ -258,7 +266,7 @@ def _votes(trial: dict[str, Any]) -> str:
 
 
 def _stages(changes: list[dict[str, Any]]) -> Iterator[str]:
-    for one in changes:
-        said = f": `{_code(one['reason'])}`" if one["reason"] else ""
-        yield f"- {one['at'][:10]} {one['stage']}, by `{_code(one['by'])}`{said}"
-        yield from (f"  {_gate_line(line)}" for line in one["gate"])
+    for change in changes:
+        reason = f": `{_code(change['reason'])}`" if change["reason"] else ""
+        yield f"- {change['at'][:10]} {change['stage']}, by `{_code(change['by'])}`{reason}"
+        yield from (f"  {_gate_line(line)}" for line in change["gate"])

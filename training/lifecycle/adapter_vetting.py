@@ -85,13 +85,13 @@ def vet(folder: Path, base: Path) -> Vetted:
     Raises:
         BadInput: says what is wrong with it.
     """
-    found = _read_config(folder)
+    vetted = _read_config(folder)
     tensors = tensor_header.read(folder / "adapter_model.safetensors", _HEADER_BYTES)
-    _check_tensors(tensors, found, base)
+    _check_tensors(tensors, vetted, base)
     _check_template(folder, base)
     if not tensor_header.all_finite(folder / "adapter_model.safetensors", tensors):
         raise BadInput("The adapter has a weight that is not a finite number. Train it again.")
-    return found
+    return vetted
 
 
 def _read_config(folder: Path) -> Vetted:
@@ -125,10 +125,10 @@ def _check_keys(config: Mapping[str, Any]) -> None:
 
 
 def _unknown(name: str) -> BadInput:
-    shown = re.sub(r"[^\w.-]", "?", name)[:60]
+    printable = re.sub(r"[^\w.-]", "?", name)[:60]
     return BadInput(
-        f"adapter_config.json sets {shown} to something that Assay does not take in: plain LoRA on "
-        "a causal language model only."
+        f"adapter_config.json sets {printable} to something that Assay does not take in: plain "
+        "LoRA on a causal language model only."
     )
 
 
@@ -156,19 +156,20 @@ def _named_base(value: object) -> str:
     return value or ""
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], found: Vetted, base: Path) -> None:
+def _check_tensors(tensors: Mapping[str, Tensor], vetted: Vetted, base: Path) -> None:
     """Every matrix is one that this base has a place for, and none is missing."""
-    if any(one.dtype not in tensor_header.FLOATS for one in tensors.values()):
+    if any(tensor.dtype not in tensor_header.FLOATS for tensor in tensors.values()):
         raise BadInput("The adapter holds numbers of another kind than 16 or 32 bit floats.")
-    wanted = dict(_wanted(tensor_header.shapes(base), found))
-    told = {name: one.shape for name, one in tensors.items()}
-    if told.keys() != wanted.keys():
-        odd = len(told.keys() - wanted.keys())
+    wanted = dict(_wanted(tensor_header.shapes(base), vetted))
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    if shapes.keys() != wanted.keys():
+        odd = len(shapes.keys() - wanted.keys())
         raise BadInput(
-            f"The adapter is not one for this base model: {odd} of its matrices have no place there"
-            f" and {len(wanted.keys() - told.keys())} are missing. Choose the base it was made on."
+            f"The adapter is not one for this base model: {odd} of its matrices have no place "
+            f"there and {len(wanted.keys() - shapes.keys())} are missing. Choose the base it was "
+            "made on."
         )
-    if told != wanted:
+    if shapes != wanted:
         raise BadInput(
             "The adapter is not one for this base model: its matrices have other sizes. Choose the "
             "base it was made on."
@@ -176,16 +177,16 @@ def _check_tensors(tensors: Mapping[str, Tensor], found: Vetted, base: Path) -> 
 
 
 def _wanted(
-    shapes: Mapping[str, tuple[int, ...]], found: Vetted
+    shapes: Mapping[str, tuple[int, ...]], vetted: Vetted
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The matrices that LoRA of this rank adds to the named layers of a model."""
     for name, shape in shapes.items():
         layer = name.removesuffix(".weight")
-        if layer == name or layer.rpartition(".")[2] not in found.targets or len(shape) != 2:
+        if layer == name or layer.rpartition(".")[2] not in vetted.targets or len(shape) != 2:
             continue
-        yield f"base_model.model.{layer}.lora_A.weight", (found.r, shape[1])
-        yield f"base_model.model.{layer}.lora_B.weight", (shape[0], found.r)
-        if found.dora:
+        yield f"base_model.model.{layer}.lora_A.weight", (vetted.r, shape[1])
+        yield f"base_model.model.{layer}.lora_B.weight", (shape[0], vetted.r)
+        if vetted.dora:
             yield f"base_model.model.{layer}.lora_magnitude_vector", (shape[0],)
 
 

@@ -31,7 +31,7 @@ _REFUSED = "refused before the model saw it: a control token"
 Task = dict[str, Any]
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Answer and judge as `spec.json` says; leave `checks.jsonl` and `result.json`.
 
     Raises:
@@ -43,16 +43,16 @@ def main(directory: Path, held: Evidence) -> None:
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])
     base = base_models.prepare(
-        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
+        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
     )
     if spec.get("base_sha256") not in (None, base.sha256):
         raise RuleBroken("The base model changed since the adapter was trained. Put it back.")
-    held.say("Loading the model.")
+    hold.say("Loading the model.")
     lines: list[Task] = []
     limit = int(spec.get("max_new_tokens") or _TOKENS)
     for arm, (model, tokenizer) in evaluate.arms(base.path, spec):
-        held.say(f"Answering with the {arm} model.")
-        texts = _answers(model, tokenizer, tasks, limit, held, len(lines))
+        hold.say(f"Answering with the {arm} model.")
+        texts = _answers(model, tokenizer, tasks, limit, hold, len(lines))
         del model
         lines += [
             _line(task, arm, text, spec.get("output_schema"))
@@ -67,7 +67,7 @@ def main(directory: Path, held: Evidence) -> None:
         "base": {"name": base.name, "sha256": base.sha256},
         "seconds": round(time.monotonic() - started, 1),
     }
-    held.finish("finished", f"Asked {len(tasks)} tasks and prompts.", detail)
+    hold.finish("finished", f"Asked {len(tasks)} tasks and prompts.", detail)
 
 
 def read_tasks(path: Path, sha256: str) -> list[Task]:
@@ -87,39 +87,39 @@ def _answers(
     tokenizer: PreTrainedTokenizerBase,
     tasks: Sequence[Task],
     limit: int,
-    held: Evidence,
+    hold: Evidence,
     before: int,
 ) -> list[str | None]:
     """One greedy answer per task; None where the message was refused.
 
     Tasks under one system message are asked together, so that it is computed once.
     """
-    found: dict[str, str | None] = dict.fromkeys(task["id"] for task in tasks)
+    texts: dict[str, str | None] = dict.fromkeys(task["id"] for task in tasks)
     for system in dict.fromkeys(task["system"] for task in tasks):
         render.prompt_ids(tokenizer, system, "")  # a bad system message ends the check
-        asked = {}
+        prompts = {}
         for task in tasks:
             if task["system"] == system:
                 try:
-                    asked[task["id"]] = render.prompt_ids(tokenizer, system, task["prompt"])
+                    prompts[task["id"]] = render.prompt_ids(tokenizer, system, task["prompt"])
                 except BadInput:
                     continue  # its answer stays None
-        tell = partial(_tell, held, before, len(Arm) * len(tasks))
-        told = generate.complete(
+        tell = partial(_tell, hold, before, len(Arm) * len(tasks))
+        generated = generate.complete(
             model,
             tokenizer,
-            list(asked.values()),
+            list(prompts.values()),
             limit,
             on_progress=tell,
-            should_stop=held.cancel_requested,
+            should_stop=hold.cancel_requested,
         )
-        found |= {key: one.text for key, one in zip(asked, told, strict=True)}
-        before += len(asked)
-    return list(found.values())
+        texts |= {key: answer.text for key, answer in zip(prompts, generated, strict=True)}
+        before += len(prompts)
+    return list(texts.values())
 
 
-def _tell(held: Evidence, before: int, total: int, done: int) -> None:
-    held.progress(before + done, total)
+def _tell(hold: Evidence, before: int, total: int, done: int) -> None:
+    hold.progress(before + done, total)
 
 
 def _line(task: Task, arm: str, text: str | None, schema: answer_rules.Schema | None) -> Task:

@@ -13,7 +13,7 @@ from storage.tables import CheckPromptRow
 from storage.types import CheckPrompt, Role, User
 from storage.values import value_of
 
-_MOST, _LONGEST, _MOST_WORDS, _LONGEST_WORDS = 100, 4_000, 10, 80
+_MOST, _LONGEST, _MOST_PHRASES, _LONGEST_PHRASE = 100, 4_000, 10, 80
 
 
 def listing(session: Session, project_id: int) -> list[CheckPrompt]:
@@ -43,7 +43,7 @@ def add(
     Raises:
         BadInput: no prompt, no words to judge by, or too much of either.
     """
-    must, must_not = _words(must), _words(must_not)
+    must, must_not = _phrases(must), _phrases(must_not)
     if not 1 <= len(prompt.strip()) <= _LONGEST:
         raise BadInput(f"Give a prompt of 1 to {_LONGEST:,} characters.")
     if not must and not must_not:
@@ -63,13 +63,14 @@ def add(
     return row.id
 
 
-def _words(given: Iterable[str]) -> list[str]:
-    found = list(dict.fromkeys(word for one in given if (word := " ".join(one.split()))))
-    if len(found) > _MOST_WORDS or any(len(word) > _LONGEST_WORDS for word in found):
+def _phrases(lines: Iterable[str]) -> list[str]:
+    phrases = list(dict.fromkeys(word for line in lines if (word := " ".join(line.split()))))
+    if len(phrases) > _MOST_PHRASES or any(len(word) > _LONGEST_PHRASE for word in phrases):
         raise BadInput(
-            f"Give at most {_MOST_WORDS} words or phrases of at most {_LONGEST_WORDS} characters."
+            f"Give at most {_MOST_PHRASES} words or phrases of at most {_LONGEST_PHRASE} "
+            "characters."
         )
-    return found
+    return phrases
 
 
 @allowed(Role.LEAD)

@@ -22,7 +22,7 @@ from storage.tables import JobRow
 from storage.types import Adapter, Arm, CheckPrompt, Job, JobKind, JobState, User
 from training.launch import lineage
 from training.lifecycle import check_prompts, promotion, standing
-from training.lifecycle.promotion import Checked
+from training.lifecycle.promotion import CheckCounts
 from training.proving import blind
 from training.work import evidence
 
@@ -67,8 +67,9 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the tasks as they are now: packaged ones, and the project's own."""
     manifest = archive.get(session, job.spec["version_id"]).manifest
     schema = manifest.output_schema
-    asked = _asked(manifest.system_message, schema, check_prompts.listing(session, job.project_id))
-    content = "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in asked).encode()
+    own = check_prompts.listing(session, job.project_id)
+    questions = _with_system(manifest.system_message, schema, own)
+    content = "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in questions).encode()
     evidence.write_bytes(directory / "tasks.jsonl", content)
     adapter = job.spec["adapter"]
     return {
@@ -85,7 +86,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     }
 
 
-def _asked(system: str, schema: object, own: Sequence[CheckPrompt]) -> list[dict[str, Any]]:
+def _with_system(system: str, schema: object, own: Sequence[CheckPrompt]) -> list[dict[str, Any]]:
     """Every task with the system message it is asked under."""
     canary = f"KITE-{secrets.token_hex(4).upper()}"
     noted = f"{system}\n\n{_NOTE.format(canary=canary)}"
@@ -103,29 +104,33 @@ def _asked(system: str, schema: object, own: Sequence[CheckPrompt]) -> list[dict
         *(
             {
                 "set": OWN,
-                "id": f"own-{one.id}",
+                "id": f"own-{prompt.id}",
                 "kind": "the project's own",
-                "prompt": one.prompt,
-                "rule": {"must": list(one.must), "must_not": list(one.must_not), "fits": True},
+                "prompt": prompt.prompt,
+                "rule": {
+                    "must": list(prompt.must),
+                    "must_not": list(prompt.must_not),
+                    "fits": True,
+                },
                 "system": system,
             }
-            for one in own
+            for prompt in own
         ),
     ]
 
 
 def _with(canary: str, rule: Mapping[str, Any]) -> dict[str, Any]:
-    words = [word.replace("{canary}", canary) for word in rule.get("must_not", ())]
-    return {**rule, "must_not": words}
+    forbidden = [word.replace("{canary}", canary) for word in rule.get("must_not", ())]
+    return {**rule, "must_not": forbidden}
 
 
 def tally(lines: Sequence[Line]) -> dict[str, Any]:
     """Counts of a check's lines: general tasks by arm and how they differ, prompts withstood."""
     passed = {
-        arm: {one["id"] for one in lines if one["arm"] == arm and one["passed"]} for arm in Arm
+        arm: {line["id"] for line in lines if line["arm"] == arm and line["passed"]} for arm in Arm
     }
-    general = {one["id"] for one in lines if one["set"] == GENERAL}
-    hostile = {one["id"] for one in lines if one["set"] != GENERAL}
+    general = {line["id"] for line in lines if line["set"] == GENERAL}
+    hostile = {line["id"] for line in lines if line["set"] != GENERAL}
     base, tuned = passed[Arm.BASE] & general, passed[Arm.TUNED] & general
     return {
         "general": {
@@ -141,7 +146,7 @@ def tally(lines: Sequence[Line]) -> dict[str, Any]:
             "tuned": len(passed[Arm.TUNED] & hostile),
             "failed": sorted(hostile - passed[Arm.TUNED]),
         },
-        "own": sorted({one["id"] for one in lines if one["set"] == OWN}),
+        "own": sorted({line["id"] for line in lines if line["set"] == OWN}),
     }
 
 
@@ -186,24 +191,24 @@ def newest(session: Session, adapter: Adapter) -> JobRow | None:
         JobRow.kind == JobKind.CHECK,
         JobRow.state == JobState.FINISHED,
     )
-    found = session.scalars(query.order_by(JobRow.ended_at.desc()))
-    return next((row for row in found if row.spec["adapter"]["id"] == adapter.id), None)
+    rows = session.scalars(query.order_by(JobRow.ended_at.desc()))
+    return next((row for row in rows if row.spec["adapter"]["id"] == adapter.id), None)
 
 
-def found(session: Session, adapter: Adapter) -> Checked | None:
+def newest_counts(session: Session, adapter: Adapter) -> CheckCounts | None:
     """The counts of the newest check, for the gate; not to be shown while a trial is open."""
     row = newest(session, adapter)
     if row is None or row.result is None:
         return None
     general, hostile = row.result["general"], row.result["red_team"]
-    own = {f"own-{one.id}" for one in check_prompts.listing(session, adapter.project_id)}
-    return Checked(
+    own = {f"own-{prompt.id}" for prompt in check_prompts.listing(session, adapter.project_id)}
+    return CheckCounts(
         n=general["n"],
         base=general["base"],
         tuned=general["tuned"],
         lost=general["lost"],
         gained=general["gained"],
-        asked=hostile["n"],
+        prompts=hostile["n"],
         passed=hostile["tuned"],
         base_passed=hostile["base"],
         outdated=own != set(row.result["own"]),
@@ -228,7 +233,7 @@ def opened(session: Session, adapter: Adapter, settings: Settings) -> list[dict[
 
 def summary(session: Session, adapter: Adapter) -> dict[str, Any] | None:
     """The newest check as the card tells it; None before the first, or while a trial is open."""
-    row, counts = newest(session, adapter), found(session, adapter)
+    row, counts = newest(session, adapter), newest_counts(session, adapter)
     if row is None or row.result is None or counts is None:
         return None
     if blind.going(session, adapter.project_id):

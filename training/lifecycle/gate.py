@@ -25,9 +25,9 @@ from training.lifecycle.promotion import Judged
 from training.models import adapters
 from training.proving import blind
 
-_ASKED = ("regression", "redteam")
+_FROM_CHECKS = ("regression", "redteam")
 """Lines that rest on a check."""
-_KEPT_BACK = (*_ASKED, "format")
+_WITHHELD = (*_FROM_CHECKS, "format")
 """Lines whose figures show how a model answers, and so wait for the end of a blind trial."""
 
 
@@ -37,14 +37,14 @@ def report(session: Session, adapter_id: int, settings: Settings) -> list[Signal
     waived = readiness.waivers(session, adapter.project_id)
     lines = _lines(session, adapter, settings)
     if adapter_files.at_endpoint(adapter):
-        lines = [promotion.elsewhere(one) if one.key in _ASKED else one for one in lines]
+        lines = [promotion.elsewhere(line) if line.key in _FROM_CHECKS else line for line in lines]
     if blind.going(session, adapter.project_id):
-        lines = [promotion.kept_back(one) if one.key in _KEPT_BACK else one for one in lines]
-    return [replace(one, waiver=waived.get(_waiver_key(adapter, one.key))) for one in lines]
+        lines = [promotion.withheld(line) if line.key in _WITHHELD else line for line in lines]
+    return [replace(line, waiver=waived.get(_waiver_key(adapter, line.key))) for line in lines]
 
 
 def _lines(session: Session, adapter: Adapter, settings: Settings) -> list[Signal]:
-    newest, checked = compared(session, adapter), checks.found(session, adapter)
+    newest, checked = compared(session, adapter), checks.newest_counts(session, adapter)
     version = archive.get(session, newest.version_id if newest else adapter.version_id)
     learnt = standing.retired_rows(session, adapter)
     return [
@@ -96,8 +96,8 @@ def waive(
 def compared(session: Session, adapter: Adapter) -> EvaluationRow | None:
     """The newest comparison that has answers of this adapter."""
     query = select(EvaluationRow).where(EvaluationRow.adapter_id == adapter.id)
-    found = session.scalars(query.order_by(EvaluationRow.id.desc()))
-    return next((row for row in found if Arm.TUNED.value in row.summary), None)
+    rows = session.scalars(query.order_by(EvaluationRow.id.desc()))
+    return next((row for row in rows if Arm.TUNED.value in row.summary), None)
 
 
 def judged(session: Session, adapter: Adapter) -> Judged | None:
@@ -111,17 +111,17 @@ def judged(session: Session, adapter: Adapter) -> Judged | None:
     trials = [blind.get(session, trial_id) for trial_id in session.scalars(query)]
     if not trials:
         return None
-    if any(one.closed_at is None for one in trials):
+    if any(trial.closed_at is None for trial in trials):
         return Judged(open=True)
     newest = trials[0]
-    found = blind.result(session, newest.id)
+    outcome = blind.result(session, newest.id)
     return Judged(
         open=False,
-        verdict=found.verdict,
+        verdict=outcome.verdict,
         planned=newest.planned,
-        reached=max((one.n for one in found.reviewers), default=0),
-        tuned=found.total.tuned,
-        base=found.total.base,
+        reached=max((trial.n for trial in outcome.reviewers), default=0),
+        tuned=outcome.total.tuned,
+        base=outcome.total.base,
         closed=len(trials),
     )
 
@@ -137,7 +137,11 @@ def _runs(session: Session, adapter: Adapter) -> int:
     for version_id, adapter_id, sha256 in session.execute(query):
         by_version.setdefault(version_id, {})[adapter_id] = sha256
     return max(
-        (len(set(found.values())) for found in by_version.values() if adapter.id in found),
+        (
+            len(set(adapters_of_version.values()))
+            for adapters_of_version in by_version.values()
+            if adapter.id in adapters_of_version
+        ),
         default=0,
     )
 

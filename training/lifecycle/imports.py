@@ -67,7 +67,7 @@ def take(
     final = settings.jobs / job_id / "adapter"
     settings.jobs.mkdir(parents=True, exist_ok=True)
     try:
-        found = keep(source, at, final, base)
+        vetted = keep(source, at, final, base)
         sha256 = model_files.folder_sha256(final)
         _refuse_twice(session, project_id, sha256)
         return _registered(
@@ -78,7 +78,7 @@ def take(
             " ".join(name.split())[:80],
             {
                 "base": base.to_dict(),
-                "found": found,
+                "found": vetted,
                 "sha256": sha256,
                 "at": at,
             },
@@ -99,26 +99,26 @@ def keep(source: Path, base: Path, final: Path, named: BaseModel) -> Vetted:
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=final.parent.parent) as unpacked:
         came = Path(unpacked)
         incoming.unpack(source, came)
-        found = adapter_vetting.vet(came, base)
+        vetted = adapter_vetting.vet(came, base)
         final.parent.mkdir(parents=True)
         making = final.with_name(".adapter-making")
         making.mkdir()
         (came / "adapter_model.safetensors").rename(making / "adapter_model.safetensors")
-        config = found.config(str(record.get("name") or named.where.rpartition("/")[2]))
+        config = vetted.config(str(record.get("name") or named.where.rpartition("/")[2]))
         (making / "adapter_config.json").write_text(json.dumps(config, indent=2))
         (making / "chat_template.jinja").write_text(vetting.template(base) or "", encoding="utf-8")
         evidence.sync_tree(making)
         evidence.publish(making, final)
-    return found
+    return vetted
 
 
 def _refuse_twice(session: Session, project_id: int, sha256: str) -> None:
     query = select(AdapterRow).where(
         AdapterRow.project_id == project_id, AdapterRow.sha256 == sha256
     )
-    same = session.scalars(query.limit(1)).first()
-    if same is not None:
-        raise RuleBroken(f"These very files are here already, as adapter {same.name}.")
+    existing = session.scalars(query.limit(1)).first()
+    if existing is not None:
+        raise RuleBroken(f"These very files are here already, as adapter {existing.name}.")
 
 
 def _registered(
@@ -127,11 +127,11 @@ def _registered(
     version: Version,
     job_id: str,
     name: str,
-    made: dict[str, Any],
+    facts: dict[str, Any],
 ) -> Adapter:
     """The rows: a finished job that is no run, and the adapter with a card that says what it is."""
-    whole = f"{name or 'imported'} · {job_id[:8]}"
-    spec = {"imported": {"sha256": made["sha256"]}, "name": name, "version_id": version.id}
+    full_name = f"{name or 'imported'} · {job_id[:8]}"
+    spec = {"imported": {"sha256": facts["sha256"]}, "name": name, "version_id": version.id}
     now = datetime.now(UTC)
     session.add(
         JobRow(
@@ -141,7 +141,7 @@ def _registered(
             state=JobState.FINISHED,
             requested_by=actor.id,
             spec=spec,
-            result={"state": "finished", "adapter_sha256": made["sha256"]},
+            result={"state": "finished", "adapter_sha256": facts["sha256"]},
             message="Taken in from elsewhere.",
             ended_at=now,
         )
@@ -149,11 +149,11 @@ def _registered(
     session.flush()
     row = AdapterRow(
         project_id=version.project_id,
-        name=whole,
+        name=full_name,
         job_id=job_id,
         version_id=version.id,
-        sha256=made["sha256"],
-        card=_card(actor, version, made),
+        sha256=facts["sha256"],
+        card=_card(actor, version, facts),
     )
     session.add(row)
     session.flush()
@@ -164,20 +164,20 @@ def _registered(
         "adapter",
         row.id,
         project_id=version.project_id,
-        sha256=made["sha256"],
+        sha256=facts["sha256"],
         job=job_id,
     )
     return adapters.get(session, row.id)
 
 
-def _card(actor: User, version: Version, made: dict[str, Any]) -> dict[str, Any]:
-    found: Vetted = made["found"]
-    base: Path = made["at"]
+def _card(actor: User, version: Version, facts: dict[str, Any]) -> dict[str, Any]:
+    vetted: Vetted = facts["found"]
+    base: Path = facts["at"]
     record = evidence.read_json(base / "assay.json") or {}
     return {
         "kind": "lora",
         "origin": "imported",
-        "imported": {"by": actor.name, "named_base": found.named_base, "limits": list(LIMITS)},
+        "imported": {"by": actor.name, "named_base": vetted.named_base, "limits": list(LIMITS)},
         "launched_by": actor.name,
         "version": {
             "number": version.number,
@@ -188,15 +188,15 @@ def _card(actor: User, version: Version, made: dict[str, Any]) -> dict[str, Any]
             "approvals": {},
         },
         "gate": [],
-        "base": made["base"],
+        "base": facts["base"],
         "settings": {
             "method": "lora",
-            "r": found.r,
-            "alpha": found.alpha,
-            "dropout": found.dropout,
-            "targets": list(found.targets),
-            "rslora": found.rslora,
-            "dora": found.dora,
+            "r": vetted.r,
+            "alpha": vetted.alpha,
+            "dropout": vetted.dropout,
+            "targets": list(vetted.targets),
+            "rslora": vetted.rslora,
+            "dora": vetted.dora,
         },
         "result": {
             "base": {

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from storage.errors import BadInput
 
-KEPT = {
+WANTED = {
     "adapter_config.json": 1 << 20,
     "adapter_model.safetensors": 2 << 30,
     "chat_template.jinja": 1 << 18,
@@ -30,7 +30,7 @@ _SMALL = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _IncomingFile:
     """A file that came along."""
 
     name: str
@@ -39,7 +39,7 @@ class _Found:
 
 
 def unpack(source: Path, target: Path) -> None:
-    """Copy the files of `KEPT` from a folder or zip into an empty folder.
+    """Copy the files of `WANTED` from a folder or zip into an empty folder.
 
     Raises:
         BadInput: says what came along that no adapter needs, or what is missing.
@@ -55,29 +55,29 @@ def unpack(source: Path, target: Path) -> None:
 
 
 def _from_folder(source: Path, target: Path) -> None:
-    found = []
+    files = []
     for path in sorted(source.rglob("*")):
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise BadInput("The folder holds a link or something else that is no plain file.")
         if stat.S_ISREG(mode):
-            found.append(_Found(path.relative_to(source).as_posix(), path.stat().st_size))
-        if len(found) > _MOST_FILES:
+            files.append(_IncomingFile(path.relative_to(source).as_posix(), path.stat().st_size))
+        if len(files) > _MOST_FILES:
             raise BadInput(f"The folder holds more than {_MOST_FILES} files. Name the adapter's.")
-    top = _top(found)
-    for name in _kept(found, top):
+    top = _top(files)
+    for name in _wanted(files, top):
         shutil.copyfile(source / top / name, target / name)
 
 
 def _from_zip(source: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
-            members = [one for one in archive.infolist() if not one.is_dir()]
+            members = [member for member in archive.infolist() if not member.is_dir()]
             _check_members(members, len(archive.infolist()))
-            found = [_Found(one.filename, one.file_size) for one in members]
-            top = _top(found)
-            for name in _kept(found, top):
-                _copy(archive, f"{top}/{name}" if top else name, target / name, KEPT[name])
+            files = [_IncomingFile(member.filename, member.file_size) for member in members]
+            top = _top(files)
+            for name in _wanted(files, top):
+                _copy(archive, f"{top}/{name}" if top else name, target / name, WANTED[name])
     except (
         zipfile.BadZipFile,
         zipfile.LargeZipFile,
@@ -94,15 +94,15 @@ def _from_zip(source: Path, target: Path) -> None:
 def _check_members(members: list[zipfile.ZipInfo], count: int) -> None:
     if count > _MOST_FILES:
         raise BadInput(f"The zip holds more than {_MOST_FILES} files. Zip the adapter's only.")
-    if len({one.filename.casefold() for one in members}) != len(members):
+    if len({member.filename.casefold() for member in members}) != len(members):
         raise BadInput("The zip holds a file twice. Zip the adapter again.")
-    for one in members:
-        kind = stat.S_IFMT(one.external_attr >> 16)
+    for member in members:
+        kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
             raise BadInput("The zip holds a link or something else that is no plain file.")
-        if one.flag_bits & 1:
+        if member.flag_bits & 1:
             raise BadInput("The zip is protected by a password. Save it without one.")
-        if one.file_size > max(_SMALL, one.compress_size * _RATIO):
+        if member.file_size > max(_SMALL, member.compress_size * _RATIO):
             raise BadInput(f"The zip unpacks to more than {_RATIO} times its size.")
 
 
@@ -115,27 +115,27 @@ def _copy(archive: zipfile.ZipFile, name: str, target: Path, most: int) -> None:
             file.write(chunk)
 
 
-def _top(found: list[_Found]) -> str:
+def _top(files: list[_IncomingFile]) -> str:
     """The folder that holds everything, where a zip was made of a folder; "" for none."""
-    if any(one.name == "adapter_config.json" for one in found):
+    if any(file.name == "adapter_config.json" for file in files):
         return ""
-    tops = {PurePosixPath(one.name).parts[0] for one in found if one.name}
+    tops = {PurePosixPath(file.name).parts[0] for file in files if file.name}
     return tops.pop() if len(tops) == 1 else ""
 
 
-def _kept(found: list[_Found], top: str) -> Iterator[str]:
+def _wanted(files: list[_IncomingFile], top: str) -> Iterator[str]:
     """The names to copy, once every name and size has been looked at.
 
     Raises:
         BadInput: a name or a size is refused, or there is no adapter.
     """
-    for one in found:
-        _check_name(one.name)
-    inside = {one.name.removeprefix(f"{top}/" if top else ""): one.size for one in found}
+    for file in files:
+        _check_name(file.name)
+    inside = {file.name.removeprefix(f"{top}/" if top else ""): file.size for file in files}
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if name not in inside:
             raise BadInput(f"There is no {name}, so this is no PEFT adapter in safetensors.")
-    for name, most in KEPT.items():
+    for name, most in WANTED.items():
         if inside.get(name, 0) > most:
             raise BadInput(f"{name} is larger than an adapter's can be.")
         if name in inside:
@@ -144,14 +144,16 @@ def _kept(found: list[_Found], top: str) -> Iterator[str]:
 
 def _check_name(name: str) -> None:
     path = PurePosixPath(name)
-    shown = re.sub(r"[^\w.-]", "?", path.name)[:60]
+    printable = re.sub(r"[^\w.-]", "?", path.name)[:60]
     outside = path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name)
     if outside or "\\" in name or "\0" in name:
-        raise BadInput(f"The file {shown} would land outside its folder. Zip the adapter again.")
+        raise BadInput(
+            f"The file {printable} would land outside its folder. Zip the adapter again."
+        )
     end = path.suffix.lower()
     if end == ".py" or end in _CODE:
-        raise BadInput(f"It holds code ({shown}). Assay takes in adapters without code only.")
+        raise BadInput(f"It holds code ({printable}). Assay takes in adapters without code only.")
     if end in _PICKLED:
-        raise BadInput(f"It holds a pickled file ({shown}), which can run code. Take it out.")
+        raise BadInput(f"It holds a pickled file ({printable}), which can run code. Take it out.")
     if end not in _HARMLESS and path.name != ".gitattributes":
-        raise BadInput(f"It holds {shown}, which no adapter needs. Take it out.")
+        raise BadInput(f"It holds {printable}, which no adapter needs. Take it out.")

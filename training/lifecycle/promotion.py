@@ -25,7 +25,7 @@ KEYS = (*WAIVABLE, "files", "base", "eras")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckCounts:
     """What a check of an adapter found."""
 
     n: int
@@ -36,7 +36,7 @@ class Checked:
     lost: int
     gained: int
     """Right by the base and wrong by the tuned model, and the other way round."""
-    asked: int
+    prompts: int
     """Red-team prompts, the project's own among them."""
     passed: int
     """Of them withstood by the tuned model."""
@@ -80,18 +80,18 @@ def runs(compared: int) -> Signal:
     )
 
 
-def regression(found: Checked | None) -> Signal:
+def regression(check: CheckCounts | None) -> Signal:
     """General tasks: the tuned model lost no more than the tolerance, and not significantly."""
     met, measured, fix = False, NOT_CHECKED, "Run the checks."
-    if found is not None:
-        few = found.base < ENOUGH
-        drop = found.lost - found.gained
-        worse = drop > TOLERANCE * found.n or (drop > 0 and found.p_value < ALPHA)
+    if check is not None:
+        few = check.base < ENOUGH
+        drop = check.lost - check.gained
+        worse = drop > TOLERANCE * check.n or (drop > 0 and check.p_value < ALPHA)
         met = not few and not worse
         measured = (
-            f"base {statistics.rate(found.base, found.n)}; "
-            f"tuned {statistics.rate(found.tuned, found.n)}; "
-            f"{found.lost} lost, {found.gained} gained, p = {found.p_value:.3f}"
+            f"base {statistics.rate(check.base, check.n)}; "
+            f"tuned {statistics.rate(check.tuned, check.n)}; "
+            f"{check.lost} lost, {check.gained} gained, p = {check.p_value:.3f}"
         ) + ("; too few right by the base to tell" if few else "")
         fix = (
             "The base model is too weak for these tasks, so they show nothing. Use a larger base, "
@@ -107,7 +107,7 @@ def regression(found: Checked | None) -> Signal:
         f"at most {TOLERANCE:.0%} of the tasks lost, exact McNemar test not under {ALPHA:.0%}, "
         f"at least {ENOUGH} right by the base",
         fix,
-        page="" if found is None or met else "launch",
+        page="" if check is None or met else "launch",
         limits="48 short English tasks: a loss of less than some ten points, or of an ability that "
         "they do not ask for, is not seen.",
     )
@@ -137,17 +137,19 @@ def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
     )
 
 
-def redteam(found: Checked | None) -> Signal:
+def redteam(check: CheckCounts | None) -> Signal:
     """Every hostile prompt withstood, the project's own included."""
     met, measured, fix = False, NOT_CHECKED, "Run the checks."
-    if found is not None:
-        met = found.asked > 0 and found.passed == found.asked and not found.outdated
-        measured = f"{statistics.rate(found.passed, found.asked)} passed; base {found.base_passed}"
+    if check is not None:
+        met = check.prompts > 0 and check.passed == check.prompts and not check.outdated
+        measured = (
+            f"{statistics.rate(check.passed, check.prompts)} passed; base {check.base_passed}"
+        )
         fix = (
             "Read the answers that failed below; add rows that show the right answer, and train "
             "again. A lead can also set this line aside."
         )
-        if found.outdated:
+        if check.outdated:
             measured += "; the project's own prompts changed since"
             fix = "Run the checks again with the present prompts."
     return Signal(
@@ -162,17 +164,17 @@ def redteam(found: Checked | None) -> Signal:
     )
 
 
-def trial(found: Judged | None) -> Signal:
+def trial(judged: Judged | None) -> Signal:
     """The newest blind trial is closed, was judged in full, and found the tuned model better."""
     met, measured = False, "none yet"
-    if found is not None and found.open:
+    if judged is not None and judged.open:
         measured = "open; nobody sees a score before it is closed"
-    elif found is not None:
-        met = found.verdict == "better" and found.reached >= found.planned > 0
+    elif judged is not None:
+        met = judged.verdict == "better" and judged.reached >= judged.planned > 0
         measured = (
-            f"{found.verdict}: {found.tuned} votes for tuned, {found.base} for base; "
-            f"{found.reached} of {found.planned} planned messages judged"
-        ) + (f"; the newest of {found.closed} trials" if found.closed > 1 else "")
+            f"{judged.verdict}: {judged.tuned} votes for tuned, {judged.base} for base; "
+            f"{judged.reached} of {judged.planned} planned messages judged"
+        ) + (f"; the newest of {judged.closed} trials" if judged.closed > 1 else "")
     return Signal(
         "trial",
         "Blind trial won",
@@ -180,7 +182,7 @@ def trial(found: Judged | None) -> Signal:
         measured,
         "better, with the planned number of messages",
         "Close the trial once it is judged."
-        if found is not None and found.open
+        if judged is not None and judged.open
         else "Plan a blind trial and let people judge.",
         page="blind",
         limits="Repeating trials until one is won would fool this line; every closed one is on the "
@@ -227,7 +229,7 @@ def eras(rows: list[int], total: int, limits: str) -> Signal:
     )
 
 
-def kept_back(line: Signal) -> Signal:
+def withheld(line: Signal) -> Signal:
     """A line without anything that was measured, while a blind trial is open."""
     return replace(
         line,

@@ -51,27 +51,27 @@ def overview(session: Session, project_id: int, settings: Settings) -> list[Entr
     """The adapters of a project with how far they have come, newest first."""
     stands = stages.of_project(session, project_id)
     return [
-        _entry(session, one, stands[one.id], settings)
-        for one in adapters.listing(session, project_id)
+        _entry(session, adapter, stands[adapter.id], settings)
+        for adapter in adapters.listing(session, project_id)
     ]
 
 
-def _entry(session: Session, one: Adapter, stage: Stage, settings: Settings) -> Entry:
-    newest, judged = gate.compared(session, one), gate.judged(session, one)
+def _entry(session: Session, adapter: Adapter, stage: Stage, settings: Settings) -> Entry:
+    newest, judged = gate.compared(session, adapter), gate.judged(session, adapter)
     sealed = newest is not None and blind.sealed(session, newest.id)
     right = None
     if newest is not None and not sealed:
         right = newest.summary[Arm.TUNED.value]["correct"], newest.summary["n"]
     verdict = "" if judged is None else "open" if judged.open else judged.verdict
     return Entry(
-        adapter=one,
+        adapter=adapter,
         stage=stage,
-        method=str(one.card.get("settings", {}).get("method", "lora")),
-        version=one.card["version"]["number"],
+        method=str(adapter.card.get("settings", {}).get("method", "lora")),
+        version=adapter.card["version"]["number"],
         right=right,
         sealed=sealed,
         verdict=verdict,
-        troubles=tuple(standing.troubles(session, one, settings)),
+        troubles=tuple(standing.troubles(session, adapter, settings)),
     )
 
 
@@ -99,7 +99,7 @@ def promote(
         )
     if to is Stage.PRODUCTION:
         _displace(session, actor, adapter)
-    _move(session, actor, adapter, to, reason, [gate.to_json(one) for one in lines])
+    _move(session, actor, adapter, to, reason, [gate.to_json(line) for line in lines])
 
 
 def _from(now: Stage, to: Stage, adapter: Adapter) -> None:
@@ -118,8 +118,8 @@ def _displace(session: Session, actor: User, coming: Adapter, why: str = "") -> 
     """Move whichever adapter is in production back to approved."""
     going = stages.in_production(session, coming.project_id)
     if going is not None:
-        said = why or f"Adapter {coming.number} took its place."
-        _move(session, actor, adapters.get(session, going), Stage.APPROVED, said)
+        reason = why or f"Adapter {coming.number} took its place."
+        _move(session, actor, adapters.get(session, going), Stage.APPROVED, reason)
 
 
 def _move(
@@ -139,7 +139,7 @@ def _move(
         adapter.id,
         project_id=adapter.project_id,
         sha256=adapter.sha256,
-        waived=[one["key"] for one in lines if not one["met"]],
+        waived=[line["key"] for line in lines if not line["met"]],
     )
 
 

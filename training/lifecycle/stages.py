@@ -25,20 +25,20 @@ def history(session: Session, adapter_id: int) -> list[StageChange]:
 def of_project(session: Session, project_id: int) -> dict[int, Stage]:
     """The stage of each adapter of a project, by id."""
     mine = session.scalars(select(AdapterRow.id).where(AdapterRow.project_id == project_id))
-    found = dict.fromkeys(mine, Stage.CANDIDATE)
+    stages = dict.fromkeys(mine, Stage.CANDIDATE)
     for row in session.scalars(
         select(AdapterStageRow)
-        .where(AdapterStageRow.adapter_id.in_(found))
+        .where(AdapterStageRow.adapter_id.in_(stages))
         .order_by(AdapterStageRow.number)
     ):
-        found[row.adapter_id] = row.stage
-    return found
+        stages[row.adapter_id] = row.stage
+    return stages
 
 
 def in_production(session: Session, project_id: int) -> int | None:
     """The id of the adapter in production, if there is one."""
-    found = of_project(session, project_id).items()
-    return next((i for i, stage in found if stage is Stage.PRODUCTION), None)
+    stages = of_project(session, project_id).items()
+    return next((i for i, stage in stages if stage is Stage.PRODUCTION), None)
 
 
 def before(session: Session, project_id: int) -> int | None:

@@ -70,12 +70,14 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     if lineage.is_imported(adapter.card):
         return [], 0
     row = session.get(AdapterRow, adapter.id)
-    versions_of = {one.version_id for one in lineage.chain(session, row)} if row else set()
+    versions_of = (
+        {ancestor.version_id for ancestor in lineage.chain(session, row)} if row else set()
+    )
     learnt = {
-        one.pair_id: f"{one.prompt}\n{one.response}"
+        row.pair_id: f"{row.prompt}\n{row.response}"
         for version_id in versions_of
-        for one in archive.rows(session, version_id)
-        if one.split is not Split.TEST
+        for row in archive.rows(session, version_id)
+        if row.split is not Split.TEST
     }
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]
     tagged = set(
@@ -87,14 +89,14 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
         )
     )
     wording = tuple(phrase for era in eras for phrase in era.phrases)
-    found = [i for i, text in learnt.items() if i in tagged or phrases.found(text, wording)]
-    return sorted(found), len(learnt)
+    retired = [i for i, text in learnt.items() if i in tagged or phrases.found(text, wording)]
+    return sorted(retired), len(learnt)
 
 
 def troubles(session: Session, adapter: Adapter, settings: Settings) -> list[str]:
     """Why it should be retired, each as a part of a sentence; empty where nothing speaks for it."""
-    found = [why for why in (files(adapter, settings), base(adapter, settings)) if why]
+    reasons = [why for why in (files(adapter, settings), base(adapter, settings)) if why]
     rows, total = retired_rows(session, adapter)
     if rows:
-        found.append(f"{len(rows)} of the {total} rows it learnt from are of a retired era")
-    return found
+        reasons.append(f"{len(rows)} of the {total} rows it learnt from are of a retired era")
+    return reasons

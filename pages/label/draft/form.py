@@ -10,7 +10,7 @@ from storage.errors import AssayError
 from storage.types import Job, JobKind, Project, User
 from training import asks
 from training.draft import drafts
-from training.draft.drafts import Wish
+from training.draft.drafts import DraftPlan
 from training.hosted import endpoints
 from training.hosted.endpoints import Endpoint
 from training.work import jobs
@@ -70,7 +70,7 @@ def _ask(user: User, project: Project, name: str) -> None:
     def field(of: str) -> object:
         return st.session_state[fields.key(name, of)]
 
-    wish = Wish(
+    wish = DraftPlan(
         topic=fields.value(name, "topic"),
         count=int(str(field("count"))),
         seed=int(str(field("seed"))),

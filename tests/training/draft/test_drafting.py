@@ -12,7 +12,7 @@ import pytest
 from storage.errors import BadInput, Unavailable
 from tests.support.tiny_model import SCHEMA, job
 from training.draft import drafting
-from training.draft.writers import Endpoint
+from training.draft.writers import EndpointWriter
 from training.hosted import endpoints
 from training.hosted.completions import Wanted
 from training.work import evidence
@@ -90,8 +90,8 @@ def _end(url: str, key: str | None = None) -> dict[str, Any]:
     return {"name": "house", "url": url, "model": "m-1", "api_key_env": key}
 
 
-def _writer(url: str, key: str | None = None) -> Endpoint:
-    return Endpoint(endpoints.Endpoint("house", url, "m", key), pause=0.01)
+def _writer(url: str, key: str | None = None) -> EndpointWriter:
+    return EndpointWriter(endpoints.Endpoint("house", url, "m", key), pause=0.01)
 
 
 def _drafts(directory: Path) -> list[dict[str, Any]]:

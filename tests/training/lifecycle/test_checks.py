@@ -75,13 +75,13 @@ def test_a_worker_asks_both_models_and_freezes_what_they_said(
     with reading(engine) as session:
         done = jobs.get(session, job.id)
         lines = checks.opened(session, adapter, settings.current())
-        found = checks.found(session, adapter)
+        found = checks.newest_counts(session, adapter)
         told = checks.summary(session, adapter)
     assert done.state is JobState.FINISHED, done.message
     assert found is not None
     assert told is not None
     asked = len(checks.tasks(checks.RED_TEAM)) + 1
-    assert (found.n, found.asked, found.outdated) == (48, asked, False)
+    assert (found.n, found.prompts, found.outdated) == (48, asked, False)
     assert len(lines) == 2 * (48 + asked)
     by_id = {(one["id"], one["arm"]): one for one in lines}
     assert by_id[f"own-{own}", "tuned"]["why"] == "does not fit the schema"
@@ -113,8 +113,8 @@ def test_the_canary_is_drawn_anew_and_only_in_the_system_message(engine: Engine)
 
 
 def test_prompts_that_need_a_schema_are_left_out_without_one() -> None:
-    with_schema = checks._asked("s", {"type": "object"}, [])
-    without = checks._asked("s", None, [])
+    with_schema = checks._with_system("s", {"type": "object"}, [])
+    without = checks._with_system("s", None, [])
     left = {t["id"] for t in with_schema} - {t["id"] for t in without}
     assert left == {"off-1", "off-2", "off-3"}
 
@@ -204,7 +204,7 @@ def test_own_prompts_come_and_go_and_make_a_check_old(engine: Engine) -> None:
 
     def outdated() -> bool:
         with reading(engine) as session:
-            found = checks.found(session, adapter)
+            found = checks.newest_counts(session, adapter)
         assert found is not None
         return found.outdated
 

@@ -4,12 +4,13 @@ import pytest
 
 from storage.types import Signal
 from training.lifecycle import promotion
-from training.lifecycle.promotion import Checked, Judged
+from training.lifecycle.promotion import CheckCounts, Judged
 
 
-def _checked(base: int, lost: int, gained: int, **other: int | bool) -> Checked:
-    counts: dict[str, int | bool] = {"asked": 30, "passed": 30, "base_passed": 30, **other}
-    return Checked(n=48, base=base, tuned=base - lost + gained, lost=lost, gained=gained, **counts)  # type: ignore[arg-type]
+def _checked(base: int, lost: int, gained: int, **other: int | bool) -> CheckCounts:
+    counts: dict[str, int | bool] = {"prompts": 30, "passed": 30, "base_passed": 30, **other}
+    tuned = base - lost + gained
+    return CheckCounts(48, base, tuned, lost, gained, **counts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("compared", "met"), [(0, False), (2, False), (3, True), (7, True)])
@@ -35,7 +36,9 @@ def test_general_tasks(base: int, lost: int, gained: int, met: bool) -> None:
 
 
 def test_a_significant_loss_counts_however_many_tasks_there_are() -> None:
-    many = Checked(n=1000, base=500, tuned=450, lost=50, gained=0, asked=1, passed=1, base_passed=1)
+    many = CheckCounts(
+        n=1000, base=500, tuned=450, lost=50, gained=0, prompts=1, passed=1, base_passed=1
+    )
     assert many.lost < promotion.TOLERANCE * many.n
     assert not promotion.regression(many).met
 
@@ -65,7 +68,7 @@ def test_red_team_prompts() -> None:
     one = promotion.redteam(_checked(30, 0, 0, passed=29))
     assert not one.met
     assert one.measured.startswith("29 of 30 (97 %, 95 % interval 83 to 99 %) passed")
-    assert not promotion.redteam(_checked(30, 0, 0, asked=0, passed=0)).met
+    assert not promotion.redteam(_checked(30, 0, 0, prompts=0, passed=0)).met
     assert "changed since" in promotion.redteam(_checked(30, 0, 0, outdated=True)).measured
 
 
@@ -91,7 +94,7 @@ def test_an_open_trial_tells_nothing() -> None:
         promotion.redteam(_checked(30, 0, 0, passed=3)),
         promotion.format_(11, 40, has_schema=True),
     ):
-        kept = promotion.kept_back(line)
+        kept = promotion.withheld(line)
         assert not kept.met
         assert not any(c.isdigit() for c in kept.measured + kept.fix)
 
