@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from curation.personal import language, presidio, recognise
+from curation.personal import gazetteer, language, presidio, recognise
 from curation.personal.detect import LONGEST, NAMES, Piece, Quarantine, Span, pieces, unreadable
-from curation.personal.language import DESK_TERMS
 from curation.personal.pii import Config
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class _TextScan:
             yield
         except (presidio.SkippedError, TimeoutError):
             self.refused = Quarantine(
-                "A pattern took too long: read the row yourself or shorten it, then scan again."
+                "A pattern took too long: read the text yourself or shorten it, then scan again."
             )
 
     def count(self, doc: "Doc") -> None:
@@ -131,9 +130,9 @@ class Scanner:
         for start in range(0, len(jobs), _ZONE):
             self._read(jobs[start : start + _ZONE])
         return [
-            one.refused
-            or display_types(self._own.settled(text, one.spans, output=output, allow=allow))
-            for text, one in zip(texts, readings, strict=True)
+            reading.refused
+            or display_types(self._own.settled(text, reading.spans, output=output, allow=allow))
+            for text, reading in zip(texts, readings, strict=True)
         ]
 
     def _read(self, jobs: Sequence[tuple[_TextScan, Piece]]) -> None:
@@ -160,13 +159,18 @@ class Scanner:
         """Of all that was found in a window, what this configuration asks for."""
         for span in spans:
             wanted = span.score >= self.config.threshold and self._enabled(span.type)
-            if wanted and self._tells(span.type, text[span.start : span.end]):
+            if wanted and self._identifying(span.type, text[span.start : span.end]):
                 yield span
 
-    def _tells(self, kind: str, words: str) -> bool:
-        """Whether a finding can identify someone, in this configuration."""
-        return _tells(kind, words) or (
-            self.config.weekdays and _WEEKDAY.fullmatch(words) is not None
+    def _identifying(self, kind: str, excerpt: str) -> bool:
+        """Whether a finding can identify someone: no "yesterday", no "Visa"."""
+        if kind == "DATE_TIME":
+            weekday = self.config.weekdays and _WEEKDAY.fullmatch(excerpt) is not None
+            return weekday or _DATE.search(excerpt) is not None
+        return (
+            kind not in NAMES
+            or kind == "TITLE"
+            or not gazetteer.desk_terms().issuperset(excerpt.casefold().split())
         )
 
     def _enabled(self, kind: str) -> bool:
@@ -178,23 +182,9 @@ class Scanner:
         return not left_out.get(kind, False)
 
 
-def scan(texts: Sequence[str], config: Config | None = None) -> list[list[Span] | Quarantine]:
-    """Scan prompts with one configuration; see `Scanner.scan`."""
-    return Scanner(config).scan(texts)
-
-
 def display_types(spans: Sequence[Span]) -> list[Span]:
     """The same spans by the names that people see: one for all numbers of papers and accounts."""
     return [Span(s.start, s.end, _DISPLAY_TYPES.get(s.type, s.type), s.score) for s in spans]
-
-
-def _tells(kind: str, words: str) -> bool:
-    """Whether a finding can identify someone: no "yesterday", no "Visa"."""
-    if kind == "DATE_TIME":
-        return _DATE.search(words) is not None
-    return (
-        kind not in NAMES or kind == "TITLE" or not DESK_TERMS.issuperset(words.casefold().split())
-    )
 
 
 def _refusal(text: str) -> Quarantine | None:

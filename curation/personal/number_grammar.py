@@ -14,8 +14,8 @@ from functools import cache
 
 from storage.errors import BadInput
 
-MOST_LETTERS = 60
-MOST_COUNT = 40
+MAX_LENGTH = 60
+MAX_COUNT = 40
 _CLASSES = {"9": r"\d", "A": "[A-Z]", "a": "[A-Za-z]", "*": "[A-Za-z0-9]"}
 _PLAIN = " -./:#_+"
 _ITEM = re.compile(
@@ -37,10 +37,10 @@ class _Item:
     low: int
     high: int
 
-    def meets(self, other: "_Item") -> bool:
+    def meets(self, following: "_Item") -> bool:
         """Whether what follows could begin with a character that this part would have taken."""
         mine = re.compile(self.regex)
-        starts = _SAMPLES[other.kind] if other.kind else other.literal[:1]
+        starts = _SAMPLES[following.kind] if following.kind else following.literal[:1]
         return any(mine.fullmatch(char) for char in starts)
 
 
@@ -53,14 +53,14 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """
     items = _parsed(pattern)
     _refuse_overlaps(items)
-    _refuse_words(items)
-    body = "".join(f"{one.regex}{{{one.low},{one.high}}}+" for one in items)
+    _refuse_loose(items)
+    body = "".join(f"{item.regex}{{{item.low},{item.high}}}+" for item in items)
     return re.compile(rf"(?<![^\W_]){body}(?![^\W_])", re.ASCII)
 
 
 def _parsed(pattern: str) -> list[_Item]:
-    if not pattern.strip() or len(pattern) > MOST_LETTERS:
-        raise BadInput(f"A pattern has 1 to {MOST_LETTERS} characters.")
+    if not pattern.strip() or len(pattern) > MAX_LENGTH:
+        raise BadInput(f"A pattern has 1 to {MAX_LENGTH} characters.")
     items, at = [], 0
     while at < len(pattern):
         match = _ITEM.match(pattern, at)
@@ -74,14 +74,14 @@ def _parsed(pattern: str) -> list[_Item]:
 def _item(match: re.Match[str]) -> _Item:
     low = int(match["low"] or 1)
     high = int(match["high"] or low)
-    if high > MOST_COUNT or high < max(1, low):
-        raise BadInput(f"A count is a number up to {MOST_COUNT}, the smaller first: 9{{4,8}}.")
+    if high > MAX_COUNT or high < max(1, low):
+        raise BadInput(f"A count is a number up to {MAX_COUNT}, the smaller first: 9{{4,8}}.")
     kind = match["kind"] or ""
-    words = match["quoted"] or match["plain"] or ""
-    if len(words) > 1 and (low, high) != (1, 1):
+    literal = match["quoted"] or match["plain"] or ""
+    if len(literal) > 1 and (low, high) != (1, 1):
         raise BadInput("A count stands after one character or class, not after quoted words.")
-    regex = _CLASSES[kind] if kind else f"(?:{re.escape(words)})"
-    return _Item(regex, kind, words, low, high)
+    regex = _CLASSES[kind] if kind else f"(?:{re.escape(literal)})"
+    return _Item(regex, kind, literal, low, high)
 
 
 def _refuse_overlaps(items: list[_Item]) -> None:
@@ -99,7 +99,7 @@ def _refuse_overlaps(items: list[_Item]) -> None:
                 break
 
 
-def _refuse_words(items: list[_Item]) -> None:
+def _refuse_loose(items: list[_Item]) -> None:
     least = sum(item.low * max(1, len(item.literal)) for item in items)
     digits = sum(item.low for item in items if item.kind == "9")
     fixed = any(len(item.literal) > 1 for item in items)

@@ -401,8 +401,8 @@ def spans(text: str, *, cased: bool = False, seconds: float = SECONDS) -> Iterat
     end_by = time.thread_time() + seconds
     low = text.casefold()
     digits = any(map(str.isdigit, low))
-    for rule, there, pattern in rules:
-        if (cased and not rule.cased) or not there(low, digits):
+    for rule, possible, pattern in rules:
+        if (cased and not rule.cased) or not possible(low, digits):
             continue
         left = end_by - time.thread_time()
         if left <= 0:
@@ -417,14 +417,16 @@ def _compiled() -> "tuple[tuple[Rule, Callable[[str, bool], bool], Pattern[str]]
     import regex
 
     flags = regex.IGNORECASE | regex.MULTILINE
-    return tuple((rule, _there(rule.needs), regex.compile(rule.pattern, flags)) for rule in _RULES)
+    return tuple(
+        (rule, _possible(rule.needs), regex.compile(rule.pattern, flags)) for rule in _RULES
+    )
 
 
-def _there(needs: str) -> Callable[[str, bool], bool]:
+def _possible(needs: str) -> Callable[[str, bool], bool]:
     """Whether a text can match at all, judged by what every match must hold."""
     if not needs:
         return lambda _low, _digits: True
     if needs == "digit":
         return lambda _low, digits: digits
-    words = needs.split("|")
-    return lambda low, _digits: any(word in low for word in words)
+    terms = needs.split("|")
+    return lambda low, _digits: any(word in low for word in terms)

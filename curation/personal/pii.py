@@ -135,7 +135,7 @@ def problems(config: Config) -> list[str]:
 
 def _switches(config: Config) -> Iterator[str]:
     if not 0.1 <= config.threshold <= 1:
-        yield "The least score lies between 0.1 and 1."
+        yield "The minimum score lies between 0.1 and 1."
     for code in config.countries:
         if code not in COUNTRIES:
             yield f"{code!r} is not a country whose numbers are known: {', '.join(COUNTRIES)}."

@@ -8,31 +8,35 @@ from storage.errors import RuleBroken
 
 PLACEHOLDER = re.compile(r"<([A-Z]+(?:_[A-Z]+)*)_(\d{1,6})>")
 StandInLookup = Callable[[str, str, str], str | None]
-"""What stands for words, by field, type and the words without case; None where the row counts."""
+"""What stands for words, by field, type and their `surface`; None where the pair counts."""
+
+
+def _numbered(_field: str, _type: str, _surface: str) -> None:
+    """No stand-in: the pair numbers its own."""
 
 
 def replace(
     fields: Mapping[str, str],
     accepted: Mapping[str, Sequence[Span]],
-    given: StandInLookup = lambda _field, _type, _words: None,
+    stand_in: StandInLookup = _numbered,
 ) -> dict[str, str]:
-    """All fields of a row with the accepted spans as numbered placeholders, `<PERSON_1>`.
+    """All fields of a pair with the accepted spans as numbered placeholders, `<PERSON_1>`.
 
     The same words of the same type get the same number throughout the row. Numbers start after
-    those already in it, unless `given` says what stands for the words. JSON stays JSON: a bare
+    those already in it, unless `stand_in` says what stands for the words. JSON stays JSON: a bare
     number becomes a string.
 
     Raises:
         RuleBroken: spans overlap, lie outside the text, or a placeholder would break the JSON.
     """
-    named = labels(fields, accepted, given)
+    labels_by_field = labels(fields, accepted, stand_in)
     done = dict(fields)
     for name, text in fields.items():
         spans = _in_order(accepted, name)
         done[name] = (
-            _put_in_json(name, text, spans, named[name])
+            _put_in_json(name, text, spans, labels_by_field[name])
             if is_json(text)
-            else _put(text, [(span.start, span.end) for span in spans], named[name])
+            else _put(text, [(span.start, span.end) for span in spans], labels_by_field[name])
         )
     return done
 
@@ -40,7 +44,7 @@ def replace(
 def labels(
     fields: Mapping[str, str],
     accepted: Mapping[str, Sequence[Span]],
-    given: StandInLookup = lambda _field, _type, _words: None,
+    stand_in: StandInLookup = _numbered,
 ) -> dict[str, list[str]]:
     """The placeholder that each accepted span becomes: by field, in the order of the text.
 
@@ -49,20 +53,20 @@ def labels(
     """
     last = _last_numbers(fields)
     numbers: dict[tuple[str, str], int] = {}
-    named: dict[str, list[str]] = {name: [] for name in fields}
+    labels_by_field: dict[str, list[str]] = {name: [] for name in fields}
     for name, text in fields.items():
         spans = _in_order(accepted, name)
         _check(name, text, spans)
         structured = is_json(text)
         for span in spans:
             key = span.type, surface(text[span.start : span.end], structured)
-            label = given(name, *key)
+            label = stand_in(name, *key)
             if label is None:
                 if key not in numbers:
                     numbers[key] = last[span.type] = last.get(span.type, 0) + 1
                 label = f"<{span.type}_{numbers[key]}>"
-            named[name].append(label)
-    return named
+            labels_by_field[name].append(label)
+    return labels_by_field
 
 
 def placeholders(text: str, spans: Sequence[Span]) -> str:
@@ -70,11 +74,11 @@ def placeholders(text: str, spans: Sequence[Span]) -> str:
     return replace({"text": text}, {"text": spans})["text"]
 
 
-def surface(words: str, structured: bool = False) -> str:
+def surface(excerpt: str, structured: bool = False) -> str:
     """What makes two spans the same words: neither case, spacing, width nor JSON escapes count."""
-    if structured and "\\" in words:
-        words = unescaped(words, 0, len(words)).text
-    return " ".join("".join(map(unstyled, words)).casefold().split())
+    if structured and "\\" in excerpt:
+        excerpt = unescaped(excerpt, 0, len(excerpt)).text
+    return " ".join("".join(map(unstyled, excerpt)).casefold().split())
 
 
 def _in_order(accepted: Mapping[str, Sequence[Span]], name: str) -> list[Span]:
@@ -93,7 +97,7 @@ def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
 def _check(name: str, text: str, spans: Sequence[Span]) -> None:
     edges = [0, *(edge for span in spans for edge in (span.start, span.end)), len(text)]
     if edges != sorted(edges) or any(span.start == span.end for span in spans):
-        raise RuleBroken(f"Findings in the {name} overlap or lie outside it: scan the row again.")
+        raise RuleBroken(f"Findings in the {name} overlap or lie outside it: scan the pair again.")
     if not all(PLACEHOLDER.fullmatch(f"<{span.type}_1>") for span in spans):
         raise RuleBroken(f"A finding in the {name} has no known type: choose one from the list.")
 
@@ -112,9 +116,9 @@ def _put_in_json(name: str, text: str, spans: Sequence[Span], labels: Sequence[s
     numbers = [match.span() for match in LITERAL.finditer(text) if match[0][0] != '"']
     places, quoted = [], []
     for span, label in zip(spans, labels, strict=True):
-        whole = [place for place in numbers if place[0] < span.end and span.start < place[1]]
-        places.append(whole[0] if whole else (span.start, span.end))
-        quoted.append(f'"{label}"' if whole else label)
+        touched = [place for place in numbers if place[0] < span.end and span.start < place[1]]
+        places.append(touched[0] if touched else (span.start, span.end))
+        quoted.append(f'"{label}"' if touched else label)
     done = _put(text, places, quoted)
     if not is_json(done):
         raise RuleBroken(

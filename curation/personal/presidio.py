@@ -31,8 +31,8 @@ _LOG = logging.getLogger("presidio-analyzer")
 _SHORT = 0.001
 _STRETCH = 250
 """Characters that a second model reads at once: no more tokens than any of them takes."""
-_LEAST = 0.1
-"""The least score that a configuration can ask for."""
+_MINIMUM = 0.1
+"""The lowest score that a configuration can ask for."""
 _ENDLESS = int(1e30)
 """What transformers takes for "no limit": a tokenizer with a limit cuts texts without a word."""
 _DIAL_TERMS = (
@@ -74,9 +74,9 @@ def spans(text: str, doc: "Doc", left: Callable[[], float]) -> Iterator[Span]:
     dialled = digits > 5 and _DIALLABLE.search(text) is not None
     results: list[RecognizerResult] = []
     nothing: Any = None  # what only recognizers with a model read
-    for recognizer, least, mark in recognizers():
-        if digits >= least and mark in text and (dialled or recognizer is not _phone()):
-            _limit(left())
+    for recognizer, minimum, mark in recognizers():
+        if digits >= minimum and mark in text and (dialled or recognizer is not _phone()):
+            _set_limit(left())
             results += recognizer.analyze(text, recognizer.supported_entities, nothing)
     for result in _with_context(text, doc, results) if results else ():
         yield Span(result.start, result.end, result.entity_type, result.score)
@@ -89,8 +89,12 @@ def _with_context(
     from presidio_analyzer.nlp_engine import NlpArtifacts
 
     helped = _helped(text.lower())
-    named = [one.recognition_metadata["recognizer_identifier"] in helped for one in results]
-    if not any(named):
+    near = [
+        result
+        for result in results
+        if result.recognition_metadata["recognizer_identifier"] in helped
+    ]
+    if not near:
         return results
     artifacts = NlpArtifacts(
         entities=[],
@@ -100,21 +104,25 @@ def _with_context(
         nlp_engine=_engine(),
         language="en",
     )
-    near = [one for one, it in zip(results, named, strict=True) if it]
     everyone = [recognizer for recognizer, _, _ in recognizers()]
     raised = enhancer().enhance_using_context(text, near, artifacts, everyone)
-    return [*raised, *(one for one, it in zip(results, named, strict=True) if not it)]
+    far = [
+        result
+        for result in results
+        if result.recognition_metadata["recognizer_identifier"] not in helped
+    ]
+    return [*raised, *far]
 
 
 def _helped(low: str) -> set[str]:
     """The recognizers, by id, of which the text holds a context word anywhere."""
-    return {name for name, words in _context_terms() if any(word in low for word in words)}
+    return {name for name, terms in _context_terms() if any(word in low for word in terms)}
 
 
 @cache
 def _context_terms() -> list[tuple[str, tuple[str, ...]]]:
-    each = {one.id: one for one, _, _ in recognizers() if one.context}
-    return [(name, tuple(map(str.lower, one.context))) for name, one in each.items()]
+    context = {recognizer.id: recognizer.context for recognizer, _, _ in recognizers()}
+    return [(name, tuple(map(str.lower, terms))) for name, terms in context.items() if terms]
 
 
 def _stem(word: str) -> str:
@@ -140,7 +148,7 @@ def _listen() -> None:
     _LOG.addHandler(_Alarm(logging.WARNING))
 
 
-def _limit(seconds: float) -> None:
+def _set_limit(seconds: float) -> None:
     """Limits Presidio's patterns, whatever was imported first."""
     for module in _limited():
         vars(module)["REGEX_TIMEOUT_SECONDS"] = max(_SHORT, min(SECONDS, seconds))
@@ -268,7 +276,7 @@ def second(name: str) -> Callable[[str], Iterator[Span]] | None:
     def named(text: str) -> Iterator[Span]:
         for result in reader.analyze(text, reader.supported_entities, nothing):
             if result.entity_type in model.types:
-                start, end = _to_whole_words(text, result.start, result.end)
+                start, end = _widened(text, result.start, result.end)
                 yield Span(start, end, result.entity_type, float(result.score))
 
     return named
@@ -297,7 +305,7 @@ def _gliner(folder: Path) -> "EntityRecognizer":
     reader: Any = GLiNERRecognizer(
         model_name=str(folder),
         entity_mapping=dict(name_models.GLINER_LABELS),
-        threshold=_LEAST,
+        threshold=_MINIMUM,
         map_location="cpu",
         text_chunker=_stretches(_STRETCH),
     )
@@ -333,7 +341,7 @@ def cuts(text: str, size: int) -> Iterator[tuple[int, int]]:
         start = blank + 1 if blank >= 0 else end - size // 5
 
 
-def _to_whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+def _widened(text: str, start: int, end: int) -> tuple[int, int]:
     """A stretch widened to the letters and digits that touch it: models cut words into parts."""
     while start > 0 and text[start].isalnum() and text[start - 1].isalnum():
         start -= 1

@@ -45,10 +45,10 @@ class _Node:
     next: dict[str, "_Node"] = field(default_factory=dict)
     kinds: list[tuple[str, bool]] = field(default_factory=list)
 
-    def add(self, words: str, kind: str, any_case: bool) -> None:
+    def add(self, phrase: str, kind: str, any_case: bool) -> None:
         """Put words into the tree."""
         node = self
-        for token in _TOKEN.findall(words):
+        for token in _TOKEN.findall(phrase):
             node = node.next.setdefault(token.casefold(), _Node())
         node.kinds.append((kind, any_case))
 
@@ -76,7 +76,7 @@ class OwnRecognisers:
     def settled(
         self,
         text: str,
-        found: Sequence[Span],
+        model_spans: Sequence[Span],
         *,
         output: bool = False,
         allow: frozenset[str] = frozenset(),
@@ -86,14 +86,14 @@ class OwnRecognisers:
         Like `resolving.resolved`, which it is where a project describes nothing.
         """
         if not self:
-            return resolved(text, found, allow)
+            return resolved(text, model_spans, allow)
         windows = pieces(text, output=output, allow=allow)
         listed = [w.original(s) for w in windows for s in self._listed_spans(w.text)]
         shaped = [w.original(s) for w in windows for s in self._shaped_spans(w.text)]
-        known = self._harmless_places(text)
-        mine = resolved(text, [*listed, *_unknown(shaped, known)], allow)
-        taken = [(span.start, span.end) for span in mine]
-        others = list(_beside(_unknown(found, known), taken))
+        harmless = self._harmless_places(text)
+        mine = resolved(text, [*listed, *_without_harmless(shaped, harmless)], allow)
+        own_places = [(span.start, span.end) for span in mine]
+        others = list(_beside(_without_harmless(model_spans, harmless), own_places))
         return resolved(text, [*mine, *others], allow) if others else mine
 
     def _listed_spans(self, text: str) -> Iterator[Span]:
@@ -124,12 +124,12 @@ class OwnRecognisers:
 def recognisers(config: Config) -> OwnRecognisers:
     """The recognisers that a configuration describes."""
     listed, before = _Node(), _Node()
-    for kind, words in config.deny:
-        listed.add(words, kind, True)
+    for kind, phrase in config.deny:
+        listed.add(phrase, kind, True)
     for name in config.names:
         listed.add(name, "PERSON", len(name.split()) > 1)
-    for kind, words in config.context:
-        before.add(words, kind, True)
+    for kind, phrase in config.context:
+        before.add(phrase, kind, True)
     return OwnRecognisers(config, listed, before, literals(frozenset(config.known)))
 
 
@@ -163,25 +163,25 @@ def _after(text: str, at: int, kind: str) -> Iterator[Span]:
         yield Span(*number.span(), kind, _SCORES["near"])
 
 
-def _unknown(found: Iterable[Span], known: Sequence[tuple[int, int]]) -> Iterator[Span]:
+def _without_harmless(spans: Iterable[Span], harmless: Sequence[tuple[int, int]]) -> Iterator[Span]:
     """Findings without the words that a project calls harmless.
 
     Such words are cut out of a name; an address or a number goes only if it is one of them whole.
     """
-    for span in found:
+    for span in spans:
         if span.type in NAMES:
-            yield from _beside([span], known)
+            yield from _beside([span], harmless)
         elif not any(
-            start <= span.start and span.end <= end for start, end in _meeting(span, known)
+            start <= span.start and span.end <= end for start, end in _meeting(span, harmless)
         ):
             yield span
 
 
-def _beside(found: Iterable[Span], taken: Sequence[tuple[int, int]]) -> Iterator[Span]:
+def _beside(spans: Iterable[Span], places: Sequence[tuple[int, int]]) -> Iterator[Span]:
     """What is left of each finding outside the places taken, which are apart and in order."""
-    for span in found:
+    for span in spans:
         at = span.start
-        for start, end in _meeting(span, taken):
+        for start, end in _meeting(span, places):
             if at < start:
                 yield Span(at, start, span.type, span.score)
             at = max(at, end)

@@ -54,31 +54,31 @@ def resolved(text: str, spans: Sequence[Span], allow: frozenset[str] = frozenset
     The more certain kind wins, then the longer span; what a loser covers beyond the winner stays
     a finding. Placeholders and `allow`ed literals are left alone.
     """
-    taken = bytearray(len(text))
+    covered = bytearray(len(text))
     for start, end in (match.span() for match in _left_alone(text, allow)):
-        taken[start:end] = b"\1" * (end - start)
-    kept: list[Span] = []
+        covered[start:end] = b"\1" * (end - start)
+    resolved_spans: list[Span] = []
     for span in sorted(_joined(text, _widened(text, spans)), key=_precedence):
-        for part in list(_outside(span, taken)):
+        for part in list(_outside(span, covered)):
             trimmed = _trimmed(text, part)
             if trimmed is not None:
-                kept.append(trimmed)
-                taken[trimmed.start : trimmed.end] = b"\1" * (trimmed.end - trimmed.start)
-    return sorted(kept, key=lambda span: span.start)
+                resolved_spans.append(trimmed)
+                covered[trimmed.start : trimmed.end] = b"\1" * (trimmed.end - trimmed.start)
+    return sorted(resolved_spans, key=lambda span: span.start)
 
 
 def vocabulary(schema: object) -> frozenset[str]:
     """Property names and fixed values of a JSON schema: words of the format, never personal."""
-    words: set[str] = set()
+    terms: set[str] = set()
     waiting = [schema]
     while waiting:
         node = waiting.pop()
         if isinstance(node, dict):
-            words.update(_words_of(node))
+            terms.update(_literals_of(node))
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
-    return frozenset(word for word in words if word)
+    return frozenset(word for word in terms if word)
 
 
 def _widened(text: str, spans: Sequence[Span]) -> Iterator[Span]:
@@ -102,7 +102,7 @@ def _joined(text: str, spans: Iterable[Span]) -> Iterable[Span]:
     for span in sorted(spans, key=lambda span: (span.start, -span.end)):
         for kind in dict.fromkeys((span.type, "STREET_ADDRESS")):
             at = last.get(kind)
-            if at is not None and _one(text, done[at], span):
+            if at is not None and _joinable(text, done[at], span):
                 old = done[at]
                 end, score = max(old.end, span.end), max(old.score, span.score)
                 done[at] = Span(old.start, end, kind, score)
@@ -113,7 +113,7 @@ def _joined(text: str, spans: Iterable[Span]) -> Iterable[Span]:
     return done
 
 
-def _one(text: str, left: Span, right: Span) -> bool:
+def _joinable(text: str, left: Span, right: Span) -> bool:
     if left.type == right.type and right.start < left.end:
         return True
     town = left.type == "STREET_ADDRESS" and right.type in ("LOCATION", "STREET_ADDRESS")
@@ -127,11 +127,11 @@ def _precedence(span: Span) -> tuple[int, int, float, int]:
 
 
 @lru_cache(maxsize=8)
-def literals(words: frozenset[str]) -> re.Pattern[str] | None:
+def literals(phrases: frozenset[str]) -> re.Pattern[str] | None:
     """Finds each of the words whole, the longest first; None where there are none."""
-    if not words:
+    if not phrases:
         return None
-    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    longest_first = sorted(phrases, key=lambda word: (-len(word), word))
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
 
 
@@ -141,14 +141,14 @@ def _left_alone(text: str, allow: frozenset[str]) -> Iterator[re.Match[str]]:
             yield from pattern.finditer(text)
 
 
-def _outside(span: Span, taken: bytearray) -> Iterator[Span]:
+def _outside(span: Span, covered: bytearray) -> Iterator[Span]:
     """The parts of a span that nothing has taken; `taken` has a 1 for each character that is."""
-    left = taken.find(0, span.start, span.end)
+    left = covered.find(0, span.start, span.end)
     while left >= 0:
-        right = taken.find(1, left, span.end)
+        right = covered.find(1, left, span.end)
         right = span.end if right < 0 else right
         yield Span(left, right, span.type, span.score)
-        left = taken.find(0, right, span.end)
+        left = covered.find(0, right, span.end)
 
 
 def _trimmed(text: str, span: Span) -> Span | None:
@@ -166,7 +166,7 @@ def _trimmed(text: str, span: Span) -> Span | None:
     return Span(start, end, span.type, span.score)
 
 
-def _words_of(node: Mapping[str, object]) -> Iterator[str]:
+def _literals_of(node: Mapping[str, object]) -> Iterator[str]:
     properties, fixed = node.get("properties"), node.get("enum")
     yield from properties if isinstance(properties, dict) else ()
     candidates = [*(fixed if isinstance(fixed, list) else ()), node.get("const")]

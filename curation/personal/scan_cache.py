@@ -28,9 +28,9 @@ def lookup(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
     Raises:
         Unavailable: the file is no cache.
     """
-    found: dict[bytes, list[Span]] = {}
+    spans_by_key: dict[bytes, list[Span]] = {}
     if not path.exists():
-        return found
+        return spans_by_key
     with _opened(path) as database:
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
@@ -39,11 +39,11 @@ def lookup(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
                 f"SELECT hash, spans FROM scans WHERE hash IN ({marks})",  # noqa: S608 - only marks
                 some,
             )
-            found.update((hash_, list(_spans(spans))) for hash_, spans in rows)
-    return found
+            spans_by_key.update((hash_, list(_spans(spans))) for hash_, spans in rows)
+    return spans_by_key
 
 
-def remember(path: Path, found: Mapping[bytes, Iterable[Span]]) -> None:
+def remember(path: Path, spans_by_key: Mapping[bytes, Iterable[Span]]) -> None:
     """Keep what was found. A row set aside is not kept: the next scan tries it again.
 
     Raises:
@@ -57,7 +57,7 @@ def remember(path: Path, found: Mapping[bytes, Iterable[Span]]) -> None:
     with _opened(path) as database:
         database.executemany(
             "INSERT OR REPLACE INTO scans VALUES (?, ?)",
-            ((hash_, _written(spans)) for hash_, spans in found.items()),
+            ((hash_, _written(spans)) for hash_, spans in spans_by_key.items()),
         )
 
 
@@ -76,8 +76,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _written(spans: Iterable[Span]) -> str:
-    return json.dumps([[one.start, one.end, one.type, one.score] for one in spans])
+    return json.dumps([[span.start, span.end, span.type, span.score] for span in spans])
 
 
 def _spans(written: str) -> Iterator[Span]:
-    return (Span(*one) for one in json.loads(written))
+    return (Span(*span) for span in json.loads(written))

@@ -90,11 +90,11 @@ def configure(
     config = replace(config, allow=before.config.allow)
     if (config, replacement) == (before.config, before.replacement):
         return before
-    kept = {"config": pii.to_json(replace(config, allow=())), "replacement": replacement.value}
+    stored = {"config": pii.to_json(replace(config, allow=())), "replacement": replacement.value}
     row = ScanConfigRow(
         project_id=project_id,
         number=before.number + 1,
-        settings=kept,
+        settings=stored,
         sha256=config.sha256,
         created_by=actor.id,
     )

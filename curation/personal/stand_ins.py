@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _TRIES = 200
 TEXTS = ("prompt", "response")
-"""The fields that a model learns from; anything else that came with a row gets placeholders."""
+"""The fields that a model learns from; anything else that came with a pair gets placeholders."""
 
 
 def _mail(fake: "Faker", dice: Random) -> str:
@@ -61,14 +61,14 @@ class StandIns:
         self._new: dict[str, StandInRow] = {}
         self._last: dict[str, int] = {}
 
-    def stand_in(self, field: str, kind: str, words: str) -> str | None:
-        """What stands for these words; None where the row numbers its own placeholders."""
+    def stand_in(self, field: str, kind: str, surface: str) -> str | None:
+        """What stands for these words; None where the pair numbers its own placeholders."""
         if field in TEXTS:
             if self._replacement is Replacement.ROW:
                 return None
             if self._replacement is Replacement.SURROGATE and kind in _INVENTED:
-                return self._stored("surrogate", kind, words)
-        return self._stored("placeholder", kind, words)
+                return self._stored("surrogate", kind, surface)
+        return self._stored("placeholder", kind, surface)
 
     def keep(self) -> None:
         """Store the new ones, and the secret they are kept under."""
@@ -81,23 +81,25 @@ class StandIns:
         """Whether this is one of ours that reads like personal data."""
         return PLACEHOLDER.fullmatch(label) is None
 
-    def _stored(self, sort: str, kind: str, words: str) -> str:
-        told = "\0".join((sort, kind, words)).encode()
-        digest = hmac.new(bytes.fromhex(self._key), told, hashlib.sha256).hexdigest()
+    def _stored(self, sort: str, kind: str, surface: str) -> str:
+        message = "\0".join((sort, kind, surface)).encode()
+        digest = hmac.new(bytes.fromhex(self._key), message, hashlib.sha256).hexdigest()
         if digest in self._new:
             return self._new[digest].words
-        kept = self._session.scalar(
+        existing = self._session.scalar(
             select(StandInRow.words).where(
                 StandInRow.project_id == self._project_id, StandInRow.digest == digest
             )
         )
-        if kept is not None:
-            return kept
-        made = self._numbered(kind) if sort == "placeholder" else self._invent(kind, words, digest)
-        self._new[digest] = StandInRow(
-            project_id=self._project_id, type=kind, digest=digest, words=made
+        if existing is not None:
+            return existing
+        label = (
+            self._numbered(kind) if sort == "placeholder" else self._invent(kind, surface, digest)
         )
-        return made
+        self._new[digest] = StandInRow(
+            project_id=self._project_id, type=kind, digest=digest, words=label
+        )
+        return label
 
     def _numbered(self, kind: str) -> str:
         if kind not in self._last:
@@ -105,21 +107,25 @@ class StandIns:
         self._last[kind] += 1
         return f"<{kind}_{self._last[kind]}>"
 
-    def _invent(self, kind: str, words: str, digest: str) -> str:
+    def _invent(self, kind: str, surface: str, digest: str) -> str:
         """Drawn from the keyed hash: the same words give the same one, and none leads back."""
         fake, dice = _faker(), Random(digest)  # noqa: S311 - the hash is the secret part
         for _ in range(_TRIES):
             fake.seed_instance(dice.getrandbits(64))
-            made = _INVENTED[kind](fake, dice)
-            if made.casefold() != words and json.dumps(made) == f'"{made}"' and self._free(made):
-                return made
+            invention = _INVENTED[kind](fake, dice)
+            if (
+                invention.casefold() != surface
+                and json.dumps(invention) == f'"{invention}"'
+                and self._free(invention)
+            ):
+                return invention
         return self._numbered(kind)
 
-    def _free(self, made: str) -> bool:
-        if any(one.words == made for one in self._new.values()):
+    def _free(self, invention: str) -> bool:
+        if any(row.words == invention for row in self._new.values()):
             return False
         query = select(StandInRow.id).where(
-            StandInRow.project_id == self._project_id, StandInRow.words == made
+            StandInRow.project_id == self._project_id, StandInRow.words == invention
         )
         return self._session.scalar(query) is None
 
@@ -131,13 +137,13 @@ def _highest(session: Session, project_id: int, kind: str) -> int:
         PairRow.project_id == project_id,
         or_(PairRow.prompt.like(like, escape="\\"), PairRow.response.like(like, escape="\\")),
     )
-    given = select(StandInRow.words).where(
+    numbered = select(StandInRow.words).where(
         StandInRow.project_id == project_id, StandInRow.type == kind
     )
     texts = [text for row in session.execute(written) for text in row]
-    texts += session.scalars(given)
-    found = (match for text in texts for match in PLACEHOLDER.finditer(text))
-    return max((int(match[2]) for match in found if match[1] == kind), default=0)
+    texts += session.scalars(numbered)
+    matches = (match for text in texts for match in PLACEHOLDER.finditer(text))
+    return max((int(match[2]) for match in matches if match[1] == kind), default=0)
 
 
 @cache

@@ -1,11 +1,12 @@
 """What the scan for personal data was measured to find, and what it does not catch."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import streamlit as st
 
 from curation import statistics
 from curation.personal import detect, name_models, pii, recall, scan_settings
+from curation.personal.recall import Recall
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts.plain import plain
@@ -69,5 +70,6 @@ def _measured(config_sha256: str) -> None:
         shell.note(f"Not measured, as no sentence had any: {', '.join(missing)}.")
 
 
-def _lines(types: Iterable[recall.Recall]) -> None:
-    st.text("\n".join(f"{one.type}: {statistics.rate(one.detected, one.n)}" for one in types))
+def _lines(types: Mapping[str, Recall]) -> None:
+    rates = {kind: statistics.rate(each.detected, each.n) for kind, each in sorted(types.items())}
+    st.text("\n".join(f"{kind}: {rate}" for kind, rate in rates.items()))

@@ -300,6 +300,6 @@ def test_stretches_cover_a_text(text: str, size: int) -> None:
 
 def test_a_part_of_a_word_becomes_the_word() -> None:
     text = "seen Anna-Lena's Zürich."
-    assert presidio._to_whole_words(text, 6, 8) == (5, 9)
-    assert presidio._to_whole_words(text, 17, 20) == (17, 23)
-    assert Span(*presidio._to_whole_words(text, 0, 24), "X", 1.0).end == 24
+    assert presidio._widened(text, 6, 8) == (5, 9)
+    assert presidio._widened(text, 17, 20) == (17, 23)
+    assert Span(*presidio._widened(text, 0, 24), "X", 1.0).end == 24
