@@ -19,6 +19,7 @@ from rich.progress import track
 
 from benchmarks.train_throughput import sample
 from storage.settings import ROOT
+from training.records.parts import BaseModel
 
 Tokens = list[list[int]]
 Contender = Callable[[], Tokens]
@@ -37,7 +38,7 @@ def main() -> None:
     from training.models import base_models, render, tuned_models
     from training.proving import evaluate
 
-    folder = base_models.prepare(base_models.BaseModel("packaged"), ROOT / "data")
+    folder = base_models.prepare(BaseModel("packaged"), ROOT / "data")
     model, tokenizer = base_models.load(folder.path)
     rows = _held_out()[: given.rows]
     limit = evaluate.answer_limit(tokenizer, rows)

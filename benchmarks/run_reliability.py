@@ -38,7 +38,7 @@ from tests.support import tuned
 from tests.support.tiny_model import rows, tiny, training_job
 from training import asks, reconcile, worker
 from training.launch import runs
-from training.models import base_models
+from training.records.parts import BaseModel
 from training.settings import Lora
 from training.tuning import checkpoints
 from training.work import evidence, jobs
@@ -162,7 +162,7 @@ def _launched(engine: Engine, story: tuned.Frozen, base: Path, epochs: int = 20)
     wish = runs.RunPlan(
         story.version.id,
         "Run",
-        base_models.BaseModel("folder", str(base)),
+        BaseModel("folder", str(base)),
         Lora(epochs=epochs, batch_size=1, checkpoint_steps=20, patience=0),
     )
     with writing(engine) as session:

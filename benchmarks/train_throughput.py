@@ -28,6 +28,7 @@ import msgspec
 from rich.progress import track
 
 from storage.settings import ROOT
+from training.records.parts import BaseModel
 
 CONTENDERS = (
     "assay",
@@ -154,7 +155,7 @@ def _setting(given: argparse.Namespace) -> tuple[Any, Any, Rows]:
     """Model, tokenizer and rows."""
     from training.models import base_models
 
-    folder = base_models.prepare(base_models.BaseModel("packaged"), ROOT / "data")
+    folder = base_models.prepare(BaseModel("packaged"), ROOT / "data")
     model, tokenizer = base_models.load(folder.path)
     wanted = BATCH * given.steps
     if given.gpu:

@@ -9,7 +9,8 @@ from storage import settings
 from storage.errors import BadInput
 from training.launch.recipe import Recipe, base_text
 from training.models import base_models, vetting
-from training.models.base_models import BaseModel, BaseOption
+from training.models.base_models import BaseOption
+from training.records.parts import BaseModel
 
 _TYPED = {
     "folder": "Another folder on this server",

@@ -17,6 +17,7 @@ from tests.support.tiny_model import tiny
 from training import asks, reconcile
 from training.launch import runs
 from training.models import adapters, base_models
+from training.records.parts import BaseModel
 from training.settings import Lora, Tuning
 
 CHOSEN = Lora(
@@ -70,9 +71,7 @@ def launched(engine: Engine, story: tuned.Frozen, base: Path, chosen: Tuning) ->
     if unmet:
         tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
-        wish = runs.RunPlan(
-            story.version.id, "First run", base_models.BaseModel("folder", str(base)), chosen
-        )
+        wish = runs.RunPlan(story.version.id, "First run", BaseModel("folder", str(base)), chosen)
         return asks.launch(session, story.lead, wish)
 
 

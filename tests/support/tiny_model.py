@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from storage.settings import ROOT
-from training.models.base_models import BaseModel, ModelFolder, prepare
+from training.models.base_models import ModelFolder, prepare
+from training.records.parts import BaseModel
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a worker; read when torch is imported
 

@@ -45,8 +45,9 @@ from storage.types import (
 from training import asks
 from training.launch import runs
 from training.lifecycle import adapter_cards
-from training.models import adapters, base_models
+from training.models import adapters
 from training.proving import best_prompt, blind, evaluations
+from training.records.parts import BaseModel
 from training.settings import SMALL_BASE
 
 app = console.app("The whole loop on the sample project.")
@@ -80,7 +81,7 @@ def run(here: Settings) -> dict[str, Any]:
     _clean(engine, lead, project)
     _audit(engine, second, project)
     version_id = _decide_and_freeze(engine, lead, second, project)
-    base = base_models.BaseModel("packaged")
+    base = BaseModel("packaged")
     with writing(engine) as session:
         job = asks.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
     _finish(job, "Baseline measured")
@@ -228,7 +229,7 @@ def _prove(
 ) -> dict[str, Any]:
     with writing(engine) as session:
         adapter = adapters.listing(session, project.id)[0]
-        base = base_models.BaseModel("packaged").to_dict()
+        base = BaseModel("packaged").to_dict()
         job = asks.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out rows")
     with writing(engine) as session:

@@ -19,7 +19,7 @@ from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, MERGED
 from training.lifecycle import adapter_files, imports, standing
 from training.models import adapters
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 
 app = console.app("Hand an adapter on to other programs, serve it, take one in.")
 Which = Annotated[str, typer.Argument(metavar="adapter@N", help="The adapter, such as adapter@3.")]

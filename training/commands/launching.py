@@ -12,8 +12,9 @@ from storage import console
 from storage.errors import BadInput
 from training import asks
 from training.commands.following import Number, version_numbered, wait
-from training.hosted import terms
 from training.launch import estimates, preflight, preflight_checks, recipe, runs
+from training.records.parts import Consent
+from training.records.record import written
 from training.settings import Local, Provider
 
 app = console.app("Launch runs.")
@@ -120,7 +121,7 @@ def probe(
         f"About {told.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {told.steps} steps of "
         f"{told.step:.2g} s. Memory {told.memory_mb:,.0f} MB at its highest."
     )
-    console.show(told.to_dict(), as_json=as_json, words=words)
+    console.show(written(told), as_json=as_json, words=words)
 
 
 def _wished(
@@ -162,7 +163,7 @@ def _agreeing(session: Session, wish: runs.RunPlan, rows: int | None) -> runs.Ru
     if rows is None or not isinstance(wish.settings, Provider):
         return wish
     sha256 = archive.get(session, wish.version_id).sha256
-    return replace(wish, consent=terms.Consent(wish.settings.endpoint, rows, sha256))
+    return replace(wish, consent=Consent(wish.settings.endpoint, rows, sha256))
 
 
 def _refuse_both(given: bool, base: str, method: str) -> None:

@@ -9,8 +9,9 @@ from storage.errors import BadInput
 from training import asks
 from training.commands.following import Number, version_numbered, wait
 from training.lifecycle import adapter_cards
-from training.models import adapters, base_models
+from training.models import adapters
 from training.proving import blind, evaluations
+from training.records.parts import BaseModel
 
 app = console.app("Answer the held-out rows, judge blind, close a trial.")
 
@@ -38,7 +39,7 @@ def evaluate(
             session,
             console.actor(session, as_),
             frozen.id,
-            base_models.BaseModel("packaged").to_dict(),
+            BaseModel("packaged").to_dict(),
             tuned,
             best_prompt=best_prompt,
         )

@@ -17,7 +17,7 @@ from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Job, Origin, PairStatus, User
 from training.hosted import endpoints
-from training.models import base_models
+from training.records.parts import BaseModel
 
 EXAMPLES = 6
 MOST = 200
@@ -55,7 +55,7 @@ def request(session: Session, project_id: int, wish: DraftPlan) -> dict[str, Any
         "temperature": wish.temperature,
     }
     if wish.endpoint is None:
-        return {**spec, "base": base_models.BaseModel("packaged").to_dict()}
+        return {**spec, "base": BaseModel("packaged").to_dict()}
     endpoint = endpoints.named(wish.endpoint)
     return {**spec, "endpoint": msgspec.to_builtins(endpoint), "environment": endpoint.environment}
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from training.hosted import endpoints
 from training.hosted.calls import Calls
 from training.hosted.completions import Chat, Wanted, complete
 from training.models import base_models
+from training.records.parts import BaseModel, Endpoint
 from training.work.evidence import Evidence
 
 
@@ -40,8 +40,8 @@ def writer(spec: Mapping[str, Any], hold: Evidence) -> Writer:
         AssayError: the base model or the endpoint cannot be used.
     """
     if spec.get("endpoint") is not None:
-        return EndpointWriter(msgspec.convert(spec["endpoint"], endpoints.Endpoint))
-    base = base_models.BaseModel.from_dict(spec["base"])
+        return EndpointWriter(msgspec.convert(spec["endpoint"], Endpoint))
+    base = BaseModel.from_dict(spec["base"])
     folder = base_models.prepare(base, Path(spec["data_dir"]), hold.say)
     hold.say("Loading the base model.")
     return LocalWriter(folder, *base_models.load(folder.path), hold)
@@ -86,7 +86,7 @@ class LocalWriter:
 class EndpointWriter:
     """An endpoint with the published shape of `POST /chat/completions`."""
 
-    endpoint: endpoints.Endpoint
+    endpoint: Endpoint
     at_once: int = 1
     pause: float = 1.0
     """Seconds before the second try; doubled for the third."""

@@ -27,6 +27,7 @@ from storage.errors import BadInput, RuleBroken
 from training.models import base_models, fetching, render, tuned_models, vetting
 from training.models.precision import Precision
 from training.proving import generate
+from training.records.parts import BaseModel
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -52,9 +53,7 @@ def main(directory: Path, held: Evidence) -> None:
         BadInput: the merged model does not answer as base and adapter do.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    base = base_models.prepare(
-        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say
-    )
+    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say)
     check_base(base.sha256, spec.get("base_sha256"))
     adapter = Path(spec["adapter_path"])
     held.say("Loading base and adapter.")

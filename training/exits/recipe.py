@@ -19,7 +19,7 @@ from storage.types import Adapter
 from training.launch import lineage
 from training.lifecycle import adapter_files, standing
 from training.models import base_models
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.work import evidence
 
 TOP = {"lora": "adapter", "full": "model"}

@@ -27,8 +27,8 @@ from transformers.cli.serving.utils import GenerationState
 from storage.errors import AssayError, BadInput
 from training.exits.merging import check_base
 from training.models import base_models, fetching, render, tuned_models, vetting
-from training.models.base_models import BaseModel
 from training.models.precision import Precision
+from training.records.parts import BaseModel
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ import httpx
 import msgspec
 
 from storage.errors import BadInput, Unavailable
-from training.hosted.endpoints import Endpoint
+from training.records.parts import Endpoint
 from training.work.evidence import Cancelled
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})

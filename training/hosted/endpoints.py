@@ -7,45 +7,12 @@ drafting) and, if a key is needed, `api_key_env`: the environment variable that 
 
 import os
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from storage.errors import BadInput
-
-
-@dataclass(frozen=True, slots=True)
-class TuningOffer:
-    """What an endpoint tunes, and what it asks for that."""
-
-    models: Annotated[tuple[str, ...], Meta(min_length=1)]
-    price: Annotated[float, Meta(ge=0)]
-    """Of a million trained tokens."""
-    currency: str = "USD"
-    poll_seconds: Annotated[float, Meta(gt=0)] = 10.0
-    """Between two questions how far a run is; up to six times as long where nothing changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An OpenAI-compatible endpoint that the server's configuration names."""
-
-    name: str
-    url: str
-    model: str
-    api_key_env: str | None = None
-    """Where its key is kept: a key is never part of a job's spec."""
-    private: bool = False
-    """Whether its host name may lead to an address inside the house."""
-    tuning: TuningOffer | None = None
-
-    @property
-    def environment(self) -> list[str]:
-        """The environment variables that a job which asks this endpoint must be given."""
-        return [self.api_key_env] if self.api_key_env else []
+from training.records.parts import Endpoint
 
 
 def listing() -> list[Endpoint]:

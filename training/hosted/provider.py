@@ -23,7 +23,6 @@ from storage.errors import BadInput, Unavailable
 from storage.types import Split
 from training.hosted import calls, provider_record, reasons, remote, terms
 from training.hosted.calls import Calls, NoAnswer
-from training.hosted.endpoints import Endpoint, TuningOffer
 from training.hosted.finetuning import (
     FineTuning,
     Hyperparameters,
@@ -33,8 +32,9 @@ from training.hosted.finetuning import (
     Supervised,
     TuningMethod,
 )
-from training.hosted.provider_record import BaseRecord, Cleanup, Loss, PairCounts, ProviderRecord
+from training.hosted.provider_record import Cleanup, ProviderRecord
 from training.hosted.remote import RemoteRun
+from training.records.parts import BaseOrigin, Endpoint, Loss, PairCounts, TuningOffer
 from training.settings import Provider
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
@@ -382,7 +382,7 @@ def _record(
     return ProviderRecord(
         version_sha256=spec.version_sha256,
         rows_sha256=spec.rows_sha256,
-        base=BaseRecord(f"{endpoint}/{run.settings.model}"),
+        base=BaseOrigin(name=f"{endpoint}/{run.settings.model}", licence="the endpoint's terms"),
         settings=spec.settings,
         seed=run.settings.seed,
         epochs=run.settings.epochs,

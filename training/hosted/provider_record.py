@@ -5,30 +5,8 @@ import hashlib
 import msgspec
 
 from training.hosted import terms
-from training.hosted.endpoints import TuningOffer
 from training.hosted.finetuning import RemoteCheckpoint
-
-
-class Loss(msgspec.Struct, frozen=True):
-    """A loss that was measured after a step."""
-
-    step: int
-    loss: float
-
-
-class PairCounts(msgspec.Struct, frozen=True):
-    """How many pairs a run learnt from and was checked on."""
-
-    train: int
-    validation: int
-
-
-class Cost(msgspec.Struct, frozen=True, rename={"basis": "made"}):
-    """What a run cost, as far as it can be told here."""
-
-    amount: float
-    currency: str
-    basis: str = "tokens counted by the endpoint, times the price in the server's configuration"
+from training.records.parts import BaseOrigin, Cost, Loss, PairCounts, TuningOffer
 
 
 class Cleanup(
@@ -44,22 +22,13 @@ class Cleanup(
     sentence: str
 
 
-class BaseRecord(msgspec.Struct, frozen=True):
-    """The base model, which nobody here has."""
-
-    name: str
-    sha256: None = None
-    licence: str = "the endpoint's terms"
-    revision: None = None
-
-
 class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"pairs": "rows"}):
     """How a run at an endpoint ended, where it ended well."""
 
     kind: str = terms.KIND
     version_sha256: str | None
     rows_sha256: str
-    base: BaseRecord
+    base: BaseOrigin
     settings: dict[str, object]
     """Those of the run, as its spec has them."""
     seed: int

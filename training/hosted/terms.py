@@ -6,8 +6,8 @@ fifth, for other languages by more. What the endpoint really counted stands on t
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from sqlalchemy.orm import Session
@@ -16,13 +16,11 @@ from curation.versions import archive
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split, Version, VersionRow
 from training.hosted import endpoints
-from training.hosted.endpoints import Endpoint, TuningOffer
-from training.models import fetching
-from training.models.base_models import BaseModel
 from training.models.render import messages
+from training.records.parts import PACKAGED, BaseModel, Consent, Endpoint, Price, TuningOffer
 from training.settings import Provider, Tuning
 
-KIND = "provider"
+KIND: Final = "provider"
 """What the card of a model that an endpoint keeps says of its kind, and of its base model's."""
 _A_MESSAGE = 4
 """Tokens around each message: its role, its beginning and its end."""
@@ -31,31 +29,6 @@ _A_CHAT = 3
 _BYTES_A_TOKEN = 4
 _COUNTED = "counted with another model's tokenizer, so within about 20 % for English text"
 _GUESSED = "guessed at 4 bytes a token, as the packaged model is not ready yet; within about 40 %"
-
-
-@dataclass(frozen=True, slots=True)
-class Consent:
-    """That the pairs of one version may leave the house for one endpoint."""
-
-    endpoint: str
-    rows: int
-    """Training and validation pairs, which are uploaded. The inputs of the held-out pairs follow
-    when the tuned model is compared."""
-    version_sha256: str
-
-
-class Price(msgspec.Struct, frozen=True, rename={"basis": "made"}):
-    """What a run will cost, as far as it can be known before it."""
-
-    tokens: int
-    """Tokens of the training pairs, once."""
-    epochs: int
-    a_million: float
-    currency: str
-    basis: str
-    """How the tokens were counted."""
-    amount: float
-    """Tokens times epochs times the price of a token."""
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -108,7 +81,7 @@ def price(
         for row in rows
         if row.split is Split.TRAIN
     ]
-    content, basis = _count(texts, data / "models" / fetching.PACKAGED / "tokenizer.json")
+    content, basis = _count(texts, data / "models" / PACKAGED / "tokenizer.json")
     tokens = content + sum(_A_CHAT + _A_MESSAGE * len(chat) for chat in texts)
     amount = tokens * epochs * offer.price / 1e6
     return Price(tokens, epochs, offer.price, offer.currency, basis, amount)

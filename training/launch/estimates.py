@@ -9,10 +9,12 @@ an early stop.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from storage.types import Job, JobState
+from training.records.parts import Estimate
+from training.records.record import read
 from training.settings import Local
 
 PARTS = {
@@ -29,51 +31,6 @@ MINIMUM_STEPS = 4
 """A probe measures at least so many."""
 _CHECKPOINT = 4
 """A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a run will take."""
-
-    ready: float
-    """Seconds until the first step: start, libraries, base model, rows."""
-    step: float
-    """Seconds a step, on average over a pass."""
-    low: float
-    high: float
-    """The 90 % interval of `step`."""
-    evaluation: float
-    """Seconds of one pass over the validation rows."""
-    saving: float
-    """Seconds to write what was learnt, once."""
-    steps: int
-    evaluations: int
-    checkpoints: int
-    memory_mb: float
-    """At its highest."""
-    parts: dict[str, float]
-    """MB by part, keys of `PARTS`; they add up to `memory_mb`."""
-    measured: int
-    """Steps that were measured."""
-
-    def seconds(self, step: float | None = None) -> float:
-        """The whole run, at a given time a step or the expected one."""
-        each = self.step if step is None else step
-        saved = self.saving * (1 + _CHECKPOINT * self.checkpoints)
-        return self.ready + each * self.steps + self.evaluation * self.evaluations + saved
-
-    def interval(self) -> tuple[float, float]:
-        """The whole run's seconds, from and to."""
-        return self.seconds(self.low), self.seconds(self.high)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON that `from_dict` reads back."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> "Estimate":
-        """An estimate from the JSON of a run's spec."""
-        return Estimate(**values)
 
 
 def a_step(seconds: Sequence[float], tokens: Sequence[int], mean: float) -> tuple[float, ...]:
@@ -151,7 +108,7 @@ def against(job: Job) -> Against | None:
     took = result.get("took")
     if stored is None or took is None or job.state is not JobState.FINISHED:
         return None
-    estimate, done = Estimate.from_dict(stored), int(result["steps"])
+    estimate, done = read(Estimate, stored), int(result["steps"])
     seconds = estimate.seconds()
     if done < estimate.steps:
         passes = len(result.get("validation_curve", ()))

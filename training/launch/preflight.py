@@ -18,8 +18,8 @@ from training.hosted import terms
 from training.launch import probes
 from training.launch.preflight_checks import Check, Facts, checks, errors
 from training.launch.runs import RunPlan
-from training.models import fetching, memory, vetting
-from training.models.base_models import BaseModel
+from training.models import memory, vetting
+from training.records.parts import PACKAGED, BaseModel
 from training.settings import Provider, Tuning
 from training.tuning import checkpoints, trackers
 from training.work import machine
@@ -97,7 +97,7 @@ def folder(base: BaseModel, data: Path) -> Path | None:
     """Where the base model lies; None where it must be converted or fetched first."""
     if base.kind == "hub":
         return None
-    path = data / "models" / fetching.PACKAGED if base.kind == "packaged" else Path(base.where)
+    path = data / "models" / PACKAGED if base.kind == "packaged" else Path(base.where)
     return path if base.kind == "folder" or (path / "config.json").exists() else None
 
 

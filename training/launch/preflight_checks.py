@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from training.models import memory
-from training.models.base_models import BaseModel
 from training.models.memory import ModelSize
+from training.records.parts import BaseModel
 from training.settings import Full, Local, Qlora, Tuning
 from training.tuning import checkpoints
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import METHODS, SMALL_BASE, Lora, Method, Tuning
 
 T = TypeVar("T", bound=Tuning)

@@ -15,8 +15,7 @@ from sqlalchemy.orm import Session
 
 from storage.types import Job, JobKind, JobState, User, Version
 from training.launch import estimates
-from training.launch.estimates import Estimate
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel, Estimate
 from training.settings import Local, Tuning, read
 from training.tuning import checkpoints
 from training.work import evidence, jobs, machine

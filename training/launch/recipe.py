@@ -20,7 +20,7 @@ from storage.types import Version
 from training.described import settings_of
 from training.launch.presets import usual
 from training.launch.runs import RunPlan
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import METHODS, Method, Tuning
 from training.settings import read as read_settings
 

@@ -23,7 +23,8 @@ from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
 from training.hosted import provider_record, remote, terms
 from training.launch import lineage, probes
-from training.models import base_models
+from training.records.parts import BaseModel, Consent
+from training.records.record import written
 from training.settings import Local, Lora, Method, Preference, Tuning
 from training.settings import read as read_settings
 from training.tuning import checkpoints, preferred, trackers
@@ -36,11 +37,11 @@ class RunPlan:
 
     version_id: int
     name: str
-    base: base_models.BaseModel = field(default_factory=lambda: base_models.BaseModel("packaged"))
+    base: BaseModel = field(default_factory=lambda: BaseModel("packaged"))
     settings: Tuning = field(default_factory=Lora)
     share: float = 1.0
     """Share of the train rows it learns from; less than all only to see what rows are worth."""
-    consent: terms.Consent | None = None
+    consent: Consent | None = None
     """For a run at an endpoint: that its rows may leave the house."""
 
 
@@ -56,7 +57,7 @@ def request(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]:
     version = archive.verify(session, wish.version_id)
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
-    base = base_models.BaseModel.from_dict(chosen["base"])
+    base = BaseModel.from_dict(chosen["base"])
     estimate = probes.estimate(session, version, base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
@@ -64,7 +65,7 @@ def request(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]:
     return version.project_id, {
         "name": " ".join(wish.name.split())[:80] or f"version {version.number}",
         **chosen,
-        "estimate": estimate.to_dict() if estimate is not None and wish.share == 1 else None,
+        "estimate": written(estimate) if estimate is not None and wish.share == 1 else None,
         "gate": [
             {"key": s.key, "name": s.name, "met": s.met, "measured": s.measured, "waiver": s.waiver}
             for s in signals
@@ -85,7 +86,7 @@ def request_probe(session: Session, wish: RunPlan) -> tuple[int, dict[str, Any]]
     if not isinstance(wish.settings, Local):
         raise RuleBroken("This method trains elsewhere; there is nothing to try on this machine.")
     chosen = _chosen(session, version, replace(wish, share=1.0))
-    base = base_models.BaseModel.from_dict(chosen["base"])
+    base = BaseModel.from_dict(chosen["base"])
     return version.project_id, {**chosen, "key": probes.key(version, base, wish.settings)}
 
 
@@ -142,7 +143,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, d
         why_refused = f" {refused[0].why}" if refused else ""
         raise Unavailable(f"No checkpoint of this run verifies.{why_refused} Launch a new run.")
     base, chosen = (
-        base_models.BaseModel.from_dict(job.spec["base"]),
+        BaseModel.from_dict(job.spec["base"]),
         read_settings(job.spec["settings"]),
     )
     wish = RunPlan(job.spec["version_id"], job.spec["name"], base, chosen, _share(job.spec))
@@ -195,7 +196,8 @@ def _resumed_remote(session: Session, job: Job, directory: Path) -> tuple[int, d
     checkpoint = _offered_remote(directory)
     if checkpoint is None:
         raise RuleBroken("Nothing of this run goes on at its endpoint. Launch a new run.")
-    consent = msgspec.convert(job.spec["consent"], terms.Consent)
+    agreed = msgspec.convert(job.spec["consent"], Consent)
+    consent = msgspec.structs.replace(agreed, given_by=None, at=None)
     chosen = read_settings(job.spec["settings"])
     wish = RunPlan(job.spec["version_id"], job.spec["name"], settings=chosen, consent=consent)
     project_id, spec = request(session, wish)

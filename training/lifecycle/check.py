@@ -21,6 +21,7 @@ from storage.types import Arm
 from training.lifecycle import checks
 from training.models import base_models, render
 from training.proving import answer_rules, evaluate, generate
+from training.records.parts import BaseModel
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -42,9 +43,7 @@ def main(directory: Path, hold: Evidence) -> None:
     tasks = read_tasks(directory / spec["tasks"], spec["tasks_sha256"])
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])
-    base = base_models.prepare(
-        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
-    )
+    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
     if spec.get("base_sha256") not in (None, base.sha256):
         raise RuleBroken("The base model changed since the adapter was trained. Put it back.")
     hold.say("Loading the model.")

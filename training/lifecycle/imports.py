@@ -27,7 +27,7 @@ from storage.types import Adapter, JobKind, JobState, Role, User, Version
 from training.lifecycle import adapter_vetting, incoming
 from training.lifecycle.adapter_vetting import Vetted
 from training.models import adapters, base_models, vetting
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.work import evidence
 
 LIMITS = (

@@ -14,7 +14,7 @@ from storage.types import Adapter, Split
 from training.hosted import terms
 from training.launch import lineage
 from training.models import fetching
-from training.models.base_models import BaseModel
+from training.records.parts import PACKAGED, BaseModel
 from training.work import unchanged
 
 PROVIDER, FULL = terms.KIND, "full"
@@ -57,7 +57,7 @@ def base(adapter: Adapter, settings: Settings) -> str | None:
 def _place(named: BaseModel, revision: str | None, settings: Settings) -> Path | None:
     models = settings.data / "models"
     if named.kind == "packaged":
-        return models / fetching.PACKAGED
+        return models / PACKAGED
     if named.kind == "hub":
         return fetching.hub_folder(named.where, revision, models) if revision else None
     return Path(named.where)

@@ -1,10 +1,9 @@
 """The base models a run can start from: the packaged one, a local folder, or one from the hub."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from curation.personal.model_files import folder_sha256
 from storage.errors import BadInput, Unavailable
@@ -12,6 +11,7 @@ from training.families import FAMILIES, LAYERS
 from training.models import fetching, render
 from training.models.precision import Precision, keep_exact, loading
 from training.models.vetting import vet
+from training.records.parts import PACKAGED, BaseModel
 from training.work import evidence, ranks
 
 if TYPE_CHECKING:
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
 
 TEMPLATE_SECONDS = 5.0
 """A chat template may take so long to render."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseModel:
-    """A base model as a run names it."""
-
-    kind: str
-    """"packaged", "folder" or "hub"."""
-    where: str = fetching.PACKAGED
-    """Name of the packaged model, absolute path of the folder, or hub id such as "org/name"."""
-    revision: str | None = None
-    """For the hub: the commit, tag or branch asked for; the commit found is recorded."""
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """A base model from the JSON of a job's spec."""
-        kind = values.get("kind")
-        if kind not in ("packaged", "folder", "hub"):
-            raise BadInput("The base model's kind must be packaged, folder or hub.")
-        return cls(kind, str(values.get("where") or fetching.PACKAGED), values.get("revision"))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON that `from_dict` reads back."""
-        return {"kind": self.kind, "where": self.where, "revision": self.revision}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +47,12 @@ class ModelFolder:
 
 def listing(data_dir: Path) -> list[BaseOption]:
     """The base models at hand: the packaged one first, then the vetted folders below `models/`."""
-    ready = (data_dir / "models" / fetching.PACKAGED / "config.json").exists()
+    ready = (data_dir / "models" / PACKAGED / "config.json").exists()
     note = "Runs on any computer." if ready else "Runs on any computer; converted once, about 40 s."
     options = [BaseOption(BaseModel("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
     for config in sorted((data_dir / "models").glob("*/config.json")):
         folder = config.parent.resolve()
-        if folder.name != fetching.PACKAGED and not folder.name.startswith("."):
+        if folder.name != PACKAGED and not folder.name.startswith("."):
             options.append(_folder_option(folder))
     return options
 
@@ -135,7 +111,7 @@ def prepare(
 def at_hand(base: BaseModel, data_dir: Path) -> Path | None:
     """The folder of a base model that is on this machine already; nothing is fetched or made."""
     if base.kind == "packaged":
-        path: Path | None = data_dir / "models" / fetching.PACKAGED
+        path: Path | None = data_dir / "models" / PACKAGED
     elif base.kind == "hub":
         path = fetching.downloaded(base.where, base.revision, data_dir / "models")
     else:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.errors import BadInput, Unavailable
+from training.records.parts import PACKAGED
 from training.work import evidence
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-PACKAGED = "smollm2-135m-instruct"
 PACKAGED_NAME = "SmolLM2-135M-Instruct"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

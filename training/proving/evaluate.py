@@ -27,6 +27,7 @@ from curation.schema_check import check_schema
 from training.models import base_models, render, tuned_models, vetting
 from training.models.precision import Precision
 from training.proving import best_prompt, generate, output_scan
+from training.records.parts import BaseModel
 from training.work import evidence, machine
 from training.work.evidence import Evidence
 from training.work.rows import Held, answer_line, read_held
@@ -47,9 +48,7 @@ def main(directory: Path, hold: Evidence) -> None:
     rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
     if spec.get("output_schema") is not None:
         check_schema(spec["output_schema"])  # refuse a bad schema before the long part
-    base = base_models.prepare(
-        base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
-    )
+    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
     before = _before(directory, spec.get("base_answers"), base.sha256)
     trying = _prompt_search(directory, spec.get("prompting"))
     answered, figures = _all_arms(base.path, rows, spec, before, trying, hold)

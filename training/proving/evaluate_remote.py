@@ -20,9 +20,9 @@ from storage.errors import Unavailable
 from training.hosted import reasons
 from training.hosted.calls import Calls, NoAnswer
 from training.hosted.completions import Wanted, complete
-from training.hosted.endpoints import Endpoint
 from training.models.render import messages
 from training.proving import output_scan
+from training.records.parts import Endpoint
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
 from training.work.rows import Held, answer_line, read_held

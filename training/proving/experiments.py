@@ -18,9 +18,10 @@ from curation.versions import archive
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Split, Version
 from training.launch import runs
-from training.models import adapters, base_models
+from training.models import adapters
 from training.proving import blind, evaluations, learning_curve
 from training.proving.learning_curve import Curve, Measured
+from training.records.parts import BaseModel
 from training.settings import read
 from training.work import jobs
 
@@ -102,7 +103,7 @@ def numbers(text: str, like: float) -> list[Any]:
 def again(run: Job) -> runs.RunPlan:
     """The wish of a run once more."""
     spec = run.spec
-    base = base_models.BaseModel.from_dict(spec["base"])
+    base = BaseModel.from_dict(spec["base"])
     return runs.RunPlan(spec["version_id"], spec["name"], base, read(spec["settings"]))
 
 

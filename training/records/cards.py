@@ -8,7 +8,7 @@ from training.records.parts import (
     Consent,
     ExperimentPlace,
     GateLine,
-    Quote,
+    Price,
     StartedFrom,
 )
 from training.records.record import Record, always, read
@@ -44,7 +44,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
     kind: str = always("lora")
     """"lora", "full" for a whole model, "provider" for one that an endpoint keeps."""
     consent: Consent | None = None
-    price: Quote | None = None
+    price: Price | None = None
     origin: str | None = None
     """"imported" for one that was trained elsewhere."""
     imported: ImportedCard | None = None

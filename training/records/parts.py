@@ -1,7 +1,9 @@
 """What several records have in common: the base model, an adapter, an endpoint, lines of a gate."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+
+from msgspec import Meta
 
 from storage.errors import BadInput
 from training.records.record import Record, always, written
@@ -111,18 +113,18 @@ class ExperimentPlace(Record, frozen=True, kw_only=True):
     """What sets it apart from the others: settings by name, or the share of the rows."""
 
 
-class TuningOffer(Record, frozen=True, kw_only=True):
+class TuningOffer(Record, frozen=True):
     """What an endpoint tunes, and what it asks for that."""
 
-    models: tuple[str, ...]
-    price: float
+    models: Annotated[tuple[str, ...], Meta(min_length=1)]
+    price: Annotated[float, Meta(ge=0)]
     """Of a million trained tokens."""
     currency: str = always("USD")
-    poll_seconds: float = always(10.0)
+    poll_seconds: Annotated[float, Meta(gt=0)] = always(10.0)
     """Between two questions how far a run is; up to six times as long where nothing changes."""
 
 
-class Endpoint(Record, frozen=True, kw_only=True):
+class Endpoint(Record, frozen=True):
     """An OpenAI-compatible endpoint that the server's configuration names; never its key, only the
     environment variable that holds it.
     """
@@ -141,36 +143,44 @@ class Endpoint(Record, frozen=True, kw_only=True):
         return [self.api_key_env] if self.api_key_env else []
 
 
-class Consent(Record, frozen=True, kw_only=True):
-    """That the rows of one version may leave the house for one endpoint."""
+class Consent(Record, frozen=True):
+    """That the pairs of one version may leave the house for one endpoint."""
 
     endpoint: str
     rows: int
-    """Training and validation rows, which are uploaded. The inputs of the held-out rows follow when
-    the tuned model is compared."""
+    """Training and validation pairs, which are uploaded. The inputs of the held-out pairs follow
+    when the tuned model is compared."""
     version_sha256: str
     given_by: str | None = None
     at: str | None = None
 
 
-class Quote(Record, frozen=True, kw_only=True):
-    """What a run at an endpoint was to cost when it was launched."""
+class Price(Record, frozen=True, rename={"basis": "made"}):
+    """What a run will cost, as far as it can be known before it."""
 
     tokens: int
+    """Tokens of the training pairs, once."""
     epochs: int
     a_million: float
     currency: str
-    made: str
+    basis: str
     """How the tokens were counted."""
     amount: float
+    """Tokens times epochs times the price of a token."""
 
 
-class Cost(Record, frozen=True, kw_only=True):
-    """What a run at an endpoint cost, by the tokens that the endpoint counted."""
+class Cost(Record, frozen=True, rename={"basis": "made"}):
+    """What a run cost, as far as it can be told here."""
 
     amount: float
     currency: str
-    made: str
+    basis: str = always(
+        "tokens counted by the endpoint, times the price in the server's configuration"
+    )
+
+
+_CHECKPOINT = 4
+"""A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -197,16 +207,26 @@ class Estimate(Record, frozen=True, kw_only=True):
     measured: int
     """Steps that were measured."""
 
+    def seconds(self, step: float | None = None) -> float:
+        """The whole run, at a given time a step or the expected one."""
+        each = self.step if step is None else step
+        saved = self.saving * (1 + _CHECKPOINT * self.checkpoints)
+        return self.ready + each * self.steps + self.evaluation * self.evaluations + saved
 
-class SplitCounts(Record, frozen=True, kw_only=True):
-    """Rows that a run learnt from and those that it watched."""
+    def interval(self) -> tuple[float, float]:
+        """The whole run's seconds, from and to."""
+        return self.seconds(self.low), self.seconds(self.high)
+
+
+class PairCounts(Record, frozen=True):
+    """How many pairs a run learnt from and was checked on."""
 
     train: int = always(0)
     validation: int = always(0)
 
 
-class Loss(Record, frozen=True, kw_only=True):
-    """A loss at a step."""
+class Loss(Record, frozen=True):
+    """A loss that was measured after a step."""
 
     step: int
     loss: float

@@ -8,9 +8,9 @@ from training.records.parts import (
     BaseOrigin,
     Cost,
     Loss,
+    PairCounts,
     Prompting,
     ResumedFrom,
-    SplitCounts,
     StartedFrom,
 )
 from training.records.record import Record, always, read
@@ -83,7 +83,7 @@ class TrainResult(Ended, frozen=True, kw_only=True):
     seed: int | None = None
     libraries: dict[str, str] | None = None
     hardware: dict[str, Any] | None = None
-    rows: SplitCounts | None = None
+    rows: PairCounts | None = None
     steps: int | None = None
     train_loss: float | None = None
     first_train_loss: float | None = None
@@ -126,7 +126,7 @@ class ProbeResult(Ended, frozen=True, kw_only=True):
     memory_mb: dict[str, float]
     """By part."""
     peak_memory_mb: float
-    rows: SplitCounts
+    rows: PairCounts
 
 
 class EvaluateResult(Ended, frozen=True, kw_only=True):

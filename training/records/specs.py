@@ -9,7 +9,7 @@ from training.records.parts import (
     Estimate,
     ExperimentPlace,
     GateLine,
-    Quote,
+    Price,
     ResumedFrom,
     StartedFrom,
 )
@@ -61,7 +61,7 @@ class TrainSpec(_Training, frozen=True, kw_only=True):
     endpoint: Endpoint | None = None
     environment: tuple[str, ...] | None = None
     consent: Consent | None = None
-    price: Quote | None = None
+    price: Price | None = None
     experiment: ExperimentPlace | None = None
     resumed_from: ResumedFrom | None = None
 

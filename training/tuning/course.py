@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from curation.personal import model_files
 from training.models import base_models
 from training.models.precision import Precision
+from training.records.parts import BaseModel
 from training.settings import Full, Local
 from training.tuning import checkpoints, saving
 from training.tuning.saving import Diverged, Tuned
@@ -35,7 +36,7 @@ def base(spec: Mapping[str, Any], hold: Evidence) -> base_models.ModelFolder:
     """
     with ranks.first_then_others():
         return base_models.prepare(
-            base_models.BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
+            BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
         )
 
 

@@ -12,7 +12,7 @@ from training import asks
 from training.draft import drafts
 from training.draft.drafts import DraftPlan
 from training.hosted import endpoints
-from training.hosted.endpoints import Endpoint
+from training.records.parts import Endpoint
 from training.work import jobs
 
 _LOCAL = ""

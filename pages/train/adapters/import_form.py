@@ -11,6 +11,7 @@ from storage import settings
 from storage.types import Project, Role, User
 from training.lifecycle import imports
 from training.models import base_models
+from training.records.parts import BaseModel
 
 _MOST_BYTES = 50_000_000
 
@@ -53,7 +54,7 @@ def show(user: User, project: Project) -> None:
             )
 
 
-def _take(user: User, project_id: int, content: bytes, base: base_models.BaseModel) -> None:
+def _take(user: User, project_id: int, content: bytes, base: BaseModel) -> None:
     """Keep the upload in a file for as long as it is looked at."""
     if len(content) > _MOST_BYTES:
         st.error("The zip is larger than 50 MB. Use the command: import-adapter.")

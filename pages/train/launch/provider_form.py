@@ -15,7 +15,7 @@ from storage import settings
 from storage.errors import BadInput
 from storage.types import Split, Version
 from training.hosted import endpoints, terms
-from training.hosted.terms import Consent, Price
+from training.records.parts import Consent, Price
 from training.settings import Provider
 
 _NONE = (

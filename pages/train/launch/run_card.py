@@ -18,9 +18,8 @@ from storage.errors import AssayError
 from storage.types import Job, Signal, Split, User, Version
 from training import asks
 from training.launch import estimates, preflight, probes, runs
-from training.launch.estimates import Estimate
 from training.models import memory
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel, Estimate
 from training.settings import Local, Lora, Provider, Tuning
 from training.work import machine
 

@@ -14,7 +14,7 @@ from pages.frame import shell
 from storage.errors import BadInput
 from training.described import Setting, settings_of
 from training.launch.presets import Preset, presets, usual
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import METHODS, Method, Tuning
 
 LOADED = "loaded-settings"

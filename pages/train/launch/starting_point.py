@@ -12,7 +12,7 @@ from pages.train.launch import provider_form
 from storage.types import Version
 from training.launch.runs import RunPlan
 from training.models import adapters
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import Method, Provider, Tuning
 
 _WITHOUT_ADAPTER = (Method.FULL, Method.PROVIDER)

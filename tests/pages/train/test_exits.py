@@ -13,7 +13,7 @@ from storage.types import JobKind
 from tests.support import tuned
 from tests.support.ui import OpenPage
 from training.lifecycle import imports
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

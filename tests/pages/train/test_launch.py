@@ -19,7 +19,7 @@ from training import asks
 from training.described import settings_of
 from training.families import LAYERS
 from training.launch import probes, recipe, runs
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import METHODS, SMALL_BASE, Full, Lora, Method, Qlora
 from training.work import jobs
 

@@ -13,8 +13,8 @@ from storage.errors import BadInput, Unavailable
 from tests.support.tiny_model import SCHEMA, job
 from training.draft import drafting
 from training.draft.writers import EndpointWriter
-from training.hosted import endpoints
 from training.hosted.completions import Wanted
+from training.records.parts import Endpoint
 from training.work import evidence
 from training.worker import work
 
@@ -91,7 +91,7 @@ def _end(url: str, key: str | None = None) -> dict[str, Any]:
 
 
 def _writer(url: str, key: str | None = None) -> EndpointWriter:
-    return EndpointWriter(endpoints.Endpoint("house", url, "m", key), pause=0.01)
+    return EndpointWriter(Endpoint("house", url, "m", key), pause=0.01)
 
 
 def _drafts(directory: Path) -> list[dict[str, Any]]:

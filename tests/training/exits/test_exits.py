@@ -24,7 +24,8 @@ from training.exits import exports
 from training.exits import recipe as recipes
 from training.exits.recipe import Recipe
 from training.exits.registry import EXITS, offered
-from training.models import adapters, base_models, vetting
+from training.models import adapters, vetting
+from training.records.parts import BaseModel
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -136,7 +137,7 @@ def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path)
 def test_hostile_names_stay_data(recipe: Recipe, tmp_path: Path) -> None:
     spoilt = replace(
         recipe,
-        base=base_models.BaseModel("hub", HOSTILE, HOSTILE),
+        base=BaseModel("hub", HOSTILE, HOSTILE),
         system=HOSTILE + "\n!!python/none",
         served=HOSTILE,
         template=recipe.template,

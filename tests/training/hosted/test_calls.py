@@ -10,7 +10,7 @@ import pytest
 from storage.errors import BadInput
 from training.hosted import calls
 from training.hosted.calls import Calls, NoAnswer
-from training.hosted.endpoints import Endpoint
+from training.records.parts import Endpoint
 
 INSIDE = "leads inside the house"
 NEVER = "is never asked"

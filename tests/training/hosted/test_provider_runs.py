@@ -31,6 +31,7 @@ from training.launch import runs
 from training.lifecycle import adapter_files
 from training.models import adapters
 from training.proving import evaluations
+from training.records.parts import Consent, Endpoint, TuningOffer
 from training.settings import Provider
 from training.work import evidence, jobs
 
@@ -275,8 +276,8 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
     whole = '[a]\nurl="https://a/v1"\nmodel="m"\n'
     file.write_text(whole + '[a.tuning]\nmodels=["m", "n"]\nprice=25\ncurrency="EUR"\n')
     (one,) = endpoints.tuning()
-    assert one.tuning == endpoints.TuningOffer(("m", "n"), 25.0, "EUR")
-    assert msgspec.convert(msgspec.to_builtins(one), endpoints.Endpoint) == one
+    assert one.tuning == TuningOffer(("m", "n"), 25.0, "EUR")
+    assert msgspec.convert(msgspec.to_builtins(one), Endpoint) == one
     for wrong in (
         "models=[]\nprice=1",
         'models="m"\nprice=1',
@@ -292,7 +293,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
 
 @pytest.mark.usefixtures("model_code")
 def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) -> None:
-    offer = endpoints.TuningOffer(("m",), 10.0)
+    offer = TuningOffer(("m",), 10.0)
     packaged()
     models = models_folder()
     row = VersionRow(1, Split.TRAIN, "a card is lost", "{}", "", Origin.GOLD, 1)
@@ -303,7 +304,7 @@ def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) 
     assert counted.amount == pytest.approx(counted.tokens * 2 * 10 / 1e6)
     assert "another model's tokenizer" in counted.basis
     assert "guessed" in guessed.basis
-    agreed = terms.Consent("house", 3, story.version.sha256)
+    agreed = Consent("house", 3, story.version.sha256)
     said = " ".join(terms.lines(agreed, 4, counted))
     assert "3 training and validation pairs" in said
     assert "4 held-out pairs" in said

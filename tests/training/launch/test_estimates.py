@@ -14,6 +14,8 @@ from storage.types import Job, JobKind, JobState
 from training.launch import estimates
 from training.models import memory
 from training.models.memory import ModelSize, PairLengths
+from training.records.parts import Estimate
+from training.records.record import read, written
 from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +48,7 @@ def test_a_run_is_its_parts() -> None:
     assert told.seconds() == pytest.approx(10 + 20 * 2.0 + 2 * 3.0 + 0.5 * (1 + 4 * 3))
     assert told.interval() == (told.seconds(), told.seconds())  # equal steps leave no doubt
     assert sum(told.parts.values()) == told.memory_mb == 1200
-    assert estimates.Estimate.from_dict(json.loads(json.dumps(told.to_dict()))) == told
+    assert read(Estimate, json.loads(json.dumps(written(told)))) == told
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_steps_that_differ_widen_the_interval() -> None:
 def _run(**result: object) -> Job:
     told = estimates.of(PROBE, Lora(epochs=2, batch_size=10, checkpoint_steps=0))
     whole = {"steps": 20, "took": {"seconds": 60.0, "peak_memory_mb": 1320.0}} | result
-    spec = {"estimate": told.to_dict()}
+    spec = {"estimate": written(told)}
     return Job("x", 1, JobKind.TRAIN, JobState.FINISHED, 1, spec, whole, None, NOW, NOW)
 
 

@@ -16,7 +16,7 @@ from training import asks
 from training.__main__ import app
 from training.launch import preflight, probes, runs
 from training.launch.preflight_checks import Check, Facts, Mark, checks, errors
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import Full, Lora, Provider, Qlora
 from training.work import evidence, jobs
 

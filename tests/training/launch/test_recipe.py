@@ -15,7 +15,7 @@ from tests.support import tuned
 from training.__main__ import app
 from training.launch import recipe, runs
 from training.launch.presets import presets, usual
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.settings import METHODS, Full, Lora, Method, Tuning
 from training.work import jobs
 

@@ -31,7 +31,7 @@ from training import asks
 from training.exits import exports
 from training.lifecycle import adapter_cards, adapter_files, imports, standing
 from training.models import base_models, vetting
-from training.models.base_models import BaseModel
+from training.records.parts import BaseModel
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -17,8 +17,9 @@ from storage.settings import ROOT
 from tests.support.tiny_model import models_folder, packaged
 from training.families import FAMILIES, LAYERS, Family
 from training.models import base_models, fetching, render
-from training.models.base_models import BaseModel, prepare
+from training.models.base_models import prepare
 from training.models.vetting import vet
+from training.records.parts import BaseModel
 from training.settings import Lora
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

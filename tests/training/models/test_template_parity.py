@@ -29,6 +29,7 @@ from tests.support import handed, tuned
 from tests.support.patience import PATIENCE
 from training.exits import exports
 from training.models import adapters, base_models, render, vetting
+from training.records.parts import BaseModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -303,7 +304,7 @@ def test_serving_is_refused_in_one_sentence(
         "assay/desk/adapter@1",
         SYSTEM,
         "lora",
-        base_models.BaseModel("folder", str(models[0])),
+        BaseModel("folder", str(models[0])),
         "0" * 64,
         None,
         settings.current().data / known.path,

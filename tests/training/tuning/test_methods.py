@@ -40,6 +40,7 @@ from training.launch import lineage, runs
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters, base_models, vetting
 from training.proving import evaluations
+from training.records.parts import BaseModel
 from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
 
@@ -49,9 +50,9 @@ WORSE = "I am not sure. Please call the bank."
 
 
 @pytest.fixture(scope="module")
-def base(small: Path) -> base_models.BaseModel:
+def base(small: Path) -> BaseModel:
     """A tiny base model."""
-    return base_models.BaseModel("folder", str(small))
+    return BaseModel("folder", str(small))
 
 
 def _corrected(engine: Engine) -> tuned.Frozen:
@@ -80,7 +81,7 @@ def _seen_out(engine: Engine, job: Job) -> Job:
 
 
 def _trained(
-    engine: Engine, story: tuned.Frozen, base: base_models.BaseModel, chosen: Tuning
+    engine: Engine, story: tuned.Frozen, base: BaseModel, chosen: Tuning
 ) -> tuple[Adapter, Path]:
     """The adapter that a run by these settings becomes, and its folder."""
     with writing(engine) as session:
@@ -117,9 +118,7 @@ def _plain(engine: Engine) -> tuned.Frozen:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_lora_with_rslora_and_dora_on_all_layers(
-    engine: Engine, base: base_models.BaseModel
-) -> None:
+def test_lora_with_rslora_and_dora_on_all_layers(engine: Engine, base: BaseModel) -> None:
     story = _plain(engine)
     chosen = Lora(epochs=1, learning_rate=0.05, targets=LAYERS, rslora=True, dora=True)
     adapter, folder = _trained(engine, story, base, chosen)
@@ -133,7 +132,7 @@ def test_lora_with_rslora_and_dora_on_all_layers(
 
 @pytest.mark.usefixtures("in_process")
 def test_a_base_that_answered_the_rows_is_not_asked_again(
-    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = _plain(engine)
     adapter, _ = _trained(engine, story, base, Lora(epochs=1, learning_rate=0.05))
@@ -152,9 +151,7 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_the_base_gets_the_examples_that_help_it_most(
-    engine: Engine, base: base_models.BaseModel
-) -> None:
+def test_the_base_gets_the_examples_that_help_it_most(engine: Engine, base: BaseModel) -> None:
     story = _plain(engine)
     _asked_alone(engine, story, base, best_prompt=False)
     found = _asked_alone(engine, story, base, best_prompt=True)
@@ -169,7 +166,7 @@ def test_the_base_gets_the_examples_that_help_it_most(
 
 
 def _asked_alone(
-    engine: Engine, story: tuned.Frozen, base: base_models.BaseModel, *, best_prompt: bool
+    engine: Engine, story: tuned.Frozen, base: BaseModel, *, best_prompt: bool
 ) -> Evaluation:
     with writing(engine) as session:
         job = asks.evaluate(
@@ -181,9 +178,7 @@ def _asked_alone(
 
 
 @pytest.mark.usefixtures("in_process")
-def test_qlora_is_trained_and_asked_on_a_4_bit_base(
-    engine: Engine, base: base_models.BaseModel
-) -> None:
+def test_qlora_is_trained_and_asked_on_a_4_bit_base(engine: Engine, base: BaseModel) -> None:
     story = _plain(engine)
     chosen = Qlora(epochs=1, learning_rate=0.05, targets=LAYERS)
     adapter, _folder = _trained(engine, story, base, chosen)
@@ -194,7 +189,7 @@ def test_qlora_is_trained_and_asked_on_a_4_bit_base(
 
 @pytest.mark.usefixtures("in_process")
 def test_full_tuning_leaves_a_whole_model(
-    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story = _plain(engine)
     adapter, folder = _trained(engine, story, base, Full(epochs=1, learning_rate=0.01))
@@ -239,7 +234,7 @@ def _card(engine: Engine, adapter: Adapter) -> str:
 
 
 def test_preference_goes_on_from_an_adapter(
-    engine: Engine, base: base_models.BaseModel, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first adapter is trained in this process, the second in one of its own."""
     story = _corrected(engine)
@@ -249,7 +244,7 @@ def test_preference_goes_on_from_an_adapter(
     chosen = Preference(
         epochs=1, learning_rate=0.02, batch_size=4, max_steps=2, adapter_id=first.id
     )
-    second, folder = _trained(engine, story, base_models.BaseModel("packaged"), chosen)
+    second, folder = _trained(engine, story, BaseModel("packaged"), chosen)
     assert second.card["started_from"]["sha256"] == first.sha256
     assert second.card["base"] == base.to_dict(), "the base is that of the adapter"
     assert second.card["result"]["precision"] == "nf4_double"

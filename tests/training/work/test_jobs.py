@@ -23,7 +23,8 @@ from tests.support.tiny_model import tiny
 from training import asks, reconcile
 from training.launch import runs
 from training.lifecycle import adapter_files
-from training.models import adapters, base_models
+from training.models import adapters
+from training.records.parts import BaseModel
 from training.settings import Lora
 from training.work import evidence, jobs, processes
 
@@ -264,7 +265,7 @@ def test_a_worker_gets_no_secrets_of_the_server(
 @pytest.mark.usefixtures("model_code")
 def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_path: Path) -> None:
     """A tiny model trained for real: queued here, started by one process, taken in by another."""
-    base = base_models.BaseModel("folder", str(tiny(tmp_path / "small")))
+    base = BaseModel("folder", str(tiny(tmp_path / "small")))
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
     with writing(engine) as session:
