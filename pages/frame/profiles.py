@@ -5,7 +5,7 @@ read from the database in each draw.
 """
 
 import json
-from typing import Any
+from typing import TypedDict
 
 import streamlit as st
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from pages.frame.security import cookie_name
 from pages.frame.theme import COMPONENT_CSS
 
 _YEAR = 365 * 24 * 3600
-_LONGEST = 100
+_BODY_LIMIT = 100
 """Bytes that a body may have: it holds one number."""
 
 _JS = r"""
@@ -54,8 +54,16 @@ _CSS = (
 _HTML = '<div class="profiles"></div><p class="status" role="status" aria-live="polite"></p>'
 
 
-def choices(people: list[dict[str, Any]], *, go: int | None = None) -> None:
-    """Buttons, one per profile (`id`, `name`, `does`); `go` picks one at once instead.
+class Profile(TypedDict):
+    """A profile that can be picked: its number, its name, and what the person does."""
+
+    id: int
+    name: str
+    does: str
+
+
+def choices(people: list[Profile], *, go: int | None = None) -> None:
+    """Buttons, one per profile; `go` picks one at once instead.
 
     An `id` of 0 signs out.
     """
@@ -70,7 +78,7 @@ async def _choose(request: Request) -> Response:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LONGEST:
+        if len(body) > _BODY_LIMIT:
             return JSONResponse({"error": "Too long."}, 413)
     chosen = _number(body)
     if chosen is None:

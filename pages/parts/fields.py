@@ -1,6 +1,6 @@
 """Fields whose words go to the database as they are typed: leaving the page loses nothing."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -10,7 +10,7 @@ from storage import scratch
 from storage.types import User
 
 
-def load(user: User, form: str) -> dict[str, Any]:
+def load(user: User, form: str) -> Mapping[str, object]:
     """The words kept for a form."""
     with looking() as session:
         return scratch.load(session, user, form)
@@ -26,27 +26,27 @@ def value(form: str, field: str) -> str:
     return str(st.session_state.get(key(form, field)) or "")
 
 
-def line(user: User, form: str, field: str, label: str, *, most: int = 200) -> None:
+def line(user: User, form: str, field: str, label: str, *, limit: int = 200) -> None:
     """A field of one line."""
     st.text_input(
         label,
         value=str(load(user, form).get(field, "")),
         key=key(form, field),
-        max_chars=most,
+        max_chars=limit,
         on_change=keep,
         args=(user, form, field),
     )
 
 
 def area(
-    user: User, form: str, field: str, label: str, default: str = "", *, most: int | None = 4000
+    user: User, form: str, field: str, label: str, default: str = "", *, limit: int | None = 4000
 ) -> None:
     """A field of several lines."""
     st.text_area(
         label,
         value=str(load(user, form).get(field, default)),
         key=key(form, field),
-        max_chars=most,
+        max_chars=limit,
         height=100,
         on_change=keep,
         args=(user, form, field),

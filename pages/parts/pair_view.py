@@ -10,7 +10,7 @@ from storage.types import Origin, Pair, PairStatus
 
 _LIMIT = 300
 """Ids in one address; browsers cut very long ones."""
-_ORIGINS = {
+ORIGINS = {
     Origin.GOLD: "Gold",
     Origin.IMPORT: "Imported",
     Origin.DRAFT: "Draft of a model",
@@ -22,7 +22,7 @@ def chips(pair: Pair) -> None:
     """Number, origin and standing in words."""
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         st.badge(f"Pair {pair.id}", color="gray")
-        st.badge(_ORIGINS[pair.origin], color="gray")
+        st.badge(ORIGINS[pair.origin], color="gray")
         colour = {PairStatus.APPROVED: "green", PairStatus.REJECTED: "red"}
         st.badge(pair.status.capitalize(), color=colour.get(pair.status, "orange"))  # type: ignore[arg-type]  # a colour's name
         if pair.held_out:

@@ -30,8 +30,8 @@ def _card(row: dict[str, Any]) -> CardData:
         "era": "2025 rules",
         "topic": "cards",
         "hidden": ["U+200B"] if "\u200b" in row["prompt"] else [],
-        "prompt_shown": row["prompt"].replace("\u200b", "⟦U+200B⟧"),
-        "response_shown": row["response"],
+        "prompt_visible": row["prompt"].replace("\u200b", "⟦U+200B⟧"),
+        "response_visible": row["response"],
         "problems": _problems(row["response"]),
     }
 

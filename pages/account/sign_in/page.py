@@ -22,7 +22,7 @@ def _make() -> None:
     st.session_state["made"] = None if profile is None else profile.id
 
 
-def _row(user: User) -> dict[str, object]:
+def _profile(user: User) -> profiles.Profile:
     return {"id": user.id, "name": user.name, "does": ", ".join(sorted(user.roles))}
 
 
@@ -37,7 +37,7 @@ shell.header(
 )
 if everyone:
     st.subheader("Continue as", anchor=False)
-    profiles.choices([_row(user) for user in everyone], go=st.session_state.get("made"))
+    profiles.choices([_profile(user) for user in everyone], go=st.session_state.get("made"))
 
 st.subheader("Make a profile" if everyone else "Make the first profile", anchor=False)
 with st.form("make-profile"):

@@ -1,4 +1,4 @@
-"""Audit page: judge a random sample of the approved rows, and see what that proves."""
+"""Audit page: judge a random sample of the approved pairs, and see what that proves."""
 
 import streamlit as st
 
@@ -23,13 +23,13 @@ with looking() as session:
     waiting = audit.waiting(session, project.id)
     bad = audit.bad_rows(session, result.audit_id) if result else []
 if not ready and result is None:
-    shell.empty("No row is approved yet.", "review", "Review some rows first")
+    shell.empty("No pair is approved yet.", "review", "Review some pairs first")
     st.stop()
 
 shell.note(
-    "Nobody can read every row twice, so a random sample stands for all of them: if someone who "
-    "did not approve these rows finds them good, most of the others are good too. How many at "
-    "least is the proven share; it rises with each good row and falls with each bad one."
+    "Nobody can read every pair twice, so a random sample stands for all of them: if someone who "
+    "did not approve these pairs finds them good, most of the others are good too. How many at "
+    "least is the proven share; it rises with each good pair and falls with each bad one."
 )
 if result is None:
     views.draw(user, project, ready, "Draw the audit")
@@ -43,8 +43,8 @@ else:
         views.after(user, project, result, ready, bad)
 with st.expander("What this audit does not catch"):
     st.text(
-        "• Rare faults: 20 good rows of 20 still leave room for 1 bad row in 7.\n"
-        "• Groups of few rows: one row of each is looked at, which proves next to nothing of it.\n"
+        "• Rare faults: 20 good pairs of 20 still leave room for 1 bad pair in 7.\n"
+        "• Groups of few pairs: one of each is looked at, which proves next to nothing of it.\n"
         "• Faults that approver and auditor share, such as a rule both misread.\n"
         "• Going on until the figure looks good makes the bound a little too hopeful."
     )

@@ -7,20 +7,15 @@ from curation.gate import audit
 from curation.gate.audit import Part, Result
 from pages.frame import shell
 from pages.frame.wiring import act, looking
+from pages.parts import pair_view
 from storage import people, projects
-from storage.types import Project, Role, User
+from storage.types import Origin, Project, Role, User
 
 _WIDTHS = [4, 1.2, 1.4, 1, 2.4, 2]
-_ORIGINS = {
-    "gold": "Gold",
-    "import": "Imported",
-    "draft": "Drafts of a model",
-    "production": "From production",
-}
 
 
 def show(user: User, project: Project, result: Result) -> None:
-    """Each stratum with its figures; those with bad rows can be sent back by a lead."""
+    """Each stratum with its figures; those with bad pairs can be sent back by a lead."""
     if not result.parts:
         return
     with looking() as session:
@@ -33,23 +28,23 @@ def show(user: User, project: Project, result: Result) -> None:
         }
     st.subheader("By origin, author and era", anchor=False)
     with st.container(border=True, gap="small"):
-        titles = ("Rows that came about alike", "Rows", "Judged", "Bad", "Good, 95 %", "")
+        titles = ("Pairs that came about alike", "Pairs", "Judged", "Bad", "Good, 95 %", "")
         for column, title in zip(st.columns(_WIDTHS, gap="small"), titles, strict=True):
             with column:
                 shell.note(title)
         for part in result.parts:
             _line(user, project, part, named(part, names, eras), back.get(part.stratum, 0))
     shell.note(
-        "A group fails where so many bad rows would be rarer than 1 in 20 if only 5 % of it were "
-        "bad; two at least. Small samples miss much: of 10 rows judged, a group with 20 % bad rows "
-        "fails one time in three. The interval is exact (Clopper-Pearson)."
+        "A group fails where so many bad pairs would be rarer than 1 in 20 if only 5 % of it were "
+        "bad; two at least. Small samples miss much: of 10 pairs judged, a group with 20 % bad "
+        "pairs fails one time in three. The interval is exact (Clopper-Pearson)."
     )
 
 
 def named(part: Part, names: dict[int, str], eras: dict[int, str]) -> str:
     """A stratum in words."""
     stratum = part.stratum
-    parts = [_ORIGINS.get(stratum.origin, stratum.origin)]
+    parts = [pair_view.ORIGINS[Origin(stratum.origin)]]
     if stratum.author_id is not None:
         parts.append(f"by {names.get(stratum.author_id, 'someone')}")
     if stratum.era_id is not None:
@@ -68,36 +63,36 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
         if part.failed:
             st.badge("Fails", icon=":material/close:", color="red")
         elif part.bad:
-            st.badge("Bad rows", icon=":material/warning:", color="orange")
+            st.badge("Bad pairs", icon=":material/warning:", color="orange")
         elif part.judged:
-            st.badge("No bad row", icon=":material/check:", color="green")
+            st.badge("No bad pair", icon=":material/check:", color="green")
     if back:
         _reopen(user, project, part, name, back)
     elif part.failed:
-        shell.note("All its rows are back in review. Draw a new audit once they are repaired.")
+        shell.note("All its pairs are back in review. Draw a new audit once they are repaired.")
 
 
 def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:
-    these = statistics.count(back, "row")
+    remaining = statistics.count(back, "pair")
     if Role.LEAD not in user.roles:
         if part.failed:
-            shell.note(f"A lead can send the other {these} of this group back to review.")
+            shell.note(f"A lead can send the other {remaining} of this group back to review.")
         return
-    with st.expander(f"Send this group back to review ({these})", expanded=part.failed):
+    with st.expander(f"Send this group back to review ({remaining})", expanded=part.failed):
         st.text(
-            f"{name}: {part.bad} of {statistics.count(part.judged, 'row')} judged are bad; at "
+            f"{name}: {part.bad} of {statistics.count(part.judged, 'pair')} judged are bad; at "
             f"most {part.high * 100:.0f} % of the group are good with 97.5 % confidence. All its "
-            f"approved rows but those judged good go back: {these}, each by a decision in your "
-            "name."
+            f"approved pairs but those judged good go back: {remaining}, each by a decision in "
+            "your name."
         )
         stratum = part.stratum
         st.button(
-            f"Send {these} back",
+            f"Send {remaining} back",
             key=f"reopen-{stratum.origin}-{stratum.author_id}-{stratum.era_id}-{part.bad}-{part.judged}-{back}",
             type="primary" if part.failed else "secondary",
             on_click=act,
             args=(
-                f"{these} back in review.",
+                f"{remaining} back in review.",
                 audit.reopen_stratum,
                 user,
                 project.id,

@@ -1,4 +1,4 @@
-"""The audit in pieces: drawing it, judging one row, and what the sample proves."""
+"""The audit in pieces: drawing it, judging one pair, and what the sample proves."""
 
 import secrets
 
@@ -17,12 +17,12 @@ _SEEDS = 1_000_000
 
 
 def draw(user: User, project: Project, ready: int, label: str) -> None:
-    """The seed, and the button that draws a sample of the approved rows."""
+    """The seed, and the button that draws a sample of the approved pairs."""
     key = f"audit-seed-{project.id}"
     st.session_state.setdefault(key, secrets.randbelow(_SEEDS))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            "Seed: the same seed draws the same rows",
+            "Seed: the same seed draws the same pairs",
             min_value=0,
             max_value=_SEEDS,
             step=1,
@@ -30,7 +30,7 @@ def draw(user: User, project: Project, ready: int, label: str) -> None:
             width=320,
         )
         st.button(
-            f"{label}: {sampling.size(ready)} of {statistics.count(ready, 'approved row')}",
+            f"{label}: {sampling.size(ready)} of {statistics.count(ready, 'approved pair')}",
             key=f"draw-{project.id}",
             type="primary",
             on_click=_draw,
@@ -39,11 +39,11 @@ def draw(user: User, project: Project, ready: int, label: str) -> None:
 
 
 def _draw(user: User, project_id: int, key: str) -> None:
-    act("The rows are drawn.", audit.draw, user, project_id, int(st.session_state[key]))
+    act("The pairs are drawn.", audit.draw, user, project_id, int(st.session_state[key]))
 
 
 def judge(user: User, project: Project, pair: Pair) -> None:
-    """One drawn row: its words, and nothing about where it comes from or who approved it."""
+    """One drawn pair: its words, and nothing about where it comes from or who approved it."""
     form = f"audit-{pair.id}-{pair.version}"
     with st.container(border=True):
         st.badge(f"Pair {pair.id}", color="gray")
@@ -70,11 +70,13 @@ def _judge(user: User, pair_id: int, version: int, form: str, good: bool) -> Non
 def someone_else(user: User, project: Project, waiting: int) -> None:
     """Nothing here is for this person: who can go on."""
     with looking() as session:
-        others = [one.name for one in audit.auditors(session, project.id) if one.id != user.id]
+        others = [
+            auditor.name for auditor in audit.auditors(session, project.id) if auditor.id != user.id
+        ]
     who = ", ".join(others) if others else "nobody who has a profile here yet"
     st.info(
         plain(
-            f"You wrote or approved the {statistics.count(waiting, 'row')} still to judge, and "
+            f"You wrote or approved the {statistics.count(waiting, 'pair')} still to judge, and "
             f"nobody audits their own work. Who can: {who}."
         )
     )
@@ -98,7 +100,7 @@ def outcome(result: audit.Result) -> None:
             f"Good: {statistics.rate(result.good, result.judged)}; exact (Clopper-Pearson) "
             f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
             f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
-            f"good, and of these {result.population} rows themselves at least "
+            f"good, and of these {result.population} pairs themselves at least "
             f"{result.proven_finite * 100:.1f} %: there are only so many (finite-population "
             "correction). To prove 95 % the first counts, which asks for more. "
             f"Drawn with seed {result.seed}."
@@ -106,24 +108,24 @@ def outcome(result: audit.Result) -> None:
 
 
 def _judged(result: audit.Result) -> str:
-    words = f"{result.judged} of {result.drawn}"
+    judged = f"{result.judged} of {result.drawn}"
     if result.beside:
-        words += f" (and {result.beside} beside, of groups that the sample left out)"
-    return words
+        judged += f" (and {result.beside} beside, of groups that the sample left out)"
+    return judged
 
 
 def after(user: User, project: Project, result: audit.Result, ready: int, bad: list[int]) -> None:
-    """What can be done once every drawn row is judged."""
+    """What can be done once every drawn pair is judged."""
     if bad:
-        st.warning(f"{statistics.count(len(bad), 'bad row is', 'bad rows are')} back in review.")
+        st.warning(f"{statistics.count(len(bad), 'bad pair is', 'bad pairs are')} back in review.")
         shell.link("review", "Repair in Review")
     strata.show(user, project, result)
     if result.failed:
-        shell.note("With a group that fails, more rows prove nothing: repair it, then draw anew.")
+        shell.note("With a group that fails, more pairs prove nothing: repair it, then draw anew.")
     elif result.more:
         _more(user, project, result)
     else:
-        st.success("At least 95 % of the rows are good: proven with 95 % confidence.")
+        st.success("At least 95 % of the pairs are good: proven with 95 % confidence.")
     shell.link("ready", "See what is still missing")
     with st.expander("Draw a new audit"):
         draw(user, project, ready, "Draw anew")
@@ -134,9 +136,9 @@ def _more(user: User, project: Project, result: audit.Result) -> None:
         f"Audit {result.more} more to prove 95 %",
         key=f"extend-{result.audit_id}",
         on_click=act,
-        args=("More rows are drawn.", audit.extend, user, project.id),
+        args=("More pairs are drawn.", audit.extend, user, project.id),
     )
     shell.note(
-        f"The verdicts so far count on: {result.drawn + result.more} rows with no further bad one "
-        "prove it. Where fewer rows are left, all of them are drawn."
+        f"The verdicts so far count on: {result.drawn + result.more} pairs with no further bad one "
+        "prove it. Where fewer pairs are left, all of them are drawn."
     )

@@ -1,4 +1,4 @@
-"""Groups of rows that repeat, contradict or leak, side by side, with the ways to settle them."""
+"""Groups of pairs that repeat, contradict or leak, side by side, with the ways to settle them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,12 +21,12 @@ NEAR: Kinds = (LinkKind.EXACT, LinkKind.NEAR)
 CLASH: Kinds = (LinkKind.CONTRADICTION,)
 LEAK: Kinds = (LinkKind.LEAK,)
 KINDS = (NEAR, CLASH, LEAK)
-TITLES = {NEAR: "Near-duplicates", CLASH: "Contradictions", LEAK: "Repeats of test rows"}
+TITLES = {NEAR: "Near-duplicates", CLASH: "Contradictions", LEAK: "Repeats of test pairs"}
 _WHY = {
-    NEAR: "These rows say (nearly) the same. Copies teach phrasing, not rules: keep the best one.",
-    CLASH: "These rows ask (nearly) the same and answer differently. Keep the one that is right.",
-    LEAK: "A row for training repeats a test row. Tested on it, the model would look better than "
-    "it is: keep the test row.",
+    NEAR: "These pairs say (nearly) the same. Copies teach phrasing, not rules: keep the best one.",
+    CLASH: "These pairs ask (nearly) the same and answer differently. Keep the one that is right.",
+    LEAK: "A pair for training repeats a test pair. Tested on it, the model would look better than "
+    "it is: keep the test pair.",
 }
 _REASONS = {NEAR: Reason.DUPLICATE, CLASH: "Contradiction", LEAK: "Repeats a test row"}
 _MOST = 10
@@ -34,26 +34,26 @@ _MOST = 10
 _COLUMNS = 3
 
 
-def choose(project_id: int, found: Mapping[Kinds, Sequence[Group]]) -> Kinds:
+def choose(project_id: int, by_kinds: Mapping[Kinds, Sequence[Group]]) -> Kinds:
     """Which list to show: the first with something in it, until the person chooses."""
     key = f"duplicates-{project_id}"
-    st.session_state.setdefault(key, next((kinds for kinds in KINDS if found[kinds]), NEAR))
+    st.session_state.setdefault(key, next((kinds for kinds in KINDS if by_kinds[kinds]), NEAR))
     chosen = st.segmented_control(
         "Show", KINDS, format_func=TITLES.__getitem__, required=True, key=key
     )
     return chosen or NEAR
 
 
-def show(user: User, project: Project, kinds: Kinds, found: Sequence[Group]) -> None:
+def show(user: User, project: Project, kinds: Kinds, groups: Sequence[Group]) -> None:
     """The groups of one kind."""
-    if not found:
+    if not groups:
         shell.note("None is open in what has been compared.")
         return
     shell.note(_WHY[kinds])
-    for group in found[:_MOST]:
+    for group in groups[:_MOST]:
         _group(user, project, kinds, group)
-    if len(found) > _MOST:
-        shell.note(f"The first {_MOST} of {len(found)} are shown. Settle them to see the next.")
+    if len(groups) > _MOST:
+        shell.note(f"The first {_MOST} of {len(groups)} are shown. Settle them to see the next.")
 
 
 def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
@@ -62,8 +62,8 @@ def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
         if kinds == CLASH:
             _differences(project, group)
         for start in range(0, len(group.pairs), _COLUMNS):
-            shown = group.pairs[start : start + _COLUMNS]
-            for column, pair in zip(st.columns(max(2, len(shown))), shown, strict=False):
+            members = group.pairs[start : start + _COLUMNS]
+            for column, pair in zip(st.columns(max(2, len(members))), members, strict=False):
                 with column:
                     _row(user, kinds, group, pair)
         if kinds != LEAK:
@@ -73,10 +73,12 @@ def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
 
 def _heading(kinds: Kinds, group: Group) -> None:
     meant = meanings.by_meaning(group.links)
-    said = [link for link in group.links if link not in meant]
+    by_text = [link for link in group.links if link not in meant]
     where = "message and answer" if kinds == NEAR else "message"
-    if said:
-        shell.note(f"Similarity {_span(said)} (shared word runs of the {where}; 1.00 is the same)")
+    if by_text:
+        shell.note(
+            f"Similarity {_span(by_text)} (shared word runs of the {where}; 1.00 is the same)"
+        )
     if meant:
         shell.note(
             f"Means nearly the same (cosine {_span(meant)} by the local model). "
@@ -90,31 +92,31 @@ def _span(links: Sequence[Link]) -> str:
 
 
 def _differences(project: Project, group: Group) -> None:
-    """What each row answers in the fields where they differ, the label first."""
+    """What each pair answers in the fields where they differ, the label first."""
     members = group.pairs
-    found = differences.between(
+    differing = differences.between(
         [pair.response for pair in members], project.output_schema, project.label_field
     )
-    if found is None:
+    if differing is None:
         shell.note("The outputs differ as a whole: not all are JSON objects.")
         return
     shell.note("Differs in:")
-    for one in found:
-        name = f"{one.field} (the label)" if one.label else one.field
-        said = "; ".join(
+    for field in differing:
+        name = f"{field.field} (the label)" if field.label else field.field
+        values = "; ".join(
             f"pair {pair.id}: {'nothing' if value is None else value}"
-            for pair, value in zip(members, one.values, strict=True)
+            for pair, value in zip(members, field.values, strict=True)
         )
-        st.text(f"• {visible.reveal(name)}: {visible.reveal(said)}")
+        st.text(f"• {visible.reveal(name)}: {visible.reveal(values)}")
 
 
 def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
     pair_view.chips(pair)
     pair_view.texts(pair)
-    if any(one.held_out for one in group.pairs) and not pair.held_out:
-        shell.note("The test row stays, so this one cannot be the one to keep.")
+    if any(member.held_out for member in group.pairs) and not pair.held_out:
+        shell.note("The test pair stays, so this one cannot be the one to keep.")
         return
-    others = {one.id: one.version for one in group.pairs if one.id != pair.id}
+    others = {member.id: member.version for member in group.pairs if member.id != pair.id}
     st.button(
         f"Keep pair {pair.id}, reject {statistics.count(len(others), 'other')}",
         key=f"keep-{kinds[0]}-{pair.id}-{pair.version}-{'-'.join(map(str, others.values()))}",
@@ -126,28 +128,28 @@ def _row(user: User, kinds: Kinds, group: Group, pair: Pair) -> None:
 
 
 def _merge(user: User, group: Group) -> None:
-    """Write one row out of several; where a test row is among them, that one stays as it is."""
+    """Write one pair out of several; where a test pair is among them, that one stays as it is."""
     if any(pair.held_out for pair in group.pairs):
         return
     best = group.pairs[0]
-    seen = {pair.id: pair.version for pair in group.pairs}
-    form = "merge-" + "-".join(f"{pair_id}.{version}" for pair_id, version in seen.items())
+    versions = {pair.id: pair.version for pair in group.pairs}
+    form = "merge-" + "-".join(f"{pair_id}.{version}" for pair_id, version in versions.items())
     with st.expander(f"Merge into pair {best.id}"):
-        fields.area(user, form, "prompt", "Input of the merged pair", best.prompt, most=None)
-        fields.area(user, form, "response", "Output of the merged pair", best.response, most=None)
-        others = statistics.count(len(seen) - 1, "other row is", "other rows are")
+        fields.area(user, form, "prompt", "Input of the merged pair", best.prompt, limit=None)
+        fields.area(user, form, "response", "Output of the merged pair", best.response, limit=None)
+        others = statistics.count(len(versions) - 1, "other pair is", "other pairs are")
         shell.note(f"It waits for review again with these words; the {others} rejected.")
         st.button(
             f"Save as pair {best.id}",
             key=f"save-{form}",
             on_click=_save_merged,
-            args=(user, form, best.id, seen),
+            args=(user, form, best.id, versions),
         )
 
 
-def _save_merged(user: User, form: str, keep_id: int, seen: Mapping[int, int]) -> None:
+def _save_merged(user: User, form: str, keep_id: int, versions: Mapping[int, int]) -> None:
     prompt, response = fields.value(form, "prompt"), fields.value(form, "response")
-    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, seen, prompt, response)
+    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, versions, prompt, response)
 
 
 def _merged(
@@ -155,12 +157,12 @@ def _merged(
     user: User,
     form: str,
     keep_id: int,
-    seen: Mapping[int, int],
+    versions: Mapping[int, int],
     prompt: str,
     response: str,
 ) -> None:
-    others = {pair_id: version for pair_id, version in seen.items() if pair_id != keep_id}
-    overlaps.merge(session, user, keep_id, others, prompt, response, seen[keep_id])
+    others = {pair_id: version for pair_id, version in versions.items() if pair_id != keep_id}
+    overlaps.merge(session, user, keep_id, others, prompt, response, versions[keep_id])
     scratch.clear(session, user, form)
 
 

@@ -1,4 +1,4 @@
-"""The search for rows that ask the same in other words, where this server has a model for it."""
+"""The search for pairs that ask the same in other words, where this server has a model for it."""
 
 import streamlit as st
 
@@ -14,14 +14,14 @@ from training import asks, kinds
 
 def show(user: User, project: Project, alive: int, due: int) -> None:
     """The button, how near is near enough, and how it goes; nothing without a model."""
-    here = settings.current()
-    if here.embedder is None:
+    config = settings.current()
+    if config.embedder is None:
         return
     with looking() as session:
         going = kinds.going(session, project.id, JobKind.MEANING)
-    with st.expander("Also compare what the rows mean"):
+    with st.expander("Also compare what the pairs mean"):
         shell.note(
-            f"The model {here.embedder.name} on this server turns each message into numbers. What "
+            f"The model {config.embedder.name} on this server turns each input into numbers. What "
             "it holds for nearly the same joins the near-duplicates, the closest "
             f'{meanings.MOST} at a time. It is an opinion: "do" and "do not" may look alike.'
         )
@@ -34,14 +34,14 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             key=f"least-{project.id}",
         )
         st.button(
-            f"Compare what {statistics.count(alive, 'row means', 'rows mean')}",
+            f"Compare what {statistics.count(alive, 'pair means', 'pairs mean')}",
             key=f"meanings-{project.id}",
             disabled=bool(due) or going,
             on_click=act,
-            args=("The comparison begins.", asks.compare_meanings, user, project.id, here, least),
+            args=("The comparison begins.", asks.compare_meanings, user, project.id, config, least),
         )
         if due:
-            shell.note("First compare all rows word by word.")
+            shell.note("First compare all pairs word by word.")
         elif going:
-            shell.note("Another job reads the rows now. Wait for it to end.")
+            shell.note("Another job reads the pairs now. Wait for it to end.")
     job_panel.show(project.id, JobKind.MEANING)

@@ -1,4 +1,4 @@
-"""Duplicates page: compare all rows, then settle what repeats, contradicts or leaks."""
+"""Duplicates page: compare all pairs, then settle what repeats, contradicts or leaks."""
 
 import streamlit as st
 
@@ -12,44 +12,45 @@ from storage import pairs
 from storage.types import PairStatus
 
 user = require_user()
-shell.header("Duplicates", "Rows that say the same, that contradict each other, or that leak.")
+shell.header("Duplicates", "Pairs that say the same, that contradict each other, or that leak.")
 project = shell.require_project(user)
 with looking() as session:
     stands = pairs.counts(session, project.id)
     due = overlaps.due(session, project.id)
-    found = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in groups.KINDS}
+    by_kinds = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in groups.KINDS}
 alive = sum(stands.values()) - stands[PairStatus.REJECTED]
 if not alive:
-    shell.empty("There are no rows to compare yet.", "import", "Import rows")
+    shell.empty("There are no pairs to compare yet.", "import", "Import pairs")
     st.stop()
 
 shell.stats(
     {
         "Not compared yet": f"{due}",
-        **{groups.TITLES[kinds]: f"{len(found[kinds])}" for kinds in found},
+        **{groups.TITLES[kinds]: f"{len(by_kinds[kinds])}" for kinds in by_kinds},
     }
 )
 if due:
     st.button(
-        f"Compare all {statistics.count(alive, 'row')}",
+        f"Compare all {statistics.count(alive, 'pair')}",
         key=f"sweep-{project.id}-{due}",
         type="primary",
         on_click=act,
-        args=("Every row was compared with every other.", overlaps.sweep, user, project.id),
+        args=("Every pair was compared with every other.", overlaps.sweep, user, project.id),
     )
-    shell.note(f"{statistics.count(due, 'row is', 'rows are')} new or changed since the last time.")
-elif not any(found.values()):
-    st.success("Every row was compared, and nothing is left to settle.")
+    changed = statistics.count(due, "pair is", "pairs are")
+    shell.note(f"{changed} new or changed since the last time.")
+elif not any(by_kinds.values()):
+    st.success("Every pair was compared, and nothing is left to settle.")
     shell.link("audit", "Next: audit a random sample")
 
 meaning_search.show(user, project, alive, due)
-kinds = groups.choose(project.id, found)
-groups.show(user, project, kinds, found[kinds])
+kinds = groups.choose(project.id, by_kinds)
+groups.show(user, project, kinds, by_kinds[kinds])
 with st.expander("What this comparison does not catch"):
     st.text(
         "• The same thing said in other words: at least 80 % of the word runs must be shared. A "
-        "local model can propose such rows where ASSAY_EMBEDDER names its folder; see "
+        "local model can propose such pairs where ASSAY_EMBEDDER names its folder; see "
         "docs/near-duplicates.md.\n"
         "• Two answers that both fit the schema and are both wrong.\n"
-        "• Repeats of rows that are not in this project, such as the base model's own training."
+        "• Repeats of pairs that are not in this project, such as the base model's own training."
     )

@@ -1,4 +1,4 @@
-"""The rows that a policy change concerns: look for them, see them, then deal with those chosen."""
+"""The pairs that a policy change concerns: look for them, see them, then deal with those chosen."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from storage import projects
 from storage.errors import BadInput
 from storage.types import Era, Pair, Project, User
 
-VIEWS = ERAS, ROWS, CHANGES = ("Eras", "Rows that a change concerns", "Changes so far")
+VIEWS = ERAS, ROWS, CHANGES = ("Eras", "Pairs that a change concerns", "Changes so far")
 _ANY = "any"
 _HEIGHT, _LINE = 320, 35
 
@@ -28,7 +28,7 @@ def key(project: Project, field: str) -> str:
 
 
 def show_era(project: Project, era_id: int) -> None:
-    """Turn to the rows of an era; for callbacks."""
+    """Turn to the pairs of an era; for callbacks."""
     st.session_state[key(project, "era")] = era_id
     st.session_state[key(project, "view")] = ROWS
 
@@ -42,9 +42,9 @@ def view(project: Project) -> str:
     return chosen or ERAS
 
 
-def search(project: Project, known: Sequence[Era]) -> Search:
+def search(project: Project, project_eras: Sequence[Era]) -> Search:
     """The fields of the search, as they stand."""
-    names = {era.id: era.name for era in known}
+    names = {era.id: era.name for era in project_eras}
     with looking() as session:
         topics = era_search.topics(session, project.id)
         labels = era_search.labels(session, project.id)
@@ -53,7 +53,7 @@ def search(project: Project, known: Sequence[Era]) -> Search:
         "Of the era, by tag or by its wording",
         [_ANY, *names],
         key=key(project, "era"),
-        format_func=lambda one: names.get(one, "any era or none"),
+        format_func=lambda era_id: names.get(era_id, "any era or none"),
     )
     written = right.text_area(
         "With one of these phrases, one a line",
@@ -71,7 +71,7 @@ def search(project: Project, known: Sequence[Era]) -> Search:
     )
 
 
-def found(project: Project, wish: Search) -> Affected | None:
+def matches(project: Project, wish: Search) -> Affected | None:
     """What the search finds; None where it asks for nothing yet."""
     if wish.empty:
         shell.note("Choose an era, a topic or a label, or give a phrase. All must hold.")
@@ -84,84 +84,84 @@ def found(project: Project, wish: Search) -> Affected | None:
         return None
 
 
-def preview(seen: Affected, known: Sequence[Era]) -> list[Pair]:
-    """The rows with what was counted; gives back those chosen."""
-    counted = "; ".join(f"{count} {name}" for name, count in seen.counts.items())
-    if not seen.pairs:
-        st.info(plain(f"No waiting or approved row meets all of it. By themselves: {counted}."))
+def preview(affected: Affected, project_eras: Sequence[Era]) -> list[Pair]:
+    """The pairs with what was counted; gives back those chosen."""
+    counted = "; ".join(f"{count} {name}" for name, count in affected.counts.items())
+    if not affected.pairs:
+        st.info(plain(f"No waiting or approved pair meets all of it. By themselves: {counted}."))
         return []
-    st.text(f"{statistics.count(len(seen.pairs), 'row')} found")
-    aside = f" {seen.rejected} rejected ones are left alone." if seen.rejected else ""
+    st.text(f"{statistics.count(len(affected.pairs), 'pair')} found")
+    aside = f" {affected.rejected} rejected ones are left alone." if affected.rejected else ""
     shell.note(f"By themselves: {counted}.{aside}")
-    names = {era.id: era.name for era in known}
-    shown = _shown(seen.pairs)
+    names = {era.id: era.name for era in project_eras}
+    digest = _digest(affected.pairs)
     st.dataframe(
-        [_cells(pair, names, held=pair.id in seen.held) for pair in seen.pairs],
-        key=f"affected-rows-{shown}",
-        height=min(_HEIGHT, _LINE * (len(seen.pairs) + 1) + 3),
+        [_cells(pair, names, in_review=pair.id in affected.held) for pair in affected.pairs],
+        key=f"affected-rows-{digest}",
+        height=min(_HEIGHT, _LINE * (len(affected.pairs) + 1) + 3),
         column_config={"Input": st.column_config.TextColumn(width=420)},
     )
-    by_id = {pair.id: pair for pair in seen.pairs}
+    by_id = {pair.id: pair for pair in affected.pairs}
     picked = st.multiselect(
         "Only these pairs (all of them, where none is chosen)",
         list(by_id),
-        key=f"affected-only-{shown}",
-        placeholder="All rows above",
+        key=f"affected-only-{digest}",
+        placeholder="All pairs above",
     )
-    return [by_id[one] for one in picked] or list(seen.pairs)
+    return [by_id[pair_id] for pair_id in picked] or list(affected.pairs)
 
 
-def _shown(found_: Sequence[Pair]) -> str:
-    words = ",".join(f"{pair.id}:{pair.version}" for pair in found_)
-    return hashlib.sha256(words.encode()).hexdigest()[:16]
+def _digest(pairs: Sequence[Pair]) -> str:
+    text = ",".join(f"{pair.id}:{pair.version}" for pair in pairs)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _cells(pair: Pair, names: dict[int, str], *, held: bool) -> dict[str, str]:
+def _cells(pair: Pair, names: dict[int, str], *, in_review: bool) -> dict[str, str]:
     return {
         "Pair": str(pair.id),
-        "Status": pair.status.capitalize() + ", in a reviewer's hand" * held,
-        "Origin": pair.origin.capitalize() + ", test row" * pair.held_out,
+        "Status": pair.status.capitalize() + ", in a reviewer's hand" * in_review,
+        "Origin": pair.origin.capitalize() + ", test pair" * pair.held_out,
         "Era": names.get(pair.era_id or 0, ""),
         "Input": visible.reveal(pair.prompt),
         "Output": visible.reveal(pair.response),
     }
 
 
-def deal(user: User, project: Project, chosen: Sequence[Pair], known: Sequence[Era]) -> None:
-    """The three ways to deal with the rows chosen."""
-    seen = {pair.id: pair.version for pair in chosen}
-    shown, many = _shown(chosen), statistics.count(len(chosen), "row")
+def deal(user: User, project: Project, chosen: Sequence[Pair], project_eras: Sequence[Era]) -> None:
+    """The three ways to deal with the pairs chosen."""
+    versions = {pair.id: pair.version for pair in chosen}
+    digest, many = _digest(chosen), statistics.count(len(chosen), "pair")
     back, out, copy = st.columns(3, gap="medium")
     reason = f"affected-reason-{project.id}"
     with back.container(border=True, height="stretch"):
         st.text("Still right? Let people look again")
-        shell.note("Approvals are withdrawn; the rows wait for review.")
+        shell.note("Approvals are withdrawn; the pairs wait for review.")
         st.text_input("Why", key=reason, max_chars=200, placeholder="The fee changed in May")
         st.button(
             f"Send {many} back",
-            key=f"affected-back-{shown}",
+            key=f"affected-back-{digest}",
             type="primary",
             on_click=_send_back,
-            args=(user, project.id, seen, reason),
+            args=(user, project.id, versions, reason),
         )
     with out.container(border=True, height="stretch"):
         st.text("No longer right? Retire them")
         shell.note(f"Rejected, with the reason “{era_rows.RETIRED}”. It can be undone.")
         st.button(
             f"Retire {many}",
-            key=f"affected-reject-{shown}",
+            key=f"affected-reject-{digest}",
             on_click=act,
-            args=("Rows are retired.", era_rows.reject, user, project.id, seen),
+            args=("Pairs are retired.", era_rows.reject, user, project.id, versions),
         )
     with copy.container(border=True, height="stretch"):
         st.text("Needed under the new rules? Clone them")
-        _clone(user, project, seen, shown, [era for era in known if not era.retired])
+        _clone(user, project, versions, digest, [era for era in project_eras if not era.retired])
 
 
 def _clone(
-    user: User, project: Project, seen: dict[int, int], shown: str, alive: Sequence[Era]
+    user: User, project: Project, versions: dict[int, int], digest: str, alive: Sequence[Era]
 ) -> None:
-    shell.note("Copies wait for review, where somebody rewrites them. A test row's copy is one.")
+    shell.note("Copies wait for review, where somebody rewrites them. A test pair's copy is one.")
     if not alive:
         st.text("Add an era that is in force first.")
         return
@@ -175,41 +175,41 @@ def _clone(
         index=list(names).index(now.id) if now else 0,
     )
     st.button(
-        f"Clone {statistics.count(len(seen), 'row')}",
-        key=f"affected-clone-{shown}",
+        f"Clone {statistics.count(len(versions), 'pair')}",
+        key=f"affected-clone-{digest}",
         on_click=_clone_now,
-        args=(user, project.id, seen, into),
+        args=(user, project.id, versions, into),
     )
 
 
-def _send_back(user: User, project_id: int, seen: dict[int, int], reason: str) -> None:
-    words = str(st.session_state[reason])
-    act("Rows wait for review.", era_rows.send_back, user, project_id, seen, words)
+def _send_back(user: User, project_id: int, versions: dict[int, int], reason: str) -> None:
+    why = str(st.session_state[reason])
+    act("Pairs wait for review.", era_rows.send_back, user, project_id, versions, why)
 
 
-def _clone_now(user: User, project_id: int, seen: dict[int, int], into: str) -> None:
+def _clone_now(user: User, project_id: int, versions: dict[int, int], into: str) -> None:
     era_id = int(st.session_state[into])
-    act("The copies wait for review.", era_rows.clone, user, project_id, seen, era_id)
+    act("The copies wait for review.", era_rows.clone, user, project_id, versions, era_id)
 
 
 def changes(user: User, session: Session, project: Project) -> None:
-    """What was done to rows, newest first, with the way back where there is one."""
-    told = era_rows.changes(session, project.id)
-    if not told:
-        shell.note("No policy change has touched a row yet.")
-    for one in told:
+    """What was done to pairs, newest first, with the way back where there is one."""
+    operations = era_rows.changes(session, project.id)
+    if not operations:
+        shell.note("No policy change has touched a pair yet.")
+    for operation in operations:
         with st.container(border=True):
-            words, way = st.columns([5, 2], vertical_alignment="center")
-            with words.container(gap="xxsmall"):
-                st.text(one.words)
-                shell.note(f"{one.by}, {one.at:%Y-%m-%d %H:%M} UTC")
+            left, way = st.columns([5, 2], vertical_alignment="center")
+            with left.container(gap="xxsmall"):
+                st.text(operation.words)
+                shell.note(f"{operation.by}, {operation.at:%Y-%m-%d %H:%M} UTC")
             with way:
-                if one.rows:
-                    pair_view.link(one.rows, "Show them")
-                if one.undoable:
+                if operation.rows:
+                    pair_view.link(operation.rows, "Show them")
+                if operation.undoable:
                     st.button(
                         "Undo",
-                        key=f"undo-policy-{one.event_id}",
+                        key=f"undo-policy-{operation.event_id}",
                         on_click=act,
-                        args=("Undone, by new decisions.", era_rows.undo, user, one.event_id),
+                        args=("Undone, by new decisions.", era_rows.undo, user, operation.event_id),
                     )

@@ -25,20 +25,23 @@ _VERBS = {
 
 
 def timeline(
-    user: User, known: Sequence[Era], told: Mapping[int, list[Revision]], tagged: Mapping[int, int]
+    user: User,
+    project_eras: Sequence[Era],
+    histories: Mapping[int, list[Revision]],
+    tagged: Mapping[int, int],
 ) -> None:
     """The eras, the newest first."""
-    until, now = projects.last_days(known), projects.current_era(known)
-    for era in sorted(known, key=lambda one: one.starts_on, reverse=True):
+    until, now = projects.last_days(project_eras), projects.current_era(project_eras)
+    for era in sorted(project_eras, key=lambda era: era.starts_on, reverse=True):
         with st.container(border=True):
-            words, ways = st.columns([5, 2], vertical_alignment="top")
-            with words.container(gap="xxsmall"):
+            left, ways = st.columns([5, 2], vertical_alignment="top")
+            with left.container(gap="xxsmall"):
                 _state(era, until[era.id], now)
                 shell.note(_days(era, until[era.id], tagged.get(era.id, 0)))
                 _reference(era)
             with ways:
                 _turn(user, era)
-            _change(user, era, told[era.id])
+            _change(user, era, histories[era.id])
 
 
 def _state(era: Era, last: date | None, now: Era | None) -> None:
@@ -59,7 +62,7 @@ def _days(era: Era, last: date | None, tagged: int) -> str:
     end = f"to {last}" if last is not None else "on, with no end"
     if last is not None and era.ends_on is None:
         end += " (the day before the next era)"
-    return f"From {era.starts_on} {end} · {statistics.count(tagged, 'row')} tagged"
+    return f"From {era.starts_on} {end} · {statistics.count(tagged, 'pair')} tagged"
 
 
 def _reference(era: Era) -> None:
@@ -84,14 +87,15 @@ def _turn(user: User, era: Era) -> None:
     )
 
 
-def _change(user: User, era: Era, told: Sequence[Revision]) -> None:
-    newest = told[0]
+def _change(user: User, era: Era, history: Sequence[Revision]) -> None:
+    newest = history[0]
     with st.expander("Change it, or see what was changed"):
         _form(f"era-{era.id}-{newest.number}", era, "Save the change", user, newest.number)
-        for one in told:
-            by = f" by {one.by}" if one.by else ""
-            shell.note(f"{one.at:%Y-%m-%d %H:%M} UTC: {_VERBS.get(one.verb, one.verb)}{by}")
-        if len(told) > 1:
+        for revision in history:
+            by = f" by {revision.by}" if revision.by else ""
+            verb = _VERBS.get(revision.verb, revision.verb)
+            shell.note(f"{revision.at:%Y-%m-%d %H:%M} UTC: {verb}{by}")
+        if len(history) > 1:
             st.button(
                 "Undo the last change",
                 key=f"undo-era-{era.id}-{newest.number}",
@@ -100,15 +104,15 @@ def _change(user: User, era: Era, told: Sequence[Revision]) -> None:
             )
 
 
-def new(user: User, project: Project, known: Sequence[Era]) -> None:
+def new(user: User, project: Project, project_eras: Sequence[Era]) -> None:
     """The form that adds an era."""
-    with st.expander("Add an era", expanded=not known):
+    with st.expander("Add an era", expanded=not project_eras):
         shell.note("Add one when the rules change. Without an end it lasts until the next starts.")
         today = Era(0, project.id, "", datetime.now(UTC).date(), False, ())
-        _form(f"new-era-{project.id}-{len(known)}", today, "Add the era", user, None)
+        _form(f"new-era-{project.id}-{len(project_eras)}", today, "Add the era", user, None)
 
 
-def _form(key: str, era: Era, label: str, user: User, seen: int | None) -> None:
+def _form(key: str, era: Era, label: str, user: User, revision: int | None) -> None:
     with st.form(key, border=False):
         left, right = st.columns(2)
         left.text_input("Name", value=era.name, key=f"{key}-name", max_chars=80)
@@ -125,34 +129,34 @@ def _form(key: str, era: Era, label: str, user: User, seen: int | None) -> None:
             value="\n".join(era.phrases),
             key=f"{key}-phrases",
             height=80,
-            help="A row with such words counts as written under this era, whatever its tag says.",
+            help="A pair with such words counts as written under this era, whatever its tag says.",
         )
         st.form_submit_button(
             label,
             key=f"{key}-save",
-            type="primary" if seen is None else "secondary",
+            type="primary" if revision is None else "secondary",
             on_click=_save,
-            args=(user, era, key, seen),
+            args=(user, era, key, revision),
         )
 
 
-def _save(user: User, era: Era, key: str, seen: int | None) -> None:
-    given = {field: st.session_state[f"{key}-{field}"] for field in _FIELDS}
-    words = {
-        "ends_on": given["ends"],
-        "document": given["document"],
-        "url": given["url"],
-        "phrases": given["phrases"].splitlines(),
+def _save(user: User, era: Era, key: str, revision: int | None) -> None:
+    typed = {field: st.session_state[f"{key}-{field}"] for field in _FIELDS}
+    details = {
+        "ends_on": typed["ends"],
+        "document": typed["document"],
+        "url": typed["url"],
+        "phrases": typed["phrases"].splitlines(),
     }
-    if seen is None:
+    if revision is None:
         act(
             "The era is added.",
             eras.add,
             user,
             era.project_id,
-            given["name"],
-            given["starts"],
-            **words,
+            typed["name"],
+            typed["starts"],
+            **details,
         )
     else:
         act(
@@ -160,29 +164,31 @@ def _save(user: User, era: Era, key: str, seen: int | None) -> None:
             eras.change,
             user,
             era.id,
-            seen=seen,
-            name=given["name"],
-            starts_on=given["starts"],
-            **words,
+            seen=revision,
+            name=typed["name"],
+            starts_on=typed["starts"],
+            **details,
         )
 
 
-def standing(project: Project, known: Sequence[Era], old: Sequence[Pair]) -> None:
-    """Whether approved rows still belong to a retired era, and the one thing to do then."""
-    if not known:
-        st.info("There are no eras yet. Add one when the rules change; old rows then do not train.")
+def standing(project: Project, project_eras: Sequence[Era], old: Sequence[Pair]) -> None:
+    """Whether approved pairs still belong to a retired era, and the one thing to do then."""
+    if not project_eras:
+        st.info(
+            "There are no eras yet. Add one when the rules change; old pairs then do not train."
+        )
     elif not old:
-        st.success("No approved row belongs to a retired era.")
+        st.success("No approved pair belongs to a retired era.")
     else:
-        belong = statistics.count(len(old), "approved row belongs", "approved rows belong")
+        belong = statistics.count(len(old), "approved pair belongs", "approved pairs belong")
         st.warning(
             f"{belong} to a retired era, by tag or by wording. They block a training run until "
             "they are dealt with."
         )
-    for era in known:
+    for era in project_eras:
         if era.retired and any(eras.belongs(pair, era) for pair in old):
             st.button(
-                f"Deal with the rows of {era.name}",
+                f"Deal with the pairs of {era.name}",
                 key=f"deal-{era.id}",
                 type="primary",
                 on_click=affected.show_era,

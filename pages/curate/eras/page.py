@@ -1,4 +1,4 @@
-"""Eras page: which policy was in force when, and what its change means for the rows."""
+"""Eras page: which policy was in force when, and what its change means for the pairs."""
 
 import streamlit as st
 
@@ -11,27 +11,27 @@ from storage import pairs, projects
 from storage.types import PairStatus
 
 user = require_user()
-shell.header("Eras", "Which policy was in force when, and what its change means for the rows.")
+shell.header("Eras", "Which policy was in force when, and what its change means for the pairs.")
 project = shell.require_project(user)
 with looking() as session:
-    known = projects.eras(session, project.id)
-    told = eras.histories(session, [era.id for era in known])
+    project_eras = projects.eras(session, project.id)
+    histories = eras.histories(session, [era.id for era in project_eras])
     tagged = era_search.tagged(session, project.id)
     approved = pairs.listing(session, project.id, status=PairStatus.APPROVED)
 
 view = affected.view(project)
 if view == affected.ERAS:
-    old = [pair for pair in approved if eras.retired(pair, known)]
-    listing.standing(project, known, old)
-    listing.timeline(user, known, told, tagged)
-    listing.new(user, project, known)
+    old = [pair for pair in approved if eras.retired(pair, project_eras)]
+    listing.standing(project, project_eras, old)
+    listing.timeline(user, project_eras, histories, tagged)
+    listing.new(user, project, project_eras)
 elif view == affected.ROWS:
-    found = affected.found(project, affected.search(project, known))
-    chosen = affected.preview(found, known) if found is not None else []
+    matches = affected.matches(project, affected.search(project, project_eras))
+    chosen = affected.preview(matches, project_eras) if matches is not None else []
     if chosen:
-        affected.deal(user, project, chosen, known)
+        affected.deal(user, project, chosen, project_eras)
 else:
     with looking() as session:
         affected.changes(user, session, project)
 with st.expander("What is not found"):
-    st.text(f"• {eras.LIMITS}\n• Rows that a reviewer holds are left alone, and counted.")
+    st.text(f"• {eras.LIMITS}\n• Pairs that a reviewer holds are left alone, and counted.")

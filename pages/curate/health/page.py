@@ -1,4 +1,4 @@
-"""Health page: what the set holds, what is thin, and which rows deserve a second look."""
+"""Health page: what the set holds, what is thin, and which pairs deserve a second look."""
 
 import streamlit as st
 
@@ -11,10 +11,10 @@ from pages.frame.wiring import looking
 _ALIVE, _APPROVED = "Approved and waiting", "Approved only"
 
 user = require_user()
-shell.header("Health", "What the set holds, what is thin, and rows that deserve a second look.")
+shell.header("Health", "What the set holds, what is thin, and pairs that deserve a second look.")
 project = shell.require_project(user)
 chosen = st.segmented_control(
-    "Rows",
+    "Pairs",
     [_ALIVE, _APPROVED],
     default=_ALIVE,
     required=True,
@@ -25,9 +25,9 @@ with looking() as session:
     report = project_rows.measure(session, project.id, approved=chosen == _APPROVED)
 if not report.n:
     if chosen == _APPROVED:
-        shell.empty("No row is approved yet.", "review", "Review some rows first")
+        shell.empty("No pair is approved yet.", "review", "Review some pairs first")
     else:
-        shell.empty("There are no rows to measure yet.", "import", "Import rows")
+        shell.empty("There are no pairs to measure yet.", "import", "Import pairs")
     st.stop()
 
 views.figures(report)

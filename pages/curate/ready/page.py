@@ -16,14 +16,14 @@ with looking() as session:
 
 gate_lines.top(signals)
 gate_lines.table(signals)
-if newest is not None and not next(one.met for one in signals if one.key == "baseline"):
+if newest is not None and not next(line.met for line in signals if line.key == "baseline"):
     baseline.show(user, newest)
 gate_lines.waive(user, project, signals)
 gate_lines.limits(signals)
 if newest is None:
-    shell.note("The figures are of the approved rows as they are now; there is no version yet.")
+    shell.note("The figures are of the approved pairs as they are now; there is no version yet.")
 else:
     shell.note(
-        "The figures are of the approved rows as they are now and of version "
+        "The figures are of the approved pairs as they are now and of version "
         f"{newest.number}, the newest. Thresholds follow guides to fine-tuning small sets."
     )

@@ -1,4 +1,4 @@
-"""Rows with personal-data findings, one at a time; each finding is decided by its own button."""
+"""Pairs with personal-data findings, one at a time; each finding is decided by its own button."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -20,15 +20,15 @@ from storage.types import Finding, FindingState, Project, User
 _QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 _NO_PREVIEW = findings.ScrubPreview({}, {})
 _LABELS = {"prompt": "Input", "response": "Output", "topic": "Topic"}
-Same = Counter[tuple[str, str]]
-"""In how many rows words of a type wait for a decision."""
+Repeats = Counter[tuple[str, str]]
+"""In how many pairs words of a type wait for a decision."""
 
 
-def queue(user: User, project: Project, seen: findings.Coverage) -> None:
-    """The rows of one kind, one at a time."""
+def queue(user: User, project: Project, coverage: findings.Coverage) -> None:
+    """The pairs of one kind, one at a time."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         state = st.segmented_control(
-            "Show rows",
+            "Show pairs",
             list(_QUEUES),
             format_func=_QUEUES.__getitem__,
             required=True,
@@ -36,94 +36,107 @@ def queue(user: User, project: Project, seen: findings.Coverage) -> None:
             key="scrub-queue",
         )
         with looking() as session:
-            marked = {one.pair.id: one for one in findings.marked(session, project.id, state)}
-        chosen = _choose(marked, state) if marked else None
+            by_id = {
+                marked.pair.id: marked for marked in findings.marked(session, project.id, state)
+            }
+        chosen = _choose(by_id, state) if by_id else None
     if chosen is None:
-        _nothing(seen, state)
+        _nothing(coverage, state)
     else:
-        card(user, marked[chosen], _same(marked.values()))
+        card(user, by_id[chosen], _repeats(by_id.values()))
 
 
-def _same(marked: Iterable[Marked]) -> Same:
-    return Counter(key for row in marked for key in {_key(row, one) for one in _open(row)})
+def _repeats(waiting: Iterable[Marked]) -> Repeats:
+    return Counter(key for row in waiting for key in {_key(row, finding) for finding in _open(row)})
 
 
-def _open(seen: Marked) -> list[Finding]:
-    return [one for one in seen.findings if one.state is FindingState.OPEN]
+def _open(marked: Marked) -> list[Finding]:
+    return [finding for finding in marked.findings if finding.state is FindingState.OPEN]
 
 
-def _key(seen: Marked, one: Finding) -> tuple[str, str]:
-    return one.type, placeholders.surface(_words(seen, one), structured=True)
+def _key(marked: Marked, finding: Finding) -> tuple[str, str]:
+    return finding.type, placeholders.surface(_text(marked, finding), structured=True)
 
 
-def _words(seen: Marked, one: Finding) -> str:
-    return findings.texts(seen.pair).get(findings.place(one), "")[one.start : one.end]
+def _text(marked: Marked, finding: Finding) -> str:
+    return findings.texts(marked.pair).get(findings.place(finding), "")[finding.start : finding.end]
 
 
-def _choose(marked: dict[int, Marked], state: FindingState | None) -> int:
+def _choose(by_id: dict[int, Marked], state: FindingState | None) -> int:
     return st.selectbox(
-        f"Row ({len(marked)} in this list)",
-        list(marked),
+        f"Pair ({len(by_id)} in this list)",
+        list(by_id),
         format_func=lambda number: (
-            f"Pair {number}: {statistics.count(len(marked[number].findings), 'finding')}"
+            f"Pair {number}: {statistics.count(len(by_id[number].findings), 'finding')}"
         ),
         key=f"scrub-row-{state}",
         width=320,
     )
 
 
-def _nothing(seen: findings.Coverage, state: FindingState | None) -> None:
+def _nothing(coverage: findings.Coverage, state: FindingState | None) -> None:
     if state is FindingState.DISMISSED:
-        shell.note("Nobody has called a finding harmless in a row that stands as it was scanned.")
-    elif seen.unscanned:
-        shell.note("Nothing waits for a decision. The rows not scanned yet may change that.")
-    elif seen.message.open:
-        shell.note("Every scanned row is decided; the system message below is not.")
+        shell.note("Nobody has called a finding harmless in a pair that stands as it was scanned.")
+    elif coverage.unscanned:
+        shell.note("Nothing waits for a decision. The pairs not scanned yet may change that.")
+    elif coverage.message.open:
+        shell.note("Every scanned pair is decided; the system message below is not.")
     else:
-        st.success("Every scanned row is decided.")
-        shell.link("duplicates", "Next: look for rows that repeat or contradict")
+        st.success("Every scanned pair is decided.")
+        shell.link("duplicates", "Next: look for pairs that repeat or contradict")
 
 
-def card(user: User, seen: Marked, same: Same) -> None:
-    """The row on the left, as it is and as it would read; its findings on the right."""
-    numbers = {one.id: n for n, one in enumerate(_ordered(seen), 1)}
-    preview = _preview(seen)
+def card(user: User, marked: Marked, repeats: Repeats) -> None:
+    """The pair on the left, as it is and as it would read; its findings on the right."""
+    numbers = {finding.id: n for n, finding in enumerate(_ordered(marked), 1)}
+    preview = _preview(marked)
     with st.container(border=True):
-        pair_view.chips(seen.pair)
+        pair_view.chips(marked.pair)
         left, right = st.columns([5, 4], gap="large")
         with left:
-            _texts(seen, numbers, preview)
+            _texts(marked, numbers, preview)
         with right:
-            _accept_all(user, seen)
-            for one in _ordered(seen):
-                _finding(user, seen, one, numbers[one.id], preview, same[_key(seen, one)])
+            _accept_all(user, marked)
+            for finding in _ordered(marked):
+                _finding(
+                    user,
+                    marked,
+                    finding,
+                    numbers[finding.id],
+                    preview,
+                    repeats[_key(marked, finding)],
+                )
 
 
-def _ordered(seen: Marked) -> list[Finding]:
+def _ordered(marked: Marked) -> list[Finding]:
     return sorted(
-        seen.findings,
-        key=lambda one: (findings.FIELDS.index(one.field), one.key or "", one.start),
+        marked.findings,
+        key=lambda finding: (
+            findings.FIELDS.index(finding.field),
+            finding.key or "",
+            finding.start,
+        ),
     )
 
 
-def _preview(seen: Marked) -> findings.ScrubPreview:
+def _preview(marked: Marked) -> findings.ScrubPreview:
     try:
         with looking() as session:
-            return findings.preview(session, seen)
+            return findings.preview(session, marked)
     except AssayError as error:
         st.warning(plain(str(error)))
         return _NO_PREVIEW
 
 
-def _texts(seen: Marked, numbers: dict[int, int], preview: findings.ScrubPreview) -> None:
-    texts = findings.texts(seen.pair)
-    told = {findings.place(one) for one in seen.findings} | {"prompt", "response"}
-    for place in (place for place in texts if place in told):
-        found = [one for one in seen.findings if findings.place(one) == place]
-        key = f"marked-{place}-{seen.pair.id}-{seen.pair.version}"
+def _texts(marked: Marked, numbers: dict[int, int], preview: findings.ScrubPreview) -> None:
+    texts = findings.texts(marked.pair)
+    places = {findings.place(finding) for finding in marked.findings} | {"prompt", "response"}
+    for place in (place for place in texts if place in places):
+        in_place = [finding for finding in marked.findings if findings.place(finding) == place]
+        key = f"marked-{place}-{marked.pair.id}-{marked.pair.version}"
         with st.container(gap=None):
             shell.note(_label(place))
-            marked_text.show(texts[place], found, numbers, key=key)
+            marked_text.show(texts[place], in_place, numbers, key=key)
     changed = {place: text for place, text in preview.texts.items() if text != texts[place]}
     if changed:
         st.divider()
@@ -132,47 +145,47 @@ def _texts(seen: Marked, numbers: dict[int, int], preview: findings.ScrubPreview
 
 
 def _label(place: str) -> str:
-    return _LABELS.get(place) or f"Came with the row: {place.partition(':')[2]}"
+    return _LABELS.get(place) or f"Came with the pair: {place.partition(':')[2]}"
 
 
 def _finding(
     user: User,
-    seen: Marked,
-    one: Finding,
+    marked: Marked,
+    finding: Finding,
     number: int,
     preview: findings.ScrubPreview,
     rows_with: int,
 ) -> None:
     with st.container(border=True, gap="small"):
-        st.text(f"{number}. {visible.reveal(_words(seen, one))}")
-        if one.state is not FindingState.OPEN:
-            said = "Accepted" if one.state is FindingState.ACCEPTED else "Not personal data"
-            becomes = preview.becomes.get(one.id)
-            shell.note(f"{said}: becomes {becomes}" if becomes else said)
-            _button(user, one, FindingState.OPEN, "Decide again", "Open again.")
+        st.text(f"{number}. {visible.reveal(_text(marked, finding))}")
+        if finding.state is not FindingState.OPEN:
+            verdict = "Accepted" if finding.state is FindingState.ACCEPTED else "Not personal data"
+            becomes = preview.becomes.get(finding.id)
+            shell.note(f"{verdict}: becomes {becomes}" if becomes else verdict)
+            _button(user, finding, FindingState.OPEN, "Decide again", "Open again.")
             return
-        _retype(user, one)
-        becomes = preview.becomes.get(one.id, f"<{one.type}_…>")
+        _retype(user, finding)
+        becomes = preview.becomes.get(finding.id, f"<{finding.type}_…>")
         with st.container(horizontal=True, gap="small"):
-            _button(user, one, FindingState.ACCEPTED, f"Accept: {becomes}", "Accepted.", True)
-            _button(user, one, FindingState.DISMISSED, "Not personal data", "Left as it is.")
+            _button(user, finding, FindingState.ACCEPTED, f"Accept: {becomes}", "Accepted.", True)
+            _button(user, finding, FindingState.DISMISSED, "Not personal data", "Left as it is.")
             if rows_with > 1:
-                _everywhere(user, one, rows_with)
+                _everywhere(user, finding, rows_with)
 
 
-def _everywhere(user: User, one: Finding, rows_with: int) -> None:
-    """The same words with the same type, decided in all rows at once."""
-    with st.popover(f"Same in {rows_with} rows"):
+def _everywhere(user: User, finding: Finding, rows_with: int) -> None:
+    """The same words with the same type, decided in all pairs at once."""
+    with st.popover(f"Same in {rows_with} pairs"):
         shell.note("The same words, wherever they are not decided.")
         for state, label in (
-            (FindingState.ACCEPTED, f"Accept in all {rows_with} rows"),
+            (FindingState.ACCEPTED, f"Accept in all {rows_with} pairs"),
             (FindingState.DISMISSED, f"Not personal data in any of the {rows_with}"),
         ):
             st.button(
                 label,
-                key=f"everywhere-{state}-{one.id}-{one.type}",
+                key=f"everywhere-{state}-{finding.id}-{finding.type}",
                 on_click=_spread,
-                args=(user, one.id, state),
+                args=(user, finding.id, state),
             )
 
 
@@ -181,35 +194,35 @@ def _spread(user: User, finding_id: int, state: FindingState) -> None:
     if done is None:
         return
     left = [
-        f"{statistics.count(len(ids), 'row')} left: {why}"
+        f"{statistics.count(len(ids), 'pair')} left: {why}"
         for ids, why in ((done.in_review, "in review"), (done.refused, "the JSON would break"))
         if ids
     ]
-    st.toast(plain("; ".join([f"Done in {statistics.count(done.rows, 'row')}.", *left])))
+    st.toast(plain("; ".join([f"Done in {statistics.count(done.rows, 'pair')}.", *left])))
 
 
 def _button(
-    user: User, one: Finding, state: FindingState, label: str, done: str, first: bool = False
+    user: User, finding: Finding, state: FindingState, label: str, done: str, first: bool = False
 ) -> None:
     st.button(
         plain(label),
-        key=f"{state}-{one.id}-{one.type}",
+        key=f"{state}-{finding.id}-{finding.type}",
         type="primary" if first else "secondary",
         on_click=act,
-        args=(done, scrub.decide, user, one.id, state),
+        args=(done, scrub.decide, user, finding.id, state),
     )
 
 
-def _retype(user: User, one: Finding) -> None:
-    kinds = pii.TYPES if one.type in pii.TYPES else (one.type, *pii.TYPES)
-    key = f"type-{one.id}-{one.type}"
+def _retype(user: User, finding: Finding) -> None:
+    kinds = pii.TYPES if finding.type in pii.TYPES else (finding.type, *pii.TYPES)
+    key = f"type-{finding.id}-{finding.type}"
     st.selectbox(
         "What it is",
         kinds,
-        index=kinds.index(one.type),
+        index=kinds.index(finding.type),
         key=key,
         on_change=_change_type,
-        args=(user, one.id, key),
+        args=(user, finding.id, key),
     )
 
 
@@ -218,19 +231,19 @@ def _change_type(user: User, finding_id: int, key: str) -> None:
     act(f"Now {kind}.", scrub.decide, user, finding_id, FindingState.OPEN, kind)
 
 
-def _accept_all(user: User, seen: Marked) -> None:
-    waiting = [one.id for one in seen.findings if one.state is FindingState.OPEN]
+def _accept_all(user: User, marked: Marked) -> None:
+    waiting = [finding.id for finding in marked.findings if finding.state is FindingState.OPEN]
     if len(waiting) < 2:
         return
     st.button(
-        f"Accept all {len(waiting)} in this row",
-        key=f"accept-all-{seen.pair.id}-{seen.pair.version}-{len(waiting)}",
+        f"Accept all {len(waiting)} in this pair",
+        key=f"accept-all-{marked.pair.id}-{marked.pair.version}-{len(waiting)}",
         on_click=act,
         args=("Placeholders are in.", _accept, user, tuple(waiting)),
     )
 
 
 def _accept(session: Session, user: User, finding_ids: tuple[int, ...]) -> None:
-    """Accept what the person saw in one row; all of it or nothing."""
+    """Accept what the person saw in one pair; all of it or nothing."""
     for finding_id in finding_ids:
         scrub.decide(session, user, finding_id, FindingState.ACCEPTED)

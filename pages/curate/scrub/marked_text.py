@@ -64,16 +64,16 @@ class Part(TypedDict):
     state: str
 
 
-def parts(text: str, found: Sequence[Finding], numbers: Mapping[int, int]) -> list[Part]:
+def parts(text: str, findings: Sequence[Finding], numbers: Mapping[int, int]) -> list[Part]:
     """The text cut at its findings, in order; invisible characters are shown."""
     cut: list[Part] = []
     at = 0
-    for one in sorted(found, key=lambda one: one.start):
-        cut.append(_part(text[at : one.start]))
-        said = _STATES.get(one.state)
-        mark = f"{numbers[one.id]} {one.type}" + (f", {said}" if said else "")
-        cut.append(_part(text[one.start : one.end], mark, one.state))
-        at = one.end
+    for finding in sorted(findings, key=lambda finding: finding.start):
+        cut.append(_part(text[at : finding.start]))
+        verdict = _STATES.get(finding.state)
+        mark = f"{numbers[finding.id]} {finding.type}" + (f", {verdict}" if verdict else "")
+        cut.append(_part(text[finding.start : finding.end], mark, finding.state))
+        at = finding.end
     cut.append(_part(text[at:]))
     return [part for part in cut if part["text"]]
 
@@ -82,8 +82,8 @@ def _part(text: str, mark: str = "", state: str = "") -> Part:
     return {"text": visible.reveal(text), "mark": mark, "state": state}
 
 
-def show(text: str, found: Sequence[Finding], numbers: Mapping[int, int], *, key: str) -> None:
+def show(text: str, findings: Sequence[Finding], numbers: Mapping[int, int], *, key: str) -> None:
     """Draw a text with its findings, numbered as in `numbers` (by finding)."""
     # Registered at each draw: a registry belongs to one server runtime, or to one test run.
     component = st.components.v2.component("assay_marked_text", html=_HTML, css=_CSS, js=_JS)
-    component(key=key, data={"parts": parts(text, found, numbers)})
+    component(key=key, data={"parts": parts(text, findings, numbers)})

@@ -21,31 +21,44 @@ def show(user: User, project: Project, state: messages.MessageState) -> None:
     if Role.LEAD not in user.roles:
         shell.note("A lead decides whether the system message holds personal data.")
         return
-    found = [_finding(one) for one in state.findings]
+    findings = [_finding(finding) for finding in state.findings]
     with st.container(border=True):
-        shell.note("Every row begins with this message, and every answer is asked with it.")
+        shell.note("Every pair begins with this message, and every answer is asked with it.")
         key = f"marked-message-{project.id}-{state.open}"
         marked_text.show(
-            project.system_message, found, {one.id: one.id + 1 for one in found}, key=key
+            project.system_message,
+            findings,
+            {finding.id: finding.id + 1 for finding in findings},
+            key=key,
         )
-        for one in state.findings:
-            if not one.dismissed:
-                _decide(user, project, one)
+        for finding in state.findings:
+            if not finding.dismissed:
+                _decide(user, project, finding)
         _reword(user, project)
 
 
-def _finding(one: messages.MessageFinding) -> Finding:
-    state = FindingState.DISMISSED if one.dismissed else FindingState.OPEN
-    return Finding(one.number, 0, messages.FIELD, one.start, one.end, one.type, 1.0, state, None)
+def _finding(finding: messages.MessageFinding) -> Finding:
+    state = FindingState.DISMISSED if finding.dismissed else FindingState.OPEN
+    return Finding(
+        finding.number,
+        0,
+        messages.FIELD,
+        finding.start,
+        finding.end,
+        finding.type,
+        1.0,
+        state,
+        None,
+    )
 
 
-def _decide(user: User, project: Project, one: messages.MessageFinding) -> None:
-    words = project.system_message[one.start : one.end]
+def _decide(user: User, project: Project, finding: messages.MessageFinding) -> None:
+    text = project.system_message[finding.start : finding.end]
     st.button(
-        plain(f"{one.number + 1}. “{words}” is not personal data"),
-        key=f"message-{project.id}-{one.number}-{one.start}",
+        plain(f"{finding.number + 1}. “{text}” is not personal data"),
+        key=f"message-{project.id}-{finding.number}-{finding.start}",
         on_click=act,
-        args=("Left as it is.", messages.dismiss, user, project.id, one.number),
+        args=("Left as it is.", messages.dismiss, user, project.id, finding.number),
     )
 
 

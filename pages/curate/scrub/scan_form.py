@@ -1,7 +1,6 @@
 """The form in which a lead says what counts as personal data in a project, and tries it out."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -40,9 +39,9 @@ _SWITCHES = {
     "births": "Dates and years after words such as “born”",
 }
 _REPLACEMENTS = {
-    Replacement.ROW: "Numbered placeholders, counted in each row",
-    Replacement.PROJECT: "Numbered placeholders, the same for the same words in all rows",
-    Replacement.SURROGATE: "Invented names and addresses, the same for the same words in all rows",
+    Replacement.ROW: "Numbered placeholders, counted in each pair",
+    Replacement.PROJECT: "Numbered placeholders, the same for the same words in all pairs",
+    Replacement.SURROGATE: "Invented names and addresses, the same for the same words in all pairs",
 }
 
 
@@ -53,7 +52,7 @@ def show(user: User, project: Project) -> None:
         settings = scan_settings.current(session, project.id)
     typed = fields.load(user, form)
     with st.expander("What counts as personal data here", key=f"{form}-box"):
-        shell.note("One entry a line. Saving a change makes scanned rows wait for a new scan.")
+        shell.note("One entry a line. Saving a change makes scanned pairs wait for a new scan.")
         left, right = st.columns(2, gap="large")
         with left:
             for field in ("known", "deny", "names"):
@@ -79,10 +78,10 @@ def show(user: User, project: Project) -> None:
             args=(user, project, form, settings.config),
         )
         if not wrong:
-            _try(form, config)
+            _trial(form, config)
 
 
-def _list(user: User, form: str, field: str, config: Config, typed: Mapping[str, Any]) -> None:
+def _list(user: User, form: str, field: str, config: Config, typed: Mapping[str, object]) -> None:
     st.text_area(
         pii.LISTS[field],
         value=str(typed.get(field, pii.as_lines(getattr(config, field)))),
@@ -95,7 +94,7 @@ def _list(user: User, form: str, field: str, config: Config, typed: Mapping[str,
     )
 
 
-def _switches(user: User, form: str, config: Config, typed: Mapping[str, Any]) -> None:
+def _switches(user: User, form: str, config: Config, typed: Mapping[str, object]) -> None:
     for field, label in _SWITCHES.items():
         st.checkbox(
             label,
@@ -106,8 +105,9 @@ def _switches(user: User, form: str, config: Config, typed: Mapping[str, Any]) -
         )
 
 
-def _countries(user: User, form: str, config: Config, typed: Mapping[str, Any]) -> None:
-    chosen = typed.get("countries", config.countries)
+def _countries(user: User, form: str, config: Config, typed: Mapping[str, object]) -> None:
+    unsent = typed.get("countries")
+    chosen = unsent if isinstance(unsent, list) else config.countries
     st.multiselect(
         "Numbers of people, where the check digits fit",
         list(id_numbers.COUNTRIES),
@@ -119,7 +119,7 @@ def _countries(user: User, form: str, config: Config, typed: Mapping[str, Any]) 
     )
 
 
-def _second_model(user: User, form: str, config: Config, typed: Mapping[str, Any]) -> None:
+def _second_model(user: User, form: str, config: Config, typed: Mapping[str, object]) -> None:
     """Which model is asked for names beside the one that is always asked."""
     chosen = str(typed.get("second_model", config.second_model))
     names = list(dict.fromkeys(["", *name_models.listing(), chosen]))
@@ -136,19 +136,19 @@ def _second_model(user: User, form: str, config: Config, typed: Mapping[str, Any
     )
 
 
-def _replacement(user: User, form: str, chosen: Replacement, typed: Mapping[str, Any]) -> None:
-    known = list(_REPLACEMENTS)
+def _replacement(user: User, form: str, chosen: Replacement, typed: Mapping[str, object]) -> None:
+    choices = list(_REPLACEMENTS)
     st.selectbox(
         "What takes the place of personal data",
-        known,
-        index=known.index(Replacement(typed.get("replacement", chosen))),
+        choices,
+        index=choices.index(Replacement(str(typed.get("replacement", chosen)))),
         format_func=_REPLACEMENTS.__getitem__,
         key=fields.key(form, "replacement"),
         on_change=fields.keep,
         args=(user, form, "replacement"),
     )
     shell.note(
-        "Numbers of cards, accounts and papers always become placeholders. Rows that are scrubbed "
+        "Numbers of cards, accounts and papers always become placeholders. Pairs that are scrubbed "
         "already stay as they are."
     )
 
@@ -187,7 +187,7 @@ def _stored(
     scratch.clear(session, user, form)
 
 
-def _try(form: str, config: Config) -> None:
+def _trial(form: str, config: Config) -> None:
     """Any text, as the lists, words, numbers and patterns of the form see it; nothing is kept."""
     st.divider()
     text = st.text_area(
@@ -200,12 +200,14 @@ def _try(form: str, config: Config) -> None:
     if not text:
         return
     spans = recognise.recognisers(config).settled(text, ())
-    found = [
+    findings = [
         Finding(n, 0, "prompt", s.start, s.end, s.type, s.score, FindingState.OPEN, None)
         for n, s in enumerate(spans, 1)
     ]
-    marked_text.show(text, found, {one.id: one.id for one in found}, key=f"{form}-tried")
+    marked_text.show(
+        text, findings, {finding.id: finding.id for finding in findings}, key=f"{form}-tried"
+    )
     shell.note(
-        f"{len(found)} found by the lists, words, numbers and patterns above. The scan itself also "
-        "asks the language model and its own patterns for names, addresses and numbers."
+        f"{len(findings)} found by the lists, words, numbers and patterns above. The scan itself "
+        "also asks the language model and its own patterns for names, addresses and numbers."
     )

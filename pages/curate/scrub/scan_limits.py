@@ -23,7 +23,7 @@ def show(project: Project) -> None:
         shell.note("What it does not catch, with the default settings")
         st.text("\n".join(f"• {limit}" for limit in detect.limits()))
         shell.note(
-            "The names of imported files are not scanned. In a topic or a number of a row, names "
+            "The names of imported files are not scanned. In a topic or a number of a pair, names "
             "in lower case and next to digits are not reported."
         )
         _second_model(settings.config.second_model)
@@ -49,23 +49,23 @@ def _second_model(name: str) -> None:
 
 
 def _measured(config_sha256: str) -> None:
-    told = recall.measured()
-    if told is None:
+    measurement = recall.measured()
+    if measurement is None:
         shell.note("How much of each type it finds has not been measured here yet.")
         return
-    same = told.config_sha256 == config_sha256
+    as_measured = measurement.config_sha256 == config_sha256
     shell.note(
-        f"Found whole, of what was there: {told.measured_on}, with {told.model}"
-        + (":" if same else ", default settings; this project's own may find more or less:")
+        f"Found whole, of what was there: {measurement.measured_on}, with {measurement.model}"
+        + (":" if as_measured else ", default settings; this project's own may find more or less:")
     )
-    _lines(told.types)
-    if told.in_view:
+    _lines(measurement.types)
+    if measurement.in_view:
         shell.note(
             "Those sentences had none of the following, so these shares come from sentences that "
             "were looked at while the rules were written, and are optimistic:"
         )
-        _lines(told.in_view)
-    missing = told.unmeasured(pii.TYPES)
+        _lines(measurement.in_view)
+    missing = measurement.unmeasured(pii.TYPES)
     if missing:
         shell.note(f"Not measured, as no sentence had any: {', '.join(missing)}.")
 

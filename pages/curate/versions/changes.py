@@ -14,62 +14,62 @@ from storage.errors import AssayError
 from storage.types import Version
 
 _MOST = 500
-"""Rows in the list; the command `diff` prints all."""
+"""Pairs in the list; the command `diff` prints all."""
 
 
-def show(newer: archive.Opened, known: list[Version]) -> None:
+def show(newer: archive.Opened, versions: list[Version]) -> None:
     """The comparison with an older version, the one before it first."""
-    one = newer.version
-    older = [other for other in known if other.number < one.number]
+    version = newer.version
+    older = [old for old in versions if old.number < version.number]
     if not older:
         shell.note("The first version: there is none before it to compare with.")
         return
-    by_id = {other.id: other for other in older}
+    by_id = {old.id: old for old in older}
     chosen = st.selectbox(
         "Compared with",
         list(by_id),
         format_func=lambda i: f"Version {by_id[i].number}",
-        key=f"compared-with-{one.id}",
+        key=f"compared-with-{version.id}",
         width=240,
     )
     try:
         with looking() as session:
-            found = changes.between(session, archive.opened(session, chosen), newer)
+            difference = changes.between(session, archive.opened(session, chosen), newer)
     except AssayError as error:
         st.error(plain(str(error)))
         return
-    _links(found)
-    if found.rows:
-        _list(found)
-        _look(one, found)
+    _links(difference)
+    if difference.rows:
+        _list(difference)
+        _pair(version, difference)
 
 
-def _links(found: changes.Difference) -> None:
+def _links(difference: changes.Difference) -> None:
     groups = {
-        "added": found.added,
-        "removed": found.removed,
-        "changed": found.changed,
-        "in another split": found.moved,
+        "added": difference.added,
+        "removed": difference.removed,
+        "changed": difference.changed,
+        "in another split": difference.moved,
     }
-    if not found.rows:
-        shell.note("The same rows in the same splits.")
+    if not difference.rows:
+        shell.note("The same pairs in the same splits.")
         return
     with st.container(horizontal=True):
         for label, ids in groups.items():
             if ids:
-                pair_view.link(ids, f"{statistics.count(len(ids), 'row')} {label}")
+                pair_view.link(ids, f"{statistics.count(len(ids), 'pair')} {label}")
 
 
-def _list(found: changes.Difference) -> None:
+def _list(difference: changes.Difference) -> None:
     st.dataframe(
-        [_cells(change) for change in found.rows[:_MOST]],
+        [_cells(change) for change in difference.rows[:_MOST]],
         hide_index=True,
         column_config={"Why": st.column_config.TextColumn(width="large")},
         key="version-changes",
     )
-    if len(found.rows) > _MOST:
+    if len(difference.rows) > _MOST:
         shell.note(
-            f"The first {_MOST} of {len(found.rows)}; python -m curation diff prints them all."
+            f"The first {_MOST} of {len(difference.rows)}; python -m curation diff prints them all."
         )
 
 
@@ -86,14 +86,14 @@ def _cells(change: Change) -> dict[str, str]:
     }
 
 
-def _look(one: Version, found: changes.Difference) -> None:
-    by_id = {change.pair_id: change for change in found.rows}
-    ordered = sorted(by_id, key=lambda pair_id: (pair_id not in found.changed, pair_id))
+def _pair(version: Version, difference: changes.Difference) -> None:
+    by_id = {change.pair_id: change for change in difference.rows}
+    ordered = sorted(by_id, key=lambda pair_id: (pair_id not in difference.changed, pair_id))
     chosen = st.selectbox(
         "Look at",
         ordered,
         format_func=lambda i: f"Pair {i}: {changes.kind(by_id[i])}",
-        key=f"change-shown-{one.id}",
+        key=f"change-shown-{version.id}",
         width=320,
     )
     change = by_id[chosen]
@@ -101,7 +101,7 @@ def _look(one: Version, found: changes.Difference) -> None:
         for field in ("prompt", "response"):
             before, after = getattr(change.before, field), getattr(change.after, field)
             name = "Input" if field == "prompt" else "Output"
-            diff.show(name, before, after, key=f"change-{one.id}-{chosen}-{field}")
+            diff.show(name, before, after, key=f"change-{version.id}-{chosen}-{field}")
         return
     side = change.after or change.before
     if side is not None:

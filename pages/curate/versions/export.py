@@ -20,40 +20,42 @@ _MOST_BYTES = 100_000_000
 """Text in one download: it is made in the server's memory."""
 
 
-def show(found: archive.Opened) -> None:
+def show(opened: archive.Opened) -> None:
     """The choice and the download."""
-    one = found.version
+    version = opened.version
     layout = st.selectbox(
         "Export as",
         list(LAYOUTS),
         format_func=lambda name: LAYOUTS[name].title,
-        key=f"export-format-{one.id}",
+        key=f"export-format-{version.id}",
     )
-    splits = _splits(one)
+    splits = _splits(version)
     shell.note(f"Read by {LAYOUTS[layout].fits}. {LAYOUTS[layout].loses}")
     if Split.TEST in splits:
-        st.warning("Test rows are in this export. Whoever trains on them has nothing left to test.")
-    _download(found, layout, splits)
+        st.warning(
+            "Test pairs are in this export. Whoever trains on them has nothing left to test."
+        )
+    _download(opened, layout, splits)
 
 
-def _splits(one: Version) -> list[Split]:
+def _splits(version: Version) -> list[Split]:
     shell.note("Splits")
     with st.container(horizontal=True):
         return [
             split
             for split in Split
             if st.checkbox(
-                f"{PARTS[split.value]} ({one.counts[split.value]})",
+                f"{PARTS[split.value]} ({version.counts[split.value]})",
                 value=split in packages.TO_TRAIN,
-                key=f"export-{split.value}-{one.id}",
+                key=f"export-{split.value}-{version.id}",
             )
         ]
 
 
-def _download(found: archive.Opened, layout: str, splits: Sequence[Split]) -> None:
+def _download(opened: archive.Opened, layout: str, splits: Sequence[Split]) -> None:
     try:
         with looking() as session:
-            outline = packages.outline(session, found, layout, splits)
+            outline = packages.outline(session, opened, layout, splits)
     except AssayError as error:
         st.error(plain(str(error)))
         return
@@ -67,12 +69,12 @@ def _download(found: archive.Opened, layout: str, splits: Sequence[Split]) -> No
         return
     if outline.tested_later:
         st.warning(
-            f"{statistics.count(outline.tested_later, 'row')} of these are test rows in a later "
+            f"{statistics.count(outline.tested_later, 'pair')} of these are test pairs in a later "
             "version. Do not judge a model on that version if it trains on this export."
         )
     st.download_button(
-        f"Download {statistics.count(outline.rows, 'row')}",
-        data=_content(engine(), found.version.id, layout, splits, outline.name),
+        f"Download {statistics.count(outline.rows, 'pair')}",
+        data=_content(engine(), opened.version.id, layout, splits, outline.name),
         file_name=f"{outline.name}.zip",
         mime="application/zip",
         key=f"export-{outline.name}",
@@ -101,20 +103,20 @@ def _content(
     return make
 
 
-def card(found: archive.Opened) -> None:
+def card(opened: archive.Opened) -> None:
     """The card, to read and to take along."""
-    one = found.version
+    version = opened.version
     with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):
         with looking() as session:
-            made = cards.of(session, found)
-        files = {"md": cards.to_markdown(made), "json": cards.to_json(made)}
+            card_content = cards.of(session, opened)
+        files = {"md": cards.to_markdown(card_content), "json": cards.to_json(card_content)}
         with st.container(horizontal=True):
             for ending, content in files.items():
                 st.download_button(
                     f"Card as {'Markdown' if ending == 'md' else 'JSON'}",
                     data=content,
-                    file_name=f"version-{one.number}-{one.sha256[:16]}-card.{ending}",
-                    key=f"card-{ending}-{one.id}",
+                    file_name=f"version-{version.number}-{version.sha256[:16]}-card.{ending}",
+                    key=f"card-{ending}-{version.id}",
                     on_click="ignore",
                 )
         st.code(files["md"].decode(), language=None, wrap_lines=True)

@@ -1,4 +1,4 @@
-"""Versions page: freeze the approved rows, see what changed, prove, name and export them."""
+"""Versions page: freeze the approved pairs, see what changed, prove, name and export them."""
 
 import streamlit as st
 
@@ -12,33 +12,33 @@ from storage import pairs
 from storage.types import PairStatus
 
 user = require_user()
-shell.header("Versions", "Frozen sets of approved rows: what trains, what tests, and its hash.")
+shell.header("Versions", "Frozen sets of approved pairs: what trains, what tests, and its hash.")
 project = shell.require_project(user)
 with looking() as session:
     ready = pairs.counts(session, project.id)[PairStatus.APPROVED]
-    known = archive.listing(session, project.id)
-if not ready and not known:
-    shell.empty("No row is approved yet.", "review", "Review some rows first")
+    versions = archive.listing(session, project.id)
+if not ready and not versions:
+    shell.empty("No pair is approved yet.", "review", "Review some pairs first")
     st.stop()
 
-views.freeze(user, project, ready, known)
-if not known:
+views.freeze(user, project, ready, versions)
+if not versions:
     shell.note("There is no version yet. A training run needs one.")
     st.stop()
-one = views.choose(project, known)
-views.figures(one)
-found = views.opened(one)
+version = views.choose(project, versions)
+views.figures(version)
+opened = views.opened(version)
 left, right = st.columns(2, gap="large")
 with right:
-    views.proof(one, found)
-    views.names(user, one)
-if found is not None:
+    views.proof(version, opened)
+    views.names(user, version)
+if opened is not None:
     with left:
-        export.show(found)
+        export.show(opened)
     st.subheader("What changed", anchor=False)
-    changes.show(found, known)
-    export.card(found)
-views.manifest(one)
+    changes.show(opened, versions)
+    export.card(opened)
+views.manifest(version)
 st.subheader("Baseline", anchor=False)
-baseline.show(user, one)
+baseline.show(user, version)
 shell.link("ready", "Next: see what is still missing for a training run")

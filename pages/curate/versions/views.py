@@ -19,15 +19,15 @@ from storage.types import Project, User, Version
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
 
-def freeze(user: User, project: Project, ready: int, known: list[Version]) -> None:
-    """The form with which a lead freezes the approved rows."""
-    number = known[0].number + 1 if known else 1
+def freeze(user: User, project: Project, ready: int, versions: list[Version]) -> None:
+    """The form with which a lead freezes the approved pairs."""
+    number = versions[0].number + 1 if versions else 1
     form = f"freeze-{project.id}-{number}"
     with st.container(border=True):
         st.subheader(f"Freeze version {number}", anchor=False)
         shell.note(
-            f"{statistics.count(ready, 'approved row')} would be copied as they are "
-            "now and split into training, validation and test rows. A test row stays one in "
+            f"{statistics.count(ready, 'approved pair')} would be copied as they are "
+            "now and split into training, validation and test pairs. A test pair stays one in "
             "every later version and never trains."
         )
         fields.line(user, form, "note", "Note: what this version is for")
@@ -43,7 +43,7 @@ def freeze(user: User, project: Project, ready: int, known: list[Version]) -> No
                 width=220,
             )
             st.button(
-                f"Freeze {statistics.count(ready, 'row')}",
+                f"Freeze {statistics.count(ready, 'pair')}",
                 key=f"freeze-{project.id}-{number}",
                 type="primary",
                 on_click=_freeze_now,
@@ -61,9 +61,9 @@ def _freeze_now(user: User, project_id: int, form: str) -> None:
     act("Frozen.", store)
 
 
-def choose(project: Project, known: list[Version]) -> Version:
+def choose(project: Project, versions: list[Version]) -> Version:
     """Which version to look at; the newest first."""
-    by_id = {one.id: one for one in known}
+    by_id = {version.id: version for version in versions}
     chosen = st.selectbox(
         "Version",
         list(by_id),
@@ -74,94 +74,95 @@ def choose(project: Project, known: list[Version]) -> Version:
     return by_id[chosen]
 
 
-def _title(one: Version) -> str:
-    total = statistics.count(sum(one.counts.values()), "row")
-    return f"Version {one.number}: {total}, {one.created_at:%d %b %Y %H:%M} UTC"
+def _title(version: Version) -> str:
+    total = statistics.count(sum(version.counts.values()), "pair")
+    return f"Version {version.number}: {total}, {version.created_at:%d %b %Y %H:%M} UTC"
 
 
-def figures(one: Version) -> None:
-    """Rows per split with their share, who froze them, and the hash."""
-    total = sum(one.counts.values())
+def figures(version: Version) -> None:
+    """Pairs per split with their share, who froze them, and the hash."""
+    total = sum(version.counts.values())
     shell.stats(
         {
             PARTS[part]: f"{count} ({count / total * 100:.1f} % of {total})"
-            for part, count in one.counts.items()
+            for part, count in version.counts.items()
         }
     )
     with looking() as session:
         names = people.names(session)
     shell.note(
-        f"Frozen by {names.get(one.created_by, 'someone')} with seed {one.seed}. Rows that belong "
-        f"together stay on one side: {total} rows in {one.manifest.groups} groups."
+        f"Frozen by {names.get(version.created_by, 'someone')} with seed {version.seed}. Pairs "
+        f"that belong together stay on one side: {total} pairs in {version.manifest.groups} "
+        "groups."
     )
-    if one.manifest.note:
-        st.text(visible.reveal(one.manifest.note))
+    if version.manifest.note:
+        st.text(visible.reveal(version.manifest.note))
 
 
-def names(user: User, one: Version) -> None:
+def names(user: User, version: Version) -> None:
     """The tags of a version, and the field for another one."""
     with looking() as session:
-        known = tags.of(session, one)
-    form = f"tag-{one.id}"
+        tagged = tags.of(session, version)
+    form = f"tag-{version.id}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        fields.line(user, form, "name", "Tag this version, such as release-1", most=40)
-        st.button("Tag", key=form, on_click=_tag, args=(user, one, form))
-    if known:
+        fields.line(user, form, "name", "Tag this version, such as release-1", limit=40)
+        st.button("Tag", key=form, on_click=_tag, args=(user, version, form))
+    if tagged:
         with st.container(horizontal=True, gap="xsmall"):
-            for name in known:
+            for name in tagged:
                 st.badge(name, icon=":material/sell:", color="gray")
 
 
-def _tag(user: User, one: Version, form: str) -> None:
+def _tag(user: User, version: Version, form: str) -> None:
     name = fields.value(form, "name")
 
     def store(session: Session) -> None:
-        tags.tag(session, user, one.id, name)
+        tags.tag(session, user, version.id, name)
         scratch.clear(session, user, form)
 
-    act(f"Version {one.number} is tagged.", store)
+    act(f"Version {version.number} is tagged.", store)
 
 
-def opened(one: Version) -> archive.Opened | None:
-    """The version with its proven rows; None, and why, where they are not the frozen ones."""
+def opened(version: Version) -> archive.Opened | None:
+    """The version with its proven pairs; None, and why, where they are not the frozen ones."""
     try:
         with looking() as session:
-            return archive.opened(session, one.id)
+            return archive.opened(session, version.id)
     except AssayError as error:
         st.error(plain(str(error)))
         return None
 
 
-def proof(one: Version, found: archive.Opened | None) -> None:
-    """The names of the content, and whether the stored rows still have them."""
-    shell.note("Content (sha256 over every row with its split)")
-    st.code(one.sha256, language=None, wrap_lines=True)
-    if found is not None:
-        shell.note("Merkle root (proves single rows without the others)")
-        st.code(found.merkle_root, language=None, wrap_lines=True)
+def proof(version: Version, opened: archive.Opened | None) -> None:
+    """The names of the content, and whether the stored pairs still have them."""
+    shell.note("Content (sha256 over every pair with its split)")
+    st.code(version.sha256, language=None, wrap_lines=True)
+    if opened is not None:
+        shell.note("Merkle root (proves single pairs without the others)")
+        st.code(opened.merkle_root, language=None, wrap_lines=True)
     st.button(
-        "Check every row against it",
-        key=f"verify-{one.id}",
+        "Check every pair against it",
+        key=f"verify-{version.id}",
         on_click=_verify,
-        args=(one,),
+        args=(version,),
     )
 
 
-def _verify(one: Version) -> None:
-    total = statistics.count(sum(one.counts.values()), "row is", "rows are")
-    act(f"Version {one.number} is intact: all {total} as frozen.", archive.verify, one.id)
+def _verify(version: Version) -> None:
+    total = statistics.count(sum(version.counts.values()), "pair is", "pairs are")
+    act(f"Version {version.number} is intact: all {total} as frozen.", archive.verify, version.id)
 
 
-def manifest(one: Version) -> None:
-    """Where the rows come from, who approved them, and all that was frozen beside them."""
+def manifest(version: Version) -> None:
+    """Where the pairs come from, who approved them, and all that was frozen beside them."""
     with looking() as session:
         names = people.names(session)
     with st.expander("Manifest: origins, approvals, system message, schema"):
-        origins = ", ".join(f"{name} {count}" for name, count in one.manifest.origins.items())
+        origins = ", ".join(f"{name} {count}" for name, count in version.manifest.origins.items())
         approvals = ", ".join(
             f"{names.get(int(who), 'someone')} {count}"
-            for who, count in one.manifest.approvals.items()
+            for who, count in version.manifest.approvals.items()
         )
         st.text(f"Origins: {origins}\nApproved by: {approvals}")
-        shown = json.dumps(asdict(one.manifest), indent=2, ensure_ascii=False)
-        st.code(visible.reveal(shown), language="json", wrap_lines=True)
+        content = json.dumps(asdict(version.manifest), indent=2, ensure_ascii=False)
+        st.code(visible.reveal(content), language="json", wrap_lines=True)

@@ -1,4 +1,4 @@
-"""Browse page: every row by where it stands, with its history."""
+"""Browse page: every pair by where it stands, with its history."""
 
 from pages.frame import shell
 from pages.frame.identity import require_user
@@ -7,17 +7,17 @@ from pages.label.browse import table
 from storage import pairs
 
 user = require_user()
-shell.header("Browse", "Every row, where it stands and who decided. Approval is given on Review.")
+shell.header("Browse", "Every pair, where it stands and who decided. Approval is given on Review.")
 project = shell.require_project(user)
 with looking() as session:
-    known = sum(pairs.counts(session, project.id).values())
-if not known:
-    shell.empty("There are no rows yet.", "write", "Write a gold pair")
-    shell.link("import", "Import rows")
+    total = sum(pairs.counts(session, project.id).values())
+if not total:
+    shell.empty("There are no pairs yet.", "write", "Write a gold pair")
+    shell.link("import", "Import pairs")
 else:
-    wish = table.asked()
-    table.choose(project, wish)
-    table.listed(project, wish)
-    table.by_number(wish)
-    if wish.row is not None:
-        table.detail(user, project, wish.row)
+    address = table.address()
+    table.queues(project, address)
+    table.draw(project, address)
+    table.by_number(address)
+    if address.row is not None:
+        table.detail(user, project, address.row)

@@ -1,9 +1,8 @@
-"""Browsing rows: queues with counts, the list of one queue, and one row with its history."""
+"""Browsing pairs: queues with counts, the list of one queue, and one pair with its history."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -17,35 +16,47 @@ from storage import pairs, people, projects
 from storage.errors import NotFound
 from storage.types import Decision, Outcome, Pair, PairStatus, Project, User
 
-_MOST = 500
-"""Rows that one list shows."""
+_LIMIT = 500
+"""Pairs that one list shows."""
 _DIGITS = 9
 _HEIGHT, _LOW, _LINE = 320, 180, 35
-"""Pixels of the list at most, while a row stands open below it, and of one of its lines."""
-_QUEUES: dict[str, tuple[str, dict[str, Any]]] = {
-    "waiting": ("Waiting", {"status": PairStatus.WAITING}),
-    "approved": ("Approved", {"status": PairStatus.APPROVED}),
-    "rejected": ("Rejected", {"status": PairStatus.REJECTED}),
-    "flagged": ("Flagged", {"flagged": True}),
-    "held-out": ("Test rows", {"held_out": True}),
+"""Pixels of the list at most, while a pair stands open below it, and of one of its lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue: its title, and which pairs stand in it."""
+
+    title: str
+    status: PairStatus | None = None
+    flagged: bool | None = None
+    held_out: bool | None = None
+
+
+_QUEUES = {
+    "waiting": Queue("Waiting", status=PairStatus.WAITING),
+    "approved": Queue("Approved", status=PairStatus.APPROVED),
+    "rejected": Queue("Rejected", status=PairStatus.REJECTED),
+    "flagged": Queue("Flagged", flagged=True),
+    "held-out": Queue("Test pairs", held_out=True),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Address:
     """What the address asks for."""
 
     queue: str
     ids: tuple[int, ...]
-    """Rows to list instead of a queue, as pages that found something link to them."""
+    """Pairs to list instead of a queue, as pages that found something link to them."""
     row: int | None
 
 
-def asked() -> Asked:
+def address() -> Address:
     """Read the address; what makes no sense in it is left out."""
     queue = st.query_params.get("queue", "waiting")
     ids = tuple(filter(None, map(_number, st.query_params.get("rows", "").split(","))))
-    return Asked(
+    return Address(
         queue if queue in _QUEUES else "waiting", ids, _number(st.query_params.get("row", ""))
     )
 
@@ -54,23 +65,23 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
-def choose(project: Project, wish: Asked) -> None:
-    """The queues with their counts, or the way back to them from a list of rows."""
-    if wish.ids:
+def queues(project: Project, address: Address) -> None:
+    """The queues with their counts, or the way back to them from a list of pairs."""
+    if address.ids:
         left, right = st.columns([3, 1], vertical_alignment="center")
-        left.text(f"{statistics.count(len(wish.ids), 'row')} that another page pointed to")
+        left.text(f"{statistics.count(len(address.ids), 'pair')} that another page pointed to")
         right.button("Show the queues", key="show-queues", on_click=_forget, args=("rows", "row"))
         return
     with looking() as session:
         counts = _counts(session, project)
-    key = f"queue-{project.id}-{wish.queue}"
+    key = f"queue-{project.id}-{address.queue}"
     st.segmented_control(
         "Queue",
         list(_QUEUES),
-        default=wish.queue,
+        default=address.queue,
         required=True,
         key=key,
-        format_func=lambda queue: f"{_QUEUES[queue][0]} {counts[queue]}",
+        format_func=lambda queue: f"{_QUEUES[queue].title} {counts[queue]}",
         label_visibility="collapsed",
         on_change=_go,
         args=(key,),
@@ -99,56 +110,69 @@ def _forget(*names: str) -> None:
             del st.query_params[name]
 
 
-def listed(project: Project, wish: Asked) -> None:
-    """The rows of the queue; choosing one opens it below."""
+def draw(project: Project, address: Address) -> None:
+    """The pairs of the queue; choosing one opens it below."""
     with looking() as session:
-        wanted: dict[str, Any] = {"ids": wish.ids} if wish.ids else _QUEUES[wish.queue][1]
-        found = pairs.listing(session, project.id, **wanted, limit=_MOST)
-    if not found:
-        st.info("No row is here. Choose another queue above.")
+        chosen = _chosen(session, project, address)
+    if not chosen:
+        st.info("No pair is here. Choose another queue above.")
         return
-    # The key holds the rows: a place in the list never means another row than it showed.
-    shown = ",".join(f"{pair.id}:{pair.version}" for pair in found)
-    key = f"rows-{hashlib.sha256(shown.encode()).hexdigest()[:16]}"
+    # The key holds the pairs: a place in the list never means another pair than it showed.
+    versions = ",".join(f"{pair.id}:{pair.version}" for pair in chosen)
+    key = f"rows-{hashlib.sha256(versions.encode()).hexdigest()[:16]}"
     st.dataframe(
-        [_cells(pair) for pair in found],
+        [_cells(pair) for pair in chosen],
         key=key,
         selection_mode="single-row",
-        on_select=lambda: _open(key, found),
-        height=min(_HEIGHT if wish.row is None else _LOW, _LINE * (len(found) + 1) + 3),
+        on_select=lambda: _open(key, chosen),
+        height=min(_HEIGHT if address.row is None else _LOW, _LINE * (len(chosen) + 1) + 3),
         column_config={"Input": st.column_config.TextColumn(width=480)},
     )
-    more = f"The first {_MOST} are listed. " if len(found) == _MOST else ""
-    shell.note(f"{more}Tick a row to open it, or give its number.")
+    more = f"The first {_LIMIT} are listed. " if len(chosen) == _LIMIT else ""
+    shell.note(f"{more}Tick a pair to open it, or give its number.")
+
+
+def _chosen(session: Session, project: Project, address: Address) -> list[Pair]:
+    if address.ids:
+        return pairs.listing(session, project.id, ids=address.ids, limit=_LIMIT)
+    queue = _QUEUES[address.queue]
+    return pairs.listing(
+        session,
+        project.id,
+        status=queue.status,
+        flagged=queue.flagged,
+        held_out=queue.held_out,
+        limit=_LIMIT,
+    )
 
 
 def _cells(pair: Pair) -> dict[str, str]:
     return {
         "Pair": str(pair.id),
         "Status": pair.status.capitalize() + ", flagged" * pair.flagged,
-        "Origin": pair.origin.capitalize() + ", test row" * pair.held_out,
+        "Origin": pair.origin.capitalize() + ", test pair" * pair.held_out,
         "Input": visible.reveal(pair.prompt),
         "Output": visible.reveal(pair.response),
     }
 
 
-def _open(key: str, found: Sequence[Pair]) -> None:
+def _open(key: str, listed_pairs: Sequence[Pair]) -> None:
     chosen = st.session_state[key]["selection"]["rows"]
     if chosen:
-        st.query_params["row"] = str(found[chosen[0]].id)
+        st.query_params["row"] = str(listed_pairs[chosen[0]].id)
     else:
         _forget("row")
 
 
-def by_number(wish: Asked) -> None:
-    """A field for the number of a row, for those who know it or use the keyboard."""
-    key = f"open-{wish.row}"
+def by_number(address: Address) -> None:
+    """A field for the number of a pair, for those who know it or use the keyboard."""
+    key = f"open-{address.row}"
     st.number_input(
         "Pair number",
         min_value=1,
         max_value=10**_DIGITS - 1,
         step=1,
-        value=wish.row,
+        value=address.row,
         key=key,
         width=200,
         on_change=lambda: _open_number(st.session_state[key]),
@@ -163,7 +187,7 @@ def _open_number(number: int | None) -> None:
 
 
 def detail(user: User, project: Project, pair_id: int) -> None:
-    """One row: its words, what is wrong with it, where it comes from, who decided what."""
+    """One pair: its words, what is wrong with it, where it comes from, who decided what."""
     try:
         with looking() as session:
             pair = pairs.get(session, pair_id)
@@ -188,10 +212,10 @@ def detail(user: User, project: Project, pair_id: int) -> None:
 
 
 def _origin(pair: Pair, era: str | None, names: dict[int, str]) -> str:
-    told = [f"Version {pair.version}"]
+    parts = [f"Version {pair.version}"]
     if pair.author_id is not None:
-        told.append(f"written by {names.get(pair.author_id, 'someone')}")
-    known = {
+        parts.append(f"written by {names.get(pair.author_id, 'someone')}")
+    labels = {
         "file": "file",
         "line": "line",
         "id": "record",
@@ -199,10 +223,11 @@ def _origin(pair: Pair, era: str | None, names: dict[int, str]) -> str:
         "seed": "seed",
         "prompt_sha256": "prompt hash",
     }
-    told += [f"{word} {pair.source[name]}" for name, word in known.items() if pair.source.get(name)]
-    told += [f"topic {pair.topic}"] if pair.topic else []
-    told += [f"era {era}"] if era else []
-    return visible.reveal(" · ".join(told))
+    source = pair.source
+    parts += [f"{label} {source[name]}" for name, label in labels.items() if source.get(name)]
+    parts += [f"topic {pair.topic}"] if pair.topic else []
+    parts += [f"era {era}"] if era else []
+    return visible.reveal(" · ".join(parts))
 
 
 def _decision(decision: Decision, name: str) -> None:
@@ -221,8 +246,8 @@ def _reopening(user: User, pair: Pair) -> None:
         shell.link("review", "It waits for review")
         return
     key = f"reason-{pair.id}-{pair.version}"
-    words, button = st.columns([3, 1], vertical_alignment="bottom")
-    words.text_input("Why it goes back to review", key=key, max_chars=200)
+    field, button = st.columns([3, 1], vertical_alignment="bottom")
+    field.text_input("Why it goes back to review", key=key, max_chars=200)
     button.button(
         "Reopen", key=f"reopen-{pair.id}-{pair.version}", on_click=_reopen, args=(user, pair, key)
     )

@@ -19,12 +19,12 @@ _LOCAL = ""
 _LAST = 10
 
 
-def form(user: User, project: Project) -> None:
+def show(user: User, project: Project) -> None:
     """What to draft, and the button; typed words are kept."""
     try:
-        known = {one.name: one for one in endpoints.listing()}
+        by_name = {endpoint.name: endpoint for endpoint in endpoints.listing()}
     except AssayError as error:
-        known = {}
+        by_name = {}
         st.error(str(error))
     name = f"draft-{project.id}"
     fields.line(user, name, "topic", "Topic: what the new inputs should be about")
@@ -41,7 +41,7 @@ def form(user: User, project: Project) -> None:
         key=fields.key(name, "temperature"),
     )
     seed.number_input(
-        "Seed: the same one drafts the same rows",
+        "Seed: the same one drafts the same pairs",
         min_value=0,
         max_value=2**31 - 1,
         value=1,
@@ -49,13 +49,13 @@ def form(user: User, project: Project) -> None:
     )
     st.selectbox(
         "Model",
-        [_LOCAL, *known],
+        [_LOCAL, *by_name],
         key=fields.key(name, "model"),
-        format_func=lambda one: _model(known.get(one)),
+        format_func=lambda endpoint: _model(by_name.get(endpoint)),
     )
     shell.note(
         f"The model sees the task, the topic and up to {drafts.EXAMPLES} approved gold pairs, "
-        "never test rows. A small model drafts clumsily: each draft waits for a person."
+        "never test pairs. A small model drafts clumsily: each draft waits for a person."
     )
     st.button("Draft", key=f"{name}-go", type="primary", on_click=_ask, args=(user, project, name))
 
@@ -80,16 +80,17 @@ def _ask(user: User, project: Project, name: str) -> None:
     act("The model drafts now.", asks.draft, user, project.id, wish)
 
 
-def last(project: Project) -> None:
+def requests(project: Project) -> None:
     """The last requests: what was asked of which model, and what came of it."""
     with looking() as session:
-        made = jobs.listing(session, project.id, JobKind.DRAFT)[:_LAST]
-    if not made:
+        requests = jobs.listing(session, project.id, JobKind.DRAFT)[:_LAST]
+    if not requests:
         return
     st.subheader("Last requests", anchor=False)
-    st.dataframe([_row(job) for job in made], key=f"drafts-{made[0].id}-{made[0].state}")
+    newest = requests[0]
+    st.dataframe([_row(job) for job in requests], key=f"drafts-{newest.id}-{newest.state}")
     shell.note(
-        "“Not usable” counts drafts that were empty, too like another row or outside the schema. "
+        "“Not usable” counts drafts that were empty, too like another pair or outside the schema. "
         "Each kept draft carries its model, seed and prompt hash; see it on Browse."
     )
 

@@ -1,4 +1,4 @@
-"""Draft page: let a model write rows from gold examples; people decide about each."""
+"""Draft page: let a model write pairs from gold examples; people decide about each."""
 
 from pages.frame import shell
 from pages.frame.identity import require_user
@@ -9,7 +9,7 @@ from storage import pairs
 from storage.types import JobKind, Origin, PairStatus
 
 user = require_user()
-shell.header("Draft", "Let a model write new rows in the manner of your gold pairs.")
+shell.header("Draft", "Let a model write new pairs in the manner of your gold pairs.")
 project = shell.require_project(user)
 with looking() as session:
     gold = pairs.listing(
@@ -25,8 +25,8 @@ if not gold:
         "Write gold pairs",
     )
 else:
-    form.form(user, project)
+    form.show(user, project)
     job_panel.show(project.id, JobKind.DRAFT)
     if waiting:
         shell.link("review", "Drafts are waiting. Review them")
-    form.last(project)
+    form.requests(project)

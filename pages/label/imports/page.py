@@ -1,26 +1,23 @@
-"""Import page: records that exist already, mapped to pairs, whole files or nothing."""
+"""Import page: pairs that exist already in a file, taken whole or not at all."""
 
 from curation import statistics
 from pages.frame import shell
 from pages.frame.identity import require_user
-from pages.label.imports import mapping
+from pages.label.imports import mapping, taking, upload
 
 user = require_user()
-shell.header("Import", "Records you have already: all rows of a file go in, or none.")
+shell.header("Import", "Pairs you have already: all lines of a file go in, or none.")
 project = shell.require_project(user)
-read = mapping.choose(project)
+file = upload.choose(project)
 
-if read is not None and read.table is None:
-    mapping.refused(read.why, read.refusals, read.count)
-elif read is not None and read.table is not None and not mapping.report(project, read):
-    chosen = mapping.mapping(read, read.table)
-    found = mapping.preview(read, read.table, chosen, project)
-    if found is not None and found.refused:
-        lines = statistics.count(found.refused, "line is", "lines are")
-        mapping.refused(
-            f"Nothing can be imported yet: {lines} faulty.",
-            found.refusals,
-            found.refused,
+if file is not None and file.table is None:
+    upload.refused(file.why, file.refusals, file.count)
+elif file is not None and file.table is not None and not taking.report(project, file):
+    preview = mapping.preview(file, file.table, mapping.choose(file, file.table), project)
+    if preview is not None and preview.refused:
+        lines = statistics.count(preview.refused, "line is", "lines are")
+        upload.refused(
+            f"Nothing can be imported yet: {lines} faulty.", preview.refusals, preview.refused
         )
-    elif found is not None:
-        mapping.take(user, project, read, read.table, found)
+    elif preview is not None:
+        taking.ask(user, project, file, file.table, preview)

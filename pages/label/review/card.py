@@ -1,4 +1,4 @@
-"""The review card on its page: rows handed out, decisions taken, each answered for good."""
+"""The review card on its page: pairs handed out, decisions taken, each answered for good."""
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -28,7 +28,7 @@ _ENOUGH = 12
 _MOST = 20
 
 
-def card(user: User, project: Project) -> Progress:
+def show(user: User, project: Project) -> Progress:
     """The card with its queue; gives back the figures above it.
 
     It stands outside any `st.fragment`: see `review_card`.
@@ -40,9 +40,9 @@ def card(user: User, project: Project) -> Progress:
     review_card(
         key=_KEY,
         data={
-            "cards": [_card(user, project, one) for one in cards],
+            "cards": [_card(user, project, entry) for entry in cards],
             "acks": st.session_state.get(_ACKS, {}),
-            "recent": [_recent(one) for one in recent],
+            "recent": [_recent(entry) for entry in recent],
             "reasons": list(decisions.Reason),
             "counts": _counts(figures),
             "median_s": figures.median_s,
@@ -63,49 +63,49 @@ def _message(name: str) -> object:
 
 
 def _hand_out(user: User, project: Project) -> list[Card]:
-    """Rows that the browser lacks. On a fresh visit all that the person holds, so that cards the
+    """Pairs that the browser lacks. On a fresh visit all that the person holds, so that cards the
     browser still has from before are replaced by what they are now."""
     message = _message("outbox")
     wanted = set(ops.wanted(message))
-    held = [row for row in ops.held(message) if row not in wanted]
+    loaded = [row for row in ops.held(message) if row not in wanted]
     deciding = bool(ops.ops(message))
-    if deciding and len(held) >= _ENOUGH and not wanted:
+    if deciding and len(loaded) >= _ENOUGH and not wanted:
         return []
-    return act("", claims.lease, user, project.id, held, limit=_MOST) or []
+    return act("", claims.lease, user, project.id, loaded, limit=_MOST) or []
 
 
-def _card(user: User, project: Project, one: Card) -> CardData:
-    pair = one.pair
-    shown: CardData = {
+def _card(user: User, project: Project, card: Card) -> CardData:
+    pair = card.pair
+    drawn: CardData = {
         "id": pair.id,
         "version": pair.version,
-        "fence": one.fence,
+        "fence": card.fence,
         "prompt": pair.prompt,
         "response": pair.response,
-        "draft_prompt": one.draft_prompt,
-        "draft_response": one.draft_response,
+        "draft_prompt": card.draft_prompt,
+        "draft_response": card.draft_response,
         "origin": f"{pair.origin}{', test row' * pair.held_out}{', flagged' * pair.flagged}",
-        "era": one.era,
+        "era": card.era,
         "topic": pair.topic,
         "hidden": [char.code for char in visible.hidden(f"{pair.prompt}\n{pair.response}")],
         "problems": list(decisions.problems(project, pair.response)),
         "mine": pair.author_id == user.id,
     }
-    if shown["hidden"]:
-        shown["prompt_shown"] = visible.reveal(pair.prompt)
-        shown["response_shown"] = visible.reveal(pair.response)
-    return shown
+    if drawn["hidden"]:
+        drawn["prompt_visible"] = visible.reveal(pair.prompt)
+        drawn["response_visible"] = visible.reveal(pair.response)
+    return drawn
 
 
-def _recent(one: Recent) -> RecentData:
+def _recent(recent: Recent) -> RecentData:
     return {
-        "op": one.op,
-        "id": one.pair_id,
-        "action": one.action.value,
-        "title": visible.reveal(one.title),
-        "undoable": one.undoable,
-        "version": one.version,
-        "fence": one.fence,
+        "op": recent.op,
+        "id": recent.pair_id,
+        "action": recent.action.value,
+        "title": visible.reveal(recent.title),
+        "undoable": recent.undoable,
+        "version": recent.version,
+        "fence": recent.fence,
     }
 
 
@@ -123,10 +123,10 @@ def _probe(project: Project) -> ProbeData | None:
     message = _message("probe")
     if not isinstance(message, dict):
         return None
-    number, words = ops.number(message.get("n")), message.get("response")
-    if number is None or not isinstance(words, str) or len(words) > ops.LONGEST_TEXT:
+    number, response = ops.number(message.get("n")), message.get("response")
+    if number is None or not isinstance(response, str) or len(response) > ops.LONGEST_TEXT:
         return None
-    return {"n": number, "problems": list(decisions.problems(project, words))}
+    return {"n": number, "problems": list(decisions.problems(project, response))}
 
 
 def _decide(user: User) -> None:
@@ -135,10 +135,10 @@ def _decide(user: User) -> None:
     Nothing of Streamlit is touched after the first one: there a newer message could interrupt
     this run, and the answers would be lost.
     """
-    asked, database = ops.ops(_message("outbox")), engine()
+    pending, database = ops.ops(_message("outbox")), engine()
     answers: dict[str, Ack] = {}
     st.session_state[_ACKS] = answers
-    for op in asked:
+    for op in pending:
         answers[op.op] = _ack(_receipt(database, user, op))
 
 

@@ -1,4 +1,4 @@
-"""Decisions that came too late, for leads: what was decided beside the row as it is now."""
+"""Decisions that came too late, for leads: what was decided beside the pair as it is now."""
 
 import streamlit as st
 
@@ -10,7 +10,7 @@ from pages.parts import pair_view
 from storage import pairs, people
 from storage.types import Action, Decision, Pair, Project, Role, User
 
-_SHOWN = 3
+_OLDEST = 3
 _DID = {Action.APPROVE: "approved", Action.REJECT: "rejected", Action.FLAG: "flagged"}
 
 
@@ -20,16 +20,16 @@ def show(user: User, project: Project) -> None:
         return
     with looking() as session:
         late = conflicts.late(session, project.id)
-        shown = [(one, pairs.get(session, one.pair_id)) for one in late[:_SHOWN]]
+        oldest = [(decision, pairs.get(session, decision.pair_id)) for decision in late[:_OLDEST]]
         names = people.names(session)
     if not late:
         return
     st.subheader("Late decisions", anchor=False)
     shell.note(
-        f"{statistics.count(len(late), 'decision')} came after the row had moved on. "
+        f"{statistics.count(len(late), 'decision')} came after the pair had moved on. "
         "Nothing was lost and nothing was applied: you choose which holds."
     )
-    for decision, pair in shown:
+    for decision, pair in oldest:
         _conflict(user, decision, pair, names.get(decision.user_id, "Someone"))
 
 
@@ -37,7 +37,7 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
     with st.container(border=True):
         now, then = st.columns(2)
         with now:
-            st.subheader("The row as it is", anchor=False)
+            st.subheader("The pair as it is", anchor=False)
             pair_view.chips(pair)
             pair_view.texts(pair)
         with then:
@@ -52,10 +52,10 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
             )
         key = f"{decision.id}-{pair.version}"
         now.button(
-            "Keep the row as it is",
+            "Keep the pair as it is",
             key=f"keep-{key}",
             on_click=act,
-            args=("The row stays as it is.", conflicts.settle, user, decision.id),
+            args=("The pair stays as it is.", conflicts.settle, user, decision.id),
             kwargs={"take": False},
         )
         then.button(

@@ -1,4 +1,4 @@
-"""Review page: one row at a time, each decision by a person."""
+"""Review page: one pair at a time, each decision by a person."""
 
 import streamlit as st
 
@@ -9,17 +9,17 @@ from pages.label.review import card, conflicts
 from storage import pairs
 
 user = require_user()
-shell.header("Review", "One row at a time: approve it, repair it, or say why it goes.")
+shell.header("Review", "One pair at a time: approve it, repair it, or say why it goes.")
 project = shell.require_project(user)
 with looking() as session:
-    known = sum(pairs.counts(session, project.id).values())
-if not known:
-    shell.empty("There are no rows to review yet.", "import", "Import rows")
+    total = sum(pairs.counts(session, project.id).values())
+if not total:
+    shell.empty("There are no pairs to review yet.", "import", "Import pairs")
     shell.link("write", "Write gold pairs")
 else:
     above = st.container()
-    figures = card.card(user, project)
+    figures = card.show(user, project)
     conflicts.show(user, project)
     if not figures.waiting:
         with above:
-            shell.link("scrub", "Every row is decided. Next: remove personal data")
+            shell.link("scrub", "Every pair is decided. Next: remove personal data")

@@ -359,8 +359,8 @@ function drawCard(S, card) {
   if (card.mine) chips.push(chip('written by you'));
   if (card.hidden?.length) chips.push(chip(`${card.hidden.length} invisible character${card.hidden.length > 1 ? 's' : ''} shown as ⟦…⟧`, 'warn'));
   $(S, 'chips').replaceChildren(...chips);
-  $(S, 'prompt').textContent = card.prompt_shown ?? card.prompt;
-  showOutput($(S, 'response'), card.response_shown ?? card.response);
+  $(S, 'prompt').textContent = card.prompt_visible ?? card.prompt;
+  showOutput($(S, 'response'), card.response_visible ?? card.response);
   const problems = card.problems || [];
   $(S, 'problems').hidden = !problems.length;
   $(S, 'problems').replaceChildren(...problems.map(p => make('p', {}, p)));

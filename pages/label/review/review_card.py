@@ -1,4 +1,4 @@
-"""The review card: one row to judge at a time, keys for every decision, saved behind the screen."""
+"""The review card: one pair to judge at a time, a key for each decision, saved meanwhile."""
 
 from collections.abc import Callable
 from typing import NotRequired, TypedDict
@@ -10,7 +10,7 @@ from pages.parts.stream.echo import echo
 
 
 class CardData(TypedDict):
-    """One row as the browser holds it; the claim's fence travels with it."""
+    """One pair as the browser holds it; the claim's fence travels with it."""
 
     id: int
     version: int
@@ -23,11 +23,11 @@ class CardData(TypedDict):
     era: str | None
     topic: str | None
     hidden: list[str]
-    """Invisible characters found; `prompt_shown` and `response_shown` then reveal them."""
+    """Invisible characters found; `prompt_visible` and `response_visible` then reveal them."""
     problems: list[str]
     """Why the output does not fit the project's schema, a sentence each."""
-    prompt_shown: NotRequired[str]
-    response_shown: NotRequired[str]
+    prompt_visible: NotRequired[str]
+    response_visible: NotRequired[str]
     mine: NotRequired[bool]
 
 
@@ -101,7 +101,7 @@ def review_card(
     """Mount the card.
 
     `st.session_state[key]["outbox"]` is `{ops, have, want, n}` for `curation.review.ops.ops`,
-    `held` and `wanted`: the rows wanted must be among the cards, however many the browser holds.
+    `held` and `wanted`: the pairs wanted must be among the cards, however many the browser holds.
     `["probe"]` is `{row, version, prompt, response, n}`. The browser repeats unacknowledged ops,
     so `data["acks"]` needs the answers of the last callback only. Undo raises the version by one
     whatever it takes back, a skip included.

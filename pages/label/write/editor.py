@@ -1,7 +1,7 @@
 """The gold-pair editor: words beside the guidelines, checked as typed, kept through a crash."""
 
-from collections.abc import Callable
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Callable, Mapping
+from typing import NotRequired, TypedDict
 
 import streamlit as st
 
@@ -34,7 +34,7 @@ class EditorData(TypedDict):
     """A near-duplicate that exists already, in a sentence; "" where there is none."""
     acks: dict[str, PairAck]
     guidelines: str
-    schema: dict[str, Any] | None
+    schema: Mapping[str, object] | None
     user: int | str
     project: int
     topics: NotRequired[list[str]]

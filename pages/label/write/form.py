@@ -1,6 +1,6 @@
 """The gold-pair editor on its page: words kept as typed, checked, stored once."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -25,11 +25,11 @@ _QUOTED = 200
 """Characters of a stored input that are shown beside the one being typed."""
 
 
-def editor(user: User, project: Project) -> None:
+def show(user: User, project: Project) -> None:
     """The editor, then the person's last pairs."""
     with looking() as session:
-        words = scratch.load(session, user, writing.form(project.id))
-        typed = _typed(words)
+        unsent = scratch.load(session, user, writing.form(project.id))
+        typed = _typed(unsent)
         near = _near(session, project, typed)
         topics = sorted({pair.topic for pair in _gold(session, project) if pair.topic})
     pair_editor(
@@ -58,9 +58,9 @@ def _message(name: str) -> object:
     return state.get(name) if state is not None else None
 
 
-def _typed(words: dict[str, Any]) -> Scratch | None:
+def _typed(unsent: Mapping[str, object]) -> Scratch | None:
     """The words that the server keeps; they are those of the browser's last message."""
-    return ops.scratch(words) if words else None
+    return ops.scratch(unsent) if unsent else None
 
 
 def _scratch(typed: Scratch | None) -> ScratchData | None:
@@ -81,7 +81,7 @@ def _problems(project: Project, typed: Scratch | None) -> list[str]:
 
 
 def _near(session: Session, project: Project, typed: Scratch | None) -> tuple[Pair, float] | None:
-    """The stored row whose input is most like the one being typed, and how alike they are."""
+    """The stored pair whose input is most like the one being typed, and how alike they are."""
     if typed is None or len(typed.prompt.strip()) < 12:
         return None
     near = overlaps.nearest(session, project.id, typed.prompt)
@@ -107,26 +107,26 @@ def _repeated(pair: Pair) -> None:
 
 
 def _keep(user: User, project: Project) -> None:
-    words = ops.scratch(_message("draft"))
-    if words is None:
+    typed = ops.scratch(_message("draft"))
+    if typed is None:
         return
     with transaction(engine()) as session:
-        scratch.save(session, user, writing.form(project.id), dict(_scratch(words) or {}))
+        scratch.save(session, user, writing.form(project.id), dict(_scratch(typed) or {}))
 
 
 def _submit(user: User, project: Project) -> None:
     """Store each pair in a transaction of its own; nothing of Streamlit is touched after one."""
-    asked, database = ops.submissions(_message("submit")), engine()
+    submissions, database = ops.submissions(_message("submit")), engine()
     answers: dict[str, PairAck] = {}
     st.session_state[_ACKS] = answers
-    for words in asked:
-        answers[words.op] = _answer(database, user, project, words)
+    for submission in submissions:
+        answers[submission.op] = _answer(database, user, project, submission)
 
 
-def _answer(database: Engine, user: User, project: Project, words: Submission) -> PairAck:
+def _answer(database: Engine, user: User, project: Project, submission: Submission) -> PairAck:
     try:
         with transaction(database) as session:
-            pair = writing.gold(session, user, project.id, words)
+            pair = writing.gold(session, user, project.id, submission)
     except AssayError as error:
         return {"status": ops.Answer.REFUSED.value, "message": str(error)}
     waits = "someone else's approval" if project.two_people else "approval"

@@ -7,4 +7,4 @@ from pages.label.write import form
 user = require_user()
 shell.header("Write", "Gold pairs: an input as it really comes, and the answer you would sign.")
 project = shell.require_project(user)
-form.editor(user, project)
+form.show(user, project)

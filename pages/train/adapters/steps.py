@@ -146,7 +146,7 @@ def back_or_retire(user: User, entry: Entry, before: Adapter | None) -> None:
     live = entry.stage is Stage.PRODUCTION
     with st.expander("Roll back or retire" if live else "Retire"):
         form = f"adapter-why-{entry.adapter.id}"
-        fields.line(user, form, "why", "Why", most=300)
+        fields.line(user, form, "why", "Why", limit=300)
         with st.container(horizontal=True):
             if live and before is not None:
                 st.button(

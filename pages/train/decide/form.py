@@ -110,7 +110,7 @@ def questions(user: User, project: Project, newest: decision.Record | None) -> N
         "How many prompt iterations ended in the same class of error?",
         min_value=0,
         max_value=1000,
-        value=int(draft.get("iterations", newest.iterations if newest else 0)),
+        value=int(str(draft.get("iterations", newest.iterations if newest else 0))),
         step=1,
         key=tried,
         on_change=fields.keep,

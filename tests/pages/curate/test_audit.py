@@ -1,4 +1,4 @@
-"""The Audit page: draw, judge one row at a time, and read what the sample proves."""
+"""The Audit page: draw, judge one pair at a time, and read what the sample proves."""
 
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
@@ -14,7 +14,7 @@ PAGE = "pages/curate/audit/page.py"
 
 
 def drawn(engine: Engine, rows: int = 20) -> tuple[Project, User]:
-    """A project whose rows ana approved, with an audit, and ben who may judge it."""
+    """A project whose pairs ana approved, with an audit, and ben who may judge it."""
     desk = stories.project(engine)
     curated.approved(engine, desk, rows)
     ben = stories.person(engine, "ben", Role.REVIEWER)
@@ -24,7 +24,7 @@ def drawn(engine: Engine, rows: int = 20) -> tuple[Project, User]:
 
 
 def next_row(engine: Engine, desk: Project, who: User) -> Pair:
-    """The row that the page shows to this person."""
+    """The pair that the page shows to this person."""
     with reading(engine) as session:
         row = audit.next_row(session, who, desk.id)
     assert row is not None
@@ -40,7 +40,7 @@ def test_before_anything_is_approved_it_points_to_review(
     engine: Engine, open_page: OpenPage
 ) -> None:
     stories.project(engine)
-    assert open_page(PAGE).text[0].value == "No row is approved yet."
+    assert open_page(PAGE).text[0].value == "No pair is approved yet."
 
 
 def test_a_tenth_is_drawn_with_the_seed_that_is_shown(engine: Engine, open_page: OpenPage) -> None:
@@ -49,7 +49,7 @@ def test_a_tenth_is_drawn_with_the_seed_that_is_shown(engine: Engine, open_page:
     page = open_page(PAGE, user="ben")
     page.number_input(key=f"audit-seed-{desk.id}").set_value(42).run()
     button = page.button(key=f"draw-{desk.id}")
-    assert button.label == "Draw the audit: 2 of 20 approved rows"
+    assert button.label == "Draw the audit: 2 of 20 approved pairs"
     button.click().run()
     with reading(engine) as session:
         result = audit.latest(session, desk.id)
@@ -140,7 +140,7 @@ def test_more_rows_are_drawn_when_asked(engine: Engine, open_page: OpenPage) -> 
 
 
 def with_bad_group(engine: Engine) -> tuple[Project, User]:
-    """A complete audit of 40 gold rows by eva, of which four were bad, and 20 imported ones."""
+    """A complete audit of 40 gold pairs by eva, of which four were bad, and 20 imported ones."""
     desk = stories.project(engine)
     ana, eva = curated.ana(engine), stories.person(engine, "eva", Role.EXPERT)
     gold, imported = stories.messages(40, start=100), stories.messages(20)
@@ -171,9 +171,9 @@ def test_a_lead_sends_a_failed_group_back_with_the_figures_in_view(
     assert not page.exception
     words = all_words(page)
     assert "Gold · by eva" in words
-    assert "4 of 12 rows judged are bad" in words
+    assert "4 of 12 pairs judged are bad" in words
     button = next(one for one in page.button if str(one.key).startswith("reopen-gold"))
-    assert button.label == "Send 28 rows back"
+    assert button.label == "Send 28 pairs back"
     assert not [one for one in page.button if str(one.key).startswith("reopen-import")]
     button.click().run()
     with reading(engine) as session:
@@ -186,5 +186,5 @@ def test_whoever_is_no_lead_is_told_who_can_send_a_group_back(
 ) -> None:
     with_bad_group(engine)
     page = open_page(PAGE, user=stories.person(engine, "rex", Role.REVIEWER))
-    assert "A lead can send the other 28 rows" in all_words(page).replace("\\", "")
+    assert "A lead can send the other 28 pairs" in all_words(page).replace("\\", "")
     assert not [one for one in page.button if str(one.key).startswith("reopen")]

@@ -23,7 +23,7 @@ TEXT = "my card was eaten by the machine at the station this morning and I need 
 def two(
     engine: Engine, answer: str = stories.CARDS, *, held_out: bool = False
 ) -> tuple[Project, list[Pair]]:
-    """A project with two rows that are alike, compared."""
+    """A project with two pairs that are alike, compared."""
     desk = stories.project(engine)
     rows = curated.approved(engine, desk, [(TEXT, stories.CARDS)], held_out=held_out)
     rows += curated.approved(engine, desk, [(f"Hello, {TEXT}", answer)])
@@ -32,7 +32,7 @@ def two(
 
 
 def keep_key(page: AppTest, pair: Pair) -> str:
-    """The key of the button that keeps this row."""
+    """The key of the button that keeps this pair."""
     return next(
         str(one.key) for one in page.button if f"-{pair.id}-{pair.version}-" in str(one.key)
     )
@@ -40,7 +40,7 @@ def keep_key(page: AppTest, pair: Pair) -> str:
 
 def test_without_rows_it_says_where_to_get_some(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
-    assert open_page(PAGE).text[0].value == "There are no rows to compare yet."
+    assert open_page(PAGE).text[0].value == "There are no pairs to compare yet."
 
 
 def test_comparing_shows_the_groups_and_what_to_do_next(
@@ -54,7 +54,7 @@ def test_comparing_shows_the_groups_and_what_to_do_next(
     page.button(key=keep_key(page, rows[0])).click().run()
     kept, other = curated.now(engine, rows)
     assert (kept.status, other.status) == (PairStatus.APPROVED, PairStatus.REJECTED)
-    assert page.success[0].value == "Every row was compared, and nothing is left to settle."
+    assert page.success[0].value == "Every pair was compared, and nothing is left to settle."
 
 
 def test_a_contradiction_names_the_field_that_differs(engine: Engine, open_page: OpenPage) -> None:

@@ -1,4 +1,4 @@
-"""The Eras page: a timeline, changes with a way back, and rows shown before anything happens."""
+"""The Eras page: a timeline, changes with a way back, and pairs shown before anything happens."""
 
 from datetime import date
 from pathlib import Path
@@ -22,7 +22,7 @@ OLD = "Please visit your home branch with the card"
 
 @pytest.fixture
 def desk(engine: Engine) -> Project:
-    """A project with a retired era, the one after it, and one approved row of the old wording."""
+    """A project with a retired era, the one after it, and one approved pair of the old wording."""
     desk, lea = stories.project(engine), join(engine, "lea", Role.LEAD)
     with writing(engine) as session:
         eras.add(
@@ -48,7 +48,7 @@ def known(engine: Engine, desk: Project) -> dict[str, Era]:
 
 
 def row(engine: Engine, desk: Project, number: int = 0) -> Pair:
-    """One row as it is now."""
+    """One pair as it is now."""
     with reading(engine) as session:
         return pairs.listing(session, desk.id)[number]
 
@@ -81,7 +81,7 @@ def test_the_timeline_tells_days_document_and_wording(open_page: OpenPage) -> No
     assert "From 2024-03-01 on, with no end" in shown
     assert "Policy 2019 · https://x.example/[2019]" in [one.value for one in page.text]
     assert "home branch" in shown
-    assert "1 approved row belongs to a retired era" in shown
+    assert "1 approved pair belongs to a retired era" in shown
 
 
 def test_rows_are_shown_before_they_are_sent_back(
@@ -110,7 +110,7 @@ def test_a_retirement_of_rows_is_undone(engine: Engine, open_page: OpenPage, des
     page.text_area(key=f"affected-{desk.id}-phrases").set_value("HOME branch\n").run()
     press(page, "affected-reject-")
     assert row(engine, desk).reject_reason == era_rows.RETIRED
-    assert "No waiting or approved row meets all of it" in words(page)
+    assert "No waiting or approved pair meets all of it" in words(page)
     page = press(view(page, affected.CHANGES), "undo-policy-")
     assert not page.error
     assert row(engine, desk).status is PairStatus.WAITING
@@ -126,7 +126,7 @@ def test_only_the_chosen_rows_are_cloned(
     first = row(engine, desk)
     page.multiselect[0].set_value([first.id]).run()
     button = next(one for one in page.button if str(one.key).startswith("affected-clone-"))
-    assert button.label == "Clone 1 row"
+    assert button.label == "Clone 1 pair"
     button.click().run()
     assert not page.error
     made = row(engine, desk, 3)
@@ -201,7 +201,7 @@ def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -
     page = view(page, affected.ROWS)
     page.text_area[0].set_value("?!").run()
     assert "at least one letter or digit" in page.error[0].value
-    assert "No policy change has touched a row yet" in words(view(page, affected.CHANGES))
+    assert "No policy change has touched a pair yet" in words(view(page, affected.CHANGES))
 
 
 def test_the_page_is_short() -> None:

@@ -1,4 +1,4 @@
-"""The Health page: what was found first, pictures with numbers, the way to the rows."""
+"""The Health page: what was found first, pictures with numbers, the way to the pairs."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PAGE = "pages/curate/health/page.py"
 
 @pytest.fixture
 def desk(engine: Engine) -> Project:
-    """Twelve approved rows, and a waiting one with two faults."""
+    """Twelve approved pairs, and a waiting one with two faults."""
     desk = stories.project(engine)
     curated.approved(engine, desk, 12)
     stories.waiting(engine, desk, [("Where is my cafÃ© card", '{"team": "TODO"}')])
@@ -60,11 +60,11 @@ def test_it_says_what_it_does_not_catch_and_that_nothing_blocks(open_page: OpenP
 def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     page = open_page(PAGE, "ana")
-    assert page.text[0].value == "There are no rows to measure yet."
+    assert page.text[0].value == "There are no pairs to measure yet."
     stories.waiting(engine, desk, stories.messages(1))
     page = open_page(PAGE, "ana")
     page.segmented_control[0].set_value("Approved only").run()
-    assert page.text[0].value == "No row is approved yet."
+    assert page.text[0].value == "No pair is approved yet."
 
 
 def test_who_may_not_open_it(engine: Engine, open_page: OpenPage) -> None:

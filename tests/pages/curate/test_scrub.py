@@ -1,4 +1,4 @@
-"""The Scrub page: one row at a time, each finding decided by its own button."""
+"""The Scrub page: one pair at a time, each finding decided by its own button."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ FOUND = (("prompt", "Ana Roth", "PERSON"), ("prompt", "ana@example.com", "EMAIL_
 
 
 def scanned(engine: Engine) -> tuple[Project, list[Finding]]:
-    """A project with one approved row in which two findings are open."""
+    """A project with one approved pair in which two findings are open."""
     desk = stories.project(engine)
     row = curated.approved(engine, desk, [(HELLO, stories.CARDS)])[0]
     curated.scanned(engine, desk, {row.id: FOUND})
@@ -40,14 +40,14 @@ def test_without_rows_it_says_where_to_get_some(engine: Engine, open_page: OpenP
     stories.project(engine)
     page = open_page(PAGE)
     assert not page.exception
-    assert page.text[0].value == "There are no rows to scan yet."
+    assert page.text[0].value == "There are no pairs to scan yet."
 
 
 def test_a_scan_is_asked_for_once(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     curated.approved(engine, desk, 3)
     page = open_page(PAGE)
-    assert page.button(key=f"scan-{desk.id}").label == "Scan 3 rows"
+    assert page.button(key=f"scan-{desk.id}").label == "Scan 3 pairs"
     page.button(key=f"scan-{desk.id}").click().run()
     with reading(engine) as session:
         assert len(jobs.listing(session, desk.id, JobKind.SCAN)) == 1
@@ -68,7 +68,7 @@ def test_accepting_every_finding_puts_the_placeholders_in(
         row = pairs.listing(session, desk.id)[0]
     assert row.prompt == "I am <PERSON_1>, <EMAIL_ADDRESS_1>"
     assert row.status is PairStatus.APPROVED
-    assert page.success[0].value == "Every scanned row is decided."
+    assert page.success[0].value == "Every scanned pair is decided."
 
 
 def test_a_whole_row_is_accepted_at_once(engine: Engine, open_page: OpenPage) -> None:
@@ -153,7 +153,7 @@ def test_the_same_words_are_decided_in_all_rows(engine: Engine, open_page: OpenP
         first = findings.marked(session, desk.id)[0].findings[0]
     page = open_page(PAGE)
     button = page.button(key=f"everywhere-accepted-{first.id}-PERSON")
-    assert button.label == "Accept in all 3 rows"
+    assert button.label == "Accept in all 3 pairs"
     button.click().run()
     assert not page.exception
     assert [one.prompt for one in curated.now(engine, rows)] == [f"<PERSON_1> {n}" for n in "012"]
@@ -195,7 +195,7 @@ def test_a_lead_says_what_counts_and_rows_wait_for_a_new_scan(
     page.checkbox(key=f"{form}-births").check().run()
     page.button(key=f"{form}-save").click().run()
     assert not page.exception
-    assert page.button(key=f"scan-{desk.id}").label == "Scan 2 rows again"
+    assert page.button(key=f"scan-{desk.id}").label == "Scan 2 pairs again"
     with reading(engine) as session:
         now = scan_settings.current(session, desk.id)
     assert (now.number, now.config.births) == (1, True)

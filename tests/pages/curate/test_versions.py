@@ -27,7 +27,7 @@ def known(engine: Engine, desk: Project) -> list[Version]:
 
 
 def compared(engine: Engine, rows: int = 40) -> Project:
-    """A project with so many approved rows that were compared."""
+    """A project with so many approved pairs that were compared."""
     desk = stories.project(engine)
     curated.approved(engine, desk, rows)
     curated.compared(engine, desk)
@@ -43,7 +43,7 @@ def test_before_anything_is_approved_it_points_to_review(
     engine: Engine, open_page: OpenPage
 ) -> None:
     stories.project(engine)
-    assert open_page(PAGE).text[0].value == "No row is approved yet."
+    assert open_page(PAGE).text[0].value == "No pair is approved yet."
 
 
 def test_a_lead_freezes_with_a_seed_and_a_note(engine: Engine, open_page: OpenPage) -> None:
@@ -94,7 +94,7 @@ def test_what_changed_since_the_one_before_is_told(engine: Engine, open_page: Op
     curated.frozen(engine, desk)
     page = open_page(PAGE)
     links = [one.proto.label for one in page.get("page_link")]
-    assert "5 rows added" in links
+    assert "5 pairs added" in links
     first = known(engine, desk)[1]
     page.selectbox(key=f"version-shown-{desk.id}").select(first.id).run()
     assert "there is none before it" in words(page)
@@ -107,14 +107,14 @@ def test_training_and_validation_rows_go_out_unless_test_rows_are_asked_for(
     version = curated.frozen(engine, desk)
     page = open_page(PAGE)
     count = version.counts["train"] + version.counts["validation"]
-    assert page.get("download_button")[0].proto.label == f"Download {count} rows"
+    assert page.get("download_button")[0].proto.label == f"Download {count} pairs"
     assert "version-1-chat-train-validation-" in words(page).replace("\\", "")
     assert not page.warning
     for part in ("train", "validation"):
         page.checkbox(key=f"export-{part}-{version.id}").uncheck()
     page.checkbox(key=f"export-test-{version.id}").check().run()
-    assert page.get("download_button")[0].proto.label == f"Download {version.counts['test']} rows"
-    assert "Test rows are in this export" in page.warning[0].value
+    assert page.get("download_button")[0].proto.label == f"Download {version.counts['test']} pairs"
+    assert "Test pairs are in this export" in page.warning[0].value
     page.checkbox(key=f"export-test-{version.id}").uncheck().run()
     assert "Choose at least one split" in page.error[0].value
 

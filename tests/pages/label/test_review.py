@@ -45,7 +45,7 @@ def test_cards_come_with_all_a_reviewer_needs(engine: Engine, open_page: OpenPag
     assert len(data["cards"]) == 20
     assert first["hidden"] == ["U+200B"]
     assert first["prompt"] == "Pay\u200b now"
-    assert first["prompt_shown"] == "Pay⟦U+200B⟧ now"
+    assert first["prompt_visible"] == "Pay⟦U+200B⟧ now"
     assert first["problems"]
     assert first["origin"] == "import"
     assert data["guidelines"] == desk.guidelines
