@@ -101,11 +101,11 @@ def _refusal(connection: sqlite3.Connection, op: Op, row: sqlite3.Row) -> Receip
         known = connection.execute(query, (op.target,)).fetchone()
         return None if known else answer(Answer.REFUSED, "That decision is no longer there.")
     if row["fence"] != op.fence:
-        return answer(Answer.LATE, f"Someone else had taken row {op.row}; your decision is kept.")
+        return answer(Answer.LATE, f"Someone else had taken pair {op.row}; your decision is kept.")
     if row["version"] != op.version or row["status"] != "waiting":
-        return answer(Answer.CONFLICT, f"Row {op.row} changed since you saw it.")
+        return answer(Answer.CONFLICT, f"Pair {op.row} changed since you saw it.")
     if op.action is Action.APPROVE and "refuse me" in (op.response or ""):
-        return answer(Answer.REFUSED, f"Row {op.row} does not fit the rules: say it differently.")
+        return answer(Answer.REFUSED, f"Pair {op.row} does not fit the rules: say it differently.")
     return None
 
 

@@ -261,7 +261,7 @@ def test_a_late_decision_is_told(serve: Serve, window: BrowserContext) -> None:
     page = opened(window, serve("harness_review.py"))
     desk.rows("update row set fence = 8 where id = 1")
     page.keyboard.press("a")
-    expect(page.locator("#banner-text")).to_contain_text("Someone else had taken row 1")
+    expect(page.locator("#banner-text")).to_contain_text("Someone else had taken pair 1")
     settled(page)
 
 

@@ -45,7 +45,7 @@ function decide(S, action, extra = {}) {
   S.closed.add(`${card.id}:${card.version}`); S.returned.delete(card.id);
   S.mode = 'read'; S.banner = null; S.active = Date.now();
   draw(S, true);
-  hear(S, `${SAID[action]} row ${card.id}.${head(S) ? ` Row ${head(S).id} is next.` : ' No more rows.'}`);
+  hear(S, `${SAID[action]} pair ${card.id}.${head(S) ? ` Pair ${head(S).id} is next.` : ' No more pairs.'}`);
   S.link.send();
 }
 
@@ -74,7 +74,7 @@ function undo(S, target) {
   const past = S.past.find(p => p.op === entry.op);
   const known = (S.data?.recent || []).find(r => r.op === entry.op);
   stash(S);
-  const version = past ? past.after : known?.version ?? 0, again = S.queue.find(c => c.id === entry.row);   // a skipped row may have been handed out anew
+  const version = past ? past.after : known?.version ?? 0, again = S.queue.find(c => c.id === entry.row);   // a skipped pair may have been handed out anew
   const fence = again?.fence ?? (past ? past.fence : known?.fence ?? 0);
   S.outbox.add({ op: uuid(), row: entry.row, version, fence, action: 'undo', target: entry.op });
   S.undone.add(entry.op); S.mode = 'read'; S.banner = null; S.active = Date.now();
@@ -85,7 +85,7 @@ function undo(S, target) {
     if (changed(card, words)) keep(S, card, words);
   } else S.expect.set(entry.row, { since: Date.now() });
   draw(S, true);
-  hear(S, `Row ${entry.row} is open again.`);
+  hear(S, `Pair ${entry.row} is open again.`);
   S.link.send();
 }
 
@@ -232,7 +232,7 @@ function settle(S, op, ack) {
   }
   for (const later of S.outbox.list()) if (later.row === op.row) S.outbox.drop(later.op);   // they build on what was not done
   S.past = S.past.filter(p => p.row !== op.row || p.at < op.at);
-  const said = ack.message || `Row ${op.row} could not be saved.`;
+  const said = ack.message || `Pair ${op.row} could not be saved.`;
   if (op.action === 'undo') {
     S.undone.delete(op.target);
     stash(S); if (head(S)?.id === op.row) { S.mode = 'read'; S.unasked = Date.now(); }
@@ -260,13 +260,13 @@ function onTop(S, card, words) {
   keep(S, card, filled(card, words)); S.returned.add(card.id);
   if (S.mode === 'read') S.reopen = card.id;
 }
-/** Rows that never came back: their words are shown once more, to be copied. */
+/** Pairs that never came back: their words are shown once more, to be copied. */
 function forget(S) {
   for (const [row, wish] of S.expect) {
     if (Date.now() - wish.since < 15000) continue;
     S.expect.delete(row);
     const words = wish.words && [wish.words.prompt, wish.words.response].filter(Boolean).join('\n');
-    if (words) tell(S, `Row ${row} is no longer waiting. Your words, to copy:\n${words}`);
+    if (words) tell(S, `Pair ${row} is no longer waiting. Your words, to copy:\n${words}`);
   }
 }
 const filled = (card, words) => ({ prompt: words.prompt ?? card.prompt, response: words.response ?? card.response });
@@ -295,7 +295,7 @@ function refresh(S, place, card) {
   if (words) keep(S, card, words);
   if (place === 0 && (old.prompt !== card.prompt || old.response !== card.response)) {
     S.unasked = Date.now();
-    S.banner = { text: `Row ${card.id} was changed by someone else; this is how it reads now.`, row: card.id };
+    S.banner = { text: `Pair ${card.id} was changed by someone else; this is how it reads now.`, row: card.id };
   }
 }
 
@@ -343,8 +343,8 @@ function drawRail(S) {
   if (S.rail === stamp && $(S, 'recent').childElementCount) return;
   S.rail = stamp;
   $(S, 'recent').replaceChildren(...list.map(r => make('li', {}, make('button', {
-    type: 'button', disabled: !r.undoable, title: r.undoable ? `${SAID[r.action] || r.action}. Click to reopen row ${r.row}.` : 'This decision can no longer be taken back.',
-    'aria-label': `${SAID[r.action] || r.action}: ${r.title}. Reopen row ${r.row}`, onclick: () => { undo(S, r.op); focusCard(S); },
+    type: 'button', disabled: !r.undoable, title: r.undoable ? `${SAID[r.action] || r.action}. Click to reopen pair ${r.row}.` : 'This decision can no longer be taken back.',
+    'aria-label': `${SAID[r.action] || r.action}: ${r.title}. Reopen pair ${r.row}`, onclick: () => { undo(S, r.op); focusCard(S); },
   }, make('span', { class: `mark ${r.action}`, 'aria-hidden': 'true' }, MARKS[r.action] || '·'), make('span', { class: 'title' }, r.title)))));
   $(S, 'recent-note').textContent = list.length ? 'Click one to reopen it.' : 'Your decisions appear here.';
 }
@@ -352,7 +352,7 @@ function drawRail(S) {
 function chip(text, kind = '') { return make('span', { class: `chip ${kind}` }, text); }
 
 function drawCard(S, card) {
-  const chips = [chip(`Row ${card.id}`, 'row')];
+  const chips = [chip(`Pair ${card.id}`, 'row')];
   if (card.origin) chips.push(chip(card.origin));
   if (card.era) chips.push(chip(card.era));
   if (card.topic) chips.push(chip(card.topic));
@@ -366,16 +366,16 @@ function drawCard(S, card) {
   $(S, 'problems').replaceChildren(...problems.map(p => make('p', {}, p)));
   const words = store.get(wordsKey(S, card));
   $(S, 'note').hidden = !words;
-  $(S, 'note').textContent = words ? `Words you typed for this row are kept: press ${sign('edit')} to go on with them. Approve takes the text shown here.` : '';
+  $(S, 'note').textContent = words ? `Words you typed for this pair are kept: press ${sign('edit')} to go on with them. Approve takes the text shown here.` : '';
   $(S, 'reading').scrollTop = 0;
 }
 
 function drawEmpty(S) {
   const waiting = S.data.counts?.waiting || 0;
-  $(S, 'empty').querySelector('h2').textContent = S.link.waiting ? 'Fetching the next rows…' : 'Nothing is waiting for you';
+  $(S, 'empty').querySelector('h2').textContent = S.link.waiting ? 'Fetching the next pairs…' : 'Nothing is waiting for you';
   $(S, 'empty-text').textContent = S.link.waiting ? '' : waiting
-    ? `${waiting} ${waiting === 1 ? 'row is' : 'rows are'} with other reviewers or set aside. They appear here as soon as you can take them.`
-    : 'Every row has been decided. Import more, or draft some with a model, and they appear here by themselves.';
+    ? `${waiting} ${waiting === 1 ? 'pair is' : 'pairs are'} with other reviewers or flagged. They appear here as soon as you can take them.`
+    : 'Every pair has been decided. Import more, or draft some with a model, and they appear here by themselves.';
 }
 
 function draw(S, focus = false) {
@@ -437,7 +437,7 @@ function tick(S) {
   if (!head(S)) draw(S);
 }
 
-/** Another tab of this browser decided a row that waits here too. */
+/** Another tab of this browser decided a pair that waits here too. */
 function elsewhere(S, event) {
   if (!event.key?.startsWith(S.outbox.prefix) || !event.newValue) return;
   const row = JSON.parse(event.newValue).row, place = S.queue.findIndex(c => c.id === row);

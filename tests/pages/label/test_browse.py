@@ -1,4 +1,4 @@
-"""Browse: queues in the address, rows that other pages point to, one row with its history."""
+"""Browse: queues in the address, pairs that other pages point to, one pair with its history."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def at(open_page: OpenPage) -> At:
 
 @pytest.fixture
 def desk(engine: Engine) -> Project:
-    """Five rows: one approved, one rejected, one flagged, two untouched, one of them a test row."""
+    """Five pairs: one approved, one rejected, one flagged, two untouched, one of them a test pair."""
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     stories.waiting(engine, desk, [("A <img src=x>\u200b", "no JSON"), *stories.messages(3)])
     stories.waiting(engine, desk, stories.messages(1, 50), held_out=True)
@@ -53,7 +53,7 @@ def desk(engine: Engine) -> Project:
 
 
 def numbers(page: AppTest) -> list[str]:
-    """The rows that are listed."""
+    """The pairs that are listed."""
     return list(page.dataframe[0].value["Pair"])
 
 
@@ -67,7 +67,7 @@ def test_queues_are_counted_and_stand_in_the_address(at: At) -> None:
     page = at()
     assert numbers(page) == ["1", "4", "5"]
     control = page.segmented_control[0]
-    assert control.options == ["Waiting 3", "Approved 1", "Rejected 1", "Flagged 1", "Test rows 1"]
+    assert control.options == ["Waiting 3", "Approved 1", "Rejected 1", "Flagged 1", "Test pairs 1"]
     control.set_value("approved").run()
     assert not page.exception
     assert numbers(page) == ["2"]
@@ -146,4 +146,4 @@ def test_nothing_is_approved_here(at: At) -> None:
 def test_an_empty_project_says_what_to_do(engine: Engine, at: At) -> None:
     stories.project(engine)
     page = at()
-    assert "no rows yet" in words(page)
+    assert "no pairs yet" in words(page)

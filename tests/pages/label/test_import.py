@@ -67,7 +67,7 @@ def test_a_csv_is_mapped_looked_at_and_taken(engine: Engine, open_page: OpenPage
     assert rows(engine, desk) == []
     go(page)
     assert not page.exception
-    assert "2 rows were imported" in said(page)
+    assert "2 pairs were imported" in said(page)
     assert "1 output does not fit the schema" in said(page)
     one, two = rows(engine, desk)
     assert (one.status, one.origin, one.held_out) == (PairStatus.WAITING, Origin.IMPORT, False)
@@ -99,7 +99,7 @@ def test_the_same_file_again_adds_nothing(engine: Engine, open_page: OpenPage) -
     desk = stories.project(engine)
     for _ in range(2):
         page = go(upload(open_page(IMPORT, "ana"), CSV))
-    assert "2 rows were here already" in said(page)
+    assert "2 pairs were here already" in said(page)
     assert len(rows(engine, desk)) == 2
 
 
@@ -199,7 +199,7 @@ def test_the_sample_offers_its_own_files(engine: Engine, open_page: OpenPage) ->
         page.button(key=f"sample-{name}").click().run()
         assert not page.exception
         go(page)
-        assert f"{total} rows were imported" in said(page)
+        assert f"{total} pairs were imported" in said(page)
         page.button(key="import-other").click().run()
     waiting = [row for row in rows(engine, desk) if row.status is PairStatus.WAITING]
     assert len(waiting) == 260
@@ -234,7 +234,7 @@ def test_rows_that_repeat_test_rows_are_named_by_line_with_the_way_to_both(
     held = [("my card is gone, HELP!", stories.CARDS)]
     test_row = stories.waiting(engine, desk, held, held_out=True)[0]
     page = go(upload(open_page(IMPORT, "ana"), CSV))
-    assert "1 row repeats a test row" in page.warning[0].value
+    assert "1 pair repeats a test pair" in page.warning[0].value
     line = page.dataframe[-1].value.iloc[0]
     assert (line["Line"], line["Repeats pair"]) == ("2", str(test_row.id))
     assert line["How"] == "Normalised"

@@ -1,4 +1,4 @@
-"""Review: rows handed out, each decision answered, late ones kept for a lead."""
+"""Review: pairs handed out, each decision answered, late ones kept for a lead."""
 
 import uuid
 from datetime import UTC, datetime
@@ -176,7 +176,7 @@ def test_two_people_get_different_rows_and_a_late_decision_waits_for_a_lead(
     page = open_page(REVIEW, ben)
     (stale,) = streams.shown(page, "review")["cards"]
     assert streams.shown(open_page(REVIEW, cleo), "review")["cards"] == []
-    with writing(engine) as session:  # the lease runs out and cleo gets and decides the row
+    with writing(engine) as session:  # the lease runs out and cleo gets and decides the pair
         late = datetime.now(UTC) + 2 * claims.LEASE
         (taken,) = claims.lease(session, cleo, desk.id, now=late)
     stories.decide(engine, cleo, stories.op(taken, Action.REJECT, reason="Other"))
@@ -210,9 +210,9 @@ def test_a_conflict_that_changed_under_the_lead_is_not_taken(
         decisions.reopen(session, lea, row.id, row.version, "again")
     next(b for b in page.button if b.label == "Take this decision").click().run()
     assert "changed since it was shown" in page.error[0].value
-    next(b for b in page.button if b.label == "Keep the row as it is").click().run()
+    next(b for b in page.button if b.label == "Keep the pair as it is").click().run()
     assert not page.error
-    assert not [b for b in page.button if b.label == "Keep the row as it is"]
+    assert not [b for b in page.button if b.label == "Keep the pair as it is"]
 
 
 def test_flagged_rows_go_to_leads_only_and_come_last(engine: Engine, open_page: OpenPage) -> None:
@@ -253,7 +253,7 @@ def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -
     stories.project(engine)
     page = open_page(REVIEW, "ben")
     assert not page.exception
-    assert "no rows to review yet" in page.text[0].value
+    assert "no pairs to review yet" in page.text[0].value
 
 
 def test_a_role_that_is_taken_away_takes_nothing_with_it(
