@@ -88,7 +88,7 @@ def _running(job: Job) -> None:
     st.text(" · ".join(_pace(now)))
 
 
-def _pace(now: progress.Progress) -> list[str]:
+def _pace(now: progress.JobProgress) -> list[str]:
     parts = [now.message] if now.message else []
     if now.elapsed is not None:
         parts.append(f"{progress.duration(now.elapsed)} so far")
@@ -97,7 +97,7 @@ def _pace(now: progress.Progress) -> list[str]:
     return parts
 
 
-def _health(now: progress.Progress) -> None:
+def _health(now: progress.JobProgress) -> None:
     """Words where the process does not look well; its state stays running until it has ended."""
     for_long = progress.duration(now.since)
     if now.health is Health.UNRESPONSIVE:

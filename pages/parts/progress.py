@@ -30,7 +30,7 @@ Point = dict[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """Where a job is now."""
 
     step: int
@@ -54,7 +54,7 @@ def folder(job: Job) -> Path:
     return jobs.folder(settings.current(), job.id)
 
 
-def read(job: Job) -> Progress:
+def read(job: Job) -> JobProgress:
     """Where a job is now; all zero before its process began."""
     directory = folder(job)
     events = _tail(directory)
@@ -65,7 +65,7 @@ def read(job: Job) -> Progress:
     pace = _pace([event for event in events if not event.get("earlier")])
     beat = evidence.read_json(directory / "heartbeat.json")
     well, since = health.of(beat, events, datetime.now(UTC))
-    return Progress(
+    return JobProgress(
         step=step,
         total=total,
         message=str(messages[-1]) if messages else "",

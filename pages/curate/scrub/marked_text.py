@@ -56,7 +56,7 @@ mark[data-state=dismissed] .kind { color: var(--assay-quiet); background: none; 
 _HTML = '<div class="text" role="group"></div>'
 
 
-class Part(TypedDict):
+class MarkedPart(TypedDict):
     """A stretch of the text; `mark` is empty where nothing was found."""
 
     text: str
@@ -64,9 +64,9 @@ class Part(TypedDict):
     state: str
 
 
-def parts(text: str, findings: Sequence[Finding], numbers: Mapping[int, int]) -> list[Part]:
+def parts(text: str, findings: Sequence[Finding], numbers: Mapping[int, int]) -> list[MarkedPart]:
     """The text cut at its findings, in order; invisible characters are shown."""
-    cut: list[Part] = []
+    cut: list[MarkedPart] = []
     at = 0
     for finding in sorted(findings, key=lambda finding: finding.start):
         cut.append(_part(text[at : finding.start]))
@@ -78,7 +78,7 @@ def parts(text: str, findings: Sequence[Finding], numbers: Mapping[int, int]) ->
     return [part for part in cut if part["text"]]
 
 
-def _part(text: str, mark: str = "", state: str = "") -> Part:
+def _part(text: str, mark: str = "", state: str = "") -> MarkedPart:
     return {"text": visible.reveal(text), "mark": mark, "state": state}
 
 

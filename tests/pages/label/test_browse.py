@@ -35,7 +35,7 @@ def at(open_page: OpenPage) -> At:
 
 @pytest.fixture
 def desk(engine: Engine) -> Project:
-    """Five pairs: one approved, one rejected, one flagged, two untouched, one of them a test pair."""
+    """Five pairs: an approved, a rejected, a flagged one, and two untouched, one for testing."""
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     stories.waiting(engine, desk, [("A <img src=x>\u200b", "no JSON"), *stories.messages(3)])
     stories.waiting(engine, desk, stories.messages(1, 50), held_out=True)
