@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.frame import identity, theme, wiring
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage import projects
 from storage.types import Project, Role, User
 

@@ -9,7 +9,7 @@ import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage import projects, scratch, settings
 from storage.engine import open_engine, reading, writing
 from storage.errors import AssayError, NotFound

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from pages.frame import identity, shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import progress
-from pages.parts.plain import plain
 from storage import projects, settings
 from storage.types import Job, JobKind, JobState, Role
 from training import asks, kinds

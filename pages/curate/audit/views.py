@@ -8,9 +8,9 @@ from curation import statistics
 from curation.gate import audit, sampling
 from pages.curate.audit import strata
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import fields, pair_view
-from pages.parts.plain import plain
 from storage.types import Pair, Project, User
 
 _SEEDS = 1_000_000

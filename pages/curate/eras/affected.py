@@ -10,9 +10,9 @@ from curation import statistics, visible
 from curation.policy import era_rows, era_search
 from curation.policy.era_search import Affected, Search
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import pair_view
-from pages.parts.plain import plain
 from storage import projects
 from storage.errors import BadInput
 from storage.types import Era, Pair, Project, User

@@ -11,9 +11,9 @@ from curation.personal import findings, pii, placeholders, scrub
 from curation.personal.findings import Marked
 from pages.curate.scrub import marked_text
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import pair_view
-from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Finding, FindingState, Project, User
 

@@ -5,8 +5,8 @@ import streamlit as st
 from curation.personal import messages
 from pages.curate.scrub import marked_text
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act
-from pages.parts.plain import plain
 from storage import projects
 from storage.types import Finding, FindingState, Project, Role, User
 

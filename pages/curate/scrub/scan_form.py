@@ -9,9 +9,9 @@ from curation.personal import id_numbers, name_models, pii, recognise, scan_sett
 from curation.personal.pii import Config, Replacement
 from pages.curate.scrub import marked_text
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import fields
-from pages.parts.plain import plain
 from storage import scratch
 from storage.types import Finding, FindingState, Project, User
 

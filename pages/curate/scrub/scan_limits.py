@@ -8,8 +8,8 @@ from curation import statistics
 from curation.personal import detect, name_models, pii, recall, scan_settings
 from curation.personal.recall import Recall
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
-from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Project
 

@@ -7,9 +7,9 @@ from curation.versions import archive, changes
 from curation.versions.changes import Change
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import diff, pair_view
-from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Version
 

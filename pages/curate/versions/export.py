@@ -10,8 +10,8 @@ from curation.versions import archive, cards, packages
 from curation.versions.layouts import LAYOUTS
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import engine, looking
-from pages.parts.plain import plain
 from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
 from storage.types import Split, Version

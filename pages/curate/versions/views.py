@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from curation import statistics, visible
 from curation.versions import archive, freezing, tags
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import fields
-from pages.parts.plain import plain
 from storage import people, scratch
 from storage.errors import AssayError
 from storage.types import Project, User, Version

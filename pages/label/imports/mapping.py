@@ -11,8 +11,8 @@ from curation.exchange.files import Table
 from curation.exchange.incoming import Incoming, Preview
 from curation.versions.layout import ColumnMapping
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.label.imports.upload import Upload
-from pages.parts.plain import plain
 from storage.errors import AssayError
 from storage.types import Project
 

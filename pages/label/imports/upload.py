@@ -13,7 +13,7 @@ from curation.exchange import files
 from curation.exchange.files import Refusal, Refused, Table
 from curation.project import sample
 from pages.frame import shell
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage import settings
 from storage.errors import AssayError
 from storage.types import Project

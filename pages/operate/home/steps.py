@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.frame import shell
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage.types import User
 from training import progress
 from training.progress import State, Step

@@ -7,8 +7,8 @@ import streamlit as st
 
 from curation import statistics
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
-from pages.parts.plain import plain
 from storage.types import Trial
 from training.proving import blind
 from training.proving.verdicts import Tally, TrialResult

@@ -6,9 +6,9 @@ from curation.policy import eras
 from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import compare_start, job_panel
-from pages.parts.plain import plain
 from pages.prove.compare import browse, figures
 from storage.errors import RuleBroken
 from storage.types import JobKind, Split

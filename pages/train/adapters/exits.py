@@ -10,9 +10,9 @@ import streamlit as st
 from sqlalchemy import Engine
 
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, engine, looking
 from pages.parts import job_panel
-from pages.parts.plain import plain
 from storage import projects, settings
 from storage.engine import reading
 from storage.errors import AssayError

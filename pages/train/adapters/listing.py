@@ -6,7 +6,7 @@ import streamlit as st
 
 from curation import statistics
 from pages.frame import shell
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage.types import Stage
 from training.lifecycle.registry import Entry
 

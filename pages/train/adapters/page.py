@@ -6,9 +6,9 @@ import streamlit as st
 
 from pages.frame import shell
 from pages.frame.identity import require_user
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import gate_lines
-from pages.parts.plain import plain
 from pages.train.adapters import card, checks, exits, import_form, listing, promotion, steps
 from storage import settings
 from training.lifecycle import adapter_cards, adapter_files, gate, registry, stages, standing

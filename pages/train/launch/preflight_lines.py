@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
-from pages.parts.plain import plain
 from storage.errors import AssayError
 from training.launch import preflight
 from training.launch.preflight_checks import Mark

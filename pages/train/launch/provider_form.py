@@ -9,8 +9,8 @@ import streamlit as st
 
 from curation.versions import archive
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
-from pages.parts.plain import plain
 from storage import settings
 from storage.errors import BadInput
 from storage.types import Split, Version

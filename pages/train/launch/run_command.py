@@ -3,9 +3,9 @@
 import streamlit as st
 
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import base_choice
-from pages.parts.plain import plain
 from pages.train.launch import settings_form
 from pages.train.launch.method_choice import KEY
 from storage.errors import AssayError

@@ -6,9 +6,9 @@ from typing import Any
 import streamlit as st
 
 from pages.frame import identity, shell
+from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import memory_bar, progress
-from pages.parts.plain import plain
 from pages.parts.progress import Point
 from storage.types import Job, JobState, Role
 from training.hosted import terms

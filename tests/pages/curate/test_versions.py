@@ -10,7 +10,7 @@ from curation.review import claims, decisions
 from curation.versions import archive
 from curation.versions.layouts import LAYOUTS
 from pages.curate.versions import export
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage import pairs, people
 from storage.engine import reading, writing
 from storage.types import Project, Role, Version

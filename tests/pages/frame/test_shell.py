@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 from sqlalchemy import Engine
 
 from pages.frame import server, wiring
-from pages.parts.plain import plain
+from pages.frame.plain import plain
 from storage import people, projects
 from storage.engine import reading, writing
 from storage.errors import RuleBroken
