@@ -5,7 +5,7 @@ says the right thing in other words counts as wrong.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,19 +74,65 @@ def _matches(value: tuple[Any] | None, wanted: tuple[Any] | None) -> dict[str, b
     return {key: key in got and _same(got[key], part) for key, part in wanted[0].items()}
 
 
-def tally(found: Sequence[Score], arm: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One rate of a comparison. Pages, cards, the demo and the commands show each of `METRICS`."""
+
+    key: str
+    """Its name on cards."""
+    title: str
+    figure: str
+    """Its name among the figures of `tally`."""
+    hit: Callable[[Score], bool | None]
+    """Whether an answer counts; None for one that the metric does not ask about."""
+
+
+METRICS = (
+    Metric("correct", "Exactly right", "accuracy", lambda score: score.correct),
+    Metric("valid", "Fits the schema", "valid", lambda score: score.valid),
+    Metric("label", "Right label", "label_accuracy", lambda score: score.label),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Answers that count, of those asked about."""
+
+    hits: int
+    n: int
+
+
+def tally(scores: Sequence[Score], arm: str) -> dict[str, Any]:
     """Shares of one arm with counts and 95 % Wilson intervals, under names that begin with it."""
     measured: dict[str, list[bool]] = {
-        "accuracy": [one.correct for one in found],
-        "valid": [one.valid for one in found],
-        "label_accuracy": [one.label for one in found if one.label is not None],
+        metric.figure: [hit for score in scores if (hit := metric.hit(score)) is not None]
+        for metric in METRICS
     }
-    for key in sorted({key for one in found for key in one.field_matches}):
-        measured[f"field_{key}"] = [one.field_matches.get(key, False) for one in found]
+    for key in sorted({key for score in scores for key in score.field_matches}):
+        measured[f"field_{key}"] = [score.field_matches.get(key, False) for score in scores]
     figures: dict[str, Any] = {}
     for name, hits in measured.items():
         if hits:
             figures[f"{arm}_{name}"] = sum(hits) / len(hits)
             figures[f"{arm}_{name}_count"] = sum(hits)
+            figures[f"{arm}_{name}_n"] = len(hits)
             figures[f"{arm}_{name}_interval"] = list(wilson(sum(hits), len(hits)))
     return figures
+
+
+def rates(summary: Mapping[str, Any], arm: str) -> dict[Metric, Rate]:
+    """What an arm of a comparison came to, from the comparison's summary; the metrics that it was
+    not asked about are left out.
+
+    Comparisons of before 0.4 counted no `n` for each metric: all held-out pairs then.
+    """
+    figures, n = summary["made"], summary["n"]
+    counts = {
+        metric: summary.get(arm, {}).get(metric.key, figures.get(f"{arm}_{metric.figure}_count"))
+        for metric in METRICS
+    }
+    return {
+        metric: Rate(hits, figures.get(f"{arm}_{metric.figure}_n", n))
+        for metric, hits in counts.items()
+        if hits is not None
+    }

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 from sqlalchemy import Engine
@@ -22,6 +23,7 @@ from curation.overlap import overlaps
 from curation.personal import findings, messages, scrub
 from curation.policy.eras import retired
 from curation.project import sample
+from curation.project.score import METRICS
 from curation.review import decisions
 from curation.review.decisions import Reason
 from curation.review.ops import BallotOp
@@ -31,6 +33,7 @@ from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.settings import ROOT, Settings, current
 from storage.types import (
+    Arm,
     Choice,
     FindingState,
     Job,
@@ -241,18 +244,17 @@ def _prove(
         _vote(engine, voter, trial.id, expected)
     with writing(engine) as session:
         verdict = blind.close(session, lead, trial.id)
-        rates = adapter_cards.scored(evaluation.summary)
+        scores = adapter_cards.scored(evaluation.summary)
         version = archive.verify(session, version_id)
         gate = readiness.report(session, project.id, version)
     return {
-        "n": rates["n"],
+        "n": scores["n"],
         **{
-            f"{arm}_{name}": rates[f"{arm}_{key}"]["rate"]
-            for arm in ("base", "tuned")
-            for name, key in (("accuracy", "correct"), ("valid", "valid"))
+            f"{arm}_{metric.figure}": scores[f"{arm}_{metric.key}"]["rate"]
+            for arm, metric in product(Arm, METRICS)
         },
         "intervals_95": {
-            name: [rate["low"], rate["high"]] for name, rate in rates.items() if name != "n"
+            name: [rate["low"], rate["high"]] for name, rate in scores.items() if name != "n"
         },
         "evaluation": evaluation.summary["made"],
         "version": {"sha256": version.sha256, "counts": version.counts},
@@ -297,10 +299,9 @@ def _vote(engine: Engine, voter: User, trial_id: int, expected: dict[str, str]) 
 
 def _tell(report: dict[str, Any], here: Settings) -> None:
     n = report["n"]
-    for arm in ("base", "tuned"):
-        for name in ("accuracy", "valid"):
-            right = round(report[f"{arm}_{name}"] * n)
-            console.out.print(f"{arm:5} {name:8} {statistics.rate(right, n)}", markup=False)
+    for arm, metric in product(Arm, METRICS):
+        hits = round(report[f"{arm}_{metric.figure}"] * n)
+        console.out.print(f"{arm:5} {metric.figure:14} {statistics.rate(hits, n)}", markup=False)
     console.out.print(
         f"The base got {best_prompt.prompt_scores(report['evaluation'])}.", markup=False
     )

@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation import statistics
+from curation.project.score import rates
 from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
-from storage.types import Adapter, Stage, StageChange
+from storage.types import Adapter, Arm, Stage, StageChange
 from training.lifecycle import checks, stages, standing
 from training.proving import best_prompt, blind
 
@@ -69,16 +70,19 @@ def sealed(session: Session, adapter_id: int) -> int:
 
 
 def scored(summary: dict[str, Any]) -> dict[str, Any]:
-    """Rates of an evaluation with their n and 95 % Wilson interval, by arm and measure."""
-    n = summary["n"]
-    rates: dict[str, Any] = {"n": n}
-    for arm in ("base", "tuned"):
-        for measure in ("correct", "valid"):
-            if arm in summary:
-                k = summary[arm][measure]
-                low, high = statistics.wilson(k, n)
-                rates[f"{arm}_{measure}"] = {"k": k, "rate": k / n, "low": low, "high": high}
-    return rates
+    """Rates of a comparison with their n and 95 % Wilson interval, by arm and measure."""
+    card: dict[str, Any] = {"n": summary["n"]}
+    for arm in Arm:
+        for metric, rate in rates(summary, arm).items():
+            low, high = statistics.wilson(rate.hits, rate.n)
+            card[f"{arm}_{metric.key}"] = {
+                "k": rate.hits,
+                "n": rate.n,
+                "rate": rate.hits / rate.n,
+                "low": low,
+                "high": high,
+            }
+    return card
 
 
 def _closed(session: Session, adapter_id: int) -> list[int]:
@@ -230,13 +234,13 @@ def _gate_line(line: dict[str, Any]) -> str:
     return f"- {line['name']}: {line['measured']}; {state}"
 
 
-def _scores(rates: dict[str, Any]) -> str:
+def _scores(comparison: dict[str, Any]) -> str:
     parts = [
-        f"{name.replace('_', ' ')} {statistics.rate(r['k'], rates['n'])}"
-        for name, r in rates.items()
-        if isinstance(r, dict)
+        f"{name.replace('_', ' ')} {statistics.rate(rate['k'], rate['n'])}"
+        for name, rate in comparison.items()
+        if isinstance(rate, dict)
     ]
-    prompt = rates.get("base_prompt")
+    prompt = comparison.get("base_prompt")
     return "- " + "; ".join([*parts, *([f"the base got {prompt}"] if prompt else [])])
 
 

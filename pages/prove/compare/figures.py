@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from curation import statistics
+from curation.project import score
 from pages.frame import shell
 from pages.parts import table
 from storage.types import Arm, Evaluation
@@ -16,16 +17,15 @@ NO_ERA = "no era"
 
 
 def show(evaluation: Evaluation) -> None:
-    """Exact accuracy and validity of each arm, as k of n with its interval."""
-    summary, n = evaluation.summary, evaluation.summary["n"]
+    """Each metric of each arm, as k of n with its interval."""
+    summary = evaluation.summary
     arms = [arm for arm in Arm if arm.value in summary]
+    rates = {arm: score.rates(summary, arm) for arm in arms}
     with st.container(border=True):
         table.line("", [NAMES[arm] for arm in arms])
-        for name, measure in (("Exactly right", "correct"), ("Fits the schema", "valid")):
-            table.line(name, [statistics.rate(summary[arm.value][measure], n) for arm in arms])
-        labels = [_label(summary["made"], arm) for arm in arms]
-        if any(labels):
-            table.line("Right label", labels)
+        for metric in score.METRICS:
+            if any(metric in rates[arm] for arm in arms):
+                table.line(metric.title, [_rate(rates[arm].get(metric)) for arm in arms])
         table.line("Personal data in it", [_personal(evaluation, arm) for arm in arms])
     before = summary["made"].get("base_answers_of")
     again = (
@@ -58,6 +58,5 @@ def _by_era(eras: Mapping[str, Any], arms: list[Arm]) -> None:
             table.line(name or NO_ERA, [statistics.rate(k, counted["n"]) for k in right])
 
 
-def _label(settings: Mapping[str, Any], arm: Arm) -> str:
-    count = settings.get(f"{arm}_label_accuracy_count")
-    return statistics.rate(count, settings["n"]) if count is not None else ""
+def _rate(rate: score.Rate | None) -> str:
+    return statistics.rate(rate.hits, rate.n) if rate is not None else ""

@@ -1,12 +1,14 @@
 """An adapter's card on the screen: its lineage from pairs to votes, in words and counts."""
 
 import json
+from itertools import product
 from typing import Any
 
 import streamlit as st
 
 from curation import statistics
-from storage.types import Origin
+from curation.project.score import METRICS
+from storage.types import Arm, Origin
 from training.hosted import terms
 from training.settings import Method
 
@@ -23,7 +25,6 @@ _METHODS = {
     Method.PREFERENCE: "Preference tuning of an adapter (DPO)",
 }
 _KINDS = {"rslora": "rsLoRA", "dora": "DoRA"}
-_MEASURES = {"correct": "exactly right", "valid": "fits the schema"}
 
 
 def show(card: dict[str, Any], sealed: int) -> None:
@@ -152,12 +153,12 @@ def _endpoint(card: dict[str, Any]) -> list[str]:
 
 def _measured(comparisons: list[dict[str, Any]], sealed: int) -> list[str]:
     lines = []
-    for rates in comparisons:
-        for arm in ("base", "tuned"):
-            for measure, label in _MEASURES.items():
-                rate = rates.get(f"{arm}_{measure}")
-                if rate is not None:
-                    lines.append(f"{arm}, {label}: {statistics.rate(rate['k'], rates['n'])}")
+    for comparison in comparisons:
+        for arm, metric in product(Arm, METRICS):
+            rate = comparison.get(f"{arm}_{metric.key}")
+            if rate is not None:
+                share = statistics.rate(rate["k"], rate["n"])
+                lines.append(f"{arm}, {metric.title.lower()}: {share}")
     if sealed:
         lines.append(f"{sealed} more: sealed until the open blind trial is closed.")
     return lines or ["Not measured yet. Compare it on the held-out pairs."]

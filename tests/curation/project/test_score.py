@@ -2,7 +2,7 @@
 
 import pytest
 
-from curation.project.score import Score, score, tally
+from curation.project.score import rates, score, tally
 from tests.support.tiny_model import SCHEMA
 
 WANTED = '{"team": "cards", "urgency": "low"}'
@@ -49,3 +49,19 @@ def test_the_tally_gives_shares_counts_and_intervals() -> None:
     low, high = figures["tuned_accuracy_interval"]
     assert (round(low, 3), round(high, 3)) == (0.301, 0.954)
     assert figures["tuned_field_urgency"] == 0.75
+
+
+def test_rates_of_a_comparison_are_asked_by_metric_and_older_ones_still_open() -> None:
+    old = {
+        "n": 8,
+        "base": {"correct": 2, "valid": 5},
+        "made": {"base_label_accuracy_count": 3},
+    }
+    assert {metric.key: (rate.hits, rate.n) for metric, rate in rates(old, "base").items()} == {
+        "correct": (2, 8),
+        "valid": (5, 8),
+        "label": (3, 8),
+    }
+    assert rates(old, "tuned") == {}
+    new = {**old, "made": {"base_label_accuracy_count": 3, "base_label_accuracy_n": 6}}
+    assert {metric.key: rate.n for metric, rate in rates(new, "base").items()}["label"] == 6
