@@ -2,7 +2,7 @@
 
 import pytest
 
-from curation.project.score import rates, score, tally
+from curation.project.score import Score, rates, score, tally
 from tests.support.tiny_model import SCHEMA
 
 WANTED = '{"team": "cards", "urgency": "low"}'
