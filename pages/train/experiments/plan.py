@@ -1,7 +1,7 @@
 """Plan an experiment from a run: a sweep of one or two settings, or a learning curve."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -12,21 +12,13 @@ from pages.train.experiments import run_compare
 from storage.errors import AssayError, BadInput
 from storage.types import Job, Project, User
 from training import asks
+from training.described import settings_of
 from training.proving import experiments
-from training.settings import read
+from training.records import results, specs
+from training.settings import LABELS, Tuning, read
 
-_LABELS = {
-    "learning_rate": "Learning rate",
-    "r": "Rank (r)",
-    "alpha": "Alpha",
-    "batch_size": "Rows a step (batch size)",
-    "epochs": "Passes over the rows (epochs)",
-    "dropout": "Dropout",
-    "warmup": "Warm-up, share of the steps",
-    "beta": "Beta",
-    "weight_decay": "Weight decay",
-    "seed": "Seed",
-}
+_NOT_VARIED = frozenset({"max_length", "patience", "checkpoint_steps"})
+"""Numbers that decide how a run goes, not what it learns."""
 
 
 def show(user: User, project: Project, runs: Sequence[Job]) -> None:
@@ -53,32 +45,43 @@ def show(user: User, project: Project, runs: Sequence[Job]) -> None:
 
 
 def _sweep(user: User, run: Job) -> None:
-    settings = run.spec["settings"]
+    settings = specs.train(run).settings
+    numbers = _numbers(settings)
     names = st.multiselect(
         "Settings to vary, one or two",
-        [name for name in _LABELS if name in settings],
-        default=["learning_rate"] if "learning_rate" in settings else [],
-        format_func=lambda name: _LABELS[name],
+        list(numbers),
+        default=["learning_rate"] if "learning_rate" in numbers else [],
+        format_func=lambda name: LABELS[name],
         max_selections=2,
         key=f"vary-{run.id}",
     )
     typed = {
         name: st.text_input(
-            f"{_LABELS[name]}: values, with spaces between",
-            value=_around(settings[name]),
+            f"{LABELS[name]}: values, with spaces between",
+            value=_around(numbers[name]),
             key=f"values-{name}-{run.id}",
         )
         for name in names
     }
     try:
-        grid = {name: experiments.numbers(text, settings[name]) for name, text in typed.items()}
+        grid = {name: experiments.numbers(text, numbers[name]) for name, text in typed.items()}
         planned = experiments.combinations(grid)
         for point in planned:
-            read(settings | point)
+            read(settings.to_dict() | point)
     except BadInput as refusal:
         st.text(str(refusal))
         planned, grid = [], {}
-    _button(user, f"Queue {len(planned)} runs", "sweep", run, len(planned), grid)
+    _button(user, run, "sweep", len(planned), len(planned), partial(asks.sweep, grid=grid))
+
+
+def _numbers(settings: Tuning) -> dict[str, float]:
+    """The numbers that can be varied, by the names of their settings."""
+    return {
+        setting.name: getattr(settings, setting.name)
+        for setting in settings_of(type(settings)).values()
+        if setting.number and setting.caption.drawn and not setting.optional
+        if setting.name not in _NOT_VARIED
+    }
 
 
 def _around(value: float) -> str:
@@ -96,29 +99,29 @@ def _curve(user: User, run: Job) -> None:
         f"Trains on {shares} of the train pairs, each part within the next and families of pairs "
         "kept whole, and fits a curve through how many held-out inputs each answers right."
     )
-    _button(user, f"Queue {len(experiments.SHARES)} runs", "curve", run, len(experiments.SHARES))
+    work = sum(experiments.SHARES)
+    _button(user, run, "curve", len(experiments.SHARES), work, asks.curve)
 
 
 def _button(
-    user: User, label: str, kind: str, run: Job, count: int, grid: Mapping[str, Any] | None = None
+    user: User, run: Job, kind: str, count: int, work: float, verb: Callable[..., object]
 ) -> None:
+    """Queue so many runs, which take `work` times as long as this one."""
     try:
         start = experiments.again(run)
     except AssayError as refusal:
         st.text(str(refusal))
         return
-    seconds = (run.result or {}).get("seconds")
+    seconds = results.train(run).seconds
     if seconds and count:
-        share = sum(experiments.SHARES) if kind == "curve" else count
         shell.note(
-            f"About {progress.duration(seconds * share)} at the pace of this run, and the time to "
+            f"About {progress.duration(seconds * work)} at the pace of this run, and the time to "
             "answer the held-out inputs."
         )
-    verb, more = (asks.curve, ()) if kind == "curve" else (asks.sweep, (grid,))
     st.button(
-        label,
+        f"Queue {count} runs",
         key=f"{kind}-{run.id}",
         disabled=not count,
         on_click=act,
-        args=("Queued. The first one starts by itself.", verb, user, start, *more),
+        args=("Queued. The first one starts by itself.", verb, user, start),
     )

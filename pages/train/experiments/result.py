@@ -1,6 +1,6 @@
 """What an experiment came to: its runs with their figures, and the learning curve."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -8,11 +8,13 @@ from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts import job_panel
+from pages.parts.charts import Spec, quantity
 from storage.errors import RuleBroken
 from storage.types import Arm
 from training.proving import experiments
 from training.proving.experiments import Experiment, ExperimentKind, ExperimentRun
 from training.proving.learning_curve import Curve, Measured
+from training.records import results
 
 _KINDS = {ExperimentKind.SWEEP: "sweep", ExperimentKind.CURVE: "learning curve"}
 _WIDTHS = (3, 2, 1, 5, 2)
@@ -55,12 +57,12 @@ def show(experiment: Experiment) -> None:
 
 
 def _line(entry: ExperimentRun) -> list[str]:
-    result = entry.job.result or {}
-    loss = result.get("validation_loss")
+    result = results.train(entry.job)
+    loss = result.validation_loss
     return [
         experiments.variation(entry.varies),
         job_panel.STATES[entry.job.state],
-        str(result.get("rows", {}).get("train", "")),
+        str(result.rows.train) if result.rows else "",
         _right(entry),
         f"{loss:.3f}" if loss is not None else "",
     ]
@@ -103,42 +105,31 @@ def _points(share: float) -> str:
     return f"{share * 100:+.1f} points".replace("+0.0", "0.0").replace("-0.0", "0.0")
 
 
-def _chart(curve: Curve, points: list[Measured]) -> dict[str, Any]:
+def _chart(curve: Curve, points: list[Measured]) -> Spec:
     """The measured shares, the curve through them and its band."""
     first, last = min(point.rows for point in points), 2 * curve.largest
     grid = [first + (last - first) * i / _POINTS for i in range(_POINTS + 1)]
     line = []
-    for rows in grid:
-        low, high = curve.band(rows)
-        line.append({"rows": rows, "share": curve.share(rows), "low": low, "high": high})
-    dots = [{"rows": p.rows, "share": p.hits / len(p.right)} for p in points]
-    x = {"field": "rows", "type": "quantitative", "title": "train pairs"}
-    y = {
-        "field": "share",
-        "type": "quantitative",
-        "title": "exactly right",
-        "axis": {"format": "%"},
-        "scale": {"domain": [0, 1]},
-    }
-    now = [{"rows": curve.largest}]
+    for pairs in grid:
+        low, high = curve.band(pairs)
+        line.append({"pairs": pairs, "share": curve.share(pairs), "low": low, "high": high})
+    dots = [{"pairs": p.rows, "share": p.hits / len(p.right)} for p in points]
+    x = quantity("pairs", title="train pairs")
+    scale: Spec = {"title": "exactly right", "axis": {"format": "%"}, "scale": {"domain": [0, 1]}}
+    band = {"x": x, "y": quantity("low", **scale), "y2": {"field": "high"}}
+    through = {"x": x, "y": quantity("share", **scale)}
     return {
         "height": 300,
         "layer": [
-            {
-                "data": {"values": line},
-                "mark": {"type": "area", "opacity": 0.2},
-                "encoding": {"x": x, "y": y | {"field": "low"}, "y2": {"field": "high"}},
-            },
-            {"data": {"values": line}, "mark": "line", "encoding": {"x": x, "y": y}},
-            {
-                "data": {"values": dots},
-                "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {"x": x, "y": y},
-            },
-            {
-                "data": {"values": now},
-                "mark": {"type": "rule", "strokeDash": [4, 4]},
-                "encoding": {"x": x},
-            },
+            _layer(line, {"type": "area", "opacity": 0.2}, band),
+            _layer(line, {"type": "line"}, through),
+            _layer(dots, {"type": "point", "filled": True, "size": 90}, through),
+            _layer([{"pairs": curve.largest}], {"type": "rule", "strokeDash": [4, 4]}, {"x": x}),
         ],
     }
+
+
+def _layer(
+    values: Sequence[Mapping[str, float]], mark: Spec, encoding: Mapping[str, object]
+) -> Spec:
+    return {"data": {"values": list(values)}, "mark": mark, "encoding": encoding}

@@ -2,25 +2,26 @@
 differ."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from curation import statistics, visible
 from pages.frame import shell
 from pages.frame.wiring import looking
-from pages.parts import progress, table
+from pages.parts import charts, progress, table
 from storage.types import Job, JobState, Output, Project, VersionRow
 from training.proving import experiments, side_by_side
 from training.proving.side_by_side import MOST, Scored
+from training.records import results, specs
+from training.settings import LABELS
 
 _SIZE = 5
-_NAMES = {"share": "share of the train pairs", "version": "version", "base": "base model"}
+_NAMES = LABELS | {"share": "share of the train pairs", "version": "version", "base": "base model"}
 
 
 def name(job: Job) -> str:
     """A run by its name and the first letters of its id."""
-    return f"{job.spec['name']} ({job.id[:8]})"
+    return f"{specs.train(job).name} ({job.id[:8]})"
 
 
 def show(project: Project, runs: Sequence[Job]) -> None:
@@ -38,17 +39,14 @@ def show(project: Project, runs: Sequence[Job]) -> None:
         st.text("Choose two runs to see them beside each other.")
         return
     compared = [begun[i] for i in chosen]
-    labels = [f"{'ABCD'[i]}: {run.spec['name']}" for i, run in enumerate(compared)]
+    labels = [f"{'ABCD'[i]}: {specs.train(run).name}" for i, run in enumerate(compared)]
     _curves(compared, labels)
     _settings(compared, labels)
     with looking() as session:
         measured = side_by_side.scored(session, project.id, compared)
-        comparable = len({run.spec["version_id"] for run in compared}) == 1
-        pairs = (
-            side_by_side.differing(session, compared[0].spec["version_id"], measured)
-            if comparable
-            else []
-        )
+        versions = {specs.train(run).version_id for run in compared}
+        alike = len(versions) == 1
+        pairs = side_by_side.differing(session, versions.pop(), measured) if alike else []
     _figures(measured, labels)
     _pairs(pairs, [label for label, scored in zip(labels, measured, strict=True) if scored.answers])
 
@@ -58,7 +56,7 @@ def _curves(runs: Sequence[Job], labels: Sequence[str]) -> None:
     which = st.segmented_control(
         "Loss", ["validation", "training"], default="validation", key="compare-loss"
     )
-    values = [
+    values: list[charts.Spec] = [
         {"step": point["step"], "loss": point[which or "validation"], "run": label}
         for run, label in zip(runs, labels, strict=True)
         for point in progress.curve(run)
@@ -67,19 +65,14 @@ def _curves(runs: Sequence[Job], labels: Sequence[str]) -> None:
     if not values:
         shell.note("No loss was measured yet.")
         return
-    spec: dict[str, Any] = {
-        "data": {"values": values},
-        "height": 260,
-        "mark": {"type": "line", "point": which != "training"},
-        "encoding": {
-            "x": {"field": "step", "type": "quantitative", "axis": {"tickMinStep": 1}},
-            "y": {"field": "loss", "type": "quantitative", "scale": {"zero": False}},
-            "color": {"field": "run", "type": "nominal", "title": None},
-            "strokeDash": {"field": "run", "type": "nominal", "title": None},
-            "shape": {"field": "run", "type": "nominal", "title": None},
-        },
-    }
-    st.vega_lite_chart(spec, width="stretch")
+    chart = charts.losses(
+        values,
+        "run",
+        mark={"type": "line", "point": which != "training"},
+        y=charts.quantity("loss", scale={"zero": False}),
+        shape={"field": "run", "type": "nominal", "title": None},
+    )
+    st.vega_lite_chart({"height": 260, **chart}, width="stretch")
 
 
 def _settings(runs: Sequence[Job], labels: Sequence[str]) -> None:
@@ -104,7 +97,7 @@ def _figures(measured: Sequence[Scored], labels: Sequence[str]) -> None:
         table.line(
             "Against A, pair by pair", ["", *(_paired(measured[0], o) for o in measured[1:])]
         )
-        losses = [(scored.job.result or {}).get("validation_loss") for scored in measured]
+        losses = [results.train(scored.job).validation_loss for scored in measured]
         table.line("Lowest validation loss", [f"{x:.3f}" if x is not None else "" for x in losses])
         table.line("Took", [_took(scored.job) for scored in measured])
     shell.note(
@@ -129,7 +122,7 @@ def _paired(first: Scored, second: Scored) -> str:
 
 
 def _took(job: Job) -> str:
-    seconds = (job.result or {}).get("seconds")
+    seconds = results.train(job).seconds
     return progress.duration(seconds) if seconds else ""
 
 

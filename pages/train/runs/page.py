@@ -6,9 +6,10 @@ from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
 from pages.parts import job_panel, progress
-from pages.train.runs import record
+from pages.train.runs import curves, record
 from storage import people
 from storage.types import Job, JobKind, JobState
+from training.records import specs
 from training.work import jobs
 
 _WIDTHS = (4, 2, 1, 3, 2, 1, 1)
@@ -26,9 +27,10 @@ def _choose(run_id: str) -> None:
 
 def _line(run: Job, by: str, chosen: bool) -> None:
     cells = st.columns(_WIDTHS, vertical_alignment="center")
-    base = "packaged" if run.spec["base"]["kind"] == "packaged" else run.spec["base"]["where"]
-    version = str(run.spec["version_number"])
-    texts = (run.spec["name"], job_panel.STATES[run.state], version, base, by, _took(run))
+    spec = specs.train(run)
+    base = "packaged" if spec.base.kind == "packaged" else spec.base.where
+    version = str(spec.version_number)
+    texts = (spec.name, job_panel.STATES[run.state], version, base, by, _took(run))
     for cell, word in zip(cells, texts, strict=False):
         cell.text(word)
     cells[-1].button(
@@ -53,18 +55,18 @@ with st.container(border=True):
     for cell, head in zip(st.columns(_WIDTHS), heads, strict=False):
         with cell:
             shell.note(head)
-    most = len(runs) if st.session_state.get("all-runs") else 8
-    for run in runs[:most]:
+    listed = len(runs) if st.session_state.get("all-runs") else 8
+    for run in runs[:listed]:
         _line(run, names.get(run.requested_by, "someone"), run.id == chosen.id)
     if len(runs) > 8:
         st.toggle(f"Show all {len(runs)} runs", key="all-runs")
 
 st.subheader(f"Run {chosen.id[:8]}", anchor=False)
-st.text(chosen.spec["name"])
+st.text(specs.train(chosen).name)
 job_panel.panel(chosen)
 job_panel.go_on(chosen)
-record.chart(chosen)
-record.record(chosen)
+curves.show(chosen)
+record.show(chosen)
 if chosen.state is JobState.FINISHED:
     shell.link("adapters", "See the adapter it made")
 elif chosen.state.final:

@@ -1,20 +1,20 @@
-"""One training run: its loss curve while it trains, and the record it leaves."""
+"""The record that a training run leaves: what went in, what came out, and how."""
 
 import json
-from typing import Any
 
 import streamlit as st
 
 from pages.frame import identity, shell
 from pages.frame.plain import plain
-from pages.frame.wiring import looking
 from pages.parts import memory_bar, progress
-from pages.parts.progress import Point
-from storage.types import Job, JobState, Role
+from storage.types import Job, Role
 from training.hosted import terms
-from training.launch import estimates, runs
+from training.launch import estimates
+from training.records import results, specs
+from training.records.parts import ResumedFrom
+from training.records.results import TrainResult
+from training.records.specs import TrainSpec
 from training.settings import Method
-from training.work import jobs
 
 _METHODS = {
     Method.LORA: "LoRA",
@@ -30,135 +30,55 @@ _LOG = 8000
 """Characters of the log's end that are shown."""
 
 
-def chart(job: Job) -> None:
-    """Training and validation loss; drawn anew every two seconds while the run goes on."""
-    if job.state is JobState.RUNNING:
-        _live(job.id)
-    elif job.state is not JobState.QUEUED:
-        _draw(job)
-
-
-@st.fragment(run_every="2s")
-def _live(job_id: str) -> None:
-    with looking() as session:
-        _draw(jobs.get(session, job_id))
-
-
-def _draw(job: Job) -> None:
-    points = progress.curve(job)
-    if not points:
-        shell.note("No loss was measured yet.")
-        return
-    layers = [_layer(points, "training", point=False), _layer(points, "validation", point=True)]
-    st.vega_lite_chart({"layer": layers, "height": 240}, width="stretch")
-    weights = "the weights of the lowest validation loss are kept."
-    if runs.is_remote(job):
-        weights = "which weights are kept is the endpoint's choice."
-    shell.note(
-        "Both should fall. When validation loss rises while training loss still falls, the model "
-        f"learns the pairs by heart; {weights}"
-    )
-    _gauges(job)
-
-
-def _gauges(job: Job) -> None:
-    """Small charts of what else was measured, each under its name and last value."""
-    gauges = progress.gauges(job)
-    for place, (name, points) in zip(st.columns(4), gauges.items(), strict=False):
-        values = [{"step": step, "value": value} for step, value in points]
-        with place:
-            last = points[-1][1]
-            figure = f"{last:,.0f}" if last >= 100 else f"{last:.3g}"
-            shell.note(f"{progress.GAUGES[name]}: {figure}")
-            st.vega_lite_chart(_small(values), width="stretch")
-
-
-def _small(values: list[dict[str, float]]) -> dict[str, Any]:
-    return {
-        "data": {"values": values},
-        "height": 90,
-        "mark": "line",
-        "encoding": {
-            "x": {
-                "field": "step",
-                "type": "quantitative",
-                "title": None,
-                "axis": {"tickMinStep": 1, "tickCount": 3},
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": None,
-                "axis": {"tickCount": 3},
-                "scale": {"zero": False},
-            },
-        },
-    }
-
-
-def _layer(points: list[Point], which: str, *, point: bool) -> dict[str, Any]:
-    """One line; validation is measured once a pass, so its points are marked."""
-    values = [
-        {"step": point["step"], "loss": point[which], "rows": which}
-        for point in points
-        if point[which] is not None
-    ]
-    return {
-        "data": {"values": values},
-        "mark": {"type": "line", "point": point},
-        "encoding": {
-            "x": {"field": "step", "type": "quantitative", "axis": {"tickMinStep": 1}},
-            "y": {"field": "loss", "type": "quantitative"},
-            "color": {"field": "rows", "type": "nominal", "title": None},
-            "strokeDash": {"field": "rows", "type": "nominal", "title": None},
-        },
-    }
-
-
-def record(job: Job) -> None:
+def show(job: Job) -> None:
     """What went in, what came out, and with which libraries; all that is needed to repeat it."""
-    result = job.result or {}
-    for warning in result.get("warnings", []):
+    spec, result = specs.train(job), results.train(job)
+    for warning in result.warnings:
         st.warning(plain(warning))
     with st.container(border=True):
-        st.text("\n".join(f"{name}: {value}" for name, value in _figures(job, result).items()))
+        st.text("\n".join(f"{name}: {value}" for name, value in _figures(spec, result).items()))
         _against(job)
     with st.expander("Settings, libraries and the whole record"):
-        everything = {"id": job.id, "state": job.state, "launched": job.spec, "result": result}
+        everything = {
+            "id": job.id,
+            "state": job.state,
+            "launched": job.spec,
+            "result": job.result or {},
+        }
         st.code(json.dumps(everything, indent=2, ensure_ascii=False), language="json")
     _log(job)
 
 
-def _figures(job: Job, result: dict[str, Any]) -> dict[str, str]:
+def _figures(spec: TrainSpec, result: TrainResult) -> dict[str, str]:
     """The figures that a finished run has; fewer where it did not finish."""
-    rows, base = result.get("rows", {}), result.get("base", {})
+    pairs = result.rows
     figures = {
-        "Version": job.spec["version_number"],
-        "Version sha256": job.spec["version_sha256"],
-        "Base model": base.get("name", job.spec["base"]["where"]),
-        "Seed": job.spec["settings"]["seed"],
-        "Pairs": f"{rows['train']} train, {rows['validation']} validation" if rows else None,
-        "Steps": result.get("steps"),
-        **_how(job, result),
-        **_resumed(job.spec.get("resumed_from")),
+        "Version": spec.version_number,
+        "Version sha256": spec.version_sha256,
+        "Base model": (result.base and result.base.name) or spec.base.where,
+        "Seed": spec.settings.seed,
+        "Pairs": f"{pairs.train} train, {pairs.validation} validation" if pairs else None,
+        "Steps": result.steps,
+        **_how(spec, result),
+        **_resumed(spec.resumed_from),
         "Training loss": _fall(result),
-        "Lowest validation loss": _short(result.get("validation_loss")),
-        "Adapter sha256": result.get("adapter_sha256"),
+        "Lowest validation loss": _short(result.validation_loss),
+        "Adapter sha256": result.adapter_sha256,
         **_outside(result),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
 
 
-def _outside(result: dict[str, Any]) -> dict[str, str | None]:
+def _outside(result: TrainResult) -> dict[str, str | None]:
     """What stands elsewhere: a model at its endpoint with its cost, a run at its trackers."""
-    figures: dict[str, str | None] = {
-        f"Reported to {name}": report["link"] or report["run"]
-        for name, report in result.get("trackers", {}).items()
+    figures = {
+        f"Reported to {name}": place.link or place.run
+        for name, place in (result.trackers or {}).items()
     }
-    if "fine_tuned_model" in result:
-        figures["Model at the endpoint"] = result["fine_tuned_model"]
-        cost = result.get("cost")
-        figures["Cost"] = terms.money(cost["amount"], cost["currency"]) if cost else None
+    if result.fine_tuned_model is not None:
+        cost = result.cost
+        figures["Model at the endpoint"] = result.fine_tuned_model
+        figures["Cost"] = terms.money(cost.amount, cost.currency) if cost else None
     return figures
 
 
@@ -169,16 +89,15 @@ _PRECISION = {
 }
 
 
-def _how(job: Job, result: dict[str, Any]) -> dict[str, Any]:
+def _how(spec: TrainSpec, result: TrainResult) -> dict[str, object]:
     """Method, how the base was held, how pairs were put together, what the run started from."""
-    before = job.spec.get("started_from")
-    processes = result.get("hardware", {}).get("processes", 1)
+    processes = (result.hardware or {}).get("processes", 1)
     return {
-        "Method": _METHODS.get(job.spec["settings"].get("method", Method.LORA)),
-        "Base model held in": _PRECISION.get(result.get("precision", "")),
-        "Batches": _BATCHES.get(result.get("batches", "")),
+        "Method": _METHODS.get(spec.settings.METHOD),
+        "Base model held in": _PRECISION.get(result.precision or ""),
+        "Batches": _BATCHES.get(result.batches or ""),
         "Processes": processes if processes > 1 else None,
-        "Goes on from": before["name"] if before else None,
+        "Goes on from": spec.started_from.name if spec.started_from else None,
     }
 
 
@@ -202,21 +121,21 @@ def _against(job: Job) -> None:
         )
 
 
-def _resumed(before: dict[str, Any] | None) -> dict[str, str]:
+def _resumed(before: ResumedFrom | None) -> dict[str, str]:
     """Which run and checkpoint a run went on from, and which checkpoints were passed over."""
     if before is None:
         return {}
     figures = {
-        "Resumed": f"from step {before['step']} of run {before['job']}",
-        "Checkpoint sha256": before["sha256"],
+        "Resumed": f"from step {before.step} of run {before.job}",
+        "Checkpoint sha256": before.sha256,
     }
-    for checkpoint in before["refused"]:
-        figures[f"Checkpoint {checkpoint['step']} was refused"] = checkpoint["why"]
+    for checkpoint in before.refused:
+        figures[f"Checkpoint {checkpoint.step} was refused"] = checkpoint.why
     return figures
 
 
-def _fall(result: dict[str, Any]) -> str | None:
-    first, last = _short(result.get("first_train_loss")), _short(result.get("train_loss"))
+def _fall(result: TrainResult) -> str | None:
+    first, last = _short(result.first_train_loss), _short(result.train_loss)
     return f"from {first} to {last}" if first and last else None
 
 
