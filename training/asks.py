@@ -36,7 +36,7 @@ def compare_meanings(
     actor: User,
     project_id: int,
     settings: Settings,
-    minimum: float = meanings.LEAST,
+    minimum: float = meanings.DEFAULT,
 ) -> Job:
     """Ask for a comparison of what the rows ask, by a model of this server; pairs from a cosine of
     `minimum` on are reported.

@@ -84,7 +84,7 @@ def _find(
         from curation.overlap.near import minhash
 
         search = minhash.pairs
-    cut = {Shingle.WORD3: shingles.words, Shingle.CHAR5: shingles.characters}[shingle]
+    cut = {Shingle.WORD3: shingles.terms, Shingle.CHAR5: shingles.characters}[shingle]
     seen: dict[str, None] = {}
     found = jaccard_join.sets(cut(_texts(source, seen, shingle)), threshold)
     ids = list(seen)

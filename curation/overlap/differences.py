@@ -28,16 +28,16 @@ def between(
     values = [_object(response) for response in responses]
     if any(value is None for value in values):
         return None
-    fields = [dict(_fields(duplicates.one_form(value, schema), "")) for value in values]
-    found = [
-        Difference(name, tuple(one.get(name) for one in fields), name == label)
-        for name in dict.fromkeys(name for one in fields for name in one)
-        if len({one.get(name) for one in fields}) > 1
+    fields = [dict(_fields(duplicates.uniform(value, schema), "")) for value in values]
+    differences = [
+        Difference(name, tuple(answer.get(name) for answer in fields), name == label)
+        for name in dict.fromkeys(name for answer in fields for name in answer)
+        if len({answer.get(name) for answer in fields}) > 1
     ]
-    return sorted(found, key=lambda one: not one.label)
+    return sorted(differences, key=lambda difference: not difference.label)
 
 
-def _object(response: str) -> dict[str, Any] | None:
+def _object(response: str) -> dict[str, object] | None:
     try:
         value = json.loads(response)
     except (ValueError, RecursionError):
@@ -48,10 +48,10 @@ def _object(response: str) -> dict[str, Any] | None:
 def _fields(value: Any, path: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - as above
     """Each innermost value by its path."""
     if isinstance(value, dict) and value:
-        for name, one in value.items():
-            yield from _fields(one, f"{path}.{name}" if path else name)
+        for name, child in value.items():
+            yield from _fields(child, f"{path}.{name}" if path else name)
     elif isinstance(value, list) and value:
-        for at, one in enumerate(value):
-            yield from _fields(one, f"{path}[{at}]")
+        for at, child in enumerate(value):
+            yield from _fields(child, f"{path}[{at}]")
     else:
         yield path, value if isinstance(value, str) else json.dumps(value)

@@ -58,20 +58,20 @@ def leaks(
     train: Sequence[Row], test: Sequence[Row], threshold: float = duplicates.THRESHOLD
 ) -> list[Leak]:
     """Each pair of a training and a test row that share something, once, in the order of ids."""
-    found: dict[tuple[int, int], Leak] = {}
+    strongest: dict[tuple[int, int], Leak] = {}
     for how, pairs in (
         (How.EXACT, _sharing(train, test, lambda row: row.prompt)),
-        (How.NORMALISED, _sharing(train, test, _words)),
+        (How.NORMALISED, _sharing(train, test, _normalised)),
     ):
-        for one, other in pairs:
-            found.setdefault((one.id, other.id), Leak(one.id, other.id, 1.0, how))
-    for one, other, alike in _near(train, test, threshold):
-        found.setdefault((one.id, other.id), Leak(one.id, other.id, alike, How.NEAR))
-    for one, other in _sharing(train, test, lambda row: row.source):
-        if (one.id, other.id) not in found:
-            alike = duplicates.similarity(one.prompt, other.prompt)
-            found[one.id, other.id] = Leak(one.id, other.id, alike, How.SOURCE)
-    return [found[ids] for ids in sorted(found)]
+        for row, tested in pairs:
+            strongest.setdefault((row.id, tested.id), Leak(row.id, tested.id, 1.0, how))
+    for row, tested, alike in _near(train, test, threshold):
+        strongest.setdefault((row.id, tested.id), Leak(row.id, tested.id, alike, How.NEAR))
+    for row, tested in _sharing(train, test, lambda row: row.source):
+        if (row.id, tested.id) not in strongest:
+            alike = duplicates.similarity(row.prompt, tested.prompt)
+            strongest[row.id, tested.id] = Leak(row.id, tested.id, alike, How.SOURCE)
+    return [strongest[ids] for ids in sorted(strongest)]
 
 
 def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> list[list[int]]:
@@ -80,11 +80,11 @@ def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> li
     A split that keeps these together has no leaks. Rows that are alone are left out.
     """
     edges = []
-    for key in (_words, lambda row: row.source):
+    for key in (_normalised, lambda row: row.source):
         for value, members in _by(rows, key).items():
             if value:
                 edges += [Near(a.id, b.id, 1.0) for a, b in pairwise(members)]
-    first = {words: members[0].id for words, members in _by(rows, _words).items()}
+    first = {plain: members[0].id for plain, members in _by(rows, _normalised).items()}
     distinct = sorted(first)
     edges += [
         Near(first[distinct[near.a]], first[distinct[near.b]], near.similarity)
@@ -101,34 +101,34 @@ def _sharing(
     for row in train:
         value = key(row)
         if value:
-            yield from ((row, other) for other in tested.get(value, ()))
+            yield from ((row, twin) for twin in tested.get(value, ()))
 
 
 def _near(
     train: Sequence[Row], test: Sequence[Row], threshold: float
 ) -> Iterator[tuple[Row, Row, float]]:
     """Pairs across the sides whose inputs are nearly the same."""
-    sides = _by(train, _words), _by(test, _words)
+    sides = _by(train, _normalised), _by(test, _normalised)
     if not sides[0] or not sides[1]:
         return
     distinct = sorted(sides[0].keys() | sides[1].keys())
     for near in _alike(distinct, threshold):
         for a, b in ((near.a, near.b), (near.b, near.a)):
             for row in sides[0].get(distinct[a], ()):
-                for other in sides[1].get(distinct[b], ()):
-                    yield row, other, near.similarity
+                for tested in sides[1].get(distinct[b], ()):
+                    yield row, tested, near.similarity
 
 
 def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
     """Pairs of places of nearly equal texts, each once."""
-    found = {
+    similarities = {
         (near.a, near.b): near.similarity
         for near in duplicates.pairs(list(enumerate(distinct)), threshold)
     }
-    edited = [Near(one.a, one.b, one.similarity) for one in edits.pairs(distinct, threshold)]
+    edited = edits.pairs(distinct, threshold)
     for near in _without_templates(edited, distinct, threshold):
-        found.setdefault((near.a, near.b), near.similarity)
-    return [Near(a, b, similarity) for (a, b), similarity in found.items()]
+        similarities.setdefault((near.a, near.b), near.similarity)
+    return [Near(a, b, similarity) for (a, b), similarity in similarities.items()]
 
 
 def _without_templates(
@@ -136,26 +136,26 @@ def _without_templates(
 ) -> Iterator[Near]:
     """The pairs of small groups, and of each large one those that are near enough to make it fall
     into small ones."""
-    most = max(_FEW, TEMPLATE * len(distinct))
-    large = _in_large(edited, most)
+    limit = max(_FEW, TEMPLATE * len(distinct))
+    large = _in_large(edited, limit)
     yield from (near for near in edited if near.a not in large)
-    left = [
+    remaining = [
         Near(near.a, near.b, edits.closest(distinct[near.a], distinct[near.b], threshold) or 0.0)
         for near in edited
         if near.a in large
     ]
-    while left:
+    while remaining:
         threshold += _STEP
-        left = [near for near in left if near.a in large and near.similarity >= threshold]
-        large = _in_large(left, most)
-        yield from (near for near in left if near.a not in large)
+        remaining = [near for near in remaining if near.a in large and near.similarity >= threshold]
+        large = _in_large(remaining, limit)
+        yield from (near for near in remaining if near.a not in large)
 
 
-def _in_large(edited: Sequence[Near], most: float) -> set[int]:
-    return {at for group in duplicates.groups(edited) if len(group) > most for at in group}
+def _in_large(edited: Sequence[Near], limit: float) -> set[int]:
+    return {at for group in duplicates.groups(edited) if len(group) > limit for at in group}
 
 
-def _words(row: Row) -> str:
+def _normalised(row: Row) -> str:
     return duplicates.normalised(row.prompt)
 
 

@@ -39,15 +39,17 @@ def tested(session: Session, project_id: int) -> list[Tested]:
         .where(VersionRowTable.project_id == project_id, MemberRow.split == Split.TEST)
         .order_by(PairRow.id, VersionRowTable.number)
     )
-    held = select(PairRow.id, PairRow.prompt, PairRow.source).where(
+    held_out = select(PairRow.id, PairRow.prompt, PairRow.source).where(
         PairRow.project_id == project_id, PairRow.held_out
     )
-    found: dict[tuple[int, str], Tested] = {}
+    wordings: dict[tuple[int, str], Tested] = {}
     for row in session.execute(frozen):
-        found.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, row.number))
-    for row in session.execute(held):
-        found.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, None))
-    return [found[key] for key in sorted(found)]
+        wordings.setdefault(
+            (row.id, row.prompt), _tested(row.id, row.prompt, row.source, row.number)
+        )
+    for row in session.execute(held_out):
+        wordings.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, None))
+    return [wordings[key] for key in sorted(wordings)]
 
 
 def _tested(pair_id: int, prompt: str, source: dict[str, object], version: int | None) -> Tested:
@@ -64,17 +66,16 @@ def row(pair: Pair) -> Row:
     return Row(pair.id, pair.prompt, source_of(pair.source))
 
 
-def repeats(known: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
+def repeats(ledger: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
     """Which of these rows repeat tested ones, each with the row it repeats; themselves left out.
 
     `test_id` is the id of the tested pair.
     """
-    test = [Row(place, one.prompt, one.source) for place, one in enumerate(known)]
-    own = {one.pair_id for one in known}
-    found = leakage.leaks([one for one in rows if one.id not in own], test)
+    test = [Row(place, entry.prompt, entry.source) for place, entry in enumerate(ledger)]
+    own = {entry.pair_id for entry in ledger}
     nearest: dict[tuple[int, int], Leak] = {}
-    for leak in found:
-        pair = (leak.train_id, known[leak.test_id].pair_id)
+    for leak in leakage.leaks([row for row in rows if row.id not in own], test):
+        pair = (leak.train_id, ledger[leak.test_id].pair_id)
         if pair not in nearest or leak.similarity > nearest[pair].similarity:
             nearest[pair] = Leak(*pair, leak.similarity, leak.how)
     return list(nearest.values())
@@ -82,9 +83,9 @@ def repeats(known: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
 
 def untested(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Pair]:
     """Those of these rows that may train or serve as examples."""
-    known = tested(session, project_id)
-    shut = {one.pair_id for one in known} | {
-        leak.train_id for leak in repeats(known, [row(pair) for pair in rows])
+    ledger = tested(session, project_id)
+    shut = {entry.pair_id for entry in ledger} | {
+        leak.train_id for leak in repeats(ledger, [row(pair) for pair in rows])
     }
     return [pair for pair in rows if pair.id not in shut]
 
@@ -95,17 +96,17 @@ def check(session: Session, project_id: int, training: Sequence[Row], doing: str
     Raises:
         RuleBroken: naming the first of both rows.
     """
-    known = tested(session, project_id)
-    shut = {one.pair_id: one.version for one in known}
-    found = [(one.id, one.id, "the same row") for one in training if one.id in shut]
-    found += [(one.train_id, one.test_id, one.how) for one in repeats(known, training)]
-    if not found:
+    ledger = tested(session, project_id)
+    shut = {entry.pair_id: entry.version for entry in ledger}
+    leaks = [(row.id, row.id, "the same row") for row in training if row.id in shut]
+    leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeats(ledger, training)]
+    if not leaks:
         return
-    pair_id, test_id, how = found[0]
+    pair_id, test_id, how = leaks[0]
     number = shut[test_id]
     was = "is held out" if number is None else f"was a test row of version {number}"
     raise RuleBroken(
-        f"{len({one[0] for one in found})} rows for training repeat test rows, the first is pair "
+        f"{len({leak[0] for leak in leaks})} rows for training repeat test rows, the first is pair "
         f"{pair_id} ({how}): pair {test_id} {was}. Reject such rows, then {doing}."
     )
 
@@ -113,27 +114,27 @@ def check(session: Session, project_id: int, training: Sequence[Row], doing: str
 def rows(session: Session, project_id: int, frozen: Sequence[VersionRow]) -> list[Row]:
     """Rows of a version as far as leaks go."""
     query = select(PairRow.id, PairRow.source).where(PairRow.project_id == project_id)
-    sources = {one.id: one.source for one in session.execute(query)}
-    return [Row(one.pair_id, one.prompt, source_of(sources[one.pair_id])) for one in frozen]
+    sources = {pair.id: pair.source for pair in session.execute(query)}
+    return [Row(row.pair_id, row.prompt, source_of(sources[row.pair_id])) for row in frozen]
 
 
 def digests(session: Session, project_id: int) -> list[str]:
     """A digest of each tested input, for a process that may not see the words themselves."""
-    return sorted({duplicates.digest(one.prompt) for one in tested(session, project_id)})
+    return sorted({duplicates.digest(entry.prompt) for entry in tested(session, project_id)})
 
 
 def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
     """Link rows to the tested rows that they repeat, as the Duplicates page shows them."""
-    found = repeats(tested(session, project_id), [row(pair) for pair in rows])
+    leaks = repeats(tested(session, project_id), [row(pair) for pair in rows])
     hashes = {
         pair.id: pair.content_sha256
         for pair in session.scalars(
             select(PairRow).where(
-                PairRow.id.in_({i for leak in found for i in (leak.train_id, leak.test_id)})
+                PairRow.id.in_({i for leak in leaks for i in (leak.train_id, leak.test_id)})
             )
         )
     }
-    for leak in found:
+    for leak in leaks:
         a, b = sorted((leak.train_id, leak.test_id))
         session.add(
             LinkRow(
@@ -148,4 +149,4 @@ def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
             )
         )
     session.flush()
-    return found
+    return leaks

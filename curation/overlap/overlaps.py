@@ -21,7 +21,6 @@ from storage.tables import LinkRow, PairRow
 from storage.types import Link, LinkKind, LinkState, Origin, Pair, PairStatus, Role, User
 from storage.values import value_of
 
-THRESHOLD = 0.8
 _RANK = {Origin.GOLD: 0, Origin.PRODUCTION: 1, Origin.IMPORT: 2, Origin.DRAFT: 3}
 
 
@@ -56,14 +55,14 @@ def sweep(session: Session, actor: User, project_id: int) -> int:
         if pair.status is not PairStatus.REJECTED
     ]
     hashes = {pair.id: pair.content_sha256 for pair in alive}
-    known = {
+    linked = {
         (link.a, link.b, link.kind, link.a_sha256, link.b_sha256)
         for link in session.scalars(select(LinkRow).where(LinkRow.project_id == project_id))
     }
     new = 0
     schema = projects.get(session, project_id).output_schema
     for (a, b, kind), similarity in _search(alive, schema).items():
-        if (a, b, kind, hashes[a], hashes[b]) not in known:
+        if (a, b, kind, hashes[a], hashes[b]) not in linked:
             session.add(
                 LinkRow(
                     project_id=project_id,
@@ -99,32 +98,32 @@ def _search(
     alive: Sequence[Pair], schema: duplicates.Schema
 ) -> dict[tuple[int, int, LinkKind], float]:
     """Links by the two rows (smaller id first) and kind; contradictions are not duplicates too."""
-    found: dict[tuple[int, int, LinkKind], float] = {}
+    similarities: dict[tuple[int, int, LinkKind], float] = {}
     clashing = set()
-    asked = [(p.id, p.prompt, p.response) for p in alive]
-    for near in duplicates.contradictions(asked, THRESHOLD, schema):
+    triples = [(p.id, p.prompt, p.response) for p in alive]
+    for near in duplicates.contradictions(triples, duplicates.THRESHOLD, schema):
         a, b = sorted((near.a, near.b))
         clashing.add((a, b))
-        found[a, b, LinkKind.CONTRADICTION] = near.similarity
+        similarities[a, b, LinkKind.CONTRADICTION] = near.similarity
     texts = {p.id: f"{p.prompt}\n{p.response}" for p in alive}
-    for near in duplicates.pairs(list(texts.items()), THRESHOLD):
+    for near in duplicates.pairs(list(texts.items()), duplicates.THRESHOLD):
         a, b = sorted((near.a, near.b))
         if (a, b) not in clashing:
-            same = texts[a] == texts[b]
-            found[a, b, LinkKind.EXACT if same else LinkKind.NEAR] = near.similarity
+            kind = LinkKind.EXACT if texts[a] == texts[b] else LinkKind.NEAR
+            similarities[a, b, kind] = near.similarity
     for leak in _leaks(alive):
         a, b = sorted((leak.train_id, leak.test_id))
-        found[a, b, LinkKind.LEAK] = leak.similarity
-    return found
+        similarities[a, b, LinkKind.LEAK] = leak.similarity
+    return similarities
 
 
 def _leaks(alive: Sequence[Pair]) -> Iterable[leakage.Leak]:
-    def rows(held_out: bool) -> list[leakage.Row]:
+    def rows(*, tested: bool) -> list[leakage.Row]:
         return [
-            leakage.Row(p.id, p.prompt, p.source.get("id")) for p in alive if p.held_out is held_out
+            leakage.Row(p.id, p.prompt, p.source.get("id")) for p in alive if p.held_out is tested
         ]
 
-    return leakage.leaks(rows(False), rows(True), THRESHOLD)
+    return leakage.leaks(rows(tested=False), rows(tested=True), duplicates.THRESHOLD)
 
 
 def current(
@@ -201,8 +200,8 @@ def keep(
     Raises:
         RuleBroken: one of them changed since it was shown, or is held out for testing.
     """
-    _, rest = _as_shown(session, keep_id, others, seen_version)
-    for row in rest:
+    _, remaining = _unchanged(session, keep_id, others, seen_version)
+    for row in remaining:
         decisions.reject(session, actor, row, f"{reason} (pair {keep_id} kept)")
 
 
@@ -223,21 +222,21 @@ def merge(
         RuleBroken: one of the rows changed since it was shown or is held out for testing, a side
             is empty, or the output does not fit the schema.
     """
-    kept, rest = _as_shown(session, keep_id, others, seen_version)
-    held = next((row.id for row in (kept, *rest) if row.held_out), None)
-    if held is not None:
-        raise RuleBroken(f"Pair {held} is held out for testing and stays as it is.")
-    if (prompt, response) == (kept.prompt, kept.response):
+    best, remaining = _unchanged(session, keep_id, others, seen_version)
+    tested = next((row.id for row in (best, *remaining) if row.held_out), None)
+    if tested is not None:
+        raise RuleBroken(f"Pair {tested} is held out for testing and stays as it is.")
+    if (prompt, response) == (best.prompt, best.response):
         raise BadInput(f"These are the words of pair {keep_id}: change them, or keep that pair.")
     if not prompt.strip() or not response.strip():
         raise RuleBroken("The merged pair needs an input and an output. Fill in the empty one.")
-    wrong = decisions.problems(projects.get(session, kept.project_id), response)
+    wrong = decisions.problems(projects.get(session, best.project_id), response)
     if wrong:
         raise RuleBroken(f"The merged output does not fit the schema: {wrong[0]}")
-    before = kept.content_sha256
-    pairs.rewrite(session, kept, prompt, response, actor)
-    decisions.send_back(session, actor, kept, "Merged from several rows")
-    for row in rest:
+    before = best.content_sha256
+    pairs.rewrite(session, best, prompt, response, actor)
+    decisions.send_back(session, actor, best, "Merged from several rows")
+    for row in remaining:
         decisions.reject(session, actor, row, f"Merged into pair {keep_id}")
     events.record(
         session,
@@ -245,31 +244,31 @@ def merge(
         "merge",
         "pair",
         keep_id,
-        project_id=kept.project_id,
+        project_id=best.project_id,
         others=sorted(others),
         before=before,
-        after=kept.content_sha256,
+        after=best.content_sha256,
     )
 
 
-def _as_shown(
+def _unchanged(
     session: Session, keep_id: int, others: Mapping[int, int], seen_version: int | None
 ) -> tuple[PairRow, list[PairRow]]:
     """The row to keep and the others, if all are as they were on the screen."""
-    kept = pairs.row_of(session, keep_id)
-    if kept.status is PairStatus.REJECTED:
+    best = pairs.row_of(session, keep_id)
+    if best.status is PairStatus.REJECTED:
         raise RuleBroken(f"Pair {keep_id} was rejected meanwhile. Look at the group again.")
-    if seen_version not in (None, kept.version):
+    if seen_version not in (None, best.version):
         raise RuleBroken(f"Pair {keep_id} changed since it was shown. Look at it again.")
-    rest = []
+    remaining = []
     for pair_id, version in others.items():
         row = pairs.row_of(session, pair_id)
         if row.version != version:
             raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
-        if row.held_out and not kept.held_out:
+        if row.held_out and not best.held_out:
             raise RuleBroken(f"Pair {pair_id} is held out for testing. Reject pair {keep_id}.")
-        rest.append(row)
-    return kept, rest
+        remaining.append(row)
+    return best, remaining
 
 
 @allowed(Role.EXPERT, Role.LEAD)
@@ -302,9 +301,9 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
     )
 
 
-def nearest(session: Session, project_id: int, prompt: str, at_least: float = 0.6) -> Link | None:
+def nearest(session: Session, project_id: int, prompt: str, minimum: float = 0.6) -> Link | None:
     """The stored row, not rejected, whose input is most like this one, if any is alike enough."""
-    near = live_rows.alike(session, project_id, prompt, at_least)
+    near = live_rows.alike(session, project_id, prompt, minimum)
     if near is None:
         return None
     return Link(0, 0, near.b, LinkKind.NEAR, near.similarity, LinkState.OPEN, None)

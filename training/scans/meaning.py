@@ -8,8 +8,9 @@ token's, where the folder says so), without prefixes such as "query: " that some
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import numpy as np
 from sqlalchemy.orm import Session
 
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+T = TypeVar("T")
+
 LONGEST = 512
 """Tokens of a row that the model reads, where it does not itself say fewer."""
 _BATCH = 32
 
 
 def request(
-    session: Session, project_id: int, settings: Settings, least: float = meanings.LEAST
+    session: Session, project_id: int, settings: Settings, least: float = meanings.DEFAULT
 ) -> dict[str, Any]:
     """The spec of a comparison of all rows that are not rejected.
 
@@ -60,7 +63,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     """Write the rows, and which pairs are known already."""
     lines = meanings.to_compare(session, job.project_id)
     _write(directory / "rows.jsonl", lines)
-    _write(directory / "known.jsonl", meanings.known(session, job.project_id))
+    _write(directory / "known.jsonl", meanings.linked(session, job.project_id))
     return dict(job.spec)
 
 
@@ -68,39 +71,40 @@ def ingest(
     session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
 ) -> None:
     """Store what was found."""
-    found = _read(directory / "pairs.jsonl")
-    meanings.store(session, actor, job.project_id, found, str(result["model_sha256"]))
+    proposals = _read(directory / "pairs.jsonl", meanings.Proposal)
+    meanings.store(session, actor, job.project_id, proposals, str(result["model_sha256"]))
 
 
 def _write(path: Path, lines: Sequence[Any]) -> None:
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    evidence.write_bytes(path, text.encode())
+    plain = (json.dumps(msgspec.to_builtins(line), ensure_ascii=False) + "\n" for line in lines)
+    evidence.write_bytes(path, "".join(plain).encode())
 
 
-def _read(path: Path) -> Iterator[Any]:
+def _read(path: Path, kind: type[T]) -> Iterator[T]:
     with path.open(encoding="utf-8") as file:
         for line in file:
-            yield json.loads(line)
+            yield msgspec.json.decode(line, type=kind)
 
 
 def main(directory: Path, held: Evidence) -> None:
     """Compare the rows of a job directory; nothing counts unless all were looked at."""
     spec = evidence.read_json(directory / "spec.json") or {}
-    rows = list(_read(directory / "rows.jsonl"))
+    rows = list(_read(directory / "rows.jsonl", meanings.Input))
     folder = Path(spec["embedder"])
     vetting.vet_encoder(folder)
     held.say("Loading the model for meanings.")
     sha256 = model_files.folder_sha256(folder)
-    vectors, cut = _embedded(folder, [row["text"] for row in rows], held)
+    vectors, cut = _embedded(folder, [row.text for row in rows], held)
     held.say("Comparing every row with every other.")
-    place = {row["pair_id"]: at for at, row in enumerate(rows)}
+    place = {row.pair_id: at for at, row in enumerate(rows)}
     skip = {
         (min(place[a], place[b]), max(place[a], place[b]))
-        for a, b in _read(directory / "known.jsonl")
+        for a, b in _read(directory / "known.jsonl", tuple[int, int])
         if a in place and b in place
     }
     found = meanings.closest(vectors, spec["least"], skip)
-    _write(directory / "pairs.jsonl", [_line(rows[a], rows[b], c) for a, b, c in found.pairs])
+    proposals = [_proposal(rows[a], rows[b], cosine) for a, b, cosine in found.pairs]
+    _write(directory / "pairs.jsonl", proposals)
     more = f" The closest {len(found.pairs)} come first." if found.total > len(found.pairs) else ""
     begun = f" Of {cut} long ones only the beginning was read." if cut else ""
     pairs = "pair" if found.total == 1 else "pairs"
@@ -112,15 +116,9 @@ def main(directory: Path, held: Evidence) -> None:
     )
 
 
-def _line(one: Mapping[str, Any], other: Mapping[str, Any], cosine: float) -> dict[str, Any]:
-    a, b = sorted((one, other), key=lambda row: int(row["pair_id"]))
-    return {
-        "a": a["pair_id"],
-        "b": b["pair_id"],
-        "a_sha256": a["content_sha256"],
-        "b_sha256": b["content_sha256"],
-        "cosine": cosine,
-    }
+def _proposal(left: meanings.Input, right: meanings.Input, cosine: float) -> meanings.Proposal:
+    a, b = sorted((left, right), key=lambda row: row.pair_id)
+    return meanings.Proposal(a.pair_id, b.pair_id, a.content_sha256, b.content_sha256, cosine)
 
 
 def _embedded(folder: Path, texts: Sequence[str], held: Evidence) -> tuple[meanings.Vectors, int]:

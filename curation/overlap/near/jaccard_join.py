@@ -98,39 +98,39 @@ def sets(shingles: Shingles, threshold: float = 0) -> Sets:
     return _collapsed(keys[: filled + spare], sizes, sums, rows)
 
 
-def pairs(found: Sets, threshold: float) -> Iterator[Alike]:
+def pairs(sets: Sets, threshold: float) -> Iterator[Alike]:
     """All pairs of distinct sets with at least this similarity, each once, in no special order.
 
     Works for a threshold above 0; the lower it is, the more sets have to be compared.
     """
-    entries = _Entries.of(found, threshold)
-    sketches = _sketches(found, entries.sets)
+    entries = _Entries.of(sets, threshold)
+    sketches = _sketches(sets, entries.sets)
     total = max(1, int(entries.candidates.sum()))
     done = 0
-    for first, last in _whole_sets(entries.probes, entries.candidates):
-        a, b = entries.expanded(first, last, found, threshold)
-        near = _may_be_alike(sketches, found, a, b, threshold)
+    for first, last in _set_ranges(entries.probes, entries.candidates):
+        a, b = entries.expanded(first, last, sets, threshold)
+        near = _may_be_alike(sketches, sets, a, b, threshold)
         # The same two may have met at several shingles.
-        code = _distinct(b[near] * len(found.sizes) + a[near])
+        code = _distinct(b[near] * len(sets.sizes) + a[near])
         done += int(entries.candidates[first:last].sum())
-        yield from counted(found, code, threshold, done / total)
+        yield from counted(sets, code, threshold, done / total)
 
 
 class Together:
-    """Which sets hang together by the pairs told so far."""
+    """Which sets hang together by the pairs joined so far."""
 
-    def __init__(self, found: Sets) -> None:
-        self._found = found
-        self._first = np.arange(len(found.sizes))
+    def __init__(self, sets: Sets) -> None:
+        self._found = sets
+        self._first = np.arange(len(sets.sizes))
 
     def join(self, near: Alike) -> None:
         """Take more pairs in."""
         a, b = near.a, near.b
         while len(a):
-            one, other = self._first[a], self._first[b]
-            apart = one != other
+            left, right = self._first[a], self._first[b]
+            apart = left != right
             a, b = a[apart], b[apart]
-            low, high = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+            low, high = np.minimum(left, right)[apart], np.maximum(left, right)[apart]
             np.minimum.at(self._first, high, low)
             while np.any((further := self._first[self._first]) != self._first):
                 self._first = further
@@ -147,7 +147,7 @@ class Together:
 
 
 def row_pairs(
-    found: Sets,
+    sets: Sets,
     threshold: float,
     together: Together | None = None,
     search: Callable[[Sets, float], Iterator[Alike]] = pairs,
@@ -157,15 +157,15 @@ def row_pairs(
     Pairs are made as they are asked for: 10,000 copies of one row are 50 million of them. `search`
     finds the pairs of distinct sets.
     """
-    for place in np.flatnonzero(np.diff(found.row_starts) > 1).tolist():
-        yield from ((a, b, 1.0) for a, b in combinations(found.having(place), 2))
-    for near in search(found, threshold):
+    for place in np.flatnonzero(np.diff(sets.row_starts) > 1).tolist():
+        yield from ((a, b, 1.0) for a, b in combinations(sets.having(place), 2))
+    for near in search(sets, threshold):
         if together is not None:
             together.join(near)
         places = zip(near.a.tolist(), near.b.tolist(), near.similarity.tolist(), strict=True)
         for a, b, similarity in places:
-            for one, other in product(found.having(a), found.having(b)):
-                yield min(one, other), max(one, other), similarity
+            for left, right in product(sets.having(a), sets.having(b)):
+                yield min(left, right), max(left, right), similarity
 
 
 def _that_may_meet(shingles: Shingles, ranks: "_Ranks", threshold: float) -> tuple[Counts, Hashes]:
@@ -289,15 +289,15 @@ def _collapsed(keys: Hashes, sizes: Counts, sums: Hashes, rows: Counts) -> Sets:
     new[1:] = (sizes[1:] != sizes[:-1]) | (sums[1:] != sums[:-1])
     first = np.flatnonzero(new)[np.cumsum(new) - 1]
     for block in _parts(sizes, np.flatnonzero(~new)):
-        same = keys[_ranges(starts[block], sizes[block])]
-        same = same == keys[_ranges(starts[first[block]], sizes[block])]
-        new[block] = ~np.logical_and.reduceat(same, np.cumsum(sizes[block]) - sizes[block])
+        equal = keys[_ranges(starts[block], sizes[block])]
+        equal = equal == keys[_ranges(starts[first[block]], sizes[block])]
+        new[block] = ~np.logical_and.reduceat(equal, np.cumsum(sizes[block]) - sizes[block])
     # A set that only has the same sum becomes one of its own, in front of the one it stood in.
     owner = np.where(new, np.arange(len(rows)), first)
     order = np.lexsort((rows, owner))
     head = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    kept = owner[order][head]
-    return Sets(keys, starts[kept], sizes[kept], rows[order], np.append(head, len(rows)))
+    owners = owner[order][head]
+    return Sets(keys, starts[owners], sizes[owners], rows[order], np.append(head, len(rows)))
 
 
 def _parts(sizes: Counts, wanted: Counts) -> Iterator[Counts]:
@@ -334,24 +334,24 @@ class _Entries:
     """All sets that meet another, ascending."""
 
     @classmethod
-    def of(cls, found: Sets, threshold: float) -> "_Entries":
+    def of(cls, sets: Sets, threshold: float) -> "_Entries":
         """Every meeting at a shingle of the prefixes, of sets whose sizes allow the threshold."""
-        least = np.ceil(threshold * found.sizes - _SLACK).astype(np.int64)
-        key, owner, at = _prefixes(found, found.sizes - least + 1)
+        minimum = np.ceil(threshold * sets.sizes - _SLACK).astype(np.int64)
+        key, owner, at = _prefixes(sets, sets.sizes - minimum + 1)
         order = np.argsort(key, kind="stable")
         key, owner, at = key[order], owner[order], at[order]
         group = np.cumsum(np.diff(key, prepend=key[:1]) != 0)
         # Of two sets the smaller shares at least this much, so that its prefix is shorter.
-        both = np.ceil(2 * threshold / (1 + threshold) * found.sizes - _SLACK).astype(np.int64)
-        listed = at < (found.sizes - both + 1)[owner]
-        span = int(found.sizes.max(initial=0)) + 1
-        place = group * span + found.sizes[owner]
-        low = np.searchsorted(place[listed], group * span + least[owner])
+        both = np.ceil(2 * threshold / (1 + threshold) * sets.sizes - _SLACK).astype(np.int64)
+        listed = at < (sets.sizes - both + 1)[owner]
+        span = int(sets.sizes.max(initial=0)) + 1
+        place = group * span + sets.sizes[owner]
+        low = np.searchsorted(place[listed], group * span + minimum[owner])
         count = np.cumsum(listed) - listed - low
         meets = np.flatnonzero(count > 0)
         meets = meets[np.argsort(owner[meets], kind="stable")]
         indexed = owner[listed]
-        named = np.zeros(len(found.sizes), np.bool_)
+        named = np.zeros(len(sets.sizes), np.bool_)
         named[indexed] = named[owner[meets]] = True
         return cls(
             owner[meets],
@@ -364,25 +364,25 @@ class _Entries:
         )
 
     def expanded(
-        self, first: int, last: int, found: Sets, threshold: float
+        self, first: int, last: int, sets: Sets, threshold: float
     ) -> tuple[Counts, Counts]:
         """Pairs, smaller set first, that can still share enough from where they meet."""
         count = self.candidates[first:last]
         index = _ranges(self.low[first:last], count)
         a, b = self.indexed[index], np.repeat(self.probes[first:last], count)
-        size_a, size_b = found.sizes[a], found.sizes[b]
-        rest_a = size_a - self.indexed_at[index]
-        rest_b = size_b - np.repeat(self.probe_at[first:last], count)
-        ok = np.minimum(rest_a, rest_b) >= _needed(size_a, size_b, threshold)
+        size_a, size_b = sets.sizes[a], sets.sizes[b]
+        remaining_a = size_a - self.indexed_at[index]
+        remaining_b = size_b - np.repeat(self.probe_at[first:last], count)
+        ok = np.minimum(remaining_a, remaining_b) >= _needed(size_a, size_b, threshold)
         return a[ok], b[ok]
 
 
-def _prefixes(found: Sets, lengths: Counts) -> tuple[Hashes, Counts, Counts]:
+def _prefixes(sets: Sets, lengths: Counts) -> tuple[Hashes, Counts, Counts]:
     """The first shingles of each set, its place and theirs; none that occurs only once."""
     parts = []
     for block in _parts(lengths, np.arange(len(lengths))):
         length = lengths[block]
-        key = found.keys[_ranges(found.starts[block], length)]
+        key = sets.keys[_ranges(sets.starts[block], length)]
         met = key >> _RANK_AT != 0
         at = _ranges(np.zeros_like(length), length)[met]
         parts.append((key[met], np.repeat(block, length)[met], at))
@@ -399,7 +399,7 @@ def _needed(size_a: Counts, size_b: Counts, threshold: float) -> Counts:
     return needed
 
 
-def _whole_sets(probes: Counts, weights: Counts) -> Iterator[tuple[int, int]]:
+def _set_ranges(probes: Counts, weights: Counts) -> Iterator[tuple[int, int]]:
     """Ranges of about `_AT_ONCE` candidates that never part the meetings of one set."""
     cuts = np.searchsorted(probes, probes[_cuts(weights)])
     edges = _distinct(np.concatenate(([0], cuts, [len(probes)])))
@@ -413,15 +413,15 @@ def _distinct(numbers: Counts) -> Counts:
     return distinct
 
 
-def _sketches(found: Sets, wanted: Counts) -> npt.NDArray[np.uint64]:
+def _sketches(sets: Sets, wanted: Counts) -> npt.NDArray[np.uint64]:
     """512 bits for each wanted set (others are zero): parities of how many shingles fall on each.
 
     Two sketches differ in at most as many bits as the sets do in shingles.
     """
-    sketches = np.zeros((len(found.sizes), _SKETCH_BITS // 64), np.uint64)
-    for block in _parts(np.maximum(found.sizes, _SKETCH_BITS), wanted):
-        sizes = found.sizes[block]
-        bit = found.keys[_ranges(found.starts[block], sizes)] & np.uint64(_SKETCH_BITS - 1)
+    sketches = np.zeros((len(sets.sizes), _SKETCH_BITS // 64), np.uint64)
+    for block in _parts(np.maximum(sets.sizes, _SKETCH_BITS), wanted):
+        sizes = sets.sizes[block]
+        bit = sets.keys[_ranges(sets.starts[block], sizes)] & np.uint64(_SKETCH_BITS - 1)
         cell = np.repeat(np.arange(len(block)) * _SKETCH_BITS, sizes) + bit.astype(np.int64)
         odd = (np.bincount(cell, minlength=len(block) * _SKETCH_BITS) & 1).astype(np.bool_)
         sketches[block] = np.packbits(odd).view(np.uint64).reshape(len(block), -1)
@@ -429,37 +429,37 @@ def _sketches(found: Sets, wanted: Counts) -> npt.NDArray[np.uint64]:
 
 
 def _may_be_alike(
-    sketches: npt.NDArray[np.uint64], found: Sets, a: Counts, b: Counts, threshold: float
+    sketches: npt.NDArray[np.uint64], sets: Sets, a: Counts, b: Counts, threshold: float
 ) -> Bools:
     """Whether sketches leave it open that two sets are alike enough."""
-    size_a, size_b = found.sizes[a], found.sizes[b]
-    most = size_a + size_b - 2 * _needed(size_a, size_b, threshold)
+    size_a, size_b = sets.sizes[a], sets.sizes[b]
+    limit = size_a + size_b - 2 * _needed(size_a, size_b, threshold)
     apart = np.zeros(len(a), np.int64)
     for word in range(sketches.shape[1]):
         column = sketches[:, word]
         apart += np.bitwise_count(column[a] ^ column[b])
-    maybe: Bools = apart <= most
+    maybe: Bools = apart <= limit
     return maybe
 
 
-def counted(found: Sets, code: Counts, threshold: float, done: float) -> Iterator[Alike]:
+def counted(sets: Sets, code: Counts, threshold: float, done: float) -> Iterator[Alike]:
     """Those of the coded pairs that are alike enough, by counting what they share."""
-    b, a = np.divmod(code, max(1, len(found.sizes)))
-    weights = found.sizes[a] + found.sizes[b]
+    b, a = np.divmod(code, max(1, len(sets.sizes)))
+    weights = sets.sizes[a] + sets.sizes[b]
     order = np.argsort(weights, kind="stable")
     a, b, weights = a[order], b[order], weights[order]
     for first, last in _blocks(weights):
-        one, other = a[first:last], b[first:last]
-        shared = _shared(found, one, other)
+        left, right = a[first:last], b[first:last]
+        shared = _shared(sets, left, right)
         similarity = shared / (weights[first:last] - shared)
         near = similarity >= threshold
-        yield Alike(one[near], other[near], similarity[near], done)
+        yield Alike(left[near], right[near], similarity[near], done)
 
 
-def _shared(found: Sets, a: Counts, b: Counts) -> Counts:
+def _shared(sets: Sets, a: Counts, b: Counts) -> Counts:
     """How many shingles each pair has in common."""
-    left = _padded(found.keys, found.starts[a], found.sizes[a])
-    right = _padded(found.keys, found.starts[b], found.sizes[b])
+    left = _padded(sets.keys, sets.starts[a], sets.sizes[a])
+    right = _padded(sets.keys, sets.starts[b], sets.sizes[b])
     both = np.concatenate((left, right), axis=1)
     both.sort(axis=1)
     shared: Counts = ((both[:, 1:] == both[:, :-1]) & (both[:, 1:] != _NEVER)).sum(axis=1)

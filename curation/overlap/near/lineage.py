@@ -20,18 +20,18 @@ def families(session: Session, project_id: int) -> list[frozenset[int]]:
         PairRow.project_id == project_id, PairRow.source_key.startswith(CLONE)
     )
     parents = {row.id: int(row.source["cloned_from"]) for row in session.execute(query)}
-    found: dict[int, set[int]] = defaultdict(set)
+    members: dict[int, set[int]] = defaultdict(set)
     for clone, first in parents.items():
         while first in parents:
             first = parents[first]
-        found[first] |= {first, clone}
-    return [frozenset(family) for family in found.values()]
+        members[first] |= {first, clone}
+    return [frozenset(family) for family in members.values()]
 
 
 def tested(session: Session, project_id: int) -> frozenset[int]:
     """Rows whose family has a test row: none of them may ever train."""
     query = select(PairRow.id).where(PairRow.project_id == project_id, PairRow.held_out)
-    held = set(session.scalars(query))
+    held_out = set(session.scalars(query))
     return frozenset(
-        row for family in families(session, project_id) if family & held for row in family
+        row for family in families(session, project_id) if family & held_out for row in family
     )

@@ -73,22 +73,22 @@ class _Postings:
         """Join small parts, so that there are never many of them."""
         parts = self._parts
         while len(parts) > 1 and len(parts[-2].hashes) < min(_FULL, 2 * len(parts[-1].hashes)):
-            one, other = parts.pop(), parts.pop()
-            hashes = np.concatenate((other.hashes, one.hashes))
-            parts.append(_Part.of(hashes, np.concatenate((other.owners, one.owners))))
+            newer, older = parts.pop(), parts.pop()
+            hashes = np.concatenate((older.hashes, newer.hashes))
+            parts.append(_Part.of(hashes, np.concatenate((older.owners, newer.owners))))
 
     def keep(self, alive: npt.NDArray[np.bool_]) -> None:
         """Give up the shingles of all other slots."""
         for at, part in enumerate(self._parts):
-            kept = alive[part.owners]
-            self._parts[at] = _Part(part.hashes[kept], part.owners[kept])
+            living = alive[part.owners]
+            self._parts[at] = _Part(part.hashes[living], part.owners[living])
 
     def alike(self, plain: str) -> tuple[Counts, npt.NDArray[np.float64]]:
         """Slots that share a shingle with a text, and their similarity to it."""
         wanted = np.sort(np.concatenate([*self._cut([plain]).chunks, _NOTHING]))
         wanted = wanted[np.diff(wanted, prepend=~wanted[:1]) != 0]
-        found = [owners for part in self._parts for owners in _having(part, wanted)]
-        shared = np.bincount(np.concatenate([*found, _NOBODY]))
+        owners = [slots for part in self._parts for slots in _having(part, wanted)]
+        shared = np.bincount(np.concatenate([*owners, _NOBODY]))
         slots = np.flatnonzero(shared)
         both = shared[slots]
         return slots, both / (len(wanted) + self._sizes[slots] - both)
@@ -138,38 +138,35 @@ class LiveIndex:
             if len(self._rows) > 2 * len(self._slots) + _AT_ONCE:
                 self._tidy()
 
-    def alike(self, text: str, at_least: float, most: int = 10) -> list[Near]:
+    def alike(self, text: str, minimum: float, limit: int = 10) -> list[Near]:
         """Rows at least this similar (above 0), the most similar first, then by id; `a` is 0."""
         plain = duplicates.normalised(text)
         if not plain:
             return []
         with self._lock:
-            found = dict(self._similar(plain, at_least))
-            same = _digest(plain)
+            digest = _digest(plain)
             near = [
-                Near(0, self._rows[slot], 1.0 if self._digests[slot] == same else similarity)
-                for slot, similarity in found.items()
+                Near(0, self._rows[slot], 1.0 if self._digests[slot] == digest else similarity)
+                for slot, similarity in dict(self._similar(plain, minimum)).items()
                 if self._rows[slot]
             ]
-        return sorted(near, key=lambda one: (-one.similarity, one.b))[:most]
+        return sorted(near, key=lambda pair: (-pair.similarity, pair.b))[:limit]
 
-    def _similar(self, plain: str, at_least: float) -> Iterator[tuple[int, float]]:
+    def _similar(self, plain: str, minimum: float) -> Iterator[tuple[int, float]]:
         """Slots with their similarity: by words where both have some, else by characters."""
-        worded = duplicates.has_words(plain)
-        for postings, by_words in ((self._words, True), (self._chars, False)):
-            if by_words and not worded:
-                continue
+        worded = duplicates.worded(plain)
+        for postings in (self._words, self._chars) if worded else (self._chars,):
             slots, similarity = postings.alike(plain)
-            near = similarity >= at_least
-            for slot, one in zip(slots[near].tolist(), similarity[near].tolist(), strict=True):
-                if by_words or not (worded and self._worded[slot]):
-                    yield slot, min(one, duplicates.ALMOST)
+            near = similarity >= minimum
+            for slot, share in zip(slots[near].tolist(), similarity[near].tolist(), strict=True):
+                if postings is self._words or not (worded and self._worded[slot]):
+                    yield slot, min(share, duplicates.ALMOST)
 
     def _append(self, ids: list[int], plain: list[str]) -> None:
         first = len(self._rows)
-        worded = [duplicates.has_words(one) for one in plain]
+        worded = [duplicates.worded(text) for text in plain]
         self._words.add(first, _where(plain, worded))
-        few = [not words or len(one) <= _FEW for one, words in zip(plain, worded, strict=True)]
+        few = [not long or len(text) <= _FEW for text, long in zip(plain, worded, strict=True)]
         self._chars.add(first, _where(plain, few))
         self._slots.update(zip(ids, range(first, first + len(ids)), strict=True))
         self._rows += ids

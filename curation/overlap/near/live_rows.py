@@ -20,7 +20,7 @@ from storage.types import PairStatus
 
 _PROJECTS = 4
 """Indexes kept at once, about 1 KB a row; the one asked least recently goes first."""
-_MOST = 200
+_LIMIT = 200
 """Rows looked at, the most alike first, for one that was not rejected."""
 _AT_ONCE = 20
 
@@ -38,17 +38,17 @@ class _Caught:
     lock: Lock = field(default_factory=Lock)
 
 
-_kept: OrderedDict[tuple[str, int], _Caught] = OrderedDict()
-_keeping = Lock()
+_indexes: OrderedDict[tuple[str, int], _Caught] = OrderedDict()
+_opening = Lock()
 
 
-def alike(session: Session, project_id: int, prompt: str, at_least: float) -> Near | None:
-    """The row, not rejected, whose input is most like this one, if any is at least so alike.
+def alike(session: Session, project_id: int, prompt: str, minimum: float) -> Near | None:
+    """The row, not rejected, whose input is most like this one, if any is alike enough.
 
     For a session that looks: what a transaction changed and then took back would stay in the
     index until the next revision.
     """
-    near = _index(session, project_id).alike(prompt, at_least, _MOST)
+    near = _index(session, project_id).alike(prompt, minimum, _LIMIT)
     return next(_alive(session, near), None)
 
 
@@ -56,19 +56,20 @@ def _alive(session: Session, near: list[Near]) -> Iterator[Near]:
     for start in range(0, len(near), _AT_ONCE):
         some = near[start : start + _AT_ONCE]
         query = select(PairRow.id).where(
-            PairRow.id.in_([one.b for one in some]), PairRow.status != PairStatus.REJECTED
+            PairRow.id.in_([candidate.b for candidate in some]),
+            PairRow.status != PairStatus.REJECTED,
         )
         alive = set(session.scalars(query))
-        yield from (one for one in some if one.b in alive)
+        yield from (candidate for candidate in some if candidate.b in alive)
 
 
 def _index(session: Session, project_id: int) -> LiveIndex:
     key = (str(session.get_bind().engine.url), project_id)
-    with _keeping:
-        caught = _kept.setdefault(key, _Caught())
-        _kept.move_to_end(key)
-        while len(_kept) > _PROJECTS:
-            _kept.popitem(last=False)
+    with _opening:
+        caught = _indexes.setdefault(key, _Caught())
+        _indexes.move_to_end(key)
+        while len(_indexes) > _PROJECTS:
+            _indexes.popitem(last=False)
     with caught.lock:
         _catch_up(session, project_id, caught)
         return caught.index

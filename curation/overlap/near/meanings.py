@@ -6,10 +6,10 @@ this way is a near-duplicate like any other: people keep one row or say why both
 waits for that, and a split keeps both rows on one side.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import select
@@ -21,7 +21,7 @@ from storage.errors import BadInput, RuleBroken
 from storage.tables import LinkRow
 from storage.types import Link, LinkKind, LinkState, PairStatus, User
 
-LEAST, LOWEST = 0.9, 0.5
+DEFAULT, LOWEST = 0.9, 0.5
 """From which cosine on rows are proposed unless someone says otherwise, and the lowest to ask."""
 MOST = 200
 """So many pairs are proposed at once, the closest first; settle them to see the next."""
@@ -35,7 +35,7 @@ _CELLS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Closest:
     """The closest pairs of places, a < b, with their cosine, and how many there were in all."""
 
     pairs: tuple[tuple[int, int, float], ...]
@@ -43,13 +43,13 @@ class Found:
 
 
 def closest(
-    vectors: Vectors, least: float, skip: Set[tuple[int, int]] = frozenset(), most: int = MOST
-) -> Found:
+    vectors: Vectors, minimum: float, skip: Set[tuple[int, int]] = frozenset(), limit: int = MOST
+) -> Closest:
     """The pairs of rows of `vectors` with at least this cosine, the closest first.
 
     Every row is compared with every other, in blocks, to the precision of 32-bit floats. A vector
     of zeros, or with a number that is none, is close to nothing. `skip` are pairs of places, the
-    lower first, that are known already.
+    lower first, that are linked already.
     """
     unit = _unit(vectors)
     count = max(1, len(unit))
@@ -57,20 +57,20 @@ def closest(
     codes, cosines = np.zeros(0, np.int64), np.zeros(0, np.float32)
     total = 0
     for first, block in _blocks(unit):
-        a, b = np.nonzero(np.triu(block >= np.float32(least), 1))
+        a, b = np.nonzero(np.triu(block >= np.float32(minimum), 1))
         code, cosine = (a + first) * count + b + first, block[a, b]
         fresh = np.isin(code, passed_over, invert=True)
         total += int(fresh.sum())
         codes, cosines = _best(
-            np.append(codes, code[fresh]), np.append(cosines, cosine[fresh]), most
+            np.append(codes, code[fresh]), np.append(cosines, cosine[fresh]), limit
         )
     pairs = zip((codes // count).tolist(), (codes % count).tolist(), cosines.tolist(), strict=True)
-    return Found(tuple((a, b, min(1.0, cosine)) for a, b, cosine in pairs), total)
+    return Closest(tuple((a, b, min(1.0, cosine)) for a, b, cosine in pairs), total)
 
 
-def _best(codes: Codes, cosines: Vectors, most: int) -> tuple[Codes, Vectors]:
+def _best(codes: Codes, cosines: Vectors, limit: int) -> tuple[Codes, Vectors]:
     """So many with the highest cosine, of equal ones the first rows."""
-    order = np.lexsort((codes, -cosines))[:most]
+    order = np.lexsort((codes, -cosines))[:limit]
     return codes[order], cosines[order]
 
 
@@ -88,7 +88,25 @@ def _blocks(unit: Vectors) -> Iterator[tuple[int, Vectors]]:
         yield first, unit[first : first + step] @ unit[first:].T
 
 
-def to_compare(session: Session, project_id: int) -> list[dict[str, Any]]:
+class Input(msgspec.Struct, frozen=True):
+    """A line of what a comparison is given: one row."""
+
+    pair_id: int
+    content_sha256: str
+    text: str
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """A line of what a comparison found: two rows, a < b, as they stood when it began."""
+
+    a: int
+    b: int
+    a_sha256: str
+    b_sha256: str
+    cosine: float
+
+
+def to_compare(session: Session, project_id: int) -> list[Input]:
     """What is compared: the input of each row that is not rejected, with the hash of the row.
 
     Raises:
@@ -96,67 +114,66 @@ def to_compare(session: Session, project_id: int) -> list[dict[str, Any]]:
     """
     if overlaps.due(session, project_id):
         raise RuleBroken("Rows changed since they were compared word by word. Do that first.")
-    lines = [
-        {"pair_id": pair.id, "content_sha256": pair.content_sha256, "text": pair.prompt}
+    inputs = [
+        Input(pair.id, pair.content_sha256, pair.prompt)
         for pair in pairs.listing(session, project_id)
         if pair.status is not PairStatus.REJECTED
     ]
-    if len(lines) < 2:
+    if len(inputs) < 2:
         raise RuleBroken("There are no two rows to compare. Write or import some first.")
-    return lines
+    return inputs
 
 
-def known(session: Session, project_id: int) -> list[tuple[int, int]]:
+def linked(session: Session, project_id: int) -> list[tuple[int, int]]:
     """Pairs of ids, the lower first, that are linked already, settled ones too."""
     links = overlaps.current(session, project_id, state=None)
     return sorted({(link.a, link.b) for link in links})
 
 
-def checked(least: float) -> float:
+def checked(minimum: float) -> float:
     """The cosine asked for.
 
     Raises:
         BadInput: it is under 0.5 or over 1.
     """
-    if not LOWEST <= least <= 1:
-        raise BadInput(f"A cosine of {least} cannot be used: give {LOWEST} to 1.")
-    return least
+    if not LOWEST <= minimum <= 1:
+        raise BadInput(f"A cosine of {minimum} cannot be used: give {LOWEST} to 1.")
+    return minimum
 
 
 def store(
     session: Session,
     actor: User,
     project_id: int,
-    lines: Iterable[Mapping[str, Any]],
+    proposals: Iterable[Proposal],
     model_sha256: str,
 ) -> int:
     """Take in what a comparison found; pairs of which a row changed meanwhile are left out.
 
-    Each line is `{"a", "b", "a_sha256", "b_sha256", "cosine"}`, a < b. Returns how many are new.
+    Returns how many are new.
     """
     hashes = {pair.id: pair.content_sha256 for pair in pairs.listing(session, project_id)}
-    linked = {
-        tuple(one)
-        for one in session.execute(
-            select(LinkRow.a, LinkRow.b, LinkRow.a_sha256, LinkRow.b_sha256).where(
-                LinkRow.project_id == project_id
-            )
-        )
-    }
-    fresh = [line for line in lines if _stands(line, hashes) and _key(line) not in linked]
+    query = select(LinkRow.a, LinkRow.b, LinkRow.a_sha256, LinkRow.b_sha256)
+    links = {tuple(link) for link in session.execute(query.where(LinkRow.project_id == project_id))}
+    fresh = [
+        p
+        for p in proposals
+        if (hashes.get(p.a), hashes.get(p.b)) == (p.a_sha256, p.b_sha256)
+        and (p.a, p.b, p.a_sha256, p.b_sha256) not in links
+    ]
     session.add_all(
         LinkRow(
             project_id=project_id,
-            a=line["a"],
-            b=line["b"],
-            a_sha256=line["a_sha256"],
-            b_sha256=line["b_sha256"],
+            a=proposal.a,
+            b=proposal.b,
+            a_sha256=proposal.a_sha256,
+            b_sha256=proposal.b_sha256,
             kind=LinkKind.NEAR,
-            similarity=float(line["cosine"]),
+            similarity=proposal.cosine,
             state=LinkState.OPEN,
             reason=SOURCE,
         )
-        for line in fresh
+        for proposal in fresh
     )
     session.flush()
     events.record(
@@ -170,15 +187,6 @@ def store(
         model_sha256=model_sha256,
     )
     return len(fresh)
-
-
-def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
-    return line["a"], line["b"], line["a_sha256"], line["b_sha256"]
-
-
-def _stands(line: Mapping[str, Any], hashes: Mapping[int, str]) -> bool:
-    """Whether both rows are as they were compared."""
-    return all(hashes.get(line[side]) == line[f"{side}_sha256"] for side in ("a", "b"))
 
 
 def by_meaning(links: Sequence[Link]) -> list[Link]:

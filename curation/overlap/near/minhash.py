@@ -15,28 +15,28 @@ import numpy as np
 from curation.overlap.near.jaccard_join import Alike, Sets, counted
 
 BANDS, BAND_ROWS = 25, 5
-LEAST = 0.8
+LOWEST = 0.8
 """Below, these bands would miss too many pairs."""
 _AT_ONCE = 1 << 16
 
 
-def pairs(found: Sets, threshold: float) -> Iterator[Alike]:
-    """Pairs of distinct sets with at least this similarity, from `LEAST` on, in no special order.
+def pairs(sets: Sets, threshold: float) -> Iterator[Alike]:
+    """Pairs of distinct sets with at least this similarity, from `LOWEST` on, in no special order.
 
     Similarities are exact; a pair that shares no band is missed.
     """
-    codes = np.array(sorted(_proposed(found)), dtype=np.int64)
+    codes = np.array(sorted(_proposed(sets)), dtype=np.int64)
     for first in range(0, len(codes), _AT_ONCE):
         last = min(first + _AT_ONCE, len(codes))
-        yield from counted(found, codes[first:last], threshold, last / len(codes))
+        yield from counted(sets, codes[first:last], threshold, last / len(codes))
 
 
-def _proposed(found: Sets) -> set[int]:
+def _proposed(sets: Sets) -> set[int]:
     """Pairs of places whose sketches have an equal band, the lower one first, as one number."""
     from datasketch import MinHash
 
     sketches = MinHash.generator(
-        (_hashes(found, place) for place in range(len(found.sizes))),
+        (_hashes(sets, place) for place in range(len(sets.sizes))),
         num_perm=BANDS * BAND_ROWS,
         hashfunc=int,
     )
@@ -45,15 +45,15 @@ def _proposed(found: Sets) -> set[int]:
         for band in range(BANDS):
             values = sketch.hashvalues[band * BAND_ROWS : (band + 1) * BAND_ROWS]
             buckets[band, values.tobytes()].append(place)
-    count = len(found.sizes)
+    count = len(sets.sizes)
     return {
         high * count + low for places in buckets.values() for low, high in combinations(places, 2)
     }
 
 
-def _hashes(found: Sets, place: int) -> list[int]:
+def _hashes(sets: Sets, place: int) -> list[int]:
     """The shingles of a set as 32-bit hashes, which is what a sketch takes."""
-    start = found.starts[place]
-    keys = found.keys[start : start + found.sizes[place]]
+    start = sets.starts[place]
+    keys = sets.keys[start : start + sets.sizes[place]]
     hashes: list[int] = (keys & np.uint64(0xFFFFFFFF)).tolist()
     return hashes

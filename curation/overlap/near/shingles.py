@@ -17,7 +17,7 @@ import numpy.typing as npt
 Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int64]
 
-WORDS, CHARS = 3, 5
+TOKENS, CHARS = 3, 5
 """How many words, or characters, make a shingle."""
 
 _CHUNK = 1 << 19
@@ -52,7 +52,7 @@ class Shingles:
     counts: Counts
 
 
-def words(texts: Iterable[str]) -> Shingles:
+def terms(texts: Iterable[str]) -> Shingles:
     """Runs of three of `re.findall(r"\\w+", text)`; of fewer words, one run of what there is."""
     return _gathered((_marked(text) for text in texts), _IN_WORD)
 
@@ -78,7 +78,7 @@ def _gathered(rows: Iterable[bytes], in_word: bytes | None) -> Shingles:
     chunks: list[Hashes] = []
     counts = [np.zeros(0, np.int64)]
     for chunk in _chunked(rows):
-        hashes, count = _of_words(chunk, in_word) if in_word is not None else _of_chars(chunk)
+        hashes, count = _of_tokens(chunk, in_word) if in_word is not None else _of_chars(chunk)
         chunks.append(hashes)
         counts.append(count)
     return Shingles(chunks, np.concatenate(counts))
@@ -103,7 +103,7 @@ def _joined(rows: Sequence[bytes]) -> tuple[bytes, Counts]:
     return b" " + b" ".join(rows) + b" " * _STEP, ends
 
 
-def _of_words(rows: Sequence[bytes], in_word: bytes) -> tuple[Hashes, Counts]:
+def _of_tokens(rows: Sequence[bytes], in_word: bytes) -> tuple[Hashes, Counts]:
     joined, row_ends = _joined(rows)
     inside = np.frombuffer(joined.translate(in_word), np.bool_)
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
@@ -120,11 +120,11 @@ def _runs_of_three(word: Hashes, last: Counts) -> tuple[Hashes, Counts]:
     if len(word) > 2:
         runs[:-2] += word[1:-1] * _PLACE[0] + word[2:] * _PLACE[1]
     valid[last[count >= 2] - 1] = False
-    valid[last[count >= WORDS] - 2] = False
-    one, two = last[count == 1] - 1, last[count == 2] - 2
-    runs[one] = word[one] + _SHORT[0]
-    runs[two] = word[two] + word[two + 1] * _PLACE[0] + _SHORT[1]
-    return runs[valid], np.where(count >= WORDS, count - 2, np.minimum(count, 1))
+    valid[last[count >= TOKENS] - 2] = False
+    single, double = last[count == 1] - 1, last[count == 2] - 2
+    runs[single] = word[single] + _SHORT[0]
+    runs[double] = word[double] + word[double + 1] * _PLACE[0] + _SHORT[1]
+    return runs[valid], np.where(count >= TOKENS, count - 2, np.minimum(count, 1))
 
 
 def _of_chars(rows: Sequence[bytes]) -> tuple[Hashes, Counts]:

@@ -29,7 +29,7 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             "From this cosine on (1.00 is the same)",
             meanings.LOWEST,
             1.0,
-            meanings.LEAST,
+            meanings.DEFAULT,
             0.01,
             key=f"least-{project.id}",
         )

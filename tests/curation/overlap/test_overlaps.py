@@ -212,11 +212,11 @@ def test_another_process_and_a_restart_see_the_same_rows(
 ) -> None:
     desk = stories.project(engine)
     assert nearest(engine, desk) is None
-    here = dict(live_rows._kept)
-    monkeypatch.setattr(live_rows, "_kept", OrderedDict())
+    here = dict(live_rows._indexes)
+    monkeypatch.setattr(live_rows, "_indexes", OrderedDict())
     row = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
     assert nearest(engine, desk) == row.id
-    monkeypatch.setattr(live_rows, "_kept", OrderedDict(here))
+    monkeypatch.setattr(live_rows, "_indexes", OrderedDict(here))
     assert nearest(engine, desk) == row.id
 
 
@@ -248,18 +248,18 @@ def test_a_look_from_before_the_last_change_changes_nothing(engine: Engine) -> N
         assert overlaps.nearest(earlier, desk.id, TEXT)
         second = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
         assert nearest(engine, desk) == second.id
-        index = next(reversed(live_rows._kept.values())).index
+        index = next(reversed(live_rows._indexes.values())).index
         link = overlaps.nearest(earlier, desk.id, TEXT)
         assert link is not None
         assert link.b == first.id
-    assert next(reversed(live_rows._kept.values())).index is index
+    assert next(reversed(live_rows._indexes.values())).index is index
     assert nearest(engine, desk) == second.id
 
 
 def test_few_indexes_are_kept_at_once(engine: Engine) -> None:
     for name in "abcdef":
         assert nearest(engine, stories.project(engine, name=name)) is None
-    assert len(live_rows._kept) == live_rows._PROJECTS
+    assert len(live_rows._indexes) == live_rows._PROJECTS
 
 
 def merged(engine: Engine, rows: list[Pair], prompt: str, response: str = stories.CARDS) -> None:

@@ -154,13 +154,8 @@ def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
     page.button(key=f"sweep-{desk.id}-3").click().run()
     page.button(key=key).click().run()
     assert "There is no folder gone" in page.error[0].value
-    line = {
-        "a": rows[0].id,
-        "b": rows[1].id,
-        "a_sha256": rows[0].content_sha256,
-        "b_sha256": rows[1].content_sha256,
-        "cosine": 0.934,
-    }
+    a, b = rows[:2]
+    line = meanings.Proposal(a.id, b.id, a.content_sha256, b.content_sha256, 0.934)
     with writing(engine) as session:
         meanings.store(session, curated.ana(engine), desk.id, [line], "0" * 64)
     page = open_page(PAGE)

@@ -63,8 +63,8 @@ def test_every_close_pair_is_found_whatever_the_blocks(seed: int, count: int, ce
     known = set(sorted(wanted)[::3])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(meanings, "_CELLS", cells)
-        found = meanings.closest(vectors, 0.7, known, most=5)
-        everything = meanings.closest(vectors, 0.7, known, most=10_000)
+        found = meanings.closest(vectors, 0.7, known, limit=5)
+        everything = meanings.closest(vectors, 0.7, known, limit=10_000)
     assert {(a, b) for a, b, _ in everything.pairs} == wanted - known
     assert found.total == everything.total == len(wanted - known)
     assert found.pairs == everything.pairs[:5]
@@ -170,7 +170,7 @@ def test_a_job_proposes_rows_that_people_settle(
     assert 0.8 <= link.similarity < 1
     assert meanings.by_meaning([link]) == [link]
     with reading(engine) as session:
-        assert meanings.known(session, desk.id) == [(link.a, link.b)]
+        assert meanings.linked(session, desk.id) == [(link.a, link.b)]
     with writing(engine) as session:
         overlaps.both_right(session, curated.ana(engine), link.id, "Both ways to ask are wanted")
     assert curated.links(engine, desk) == []
@@ -178,15 +178,9 @@ def test_a_job_proposes_rows_that_people_settle(
     assert "0 new pairs" in (again.message or ""), "what was settled is not proposed again"
 
 
-def line(a: Pair, b: Pair) -> dict[str, object]:
+def line(a: Pair, b: Pair) -> meanings.Proposal:
     """What a job says about two rows."""
-    return {
-        "a": a.id,
-        "b": b.id,
-        "a_sha256": a.content_sha256,
-        "b_sha256": b.content_sha256,
-        "cosine": 0.93,
-    }
+    return meanings.Proposal(a.id, b.id, a.content_sha256, b.content_sha256, 0.93)
 
 
 def test_what_changed_meanwhile_or_is_linked_already_is_left_out(engine: Engine) -> None:

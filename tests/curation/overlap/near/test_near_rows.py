@@ -57,7 +57,7 @@ def by_hand(texts: Sequence[str], threshold: float, shingle: str = "word3") -> F
 def joined(texts: Iterable[str], threshold: float, shingle: str = "word3") -> Found:
     """The same by the engine; a pair reported twice fails."""
     collapsed = (text if shingle == "word3" else " ".join(text.split()) for text in texts)
-    made = {"word3": shingles.words, "char5": shingles.characters}[shingle](collapsed)
+    made = {"word3": shingles.terms, "char5": shingles.characters}[shingle](collapsed)
     rows = list(jaccard_join.row_pairs(jaccard_join.sets(made, threshold), threshold))
     found = {(a, b): similarity for a, b, similarity in rows}
     assert len(found) == len(rows)
@@ -137,7 +137,7 @@ def test_words_longer_than_what_is_hashed_at_once() -> None:
 
 def test_groups_are_rows_that_hang_together() -> None:
     texts = edited(9, 200, 50, 30)
-    found = jaccard_join.sets(shingles.words(texts))
+    found = jaccard_join.sets(shingles.terms(texts))
     together = jaccard_join.Together(found)
     pairs = list(jaccard_join.row_pairs(found, 0.7, together))
     groups = together.groups()
