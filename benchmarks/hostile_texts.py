@@ -85,12 +85,14 @@ def iban(chance: random.Random) -> str:
 
 def planted(chance: random.Random) -> tuple[str, str, str]:
     """A type, what to find, and a message around it."""
-    given = chance.choice(["Maria", "John", "Karen", "Peter", "Laura", "David", "Susan", "Kevin"])
+    first_name = chance.choice(
+        ["Maria", "John", "Karen", "Peter", "Laura", "David", "Susan", "Kevin"]
+    )
     family = chance.choice(["Lopez", "Miller", "Novak", "Keller", "Rossi", "Larsen", "Dubois"])
     town = chance.choice(["Berlin", "Madrid", "Chicago", "Paris", "Oslo", "Vienna", "Dublin"])
     d = "".join(chance.choices("23456789", k=12))
-    made = {
-        "EMAIL_ADDRESS": (f"{given}.{family}{d[:3]}@cuvox.de".lower(), "write to {} please"),
+    templates = {
+        "EMAIL_ADDRESS": (f"{first_name}.{family}{d[:3]}@cuvox.de".lower(), "write to {} please"),
         "CREDIT_CARD": (luhn("4" + d + "00"), "my card {} was kept by the machine"),
         "IBAN_CODE": (iban(chance), "send it to {} today"),
         "US_SSN": (f"5{d[:2]}-{d[2:4]}-{d[4:8]}", "my social security number is {}"),
@@ -98,11 +100,11 @@ def planted(chance: random.Random) -> tuple[str, str, str]:
         "URL": (f"https://www.{family}{d[:3]}.com/me".lower(), "my shop is {} and it is down"),
         "PHONE_NUMBER": (f"+49 30 {d[:4]} {d[4:8]}", "call me on {} after six"),
         "STREET_ADDRESS": (f"{d[:2]} Maple Street, {town}", "send the card to {} this week"),
-        "PERSON": (f"{given} {family}", "my name is {} and my card is lost"),
+        "PERSON": (f"{first_name} {family}", "my name is {} and my card is lost"),
         "LOCATION": (town, "I moved to {} and my card stopped working"),
     }
-    kind = chance.choice(sorted(made))
-    value, around = made[kind]
+    kind = chance.choice(sorted(templates))
+    value, around = templates[kind]
     return kind, value, f"Hello, {around.format(value)}. What should I do?"
 
 
@@ -149,13 +151,13 @@ WAYS: dict[str, Callable[[Sequence[Row]], Iterator[Row]]] = {
 }
 
 
-def outcome(text: str, value: str, found: object) -> str:
+def outcome(text: str, value: str, findings: object) -> str:
     """ "found", "aside" or "missed": called scanned though a letter of the value was not found."""
-    if not isinstance(found, list):
-        assert isinstance(found, Quarantine)
+    if not isinstance(findings, list):
+        assert isinstance(findings, Quarantine)
         return "aside"
     start = text.index(value)
-    marked = {i for one in found for i in range(one.start, one.end)}
+    marked = {i for span in findings for i in range(span.start, span.end)}
     wanted = {i for i in range(start, start + len(value)) if text[i].isalnum()}
     return "found" if wanted <= marked else "missed"
 
@@ -168,46 +170,46 @@ def run(count: int) -> None:
     plain: Counter[str] = Counter()
     print(f"\n{count} rows with one planted value; seconds of processor time")
     for name, way in WAYS.items():
-        said: Counter[str] = Counter()
+        outcomes: Counter[str] = Counter()
         missed: Counter[str] = Counter()
         slowest = 0.0
         for kind, value, text in way(every):
-            found, seconds = timed(scanner, text)
+            findings, seconds = timed(scanner, text)
             slowest = max(slowest, seconds)
-            result = outcome(text, value, found)
-            said[result] += 1
-            plain[kind] += name == "plain" and result == "found"
-            if result == "missed":
+            fate = outcome(text, value, findings)
+            outcomes[fate] += 1
+            plain[kind] += name == "plain" and fate == "found"
+            if fate == "missed":
                 missed[kind] += 1
         print(
-            f"  {name:32} found {said['found']:5}, set aside {said['aside']:5}, "
-            f"missed {said['missed']:4}, slowest {slowest:.2f} s {dict(missed) or ''}",
+            f"  {name:32} found {outcomes['found']:5}, set aside {outcomes['aside']:5}, "
+            f"missed {outcomes['missed']:4}, slowest {slowest:.2f} s {dict(missed) or ''}",
             flush=True,
         )
     print("  recall by type, plain: ", end="")
-    there = Counter(kind for kind, _, _ in every)
-    print(", ".join(f"{kind} {plain[kind]}/{n}" for kind, n in sorted(there.items())))
+    totals = Counter(kind for kind, _, _ in every)
+    print(", ".join(f"{kind} {plain[kind]}/{n}" for kind, n in sorted(totals.items())))
     _units(scanner)
 
 
 def timed(scanner: Scanner, text: str, *, output: bool = False) -> tuple[object, float]:
     """What is found in one text and the seconds of processor time it took."""
     begun = time.process_time()
-    (found,) = scanner.scan([text], output=output)
-    return found, time.process_time() - begun
+    (findings,) = scanner.scan([text], output=output)
+    return findings, time.process_time() - begun
 
 
 def _units(scanner: Scanner) -> None:
-    each = []
+    timings = []
     for unit in UNITS:
-        found, seconds = timed(scanner, (unit * LONGEST)[:LONGEST])
-        each.append((seconds, unit, isinstance(found, Quarantine)))
-    found, seconds = timed(scanner, json.dumps(["a1"] * (LONGEST // 6)), output=True)
-    each.append((seconds, "JSON of short values", isinstance(found, Quarantine)))
-    over, aside = sum(one[0] > 5 for one in each), sum(one[2] for one in each)
+        findings, seconds = timed(scanner, (unit * LONGEST)[:LONGEST])
+        timings.append((seconds, unit, isinstance(findings, Quarantine)))
+    findings, seconds = timed(scanner, json.dumps(["a1"] * (LONGEST // 6)), output=True)
+    timings.append((seconds, "JSON of short values", isinstance(findings, Quarantine)))
+    over, aside = sum(timing[0] > 5 for timing in timings), sum(timing[2] for timing in timings)
     print(
-        f"  {len(each)} texts of {LONGEST:,} characters of one repeated unit: {aside} set aside, "
-        f"{over} took over 5 s; the slowest:"
+        f"  {len(timings)} texts of {LONGEST:,} characters of one repeated unit: {aside} set "
+        f"aside, {over} took over 5 s; the slowest:"
     )
-    for seconds, unit, refused in sorted(each, reverse=True)[:5]:
+    for seconds, unit, refused in sorted(timings, reverse=True)[:5]:
         print(f"    {seconds:.2f} s {unit!r}{', set aside' if refused else ''}")

@@ -40,8 +40,8 @@ from curation.personal.pii import TYPES, Config
 from curation.personal.resolving import resolved
 from curation.statistics import wilson
 
-Found = list[list[Span]]
-SAME = {
+Findings = list[list[Span]]
+OUR_TYPES = {
     "ADDRESS": "STREET_ADDRESS",
     "DOMAIN_NAME": "URL",
     "PREFIX": "TITLE",
@@ -51,48 +51,52 @@ WIDE = Config(nationality=True, weekdays=True)
 """What `python -m curation scan` looks for."""
 
 
-def seen(row: dict[str, Any]) -> bool:
+def in_view(row: dict[str, Any]) -> bool:
     """Whether the template of a row was in view when rules were written."""
     return int(hashlib.sha256(str(row["template_id"]).encode()).hexdigest(), 16) % 2 == 0
 
 
-def scanned(texts: Sequence[str], config: Config) -> Found:
+def scanned(texts: Sequence[str], config: Config) -> Findings:
     """Findings; a text set aside has none."""
-    return [one if isinstance(one, list) else [] for one in Scanner(config).scan(texts)]
+    return [spans if isinstance(spans, list) else [] for spans in Scanner(config).scan(texts)]
 
 
-def quality(rows: Sequence[dict[str, Any]], found: Found) -> None:
+def quality(rows: Sequence[dict[str, Any]], findings: Findings) -> None:
     """Print the figures of both halves."""
     for name, wanted in (("in view", True), ("held out", False)):
-        some = [(row, spans) for row, spans in zip(rows, found, strict=True) if seen(row) is wanted]
+        some = [
+            (row, spans)
+            for row, spans in zip(rows, findings, strict=True)
+            if in_view(row) is wanted
+        ]
         spans = sum(len(row["spans"]) for row, _ in some)
-        left = sum(not _covered(gold, found) for row, found in some for gold in row["spans"])
+        left = sum(not _covered(gold, findings) for row, findings in some for gold in row["spans"])
         good = bad = 0
-        for row, these in some:
-            gold = {i for one in row["spans"] for i in _range(one)}
-            marked = {i for one in these for i in range(one.start, one.end)}
+        for row, marked_spans in some:
+            gold = {i for span in row["spans"] for i in _range(span)}
+            marked = {i for span in marked_spans for i in range(span.start, span.end)}
             marked = {i for i in marked if row["full_text"][i].isalnum()}
             good, bad = good + len(marked & gold), bad + len(marked - gold)
         print(f"\ntemplates {name}: {len(some)} rows, {spans} spans")
         _share("spans with a character uncovered", left, spans)
         _share("characters found that are gold", good, good + bad)
-        _official([row for row, _ in some], [these for _, these in some])
+        _official([row for row, _ in some], [marked_spans for _, marked_spans in some])
 
 
 def _range(gold: dict[str, Any]) -> range:
     return range(gold["start_position"], gold["end_position"])
 
 
-def _covered(gold: dict[str, Any], found: Sequence[Span]) -> bool:
-    return {i for one in found for i in range(one.start, one.end)}.issuperset(_range(gold))
+def _covered(gold: dict[str, Any], spans: Sequence[Span]) -> bool:
+    return {i for span in spans for i in range(span.start, span.end)}.issuperset(_range(gold))
 
 
-def _share(words: str, k: int, n: int) -> None:
+def _share(label: str, k: int, n: int) -> None:
     low, high = wilson(k, n)
-    print(f"  {words:40} {k / max(1, n):.3f}  (n {n}, 95 % {low:.3f} to {high:.3f})")
+    print(f"  {label:40} {k / max(1, n):.3f}  (n {n}, 95 % {low:.3f} to {high:.3f})")
 
 
-def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
+def _official(rows: Sequence[dict[str, Any]], findings: Findings) -> None:
     try:
         import pandas as pd
         from presidio_evaluator import span_to_tag
@@ -101,27 +105,30 @@ def _official(rows: Sequence[dict[str, Any]], found: Found) -> None:
         print('  F2 is not measured: pip install ".[benchmarks]"')
         return
     table = []
-    for number, (row, spans) in enumerate(zip(rows, found, strict=True)):
+    for number, (row, spans) in enumerate(zip(rows, findings, strict=True)):
         text, gold = row["full_text"], row["spans"]
         tokens = language.language().make_doc(text)
-        told = span_to_tag(
+        annotated = span_to_tag(
             "IO",
             text,
-            [one["start_position"] for one in gold],
-            [one["end_position"] for one in gold],
-            [one["entity_type"] for one in gold],
+            [span["start_position"] for span in gold],
+            [span["end_position"] for span in gold],
+            [span["entity_type"] for span in gold],
             tokens=tokens,
         )
-        mine = span_to_tag(
+        predicted = span_to_tag(
             "IO",
             text,
-            [one.start for one in spans],
-            [one.end for one in spans],
-            [one.type for one in spans],
-            [one.score for one in spans],
+            [span.start for span in spans],
+            [span.end for span in spans],
+            [span.type for span in spans],
+            [span.score for span in spans],
             tokens=tokens,
         )
-        table += [(number, t.text, a, p, t.idx) for t, a, p in zip(tokens, told, mine, strict=True)]
+        table += [
+            (number, t.text, a, p, t.idx)
+            for t, a, p in zip(tokens, annotated, predicted, strict=True)
+        ]
     columns = ["sentence_id", "token", "annotation", "prediction", "start_indices"]
     frame = pd.DataFrame(table, columns=columns)
     for overlap in (0.9, 0.5):
@@ -144,13 +151,13 @@ def baseline(rows: Sequence[dict[str, Any]]) -> None:
 
     None of Presidio's rules was written with these templates in view.
     """
-    for name, made in (("as it comes", stock()), ("ORGANIZATION on", stock(companies=True))):
+    for name, peer in (("as it comes", stock()), ("ORGANIZATION on", stock(companies=True))):
         print(f"\nPresidio {name}")
-        quality(rows, [_analyzed(made, row["full_text"]) for row in rows])
+        quality(rows, [_analyzed(peer, row["full_text"]) for row in rows])
 
 
-def _analyzed(made: Any, text: str) -> list[Span]:  # noqa: ANN401 - presidio is untyped here
-    results = made.analyze(text, language="en", score_threshold=0.4)
+def _analyzed(peer: Any, text: str) -> list[Span]:  # noqa: ANN401 - presidio is untyped here
+    results = peer.analyze(text, language="en", score_threshold=0.4)
     return [Span(r.start, r.end, r.entity_type, r.score) for r in results]
 
 
@@ -168,10 +175,10 @@ def stock(*, companies: bool = False) -> Any:  # noqa: ANN401 - presidio is unty
         ner_model_configuration=NerModelConfiguration(labels_to_ignore=left_out),
     )
     nlp.load()
-    made = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
-    made.registry.remove_recognizer("EmailRecognizer")  # the packaged one asks the network
-    made.registry.add_recognizer(presidio.recognizers()[0][0])
-    return made
+    peer = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
+    peer.registry.remove_recognizer("EmailRecognizer")  # the packaged one asks the network
+    peer.registry.add_recognizer(presidio.recognizers()[0][0])
+    return peer
 
 
 _NO_NAMES = (
@@ -193,22 +200,22 @@ def recall(rows: Sequence[dict[str, Any]], config: Config) -> dict[str, Any]:
 
     Types of which those have no span are measured on the templates in view, and told apart.
     """
-    found = scanned([row["full_text"] for row in rows], config)
-    both = list(zip(rows, found, strict=True))
-    held = _recalled([one for one in both if not seen(one[0])])
-    view = _recalled([one for one in both if seen(one[0])])
-    view = {kind: told for kind, told in view.items() if kind not in held}
-    for name, types in (("held out", held), ("in view, where those have no span", view)):
+    findings = scanned([row["full_text"] for row in rows], config)
+    both = list(zip(rows, findings, strict=True))
+    held_out = _recalled([pair for pair in both if not in_view(pair[0])])
+    view = _recalled([pair for pair in both if in_view(pair[0])])
+    view = {kind: figures for kind, figures in view.items() if kind not in held_out}
+    for name, types in (("held out", held_out), ("in view, where those have no span", view)):
         print(f"\nrecall by type, a project's default, on the templates {name}")
-        for kind, told in types.items():
-            _share(kind, told["found"], told["n"])
-    print(f"  nowhere a span of {', '.join(sorted(set(TYPES) - {*held, *view}))}")
+        for kind, figures in types.items():
+            _share(kind, figures["found"], figures["n"])
+    print(f"  nowhere a span of {', '.join(sorted(set(TYPES) - {*held_out, *view}))}")
     return {
         "model": language.model(),
         "config_sha256": config.sha256,
-        "measured_on": f"{sum(not seen(row) for row in rows):,} synthetic sentences of "
+        "measured_on": f"{sum(not in_view(row) for row in rows):,} synthetic sentences of "
         "presidio-research, whose templates were not looked at when the rules were written",
-        "types": held,
+        "types": held_out,
         "types_in_view": view,
     }
 
@@ -216,9 +223,11 @@ def recall(rows: Sequence[dict[str, Any]], config: Config) -> dict[str, Any]:
 def _recalled(some: Sequence[tuple[dict[str, Any], list[Span]]]) -> dict[str, dict[str, Any]]:
     counts: dict[str, list[int]] = {}
     for row, spans in some:
-        marked = {i for one in spans for i in range(one.start, one.end)}
+        marked = {i for span in spans for i in range(span.start, span.end)}
         for gold in row["spans"]:
-            count = counts.setdefault(SAME.get(gold["entity_type"], gold["entity_type"]), [0, 0])
+            count = counts.setdefault(
+                OUR_TYPES.get(gold["entity_type"], gold["entity_type"]), [0, 0]
+            )
             letters = {i for i in _range(gold) if row["full_text"][i].isalnum()}
             count[0] += marked.issuperset(letters)
             count[1] += 1
@@ -254,7 +263,9 @@ def engine() -> Any:  # noqa: ANN401 - presidio is untyped here
     small = {"lang_code": "en", "model_name": language.model()}
     nlp = SpacyNlpEngine(models=[small], ner_model_configuration=plain)
     nlp.load()
-    packaged = list({id(one): one for one, _, _ in presidio.recognizers()}.values())
+    packaged = list(
+        {id(recognizer): recognizer for recognizer, _, _ in presidio.recognizers()}.values()
+    )
     registry = RecognizerRegistry([Ours(every), *packaged], supported_languages=["en"])
     return AnalyzerEngine(
         registry=registry, nlp_engine=nlp, context_aware_enhancer=presidio.enhancer()
@@ -283,36 +294,36 @@ _LABELS = (
 )
 
 
-def looped(made: Any, texts: Sequence[str]) -> Found:  # noqa: ANN401 - presidio is untyped here
+def looped(peer: Any, texts: Sequence[str]) -> Findings:  # noqa: ANN401 - presidio is untyped here
     """`AnalyzerEngine.analyze` one text after the other, what it finds put in order as we do."""
     scanner = Scanner(Config())
-    found: Found = []
+    findings: Findings = []
     for text in texts:
         spans: list[Span] = []
         for piece in pieces(text):
-            raw = _analyzed(made, piece.text)
+            raw = _analyzed(peer, piece.text)
             spans += [piece.original(span) for span in scanner.selected(piece.text, raw)]
-        found.append(analyzer.display_types(resolved(text, spans)))
-    return found
+        findings.append(analyzer.display_types(resolved(text, spans)))
+    return findings
 
 
 def speed(texts: Sequence[str]) -> None:
     """Print the times of each way and how many spans are the same."""
     alone = Scanner(Config())
-    default, same = stock(), engine()
+    default, alike = stock(), engine()
     took: dict[str, float] = {}
     spent: dict[str, float] = {}
-    mine: Found = []
-    theirs: Found = []
+    mine: Findings = []
+    theirs: Findings = []
     with scanning.scanners(Config(), 2) as two:
         list(two(texts[:128]))  # both processes load
         alone.scan(texts[:4])
         looped(default, texts[:4])
-        looped(same, texts[:4])
+        looped(alike, texts[:4])
         ways: dict[str, Callable[[Sequence[str]], Any]] = {
             "ours, one process": alone.scan,
             "ours, two processes": lambda some: list(two(some)),
-            "AnalyzerEngine in a loop, same recognizers": lambda some: looped(same, some),
+            "AnalyzerEngine in a loop, same recognizers": lambda some: looped(alike, some),
             "AnalyzerEngine in a loop, as it comes": lambda some: looped(default, some),
         }
         for start in range(0, len(texts), max(1, len(texts) // 4)):
@@ -325,7 +336,7 @@ def speed(texts: Sequence[str]) -> None:
                 if name.endswith("same recognizers"):
                     theirs += result
                 elif name == "ours, one process":
-                    mine += [one if isinstance(one, list) else [] for one in result]
+                    mine += [spans if isinstance(spans, list) else [] for spans in result]
     print(f"\nspeed: {len(texts)} texts of about {sum(map(len, texts)) // len(texts)} characters")
     for name, seconds in took.items():
         print(f"  {name:44} {seconds:6.2f} s, {spent[name]:6.2f} s of this process's processor")
@@ -334,8 +345,8 @@ def speed(texts: Sequence[str]) -> None:
             print(f"  {peer} / {us}: {took[peer] / took[us]:.2f}x")
         alone_ = spent[peer] / spent["ours, one process"]
         print(f"  {peer} / ours, one process: {alone_:.2f}x in processor time")
-    a = {(i, s.start, s.end, s.type) for i, one in enumerate(mine) for s in one}
-    b = {(i, s.start, s.end, s.type) for i, one in enumerate(theirs) for s in one}
+    a = {(i, s.start, s.end, s.type) for i, spans in enumerate(mine) for s in spans}
+    b = {(i, s.start, s.end, s.type) for i, spans in enumerate(theirs) for s in spans}
     _share("spans that both find, of those either finds", len(a & b), len(a | b))
 
 
@@ -345,12 +356,12 @@ def rescan(texts: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cache.db"
         keys = [scan_cache.key(config.sha256, text) for text in texts]
-        found = scanned(texts, config)
-        scan_cache.remember(path, dict(zip(keys, found, strict=True)))
+        findings = scanned(texts, config)
+        scan_cache.remember(path, dict(zip(keys, findings, strict=True)))
         begun = time.perf_counter()
-        known = scan_cache.lookup(path, [scan_cache.key(config.sha256, text) for text in texts])
+        cached = scan_cache.lookup(path, [scan_cache.key(config.sha256, text) for text in texts])
         took = time.perf_counter() - begun
-        print(f"\nrescan of {len(texts)} unchanged rows: {took * 1000:.1f} ms, {len(known)} known")
+        print(f"\nrescan of {len(texts)} unchanged rows: {took * 1000:.1f} ms, {len(cached)} known")
 
 
 def vocabulary(rows: int) -> None:
@@ -372,28 +383,32 @@ def vocabulary(rows: int) -> None:
         new += 1
         return word()
 
-    def made() -> str:
+    def message() -> str:
         few = chance.choices(usual, k=chance.randint(4, 12))
-        told = {"name": f"{chance.choice(usual).title()} {fresh().title()}", "words": " ".join(few)}
+        values = {
+            "name": f"{chance.choice(usual).title()} {fresh().title()}",
+            "words": " ".join(few),
+        }
         shape = chance.choice(_VARIED)
         if "mail" in shape:
-            told["mail"] = f"{chance.choice(usual)}@{fresh()}.de"
+            values["mail"] = f"{chance.choice(usual)}@{fresh()}.de"
         return shape.format(
-            **told, number=chance.randint(1, 999), town=chance.choice(usual).title()
+            **values, number=chance.randint(1, 999), town=chance.choice(usual).title()
         )
 
     scanner = Scanner(Config())
-    scanner.scan([made() for _ in range(8 * _PART)])
+    scanner.scan([message() for _ in range(8 * _PART)])
     strings = language.language().vocab.strings
-    words, memory, new = len(strings), psutil.Process().memory_info().rss, 0
+    before, memory, new = len(strings), psutil.Process().memory_info().rss, 0
     print(f"\nwhat stays of {rows:,} rows")
     for done in range(_PART, rows + 1, _PART):
-        scanner.scan([made() for _ in range(_PART)])
+        scanner.scan([message() for _ in range(_PART)])
         if done % max(_PART, rows // 5) == 0:
             grown = (psutil.Process().memory_info().rss - memory) / 1e6
-            kept = len(strings) - words
+            stays = len(strings) - before
             print(
-                f"  {done:,} rows, {new:,} new words: {grown:.1f} MB, {kept} words kept", flush=True
+                f"  {done:,} rows, {new:,} new words: {grown:.1f} MB, {stays} words kept",
+                flush=True,
             )
 
 
@@ -410,38 +425,38 @@ _VARIED = (
 
 def main() -> None:
     """Measure and print."""
-    given = _asked()
-    print(f"model {language.model()}{f' and {given.second}' if given.second else ''}")
-    parts = (given.only,) if given.only else PARTS
+    arguments = _arguments()
+    print(f"model {language.model()}{f' and {arguments.second}' if arguments.second else ''}")
+    parts = (arguments.only,) if arguments.only else PARTS
     if "hostile" in parts:
-        hostile_texts.run(given.rows or 1_000)
+        hostile_texts.run(arguments.rows or 1_000)
     if "vocabulary" in parts:
-        vocabulary(given.rows or 100_000)
+        vocabulary(arguments.rows or 100_000)
     if not {"hostile", "vocabulary"}.issuperset(parts):
-        _on_data(parts, given)
+        _on_data(parts, arguments)
 
 
 PARTS = ("quality", "baseline", "alarms", "speed")
 """What is measured where nothing is asked for."""
 
 
-def _asked() -> argparse.Namespace:
-    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    asked.add_argument("--data", type=Path, default=os.environ.get("ASSAY_SHARED_DATA"))
-    asked.add_argument("--write", type=Path, help="Keep recall by type, for the page.")
-    asked.add_argument("--texts", type=int, default=1_000, help="Texts of the speed rounds.")
-    asked.add_argument("--rows", type=int, help="Rows: 100,000 of fresh words, 1,000 hostile.")
-    asked.add_argument("--second", default="", help="Quality with this second model too.")
-    asked.add_argument("--only", choices=(*PARTS, "hostile", "vocabulary"))
-    given = asked.parse_args()
-    if given.data is None and given.only not in ("hostile", "vocabulary"):
-        asked.error("say where the data is: --data FOLDER or ASSAY_SHARED_DATA")
-    return given
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--data", type=Path, default=os.environ.get("ASSAY_SHARED_DATA"))
+    parser.add_argument("--write", type=Path, help="Keep recall by type, for the page.")
+    parser.add_argument("--texts", type=int, default=1_000, help="Texts of the speed rounds.")
+    parser.add_argument("--rows", type=int, help="Rows: 100,000 of fresh words, 1,000 hostile.")
+    parser.add_argument("--second", default="", help="Quality with this second model too.")
+    parser.add_argument("--only", choices=(*PARTS, "hostile", "vocabulary"))
+    arguments = parser.parse_args()
+    if arguments.data is None and arguments.only not in ("hostile", "vocabulary"):
+        parser.error("say where the data is: --data FOLDER or ASSAY_SHARED_DATA")
+    return arguments
 
 
-def _on_data(parts: Sequence[str], given: argparse.Namespace) -> None:
+def _on_data(parts: Sequence[str], arguments: argparse.Namespace) -> None:
     """The parts that read the files of the data folder."""
-    data = Path(given.data)
+    data = Path(arguments.data)
     rows = json.loads((data / "presidio_research/generated_large.json").read_text("utf-8"))
     desk = [
         json.loads(line)["text"]
@@ -449,7 +464,7 @@ def _on_data(parts: Sequence[str], given: argparse.Namespace) -> None:
     ]
     texts = [row["full_text"] for row in rows]
     if "quality" in parts:
-        _quality(rows, given)
+        _quality(rows, arguments)
     if "baseline" in parts:
         baseline(rows)
     if "alarms" in parts:
@@ -457,25 +472,25 @@ def _on_data(parts: Sequence[str], given: argparse.Namespace) -> None:
         for name, config in (("a project's default", Config()), ("`curation scan`", WIDE)):
             _share(f"with a finding, {name}", sum(map(bool, scanned(desk, config))), len(desk))
     if "speed" in parts:
-        mixed = _about(300, [*texts, *desk], given.texts)
+        mixed = _about(300, [*texts, *desk], arguments.texts)
         speed(mixed)
         rescan(mixed)
 
 
-def _quality(rows: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
+def _quality(rows: Sequence[dict[str, Any]], arguments: argparse.Namespace) -> None:
     texts = [row["full_text"] for row in rows]
-    quality(rows, scanned(texts, replace(WIDE, second_model=given.second)))
-    measured = recall(rows, Config(second_model=given.second))
-    if given.write:
-        given.write.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    quality(rows, scanned(texts, replace(WIDE, second_model=arguments.second)))
+    measured = recall(rows, Config(second_model=arguments.second))
+    if arguments.write:
+        arguments.write.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
 def _about(length: int, texts: Sequence[str], count: int) -> list[str]:
     """Texts of one length, made by joining."""
-    joined, made = " ".join(random.Random(7).sample(texts, len(texts))), []
+    joined, cut = " ".join(random.Random(7).sample(texts, len(texts))), []
     for start in range(0, min(len(joined) - length, count * length), length):
-        made.append(joined[start : start + length])
-    return made
+        cut.append(joined[start : start + length])
+    return cut
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from storage.errors import BadInput
 MAX_LENGTH = 60
 MAX_COUNT = 40
 _CLASSES = {"9": r"\d", "A": "[A-Z]", "a": "[A-Za-z]", "*": "[A-Za-z0-9]"}
-_PLAIN = " -./:#_+"
 _ITEM = re.compile(
     r'(?:"(?P<quoted>[^"\s{}]{1,20})"|(?P<kind>[9Aa*])|(?P<plain>[ ./:#_+-]))'
     r"(?:\{(?P<low>\d{1,2})(?:,(?P<high>\d{1,2}))?\})?"

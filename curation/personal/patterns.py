@@ -95,7 +95,6 @@ _JOB = (
     r"veterinarian|waiter|waitress|weaver|welder|worker|writer|ceo|cfo|cto|coo)"
 )
 _TITLE = r"(?:mr|mrs|ms|mx|dr|prof|rev|hon|capt|sgt|lt|messrs)"
-_SPEECH = r"(?:said|says|asked|asks|replied|replies|wrote|writes|answered|told|explained|added)"
 _KIN = (
     r"(?:daughter|son|wife|husband|mother|father|mom|mum|dad|sister|brother|boss|address|"
     r"account|phone|email|e-mail|number|card|birthday|house|name)"
@@ -114,7 +113,6 @@ _BODY = (
 _COMPANY = rf"{_CAP}(?:(?:,? (?:&|and|of|for|the|n')|,)? {_CAP}){{0,4}}?"
 _NAME = rf"{_CAP}(?:[^\S\n](?:(?:van|von|de|der|den|del|della|di|da|dos|la|le|bin|al|el|ter)\s){{0,2}}{_CAP}){{0,3}}"
 _DOB = r"(?:born(?: on)?|birth(?: ?day| ?date)?(?: is)?|dob|date of birth(?: is)?)\s*[:\-]?\s*"
-_WEEKDAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 
 
 @dataclass(frozen=True, slots=True)
