@@ -10,12 +10,13 @@ from curation import statistics
 from curation.gate import readiness
 from pages.frame import shell
 from pages.frame.wiring import act
-from pages.parts import fields, pair_view
+from pages.parts import fields, pair_view, table
 from storage import scratch
 from storage.types import Project, Signal, User
 
 _USUAL = timedelta(days=30)
 _WIDTHS = [1.3, 3, 3, 2.4, 4]
+_TITLES = ("", "Line", "Measured", "Asked", "What to do")
 _ORDER = (
     *("reviewed", "gold", "schema", "retired_era", "unscanned", "personal_data"),
     *("near_duplicates", "contradictions", "leakage", "audit"),
@@ -45,11 +46,6 @@ def top(signals: Sequence[Signal]) -> None:
         _way(blocking[0])
 
 
-def table(signals: Sequence[Signal]) -> None:
-    """All lines of the readiness gate."""
-    grouped(signals, blocking_of(signals))
-
-
 def grouped(signals: Sequence[Signal], blocking: Sequence[Signal]) -> None:
     """All lines: those that block first, then those waived, then those met."""
     waived = [line for line in signals if not line.met and line not in blocking]
@@ -58,16 +54,9 @@ def grouped(signals: Sequence[Signal], blocking: Sequence[Signal]) -> None:
         if lines:
             st.subheader(f"{title} ({len(lines)})", anchor=False)
             with st.container(border=True, gap="small"):
-                _head()
+                table.heads(_WIDTHS, _TITLES)
                 for line in lines:
                     _line(line, blocks=line in blocking)
-
-
-def _head() -> None:
-    titles = ("", "Line", "Measured", "Asked", "What to do")
-    for column, title in zip(st.columns(_WIDTHS, gap="small"), titles, strict=True):
-        with column:
-            shell.note(title)
 
 
 def _line(line: Signal, *, blocks: bool) -> None:

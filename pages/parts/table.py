@@ -5,7 +5,16 @@ from typing import TypeVar
 
 import streamlit as st
 
+from pages.frame import shell
+
 T = TypeVar("T")
+
+
+def heads(widths: Sequence[float], titles: Sequence[str]) -> None:
+    """The quiet heads of columns of these widths; the last ones may have none."""
+    for column, title in zip(st.columns(widths, gap="small"), titles, strict=False):
+        with column:
+            shell.note(title)
 
 
 def line(head: str, cells: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from curation.gate import audit
 from curation.gate.audit import Part, Result
 from pages.frame import shell
 from pages.frame.wiring import act, looking
-from pages.parts import pair_view
+from pages.parts import pair_view, table
 from storage import people, projects
 from storage.types import Origin, Project, Role, User
 
@@ -29,9 +29,7 @@ def show(user: User, project: Project, result: Result) -> None:
     st.subheader("By origin, author and era", anchor=False)
     with st.container(border=True, gap="small"):
         titles = ("Pairs that came about alike", "Pairs", "Judged", "Bad", "Good, 95 %", "")
-        for column, title in zip(st.columns(_WIDTHS, gap="small"), titles, strict=True):
-            with column:
-                shell.note(title)
+        table.heads(_WIDTHS, titles)
         for part in result.parts:
             _line(user, project, part, named(part, names, eras), back.get(part.stratum, 0))
     shell.note(

@@ -7,6 +7,7 @@ import streamlit as st
 from curation import statistics
 from pages.frame import shell
 from pages.frame.plain import plain
+from pages.parts import table
 from storage.types import Stage
 from training.lifecycle.registry import Entry
 
@@ -28,9 +29,7 @@ def choose(entries: Sequence[Entry]) -> Entry:
     chosen = next((entry for entry in entries if str(entry.adapter.number) == wanted), entries[0])
     most = len(entries) if st.session_state.get("all-adapters") else _FEW
     with st.container(border=True, gap="small"):
-        for column, head in zip(st.columns(_WIDTHS, gap="small"), _HEADS, strict=True):
-            with column:
-                shell.note(head)
+        table.heads(_WIDTHS, _HEADS)
         for entry in entries[:most]:
             _line(entry, chosen=entry is chosen)
         if len(entries) > _FEW:

@@ -7,7 +7,7 @@ import streamlit as st
 from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import looking
-from pages.parts import job_panel
+from pages.parts import job_panel, table
 from pages.parts.charts import Spec, quantity
 from storage.errors import RuleBroken
 from storage.types import Arm
@@ -40,9 +40,7 @@ def show(experiment: Experiment) -> None:
             "Exactly right on held-out pairs",
             "Validation loss",
         )
-        for cell, head in zip(st.columns(_WIDTHS), heads, strict=True):
-            with cell:
-                shell.note(head)
+        table.heads(_WIDTHS, heads)
         for entry in experiment.entries:
             cells = st.columns(_WIDTHS, vertical_alignment="center")
             for cell, word in zip(cells, _line(entry), strict=True):

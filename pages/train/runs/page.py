@@ -5,7 +5,7 @@ import streamlit as st
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
-from pages.parts import job_panel, progress
+from pages.parts import job_panel, progress, table
 from pages.train.runs import curves, record
 from storage import people
 from storage.types import Job, JobKind, JobState
@@ -52,9 +52,7 @@ wanted = st.query_params.get("run")
 chosen = next((run for run in runs if run.id == wanted), runs[0])
 with st.container(border=True):
     heads = ("Name", "State", "Version", "Base model", "Started by", "Took")
-    for cell, head in zip(st.columns(_WIDTHS), heads, strict=False):
-        with cell:
-            shell.note(head)
+    table.heads(_WIDTHS, heads)
     listed = len(runs) if st.session_state.get("all-runs") else 8
     for run in runs[:listed]:
         _line(run, names.get(run.requested_by, "someone"), run.id == chosen.id)
