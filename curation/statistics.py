@@ -13,7 +13,7 @@ from storage.errors import BadInput
 Interval = tuple[float, float]
 
 _BISECTIONS = 60
-_LEAST_PREFERENCE = 0.55
+_MINIMUM_PREFERENCE = 0.55
 
 
 def _check_counts(k: int, n: int) -> None:
@@ -115,8 +115,8 @@ def _critical(n: int, alpha: float) -> int:
 def power(n: int, preference: float, alpha: float = 0.05) -> float:
     """Chance that n decisive votes show a true preference (exact two-sided sign test)."""
     _check_open("Preference", preference)
-    most = _critical(n, alpha)
-    return _chance(n, range(most + 1), 1 - preference)
+    limit = _critical(n, alpha)
+    return _chance(n, range(limit + 1), 1 - preference)
 
 
 def needed_decisive(preference: float, target: float = 0.8, alpha: float = 0.05) -> int:
@@ -127,7 +127,7 @@ def needed_decisive(preference: float, target: float = 0.8, alpha: float = 0.05)
     Raises:
         BadInput: the preference is under 55 % (more votes than people cast) or not under 100 %.
     """
-    if not _LEAST_PREFERENCE <= preference < 1:
+    if not _MINIMUM_PREFERENCE <= preference < 1:
         raise BadInput(f"A preference of {preference} cannot be planned for: give 0.55 to 0.99.")
     _check_open("Power", target)
     normal = statistics.NormalDist()
@@ -171,13 +171,13 @@ def proven_of(good: int, n: int, population: int, confidence: float = 0.95) -> f
 
 def _drawn(good: int, n: int, goods: int, population: int) -> float:
     """Chance of at least so many good rows among n drawn of a population with `goods` good ones."""
-    most, least = min(n, goods), max(good, n - (population - goods))
-    whole = _ways(population, n)
+    highest, lowest = min(n, goods), max(good, n - (population - goods))
+    total = _ways(population, n)
     return min(
         1.0,
         sum(
-            exp(_ways(goods, k) + _ways(population - goods, n - k) - whole)
-            for k in range(least, most + 1)
+            exp(_ways(goods, k) + _ways(population - goods, n - k) - total)
+            for k in range(lowest, highest + 1)
         ),
     )
 
@@ -233,8 +233,8 @@ def gwet_ac1(items: Sequence[Sequence[str]], categories: int) -> float | None:
     if raw is None or categories < 2:
         return None
     rated = [ratings for ratings in items if ratings]
-    seen = {answer for ratings in rated for answer in ratings}
-    common = [statistics.fmean(ratings.count(a) / len(ratings) for ratings in rated) for a in seen]
+    answers = {answer for ratings in rated for answer in ratings}
+    common = [statistics.fmean(ratings.count(a) / len(ratings) for ratings in rated) for a in answers]
     chance = sum(share * (1 - share) for share in common) / (categories - 1)
     return (raw - chance) / (1 - chance)
 
