@@ -234,7 +234,9 @@ def gwet_ac1(items: Sequence[Sequence[str]], categories: int) -> float | None:
         return None
     rated = [ratings for ratings in items if ratings]
     answers = {answer for ratings in rated for answer in ratings}
-    common = [statistics.fmean(ratings.count(a) / len(ratings) for ratings in rated) for a in answers]
+    common = [
+        statistics.fmean(ratings.count(a) / len(ratings) for ratings in rated) for a in answers
+    ]
     chance = sum(share * (1 - share) for share in common) / (categories - 1)
     return (raw - chance) / (1 - chance)
 

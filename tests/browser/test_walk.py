@@ -130,10 +130,10 @@ def import_records(lea: Person, engine: Engine, pictures: Path | None) -> None:
         page.get_by_role("button", name="Remove").first.click()
         lea.still()
     lea.press("Use the sample's import.jsonl")
-    lea.sees("The first 8 of 110 rows")
+    lea.sees("The first 8 of 110 pairs")
     lea.picture(pictures, "import")
-    lea.press("Import 110 rows")
-    lea.sees("110 rows were imported")
+    lea.press("Import 110 pairs")
+    lea.sees("110 pairs were imported")
     with reading(engine) as session:
         waiting = pairs.listing(session, 1, status=PairStatus.WAITING)
     assert len(waiting) == 111
@@ -213,7 +213,7 @@ def _job_ends(engine: Engine, kind: str, number: int = 1) -> None:
 
 def scrub_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("scrub")
-    page.get_by_role("button", name=re.compile(r"^Scan \d+ rows")).click()
+    page.get_by_role("button", name=re.compile(r"^Scan \d+ pairs")).click()
     _job_ends(engine, "scan")
     lea.go("scrub")
     lea.sees("To decide")
@@ -233,7 +233,7 @@ def scrub_rows(lea: Person, engine: Engine, pictures: Path | None) -> None:
     page = lea.go("scrub")
     page.get_by_role("button", name=re.compile("“Alder Bank” is not personal data")).click()
     lea.still()
-    lea.sees("Every scanned row is decided")
+    lea.sees("Every scanned pair is decided")
     with reading(engine) as session:
         assert findings.coverage(session, 1).message.open == 0
 
