@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from curation.exchange import columns, files, incoming, intake
+from curation.exchange.source import Refused
 from curation.project import sample
 from curation.review import claims, decisions, writing
 from curation.review.ops import Op, Submission
@@ -81,7 +82,7 @@ def import_file(
     mapping = _mapping(columns.suggest(table), prompt_column, response_column)
     try:
         rows = incoming.apply(table, mapping, inside.system_message).take(file.name)
-    except files.Refused as refused:
+    except Refused as refused:
         for one in refused.refusals:
             console.err.print(f"line {one.line}: {one.why}", markup=False)
         raise

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation import strict_json
-from curation.exchange.files import Table, Value
+from curation.exchange.source import Table, Value
 from curation.versions.layout import ColumnMapping
 from curation.versions.layouts import LAYOUTS
 from curation.versions.verify_version import ESCAPED

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from curation import strict_json, visible
 from curation.exchange.columns import unescape
-from curation.exchange.files import Faults, Refusal, Refused, Row, Table, Value
+from curation.exchange.source import Faults, Refusal, Refused, Table, TableRow, Value
 from curation.versions.layout import ColumnMapping
 from curation.versions.verify_version import ESCAPED
 from storage.errors import BadInput
@@ -103,7 +103,7 @@ class _Reading:
     markup: int = 0
     decomposed: int = 0
 
-    def take(self, row: Row, values: dict[str, Value]) -> None:
+    def take(self, row: TableRow, values: dict[str, Value]) -> None:
         try:
             system, prompt, response = self._texts(values)
             mapping = self.mapping

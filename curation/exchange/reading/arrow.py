@@ -10,9 +10,9 @@ from typing import Any
 from zipfile import ZipFile
 
 from curation import strict_json
-from curation.exchange.files import Source, Table, hashed
 from curation.exchange.reading.rows import Gathering, as_row, short
 from curation.exchange.reading.zips import BROKEN, unpack
+from curation.exchange.source import Source, Table, hashed
 from storage.errors import BadInput
 
 _ROWS_AT_ONCE = 500

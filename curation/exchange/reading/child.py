@@ -4,21 +4,22 @@ It limits its own memory and time first, then writes its answer to the file that
 The answer holds rows only when the whole file was good.
 """
 
-import json
 import resource
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from curation.exchange.files import Limits, Refused, Source, Table, check_size
+from curation.exchange.reading import answers
+from curation.exchange.reading.answers import Failed, Faulty, ReadTask, Unreadable
+from curation.exchange.source import Limits, Refused, Source, Table, check_size
 from curation.versions import verify_version
 from storage.errors import BadInput
 
 _RESULT_BYTES = 1_000_000_000
 
-_KNOWN: tuple[tuple[bytes, str], ...] = (
+_UNREADABLE: tuple[tuple[bytes, str], ...] = (
     (
         b"\xd0\xcf\x11\xe0",
         "is an old or password-protected Excel file; save it as .xlsx without a password",
@@ -77,7 +78,7 @@ def _reader(source: Source) -> Callable[[Source], Table]:
         return read_parquet
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _read_zip
-    for magic, why in _KNOWN:
+    for magic, why in _UNREADABLE:
         if start.startswith(magic):
             source.refuse(why)
     from curation.exchange.reading.text import read_text
@@ -113,67 +114,47 @@ def limit(limits: Limits) -> None:
         (resource.RLIMIT_FSIZE, _RESULT_BYTES),
         (resource.RLIMIT_CORE, 0),
     )
-    for kind, most in bounds:
+    for kind, maximum in bounds:
         soft, hard = resource.getrlimit(kind)
-        known = [bound for bound in (most, soft, hard) if bound != resource.RLIM_INFINITY]
+        finite = [bound for bound in (maximum, soft, hard) if bound != resource.RLIM_INFINITY]
         spare = 2 if kind == resource.RLIMIT_CPU else 0  # room for the soft limit's signal
-        ceiling = min(known) + spare if hard == resource.RLIM_INFINITY else hard
+        ceiling = min(finite) + spare if hard == resource.RLIM_INFINITY else hard
         try:
-            resource.setrlimit(kind, (min(known), ceiling))
+            resource.setrlimit(kind, (min(finite), ceiling))
         except (ValueError, OSError):
             continue
 
 
-def answer(task: dict[str, Any], out: TextIO) -> None:
-    """Read the file of `task` and write what came of it, one JSON value a line."""
-    limits = Limits(**task["limits"])
-    source = Source(Path(task["path"]), task["name"], limits, Path(task["work"]))
+def answer(task: ReadTask, out: TextIO) -> None:
+    """Read the file of `task` and write what came of it."""
+    source = Source(Path(task.path), task.name, task.limits, Path(task.work))
     try:
         table = parse(source)
     except Refused as refused:
-        listed = [[refusal.line, refusal.why] for refusal in refused.refusals]
-        _write(out, {"answer": "refused", "refusals": listed, "count": refused.count})
+        answers.write(out, Faulty(refused.refusals, refused.count))
     except BadInput as bad:
-        _write(out, {"answer": "bad", "why": str(bad)})
+        answers.write(out, Unreadable(str(bad)))
     except MemoryError:
-        most = f"{limits.memory_bytes / 1e9:g} GB"
-        why = f"{source.name} unpacks to more than the {most} of memory allowed; split it."
-        _write(out, {"answer": "bad", "why": why})
+        limit = f"{task.limits.memory_bytes / 1e9:g} GB"
+        why = f"{source.name} unpacks to more than the {limit} of memory allowed; split it."
+        answers.write(out, Unreadable(why))
     else:
-        _write_table(out, table)
-
-
-def _write_table(out: TextIO, table: Table) -> None:
-    head = {
-        "columns": table.columns,
-        "kind": table.kind,
-        "sha256": table.sha256,
-        "notes": table.notes,
-        "layout": table.layout,
-    }
-    _write(out, {"answer": "table", **head})
-    for row in table.rows:
-        _write(out, [row.line, *(row.values.get(column) for column in table.columns)])
-
-
-def _write(out: TextIO, value: object) -> None:
-    out.write(json.dumps(value, ensure_ascii=False) + "\n")
+        answers.write_table(out, table)
 
 
 def main() -> int:
     """Exit status 0 when there is an answer, good or bad."""
-    task = json.loads(sys.argv[1])
-    limit(Limits(**task["limits"]))
-    with Path(task["result"]).open("w", encoding="utf-8", newline="\n") as out:
+    task = answers.received(sys.argv[1])
+    limit(task.limits)
+    with Path(task.result).open("w", encoding="utf-8", newline="\n") as out:
         try:
             answer(task, out)
-        except (
-            Exception
-        ) as error:  # the outermost frame: a bug of ours, told without the file's text
-            where = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)]
+        except Exception as error:  # the outermost frame: a bug of ours, without the file's text
+            frames = traceback.extract_tb(error.__traceback__)
             out.seek(0)
             out.truncate()
-            _write(out, {"answer": "failed", "type": type(error).__name__, "where": where})
+            where = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+            answers.write(out, Failed(type(error).__name__, where))
     return 0
 
 

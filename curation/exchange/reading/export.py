@@ -8,8 +8,8 @@ from zipfile import ZipFile
 import msgspec
 
 from curation import strict_json
-from curation.exchange.files import Row, Source, Table, hashed, plain_files
 from curation.exchange.reading.zips import BROKEN
+from curation.exchange.source import Source, Table, TableRow, hashed, plain_files
 from curation.versions import verify_version
 from curation.versions.layouts import LAYOUTS
 from storage.errors import BadInput
@@ -67,7 +67,7 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
     for name in [*manifest.data, *(n for n in files if n.endswith(".json") and "/" in n)]:
         _put(source, source.work, name, files[name])
     columns: dict[str, None] = {"split": None}
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for name, split in sorted(manifest.data.items()):
         if not manifest.exported[split]:
             continue
@@ -78,7 +78,7 @@ def _read(source: Source, files: dict[str, bytes], parse: Parse) -> Table:
         table = parse(replace(source, path=path, name=f"{source.name}: {name}"))
         columns |= dict.fromkeys(table.columns)
         rows += [
-            Row(len(rows) + at, {**row.values, "split": split})
+            TableRow(len(rows) + at, {**row.values, "split": split})
             for at, row in enumerate(table.rows, 1)
         ]
     if len(rows) > source.limits.rows:

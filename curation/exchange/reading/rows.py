@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from curation.exchange.files import Faults, Row, Source, Table, Value
+from curation.exchange.source import Faults, Source, Table, TableRow, Value
 
 _CHAT_KEYS = ({"role", "content"}, {"from", "value"})
 _CHAT_CELLS = 4
@@ -70,7 +70,7 @@ class Gathering:
 
     source: Source
     faults: Faults = field(init=False)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TableRow] = field(default_factory=list)
     columns: dict[str, None] = field(default_factory=dict)
     """Names in order of first sight."""
     notes: dict[str, int] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class Gathering:
                 f"holds more than {most:,.0f} MB of text; split it and import the parts"
             )
         if not self.faults.count:
-            self.rows.append(Row(line, values))
+            self.rows.append(TableRow(line, values))
 
     def refuse(self, line: int, why: str) -> None:
         """Remember a line that could not even be taken apart."""

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from curation import strict_json
-from curation.exchange.files import Source, Table, hashed
 from curation.exchange.reading.rows import Gathering, as_row
+from curation.exchange.source import Source, Table, hashed
 from storage.errors import BadInput
 
 _CHUNK = 1 << 20

@@ -5,9 +5,9 @@ from datetime import datetime, time
 from typing import Any
 from zipfile import ZipFile
 
-from curation.exchange.files import Source, Table, hashed
 from curation.exchange.reading.rows import Gathering, as_row
 from curation.exchange.reading.zips import BROKEN
+from curation.exchange.source import Source, Table, hashed
 
 _FORMULA_NOTE = "Formulas, not calculated but taken as text"
 _BLANK_RUN = 10_000

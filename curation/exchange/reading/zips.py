@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
-from curation.exchange.files import Source
+from curation.exchange.source import Source
 
 BROKEN = (
     BadZipFile,

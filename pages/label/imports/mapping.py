@@ -7,8 +7,8 @@ import streamlit as st
 
 from curation import statistics, visible
 from curation.exchange import columns, incoming
-from curation.exchange.files import Table
 from curation.exchange.incoming import Incoming, Preview
+from curation.exchange.source import Table
 from curation.versions.layout import ColumnMapping
 from pages.frame import shell
 from pages.frame.plain import plain

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import streamlit as st
 
 from curation import statistics
-from curation.exchange import files, intake
-from curation.exchange.files import Table
+from curation.exchange import intake, source
 from curation.exchange.incoming import Preview
 from curation.exchange.intake import Taken
+from curation.exchange.source import Table
 from pages.frame import shell
 from pages.frame.wiring import act
 from pages.label.imports.upload import OUTCOME, Upload
@@ -49,7 +49,7 @@ def _take(user: User, project: Project, upload: Upload, sha256: str, preview: Pr
         user,
         project.id,
         preview.rows,
-        name=files.shown_name(upload.name),
+        name=source.display_name(upload.name),
         sha256=sha256,
         held_out=held_out,
     )

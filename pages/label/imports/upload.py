@@ -10,7 +10,7 @@ import streamlit as st
 
 from curation import visible
 from curation.exchange import files
-from curation.exchange.files import Refusal, Refused, Table
+from curation.exchange.source import Refusal, Refused, Table
 from curation.project import sample
 from pages.frame import shell
 from pages.frame.plain import plain

@@ -2,20 +2,21 @@
 
 import pytest
 
-from curation.exchange import columns, files, incoming
+from curation.exchange import columns, incoming
 from curation.exchange.incoming import Incoming
+from curation.exchange.source import Refusal, Refused, Table, TableRow, Value
 from curation.versions.layout import ColumnMapping
 from storage.errors import BadInput
 
 SYSTEM = "Route the message."
 
 
-def table_of(*rows: dict[str, files.Value], kind: str = "CSV") -> files.Table:
+def table_of(*rows: dict[str, Value], kind: str = "CSV") -> Table:
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    return files.Table(columns, [files.Row(i, r) for i, r in enumerate(rows, 2)], kind, "0" * 64)
+    return Table(columns, [TableRow(i, r) for i, r in enumerate(rows, 2)], kind, "0" * 64)
 
 
-def chat(*messages: tuple[str, str]) -> files.Value:
+def chat(*messages: tuple[str, str]) -> Value:
     return [{"role": role, "content": content} for role, content in messages]
 
 
@@ -50,7 +51,7 @@ def test_columns_are_guessed_from_their_names(names: list[str], expected: Column
 
 
 def test_columns_are_guessed_from_their_cells() -> None:
-    row: dict[str, files.Value] = {"b": '{"team": "cards"}', "c": "7", "a": "Where is my new card?"}
+    row: dict[str, Value] = {"b": '{"team": "cards"}', "c": "7", "a": "Where is my new card?"}
     assert columns.suggest(table_of(row)) == ColumnMapping(prompt="a", response="b")
 
 
@@ -120,21 +121,21 @@ def test_another_system_message_is_counted_not_refused() -> None:
         (chat(("user", "a"), ("assistant", "")), "its response is empty"),
     ],
 )
-def test_chats_that_are_no_pair(messages: files.Value, why: str) -> None:
+def test_chats_that_are_no_pair(messages: Value, why: str) -> None:
     good = chat(("user", "a"), ("assistant", "b"))
     preview = incoming.apply(
         table_of({"messages": good}, {"messages": messages}),
         ColumnMapping(messages="messages"),
         SYSTEM,
     )
-    assert preview.refusals == (files.Refusal(3, why),)
-    with pytest.raises(files.Refused) as refusal:
+    assert preview.refusals == (Refusal(3, why),)
+    with pytest.raises(Refused) as refusal:
         preview.take("chats.jsonl")
     assert str(refusal.value) == f"Nothing of chats.jsonl was imported: line 3: {why}."
 
 
 def test_every_refusal_is_counted_and_a_hundred_listed() -> None:
-    row: dict[str, files.Value] = {"prompt": "", "response": "x"}
+    row: dict[str, Value] = {"prompt": "", "response": "x"}
     rows = table_of(*[row] * 250)
     preview = incoming.apply(rows, columns.suggest(rows), SYSTEM)
     assert (len(preview.refusals), preview.refused, preview.rows) == (100, 250, ())

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.exchange import columns, files, incoming
+from curation.exchange import columns, incoming
 from curation.exchange.reading.child import parse
+from curation.exchange.source import Source
 from curation.versions import layouts_csv
 from curation.versions.layout import ExportRow
 from curation.versions.layouts import LAYOUTS
@@ -47,7 +48,7 @@ def back(content: bytes, name: str) -> list[tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        table = parse(files.Source(path, name))
+        table = parse(Source(path, name))
     preview = incoming.apply(table, columns.suggest(table), "")
     return [(row.prompt, row.response) for row in preview.take(name)]
 

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from curation import visible
 from curation.exchange import columns, files, incoming
 from curation.exchange.reading.child import parse
+from curation.exchange.source import Source
 from curation.review import claims, decisions
 from curation.versions import archive, canonical, packages, tags, verify_version
 from curation.versions.layout import ExportRow
@@ -143,7 +144,7 @@ def back(content: bytes, folder: Path) -> list[tuple[str, str]]:
     path, work = folder / "export.zip", folder / "work"
     path.write_bytes(content)
     work.mkdir()
-    table = parse(files.Source(path, "export.zip", work=work))
+    table = parse(Source(path, "export.zip", work=work))
     preview = incoming.apply(table, columns.suggest(table), "")
     return [(row.prompt, row.response) for row in preview.take("export.zip")]
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.exchange import files
+from curation.exchange.source import Table
 from curation.project import sample
 from curation.versions import packages
 from storage import pairs, people, scratch
@@ -117,7 +118,7 @@ def test_a_file_is_read_once_however_often_the_page_is_drawn(
     stories.project(engine)
     read, names = files.read, []
 
-    def counted(path: Path, name: str) -> files.Table:
+    def counted(path: Path, name: str) -> Table:
         names.append(name)
         return read(path, name)
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.exchange import files
+from curation.exchange.source import Table, TableRow, Value
 
 ROWS = [
     {"prompt": "Where is my card?", "response": '{"team": "cards"}', "topic": "cards"},
@@ -54,7 +55,7 @@ def dataset_folder(folder: Path, rows: list[dict[str, object]]) -> Path:
     return folder
 
 
-def values(table: files.Table) -> list[dict[str, files.Value]]:
+def values(table: Table) -> list[dict[str, Value]]:
     return [row.values for row in table.rows]
 
 
@@ -92,7 +93,7 @@ def test_cells_that_look_like_formulas_stay_as_they_are(tmp_path: Path) -> None:
 def test_excel_writes_its_separator_in_the_first_line(tmp_path: Path) -> None:
     path = saved(tmp_path, "a.csv", b"sep=;\nprompt;response\na;b\n")
     table = files.read(path, "a.csv")
-    assert table.rows == [files.Row(3, {"prompt": "a", "response": "b"})]
+    assert table.rows == [TableRow(3, {"prompt": "a", "response": "b"})]
 
 
 def test_jsonl_flat_and_chat(tmp_path: Path) -> None:
@@ -105,8 +106,8 @@ def test_jsonl_flat_and_chat(tmp_path: Path) -> None:
     assert table.kind == "JSONL"
     assert table.columns == ("prompt", "response", "id", "topic", "messages")
     assert table.rows == [
-        files.Row(1, {"prompt": "a", "response": '{"team": "cards"}', "id": "7", "topic": ""}),
-        files.Row(3, {"messages": CHAT}),
+        TableRow(1, {"prompt": "a", "response": '{"team": "cards"}', "id": "7", "topic": ""}),
+        TableRow(3, {"messages": CHAT}),
     ]
     assert table.notes == ("Cells with lists or objects, taken as their JSON text: 1.",)
 
@@ -132,8 +133,8 @@ def test_xlsx_takes_the_first_sheet_and_calculates_nothing(tmp_path: Path) -> No
     table = files.read(tmp_path / "a.xlsx", "a.xlsx")
     assert table.columns == ("prompt", "response", "n")
     assert table.rows == [
-        files.Row(2, {"prompt": "hello", "response": "=1+1", "n": "7"}),
-        files.Row(4, {"prompt": "last", "response": "", "n": ""}),
+        TableRow(2, {"prompt": "hello", "response": "=1+1", "n": "7"}),
+        TableRow(4, {"prompt": "last", "response": "", "n": ""}),
     ]
     assert table.notes == (
         "Sheets left out, as only the first is read: 1.",

@@ -21,6 +21,7 @@ import pytest
 
 from curation.exchange import files
 from curation.exchange.reading.child import parse
+from curation.exchange.source import Limits, Source
 from storage import priority
 from storage.errors import BadInput
 from tests.support.patience import PATIENCE
@@ -150,7 +151,7 @@ def outcome(path: Path, work: Path) -> str:
     """ "read", "refused" or, where the sentence names a line, "refused on a line"."""
     work.mkdir()
     try:
-        table = parse(files.Source(path, "upload.csv", work=work))
+        table = parse(Source(path, "upload.csv", work=work))
     except BadInput as refusal:
         said = str(refusal)
         assert said.startswith(("upload.csv ", "Nothing of upload.csv was imported: line "))
@@ -202,7 +203,7 @@ def test_a_child_that_dies_is_told_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "upload.csv"
     path.write_bytes(csv_bytes())
     with pytest.raises(BadInput) as refusal:
-        files.read(path, "upload.csv", files.Limits(wall_seconds=0))
+        files.read(path, "upload.csv", Limits(wall_seconds=0))
     assert str(refusal.value) == (
         "upload.csv took more than 0 s to read and was given up; split it."
     )
@@ -221,9 +222,9 @@ def test_a_child_without_memory_or_time(tmp_path: Path) -> None:
     path = tmp_path / "upload.csv"
     path.write_bytes(b"prompt,response\n" + b"abc,def\n" * 190_000)
     with pytest.raises(BadInput, match=r"memory|stopped the reader"):
-        files.read(path, "upload.csv", files.Limits(memory_bytes=40_000_000))
+        files.read(path, "upload.csv", Limits(memory_bytes=40_000_000))
     path.write_bytes(b"prompt,response\n" + b"a,b\n" * 5_000_000)
-    limits = files.Limits(cpu_seconds=1, rows=10_000_000)
+    limits = Limits(cpu_seconds=1, rows=10_000_000)
     with pytest.raises(BadInput) as refusal:
         files.read(path, "upload.csv", limits)
     assert str(refusal.value) == "upload.csv takes more than 1 s to read; split it."

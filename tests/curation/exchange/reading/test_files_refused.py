@@ -13,6 +13,7 @@ import pytest
 
 from curation.exchange import files
 from curation.exchange.reading.child import parse
+from curation.exchange.source import DEFAULT, Limits, Refused, Source
 from storage.errors import BadInput
 
 GOOD = '{"prompt": "a", "response": "b"}'
@@ -26,16 +27,16 @@ def sentence(path: Path, name: str = "rows.csv") -> str:
     return str(refusal.value)
 
 
-def said_in_process(path: Path, limits: files.Limits = files.DEFAULT) -> str:
+def said_in_process(path: Path, limits: Limits = DEFAULT) -> str:
     with pytest.raises(BadInput) as refusal:
-        parse(files.Source(path, "rows.csv", limits, path.parent / "work"))
+        parse(Source(path, "rows.csv", limits, path.parent / "work"))
     return str(refusal.value)
 
 
 def test_ragged_lines_are_all_named(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(HEAD + b"a,b\nonly one\n\n" + b"x,y,z\n" * 150)
-    with pytest.raises(files.Refused) as refusal:
+    with pytest.raises(Refused) as refusal:
         files.read(path, "march.csv")
     assert str(refusal.value) == (
         "Nothing of march.csv was imported: line 3: it has 1 cell where the header has 2; "
@@ -220,7 +221,7 @@ def test_a_long_line_is_refused_where_the_file_may_be_large(tmp_path: Path) -> N
     with path.open("wb") as file:
         file.write(HEAD)
         file.writelines(b"x" * 1_000_000 for _ in range(60))
-    limits = files.Limits(file_bytes=2_000_000_000)
+    limits = Limits(file_bytes=2_000_000_000)
     with pytest.raises(BadInput) as refusal:
         files.read(path, "rows.csv", limits)
     assert str(refusal.value) == (
@@ -306,7 +307,7 @@ def test_made_files(tmp_path: Path, write: Callable[[Path], None], expected: str
 def test_too_much_text_in_all(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     write_too_much_text(path)
-    said = said_in_process(path, files.Limits(text_bytes=10_000))
+    said = said_in_process(path, Limits(text_bytes=10_000))
     assert said == "rows.csv holds more than 0 MB of text; split it and import the parts."
 
 
