@@ -28,7 +28,7 @@ KEY = Key()
 
 
 @asynccontextmanager
-async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
     """Start and stop what lives beside the pages; ends the process where it must not start."""
     from training import reconcile  # here, because a page should not wait for it
 

@@ -205,6 +205,11 @@ class CheckResult(Ended, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
+def draft(job: Job) -> DraftResult | None:
+    """What drafting brought; None where it was cut off before it was counted."""
+    return read(DraftResult, job.result) if "kept" in (job.result or {}) else None
+
+
 def train(job: Job) -> TrainResult:
     """How a training run ended; nothing but defaults where it has not."""
     return read(TrainResult, job.result or {})

@@ -12,6 +12,7 @@ from training import asks
 from training.draft import drafts
 from training.draft.drafts import DraftPlan
 from training.hosted import endpoints
+from training.records import results, specs
 from training.records.parts import Endpoint
 from training.work import jobs
 
@@ -96,16 +97,16 @@ def requests(project: Project) -> None:
 
 
 def _row(job: Job) -> dict[str, str]:
-    result = job.result or {}
-    refused = sum(result.get("refused", {}).values())
+    spec, result = specs.draft(job), results.draft(job)
+    model = spec.endpoint.model if spec.endpoint is not None else "packaged"
     return {
         "When (UTC)": f"{job.created_at:%Y-%m-%d %H:%M}",
-        "Topic": visible.reveal(str(job.spec["topic"])),
+        "Topic": visible.reveal(spec.topic),
         "State": job_panel.STATES[job.state],
-        "Model": str(result.get("model") or job.spec.get("endpoint", {}).get("model", "packaged")),
-        "Seed": str(job.spec["seed"]),
-        "Temperature": f"{job.spec['temperature']:g}",
-        "Asked": str(job.spec["count"]),
-        "Kept": str(result.get("kept", "")),
-        "Not usable": str(refused) if job.result else "",
+        "Model": (result and result.model) or model,
+        "Seed": str(spec.seed),
+        "Temperature": f"{spec.temperature:g}",
+        "Asked": str(spec.count),
+        "Kept": str(result.kept) if result else "",
+        "Not usable": str(sum(result.refused.values())) if result else "",
     }
