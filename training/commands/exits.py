@@ -14,9 +14,9 @@ from storage.errors import BadInput, RuleBroken, Unavailable
 from training import asks
 from training.commands.following import wait
 from training.exits import exports, vllm
-from training.exits import recipe as recipes
-from training.exits.recipe import Recipe
+from training.exits import source as sources
 from training.exits.registry import EXITS, MERGED
+from training.exits.source import ExportSource
 from training.lifecycle import adapter_files, imports, standing
 from training.models import adapters
 from training.records.parts import BaseModel
@@ -83,14 +83,14 @@ def serve(
         found = adapters.named(session, console.project(session, project).id, adapter)
         if standing.kind(found) == standing.PROVIDER:
             raise RuleBroken(f"{adapter} stays with its provider. Ask it there.")
-        recipe = recipes.of(session, found, here)
+        source = sources.of(session, found, here)
         merged = exports.merged(session, found, here)
     _refuse_taken(port)
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    console.show(None, as_json=False, words=f"{recipe.served} on http://127.0.0.1:{port}/v1")
+    console.show(None, as_json=False, words=f"{source.served} on http://127.0.0.1:{port}/v1")
     if server == "vllm" or (server == "auto" and shutil.which("vllm")):
-        _become_vllm(recipe, merged, here, port)
-    _with_transformers(recipe, here, port)
+        _become_vllm(source, merged, here, port)
+    _with_transformers(source, here, port)
 
 
 def _refuse_taken(port: int) -> None:
@@ -102,22 +102,24 @@ def _refuse_taken(port: int) -> None:
             raise Unavailable(f"Port {port} is in use. Choose another with --port.") from error
 
 
-def _become_vllm(recipe: Recipe, merged: Path | None, here: settings.Settings, port: int) -> None:
+def _become_vllm(
+    source: ExportSource, merged: Path | None, here: settings.Settings, port: int
+) -> None:
     """Replace this process by vLLM; a merged model first, else base and adapter."""
     found = shutil.which("vllm")
     if found is None:
         raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
-    folder = adapter_files.intact(recipe.adapter, here)
-    if recipe.kind == standing.FULL or merged is not None:
-        command = vllm.whole(recipe, str(merged or folder), port)
-    elif recipe.base_folder is None or recipe.settings.get("dora"):
+    folder = adapter_files.intact(source.adapter, here)
+    if source.kind == standing.FULL or merged is not None:
+        command = vllm.full_model(source, str(merged or folder), port)
+    elif source.base_folder is None or source.dora:
         raise Unavailable("vLLM needs this adapter merged. Run: export adapter@N --exit merged")
     else:
-        command = vllm.with_adapter(recipe, str(recipe.base_folder), str(folder), port)
+        command = vllm.with_adapter(source, str(source.base_folder), str(folder), port)
     os.execv(found, command)  # noqa: S606 - a fixed list of arguments, never a shell
 
 
-def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> None:
+def _with_transformers(source: ExportSource, here: settings.Settings, port: int) -> None:
     try:
         from training.exits import serving
     except ImportError as error:
@@ -126,14 +128,14 @@ def _with_transformers(recipe: Recipe, here: settings.Settings, port: int) -> No
             "fastapi openai"
         ) from error
     served = serving.Served(
-        recipe.served,
-        recipe.system,
-        recipe.kind,
-        recipe.base,
-        recipe.base_sha256,
-        recipe.precision,
-        adapter_files.intact(recipe.adapter, here),
-        recipe.adapter.sha256,
+        source.served,
+        source.system,
+        source.kind,
+        source.base,
+        source.base_sha256,
+        source.precision,
+        adapter_files.intact(source.adapter, here),
+        source.adapter.sha256,
     )
     serving.run(served, here.data, port)
 

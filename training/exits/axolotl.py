@@ -1,65 +1,67 @@
 """Axolotl: one configuration with the same rows, template and settings."""
 
-from typing import Any
-
 from training.exits import writing
-from training.exits.recipe import Recipe
+from training.exits.exit import Exit, needs_repeatable_run
+from training.exits.source import ExportSource
+from training.settings import Lora, Qlora
 
 
-def write(recipe: Recipe) -> dict[str, bytes]:
+def write(source: ExportSource) -> dict[str, bytes]:
     """The configuration. Of the batches only the size is the same: Axolotl orders rows its way."""
-    words = ("axolotl train axolotl/config.yaml, from the folder of the export.",)
-    return {"axolotl/config.yaml": writing.to_yaml(_config(recipe), *words)}
+    usage = "axolotl train axolotl/config.yaml, from the folder of the export."
+    return {"axolotl/config.yaml": writing.to_yaml(_config(source), usage)}
 
 
-def _config(recipe: Recipe) -> dict[str, Any]:
-    chosen = recipe.settings
-    config: dict[str, Any] = {"base_model": recipe.base_word}
-    if recipe.base.revision:
-        config["revision_of_model"] = recipe.base.revision
-    config |= {"trust_remote_code": False, **_adapter(recipe)}
+def _config(source: ExportSource) -> dict[str, object]:
+    run = source.run
+    config: dict[str, object] = {"base_model": source.base_reference}
+    if source.base.revision:
+        config["revision_of_model"] = source.base.revision
+    config |= {"trust_remote_code": False, **_adapter(source)}
     config |= {
         "chat_template": "tokenizer_default",
-        "datasets": [_rows("train")],
-        "sequence_len": chosen["max_length"],
+        "datasets": [_pairs("train")],
+        "sequence_len": run.max_length,
         "sample_packing": False,
-        "micro_batch_size": chosen["batch_size"],
+        "micro_batch_size": run.batch_size,
         "gradient_accumulation_steps": 1,
-        "num_epochs": chosen["epochs"],
-        "learning_rate": chosen["learning_rate"],
+        "num_epochs": run.epochs,
+        "learning_rate": run.learning_rate,
         "lr_scheduler": "linear",
-        "warmup_steps": recipe.warmup_steps,
+        "warmup_steps": source.warmup_steps,
         "optimizer": "adamw_torch",
-        "weight_decay": chosen.get("weight_decay", 0.0),
+        "weight_decay": source.weight_decay,
         "max_grad_norm": 1.0,
-        "seed": chosen["seed"],
+        "seed": run.seed,
         "bf16": "auto",
-        "gradient_checkpointing": chosen["gradient_checkpointing"],
+        "gradient_checkpointing": run.gradient_checkpointing,
         "output_dir": "out/axolotl",
     }
-    if chosen.get("max_steps"):
-        config["max_steps"] = chosen["max_steps"]
-    if recipe.adapter.card["version"]["counts"].get("validation"):
-        config |= {"test_datasets": [_rows("validation")], "eval_strategy": "epoch"}
+    if run.max_steps:
+        config["max_steps"] = run.max_steps
+    if source.validates:
+        config |= {"test_datasets": [_pairs("validation")], "eval_strategy": "epoch"}
     return config
 
 
-def _adapter(recipe: Recipe) -> dict[str, Any]:
-    chosen = recipe.settings
-    if recipe.kind == "full":
+def _adapter(source: ExportSource) -> dict[str, object]:
+    run = source.run
+    if source.kind == "full" or not isinstance(run, Lora):
         return {}
-    found: dict[str, Any] = {
-        "adapter": "qlora" if recipe.method == "qlora" else "lora",
-        "load_in_4bit": recipe.method == "qlora",
-        "lora_r": chosen["r"],
-        "lora_alpha": chosen["alpha"],
-        "lora_dropout": chosen["dropout"],
-        "lora_target_modules": list(chosen["targets"]),
+    in_4_bits = isinstance(run, Qlora)
+    adapter: dict[str, object] = {
+        "adapter": "qlora" if in_4_bits else "lora",
+        "load_in_4bit": in_4_bits,
+        "lora_r": run.r,
+        "lora_alpha": run.alpha,
+        "lora_dropout": run.dropout,
+        "lora_target_modules": list(run.targets),
     }
-    return found | {f"peft_use_{name}": True for name in ("rslora", "dora") if chosen.get(name)}
+    variants = {"peft_use_rslora": run.rslora, "peft_use_dora": run.dora}
+    return adapter | {name: True for name, used in variants.items() if used}
 
 
-def _rows(split: str) -> dict[str, Any]:
+def _pairs(split: str) -> dict[str, object]:
     return {
         "path": f"{writing.ROWS}/{split}.jsonl",
         "ds_type": "json",
@@ -70,3 +72,14 @@ def _rows(split: str) -> dict[str, Any]:
         "roles_to_train": ["assistant"],
         "train_on_eos": "turn",
     }
+
+
+EXIT = Exit(
+    name="axolotl",
+    title="Axolotl configuration",
+    purpose="Repeats the training in Axolotl.",
+    write=write,
+    checks=(needs_repeatable_run,),
+    program="Axolotl",
+    trains=True,
+)

@@ -1,7 +1,7 @@
 """Chat templates that Assay knows by heart, so that it can write them for programs with another
 template language.
 
-A template is known by the hash of its text, never by what it looks like: a form that is nearly
+A template is recognised by the hash of its text, never by what it looks like: a form that is nearly
 right makes an adapter look broken.
 """
 
@@ -39,13 +39,13 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_KNOWN = {
+_FORMS = {
     _SMOLLM2: CHATML,
     _sha256(_PLAIN_CHATML): CHATML,
     _sha256(_PLAIN_CHATML.replace("\n", "\\n")): CHATML,  # as most files write a line break
 }
 
 
-def known(template: str) -> Form | None:
+def of(template: str) -> Form | None:
     """The form of a chat template; None where it is not one that Assay knows."""
-    return _KNOWN.get(_sha256(template))
+    return _FORMS.get(_sha256(template))

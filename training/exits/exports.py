@@ -1,7 +1,7 @@
 """Exports of an adapter: its exits as files, as one zip, and the job that merges it.
 
-Everything is written below one folder, and the paths in it are relative to that folder. Rows go
-out with the training configurations only: training and validation rows, never test rows.
+Everything is written below one folder, and the paths in it are relative to that folder. Pairs go
+out with the training configurations only: training and validation pairs, never test pairs.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import JobRow
 from storage.types import Adapter, Job, JobKind, JobState, Split, User
-from training.exits import recipe as recipes
-from training.exits.recipe import Recipe
-from training.exits.registry import EXITS, MERGED, TRAINING, offered
+from training.exits import source as sources
+from training.exits.registry import EXITS, MERGED, offered
+from training.exits.source import ExportSource
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters
 
-_PROMPTS = 5
-"""Rows on which a merged model is compared with base and adapter."""
+_INPUTS = 5
+"""How many inputs a merged model is compared on with base and adapter."""
 _SMALL = tuple(name for name in EXITS if name != MERGED)
 
 
@@ -39,7 +39,7 @@ _SMALL = tuple(name for name in EXITS if name != MERGED)
 class Export:
     """An export as files: content by path, folders of models by path."""
 
-    recipe: Recipe
+    source: ExportSource
     exits: tuple[str, ...]
     left_out: Mapping[str, str]
     """Why an exit that was asked for is not in it."""
@@ -66,7 +66,7 @@ def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int,
         Unavailable: its files are missing or changed.
     """
     adapter = adapters.get(session, adapter_id)
-    why = EXITS[MERGED].refuses(recipes.of(session, adapter, settings))
+    why = EXITS[MERGED].refuses(sources.of(session, adapter, settings))
     if why is not None:
         raise RuleBroken(f"This adapter cannot be merged. {why}")
     if merged(session, adapter, settings) is not None:
@@ -80,22 +80,22 @@ def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int,
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
-    """What a worker needs: base, adapter, and five prompts that no test asks."""
+    """What a worker needs: base, adapter, and a few inputs that no test asks."""
     del directory
     adapter = adapters.get(session, job.spec["adapter"]["id"])
     path = adapter_files.intact(adapter, settings)
-    found = recipes.of(session, adapter, settings)
+    source = sources.of(session, adapter, settings)
     opened = archive.opened(session, adapter.version_id)
     rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
     return {
-        "name": found.served,
-        "base": found.base.to_dict(),
-        "base_sha256": found.base_sha256,
-        "precision": found.precision,
+        "name": source.served,
+        "base": source.base.to_dict(),
+        "base_sha256": source.base_sha256,
+        "precision": source.precision,
         "adapter_path": str(path),
         "adapter_sha256": adapter.sha256,
-        "system_message": found.system,
-        "prompts": [row.prompt for row in rows[:_PROMPTS]],
+        "system_message": source.system,
+        "prompts": [row.prompt for row in rows[:_INPUTS]],
         "data_dir": str(settings.data),
     }
 
@@ -146,8 +146,8 @@ def merged(session: Session, adapter: Adapter, settings: Settings) -> Path | Non
     for row in _merges(session, adapter):
         folder = settings.jobs / row.id / "merged"
         if row.state is JobState.FINISHED and row.result is not None and folder.is_dir():
-            same = row.spec["adapter"]["sha256"] == adapter.sha256
-            if same and model_files.folder_sha256(folder) == row.result["merged_sha256"]:
+            unchanged = row.spec["adapter"]["sha256"] == adapter.sha256
+            if unchanged and model_files.folder_sha256(folder) == row.result["merged_sha256"]:
                 return folder
     return None
 
@@ -170,49 +170,54 @@ def build(
     if unknown or not names:
         raise BadInput(f"There is no exit {', '.join(unknown)}. Choose among {', '.join(EXITS)}.")
     adapter = adapters.get(session, adapter_id)
-    recipe = recipes.of(session, adapter, settings)
-    why_not = {one.exit.name: one.why_not for one in offered(recipe) if one.why_not}
+    source = sources.of(session, adapter, settings)
+    why_not = {offer.exit.name: offer.why_not for offer in offered(source) if offer.why_not}
     chosen = tuple(name for name in EXITS if name in names and name not in why_not)
     if not chosen:
         raise BadInput(why_not[next(iter(names))])
     left_out = {name: why for name, why in why_not.items() if name in names}
     files: dict[str, bytes] = {}
     for name in chosen:
-        files |= EXITS[name].write(recipe)
-    if set(chosen) & set(TRAINING):
-        files |= _rows(session, adapter)
-    folders = _folders(session, recipe, chosen, settings, base=base)
-    whole = adapter_cards.build(session, adapters.get(session, adapter_id))
-    files["card.json"] = json.dumps(whole, ensure_ascii=False, indent=2).encode()
-    files["card.md"] = adapter_cards.markdown(whole).encode()
-    files["README.md"] = _readme(recipe, chosen, left_out)
-    files["manifest.json"] = _manifest(recipe, chosen, files, folders)
-    return Export(recipe, chosen, left_out, files, folders)
+        files |= EXITS[name].write(source)
+    if any(EXITS[name].trains for name in chosen):
+        files |= _pairs(session, adapter)
+    folders = _folders(session, source, chosen, settings, base=base)
+    card = adapter_cards.build(session, adapters.get(session, adapter_id))
+    files["card.json"] = json.dumps(card, ensure_ascii=False, indent=2).encode()
+    files["card.md"] = adapter_cards.markdown(card).encode()
+    files["README.md"] = _readme(source, chosen, left_out)
+    files["manifest.json"] = _manifest(source, chosen, files, folders)
+    return Export(source, chosen, left_out, files, folders)
 
 
 def _folders(
-    session: Session, recipe: Recipe, chosen: Collection[str], settings: Settings, *, base: bool
+    session: Session,
+    source: ExportSource,
+    chosen: Collection[str],
+    settings: Settings,
+    *,
+    base: bool,
 ) -> dict[str, Path]:
-    found = {recipe.top: adapter_files.intact(recipe.adapter, settings)}
+    folders = {source.top: adapter_files.intact(source.adapter, settings)}
     if MERGED in chosen:
-        folder = merged(session, recipe.adapter, settings)
+        folder = merged(session, source.adapter, settings)
         if folder is None:
             raise Unavailable("This adapter is not merged yet. Merge it first.")
-        found["merged"] = folder
+        folders["merged"] = folder
     if base:
-        if recipe.base_folder is None:
+        if source.base_folder is None:
             raise Unavailable("The base model is not on this machine. Leave it out.")
-        found["base"] = recipe.base_folder
-    return found
+        folders["base"] = source.base_folder
+    return folders
 
 
-def _rows(session: Session, adapter: Adapter) -> dict[str, bytes]:
+def _pairs(session: Session, adapter: Adapter) -> dict[str, bytes]:
     package = packages.build(session, adapter.version_id, "chat")
     return {f"rows/{path}": content for path, content in package.files.items()}
 
 
 def _manifest(
-    recipe: Recipe,
+    source: ExportSource,
     chosen: Collection[str],
     files: Mapping[str, bytes],
     folders: Mapping[str, Path],
@@ -220,14 +225,14 @@ def _manifest(
     """Every file with its sha256, and what all of it was made from."""
     hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     for top, folder in folders.items():
-        known = model_files.file_hashes(folder)
-        hashes |= {f"{top}/{name}": sha256 for name, sha256 in known.items()}
+        of_folder = model_files.file_hashes(folder)
+        hashes |= {f"{top}/{name}": sha256 for name, sha256 in of_folder.items()}
     return json.dumps(
         {
-            "served": recipe.served,
-            "adapter_sha256": recipe.adapter.sha256,
-            "base": recipe.base.to_dict(),
-            "base_sha256": recipe.base_sha256,
+            "served": source.served,
+            "adapter_sha256": source.adapter.sha256,
+            "base": source.base.to_dict(),
+            "base_sha256": source.base_sha256,
             "exits": list(chosen),
             "files": dict(sorted(hashes.items())),
         },
@@ -236,20 +241,20 @@ def _manifest(
     ).encode()
 
 
-def _readme(recipe: Recipe, chosen: Collection[str], left_out: Mapping[str, str]) -> bytes:
+def _readme(source: ExportSource, chosen: Collection[str], left_out: Mapping[str, str]) -> bytes:
     base = (
-        f"The base model is {recipe.base.where} at revision {recipe.base.revision} on the hub."
-        if recipe.base.kind == "hub"
+        f"The base model is {source.base.where} at revision {source.base.revision} on the hub."
+        if source.base.kind == "hub"
         else "Put the base model's folder here under the name `base`: the model that the card "
         "names, with the sha256 that manifest.json gives. `export --with-base` does it."
     )
     lines = [
-        f"# {recipe.served}",
+        f"# {source.served}",
         "",
         "Run every command from this folder. manifest.json gives the sha256 of each file.",
         base,
         "",
-        *(f"- {EXITS[name].title}: {EXITS[name].words}" for name in chosen),
+        *(f"- {EXITS[name].title}: {EXITS[name].purpose}" for name in chosen),
         "",
         *(f"- Not here: {EXITS[name].title}. {why}" for name, why in left_out.items()),
         "",

@@ -38,14 +38,14 @@ _TOKENS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Answers:
     """Scores of every token of the prompts, and the greedy answers to them."""
 
     logits: list[torch.Tensor]
     texts: list[str]
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Merge as `spec.json` says; leave `merged/` and `result.json`.
 
     Raises:
@@ -53,38 +53,38 @@ def main(directory: Path, held: Evidence) -> None:
         BadInput: the merged model does not answer as base and adapter do.
     """
     spec = evidence.read_json(directory / "spec.json") or {}
-    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), held.say)
+    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
     check_base(base.sha256, spec.get("base_sha256"))
     adapter = Path(spec["adapter_path"])
-    held.say("Loading base and adapter.")
+    hold.say("Loading base and adapter.")
     model, tokenizer = _loaded(base.path)
     tokenizer.chat_template = (adapter / "chat_template.jinja").read_text(encoding="utf-8")
     with render.time_limit(base_models.TEMPLATE_SECONDS):
         ids = [render.prompt_ids(tokenizer, spec["system_message"], p) for p in spec["prompts"]]
     tuned = tuned_models.with_adapter(model, adapter, spec.get("adapter_sha256"))
-    before = _said(tuned, tokenizer, ids)
-    held.say("Merging.")
-    whole = cast("PeftModel", tuned).merge_and_unload(safe_merge=True)
+    before = _answers(tuned, tokenizer, ids)
+    hold.say("Merging.")
+    merged = cast("PeftModel", tuned).merge_and_unload(safe_merge=True)
     final = directory / "merged"
-    _save(whole, tokenizer, final, {"name": spec["name"], "licence": base.licence})
-    dtype = str(whole.dtype).removeprefix("torch.")
-    del model, tuned, whole
+    _save(merged, tokenizer, final, {"name": spec["name"], "licence": base.licence})
+    dtype = str(merged.dtype).removeprefix("torch.")
+    del model, tuned, merged
     gc.collect()
-    held.say("Reading it back and comparing.")
-    found = _compared(before, final, ids, dtype)
-    if not found["agrees"]:
+    hold.say("Reading it back and comparing.")
+    check = _compared(before, final, ids, dtype)
+    if not check["agrees"]:
         shutil.rmtree(final)
         raise BadInput(
             "The merged model does not answer as base and adapter do (scores differ by "
-            f"{found['largest_difference']:.1e} of the largest, {found['same_answers']} of "
-            f"{found['prompts']} answers are equal). Serve base and adapter instead."
+            f"{check['largest_difference']:.1e} of the largest, {check['same_answers']} of "
+            f"{check['prompts']} answers are equal). Serve base and adapter instead."
         )
-    held.finish(
+    hold.finish(
         "finished",
-        _words(found, spec.get("precision")),
+        _ending(check, spec.get("precision")),
         {
             "exit": "merged",
-            "check": found,
+            "check": check,
             "adapter_sha256": spec.get("adapter_sha256"),
             "base": {"name": base.name, "sha256": base.sha256},
             "merged_sha256": model_files.folder_sha256(final),
@@ -92,13 +92,13 @@ def main(directory: Path, held: Evidence) -> None:
     )
 
 
-def check_base(found: str, recorded: str | None) -> None:
+def check_base(sha256: str, recorded: str | None) -> None:
     """Refuse a base model that is not the one an adapter was made on.
 
     Raises:
         RuleBroken: it is another.
     """
-    if recorded is not None and found != recorded:
+    if recorded is not None and sha256 != recorded:
         raise RuleBroken(
             "The base model on this machine is not the one that the adapter was trained on. "
             "Restore that one."
@@ -118,13 +118,13 @@ def _loaded(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 @torch.inference_mode()
-def _said(
+def _answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[list[int]]
-) -> _Said:
+) -> _Answers:
     model.train(False)
     logits = [model(input_ids=torch.tensor([row])).logits[0].float() for row in ids]
     answers = generate.complete(model, tokenizer, ids, _TOKENS)
-    return _Said(logits, [one.text for one in answers])
+    return _Answers(logits, [answer.text for answer in answers])
 
 
 def _save(
@@ -153,32 +153,34 @@ def _save(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _compared(before: _Said, folder: Path, ids: Sequence[list[int]], dtype: str) -> dict[str, Any]:
+def _compared(
+    before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: str
+) -> dict[str, Any]:
     vetting.vet(folder)
     model, tokenizer = _loaded(folder)
-    after = _said(model, tokenizer, ids)
+    after = _answers(model, tokenizer, ids)
     pairs = list(zip(before.logits, after.logits, strict=True))
     off = max(float((a - b).abs().max() / a.abs().max()) for a, b in pairs)
-    same = sum(a == b for a, b in zip(before.texts, after.texts, strict=True))
+    equal = sum(a == b for a, b in zip(before.texts, after.texts, strict=True))
     allowed = _FLOAT32 if dtype == "float32" else _HALF
     # In 16 bits a near tie may fall the other way, so only the scores decide there.
-    equal = same == len(ids) or dtype != "float32"
+    texts_agree = equal == len(ids) or dtype != "float32"
     return {
         "prompts": len(ids),
         "tokens": _TOKENS,
         "dtype": dtype,
         "largest_difference": off,
         "allowed": allowed,
-        "same_answers": same,
-        "agrees": off <= allowed and equal,
+        "same_answers": equal,
+        "agrees": off <= allowed and texts_agree,
     }
 
 
-def _words(found: dict[str, Any], precision: str | None) -> str:
+def _ending(check: dict[str, Any], precision: str | None) -> str:
     coarse = precision in (Precision.NF4, Precision.NF4_DOUBLE)
     return (
-        f"Merged in {found['dtype']}. On {found['prompts']} prompts the scores differ from base "
-        f"and adapter by at most {found['largest_difference']:.1e} of the largest, and "
-        f"{found['same_answers']} of {found['prompts']} greedy answers are equal."
+        f"Merged in {check['dtype']}. On {check['prompts']} prompts the scores differ from base "
+        f"and adapter by at most {check['largest_difference']:.1e} of the largest, and "
+        f"{check['same_answers']} of {check['prompts']} greedy answers are equal."
         + (" It was trained on a base in 4 bits, and may answer otherwise on this one." * coarse)
     )

@@ -1,20 +1,21 @@
-"""Ollama: a Modelfile with the template in its language and the system message of the rows."""
+"""Ollama: a Modelfile with the template in its language and the system message of the pairs."""
 
 from training.exits import chat_forms
-from training.exits.recipe import Recipe
+from training.exits.exit import Exit, needs_weights
+from training.exits.source import ExportSource
 from training.families import FAMILIES
 
 _QUOTES = '"""'
 
 
-def refuses(recipe: Recipe) -> str | None:
+def _unwritable(source: ExportSource) -> str | None:
     """Why there can be no Modelfile."""
-    if chat_forms.known(recipe.template) is None:
+    if chat_forms.of(source.template) is None:
         return (
             "Assay does not know this base model's chat template in Ollama's language, and a "
             "guessed one would make the adapter look broken."
         )
-    if _QUOTES in recipe.system or recipe.system[:1] == '"' or recipe.system[-1:] == '"':
+    if _QUOTES in source.system or source.system[:1] == '"' or source.system[-1:] == '"':
         return (
             "The system message holds quotation marks where a Modelfile cannot write them (three "
             "together, or one at its beginning or end)."
@@ -22,27 +23,37 @@ def refuses(recipe: Recipe) -> str | None:
     return None
 
 
-def write(recipe: Recipe) -> dict[str, bytes]:
+def write(source: ExportSource) -> dict[str, bytes]:
     """A Modelfile on the merged model; where Ollama reads adapters, one on base and adapter too."""
-    if recipe.kind == "full":
-        return {"ollama/Modelfile": _modelfile(recipe, "FROM ../model")}
-    found = {"ollama/Modelfile": _modelfile(recipe, "FROM ../merged")}
-    family = FAMILIES.get(str(recipe.config.get("model_type")))
-    if family and family.ollama_adapter and not recipe.settings.get("dora"):
+    if source.kind == "full":
+        return {"ollama/Modelfile": _modelfile(source, "FROM ../model")}
+    files = {"ollama/Modelfile": _modelfile(source, "FROM ../merged")}
+    family = FAMILIES.get(str(source.config.get("model_type")))
+    if family and family.ollama_adapter and not source.dora:
         lines = "FROM ../base\nADAPTER ../adapter"
-        found["ollama/Modelfile.adapter"] = _modelfile(recipe, lines)
-    return found
+        files["ollama/Modelfile.adapter"] = _modelfile(source, lines)
+    return files
 
 
-def _modelfile(recipe: Recipe, source: str) -> bytes:
-    form = chat_forms.known(recipe.template)
+def _modelfile(source: ExportSource, start: str) -> bytes:
+    form = chat_forms.of(source.template)
     stops = form.stops if form else ()
     lines = [
         "# ollama create NAME -f Modelfile, in this folder. Greedy, as it was measured.",
-        source,
+        start,
         f"TEMPLATE {_QUOTES}{form.go if form else ''}{_QUOTES}",
-        f"SYSTEM {_QUOTES}{recipe.system}{_QUOTES}",
+        f"SYSTEM {_QUOTES}{source.system}{_QUOTES}",
         *(f'PARAMETER stop "{stop}"' for stop in stops),
         "PARAMETER temperature 0",
     ]
     return ("\n".join(lines) + "\n").encode()
+
+
+EXIT = Exit(
+    name="ollama",
+    title="Ollama Modelfile",
+    purpose="Runs it on a laptop with Ollama.",
+    write=write,
+    checks=(needs_weights, _unwritable),
+    program="Ollama",
+)

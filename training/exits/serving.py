@@ -51,7 +51,7 @@ _FIELDS = frozenset(
 """What a request may set. What is left out would change the template or run other code."""
 _ROLES = frozenset({"system", "user", "assistant"})
 _BODY_BYTES = 1_000_000
-_MOST_TOKENS = 4096
+_MAX_TOKENS = 4096
 _TOKENS = 1024
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
@@ -105,7 +105,7 @@ class _OneModel(ModelManager):
     def load_model_and_processor(self, *_: object, **__: object) -> Any:  # noqa: ANN401 - transformers' own
         return self._loaded
 
-    def get_gen_models(self, cache_dir: str | None = None) -> list[dict[str, Any]]:  # type: ignore[override]
+    def get_gen_models(self, cache_dir: str | None = None) -> list[dict[str, object]]:  # type: ignore[override]
         del cache_dir
         return [{"id": self.force_model, "object": "model", "owned_by": "assay", "created": 0}]
 
@@ -117,10 +117,10 @@ class _Chats(ChatCompletionHandler):
         super().__init__(manager, GenerationState())
         self._served, self._tokenizer = served, loaded[1]
 
-    async def handle_request(self, body: dict[str, Any], request_id: str) -> Any:  # noqa: ANN401 - transformers' own
+    async def handle_request(self, body: dict[str, object], request_id: str) -> Any:  # noqa: ANN401 - transformers' own
         try:
-            asked = checked(body, self._served, self._tokenizer)
-            return await super().handle_request(asked, request_id)
+            request = checked(body, self._served, self._tokenizer)
+            return await super().handle_request(request, request_id)
         except AssayError as error:
             return _refusal(400, str(error))
         except HTTPException:
@@ -135,8 +135,8 @@ def _refusal(status: int, message: str) -> JSONResponse:
 
 
 def checked(
-    body: Mapping[str, Any], served: Served, tokenizer: PreTrainedTokenizerBase
-) -> dict[str, Any]:
+    body: Mapping[str, object], served: Served, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, object]:
     """A request as transformers may have it.
 
     Raises:
@@ -152,11 +152,11 @@ def checked(
     with render.time_limit(base_models.TEMPLATE_SECONDS):
         render.chat_text(tokenizer, chat)  # refuses control tokens, as in training
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or _TOKENS
-    if not isinstance(limit, int) or not 1 <= limit <= _MOST_TOKENS:
-        raise BadInput(f"max_tokens must be a whole number from 1 to {_MOST_TOKENS}.")
-    rest = {k: v for k, v in body.items() if k not in ("messages", "max_completion_tokens")}
+    if not isinstance(limit, int) or not 1 <= limit <= _MAX_TOKENS:
+        raise BadInput(f"max_tokens must be a whole number from 1 to {_MAX_TOKENS}.")
+    options = {k: v for k, v in body.items() if k not in ("messages", "max_completion_tokens")}
     return {
-        **rest,
+        **options,
         "model": body.get("model") or served.name,
         "messages": chat,
         "max_tokens": limit,
@@ -167,9 +167,9 @@ def checked(
 def _chat(messages: object) -> list[dict[str, str]]:
     if not isinstance(messages, list) or not messages:
         raise BadInput("The request has no messages.")
-    for one in messages:
-        sound = isinstance(one, dict) and one.keys() == {"role", "content"}
-        if not sound or one["role"] not in _ROLES or not isinstance(one["content"], str):
+    for message in messages:
+        sound = isinstance(message, dict) and message.keys() == {"role", "content"}
+        if not sound or message["role"] not in _ROLES or not isinstance(message["content"], str):
             raise BadInput("A message has a role (system, user, assistant) and text, nothing else.")
     if messages[-1]["role"] != "user":
         raise BadInput("The last message must be the user's.")
@@ -184,13 +184,13 @@ def application(served: Served, loaded: Loaded) -> FastAPI:
     app: FastAPI = build_server(
         manager, chats, nothing, nothing, nothing, nothing, chats.generation_state
     )
-    app.router.routes = [one for one in app.routes if getattr(one, "path", "") in _PATHS]
-    app.middleware("http")(_from_here)
+    app.router.routes = [route for route in app.routes if getattr(route, "path", "") in _PATHS]
+    app.middleware("http")(_refuse_web_pages)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
     return app
 
 
-async def _from_here(
+async def _refuse_web_pages(
     request: Request, call_next: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """Refuse what a web page in a browser sends, and bodies that are too large."""

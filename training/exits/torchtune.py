@@ -1,85 +1,122 @@
 """torchtune: a LoRA configuration for Llama-shaped bases. Legacy: torchtune is no longer developed.
 
-torchtune has tokenizers of its own for a few families; here rows are put into tokens by
+torchtune has tokenizers of its own for a few families; here pairs are put into tokens by
 `assay_tokens.py`, with the base model's own tokenizer and template.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal, cast
+
+import msgspec
 
 from training.exits import writing
-from training.exits.recipe import Recipe
+from training.exits.exit import Exit, needs_repeatable_run
+from training.exits.source import ExportSource
 from training.exits.trl import TOKENS
+from training.settings import Lora
 
 _ATTENTION = {"q_proj": "q_proj", "k_proj": "k_proj", "v_proj": "v_proj", "o_proj": "output_proj"}
 _MLP = frozenset({"gate_proj", "up_proj", "down_proj"})
 
 
-def refuses(recipe: Recipe) -> str | None:
+class _Rope(msgspec.Struct):
+    """How a base model turns positions."""
+
+    rope_type: str = "default"
+    rope_theta: float | None = None
+    factor: int | float | None = None
+    low_freq_factor: float | None = None
+    high_freq_factor: float | None = None
+
+    @property
+    def scale(self) -> float | None:
+        """The factor by which positions are scaled, 1 for none; None where it is another way."""
+        if self.rope_type == "default":
+            return 1
+        usual = (self.low_freq_factor, self.high_freq_factor) == (1.0, 4.0)
+        return self.factor if self.rope_type == "llama3" and usual else None
+
+
+class _Llama(msgspec.Struct):
+    """What torchtune is told of a base model of the plain Llama shape."""
+
+    model_type: Literal["llama"]
+    vocab_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    hidden_size: int
+    intermediate_size: int
+    max_position_embeddings: int
+    rms_norm_eps: float
+    num_key_value_heads: int | None = None
+    attention_bias: Literal[False] | None = None
+    mlp_bias: Literal[False] | None = None
+    tie_word_embeddings: bool | None = False
+    rope_theta: float | None = None
+    rope_parameters: _Rope | None = None
+    rope_scaling: _Rope | None = None
+
+    @property
+    def rope(self) -> _Rope:
+        return self.rope_parameters or self.rope_scaling or _Rope()
+
+
+def _llama(config: Mapping[str, object]) -> _Llama | None:
+    """The shape of a base model; None where it is not the plain one of Llama."""
+    try:
+        shape = msgspec.convert(config, _Llama)
+    except msgspec.ValidationError:
+        return None
+    return shape if shape.rope.scale is not None else None
+
+
+def _unwritable(source: ExportSource) -> str | None:
     """Why torchtune cannot repeat this run."""
-    chosen = recipe.settings
-    if recipe.method != "lora":
+    run = source.settings
+    if type(run) is not Lora:
         return "The torchtune configuration is for LoRA in full precision only."
-    if chosen.get("rslora"):
+    if run.rslora:
         return "torchtune has no rsLoRA."
-    if set(chosen["targets"]) & _MLP not in (set(), _MLP) or not set(chosen["targets"]) - _MLP:
+    layers = set(run.targets)
+    if layers & _MLP not in (set(), _MLP) or not layers - _MLP:
         return "torchtune tunes the feed-forward layers all or none, and some attention with them."
-    return _shape(recipe)
-
-
-def _shape(recipe: Recipe) -> str | None:
-    config = recipe.config
-    if not config:
+    if not source.config:
         return "The base model's folder is not on this server, and torchtune needs its shape."
-    plain = not config.get("attention_bias") and not config.get("mlp_bias")
-    if config.get("model_type") != "llama" or not plain or _scale(config) is None:
+    if _llama(source.config) is None:
         return "The torchtune configuration is for bases of the plain Llama shape only."
     return None
 
 
-def _rope(config: Any) -> dict[str, Any]:  # noqa: ANN401 - a model's own JSON
-    found = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return found if isinstance(found, dict) else {}
-
-
-def _scale(config: Any) -> float | None:  # noqa: ANN401 - a model's own JSON
-    """The factor by which positions are scaled, 1 for none; None where it is another way."""
-    rope = _rope(config)
-    kind = rope.get("rope_type", "default")
-    if kind == "default":
-        return 1
-    usual = (rope.get("low_freq_factor"), rope.get("high_freq_factor")) == (1.0, 4.0)
-    return rope.get("factor") if kind == "llama3" and usual else None
-
-
-def write(recipe: Recipe) -> dict[str, bytes]:
+def write(source: ExportSource) -> dict[str, bytes]:
     """The configuration and the module that makes the tokens."""
-    words = (
+    usage = (
         "PYTHONPATH=torchtune tune run lora_finetune_single_device --config torchtune/lora.yaml,",
         "from the folder of the export. Made for torchtune 0.6.1.",
     )
     return {
-        "torchtune/lora.yaml": writing.to_yaml(_config(recipe), *words),
+        "torchtune/lora.yaml": writing.to_yaml(_config(source), *usage),
         "torchtune/assay_tokens.py": TOKENS,
     }
 
 
-def _config(recipe: Recipe) -> dict[str, Any]:
-    chosen = recipe.settings
+def _config(source: ExportSource) -> dict[str, object]:
+    run = source.run
+    shape = msgspec.convert(source.config, _Llama)
     return {
         "output_dir": "out/torchtune",
-        "model": _model(recipe),
+        "model": _model(source, shape),
         "tokenizer": {
             "_component_": "assay_tokens.Tokenizer",
             "folder": "base",
-            "max_seq_len": chosen["max_length"],
+            "max_seq_len": run.max_length,
         },
         "checkpointer": {
             "_component_": "torchtune.training.FullModelHFCheckpointer",
             "checkpoint_dir": "base",
-            "checkpoint_files": _weight_files(recipe),
+            "checkpoint_files": _weight_files(source),
             "recipe_checkpoint": None,
             "output_dir": "${output_dir}",
-            "model_type": "LLAMA3_2" if recipe.config.get("tie_word_embeddings") else "LLAMA3",
+            "model_type": "LLAMA3_2" if shape.tie_word_embeddings else "LLAMA3",
         },
         "resume_from_checkpoint": False,
         "save_adapter_weights_only": True,
@@ -91,21 +128,21 @@ def _config(recipe: Recipe) -> dict[str, Any]:
             "conversation_style": "openai",
             "split": "train",
         },
-        "seed": chosen["seed"],
+        "seed": run.seed,
         "shuffle": True,
-        "batch_size": chosen["batch_size"],
+        "batch_size": run.batch_size,
         "optimizer": {
             "_component_": "torch.optim.AdamW",
-            "lr": chosen["learning_rate"],
+            "lr": run.learning_rate,
             "weight_decay": 0.0,
         },
         "lr_scheduler": {
             "_component_": "transformers.optimization.get_linear_schedule_with_warmup",
-            "num_warmup_steps": recipe.warmup_steps,
+            "num_warmup_steps": source.warmup_steps,
         },
         "loss": {"_component_": "torchtune.modules.loss.CEWithChunkedOutputLoss"},
-        "epochs": chosen["epochs"],
-        "max_steps_per_epoch": chosen.get("max_steps"),
+        "epochs": run.epochs,
+        "max_steps_per_epoch": run.max_steps,
         "gradient_accumulation_steps": 1,
         "clip_grad_norm": 1.0,
         "compile": False,
@@ -117,36 +154,46 @@ def _config(recipe: Recipe) -> dict[str, Any]:
         "log_peak_memory_stats": False,
         "device": "cuda",
         "dtype": "bf16",
-        "enable_activation_checkpointing": chosen["gradient_checkpointing"],
+        "enable_activation_checkpointing": run.gradient_checkpointing,
         "enable_activation_offloading": False,
     }
 
 
-def _model(recipe: Recipe) -> dict[str, Any]:
-    config, chosen = recipe.config, recipe.settings
-    targets = set(chosen["targets"])
+def _model(source: ExportSource, shape: _Llama) -> dict[str, object]:
+    run = cast("Lora", source.run)
+    targets = set(run.targets)
     return {
         "_component_": "torchtune.models.llama3_2._component_builders.lora_llama3_2",
         "lora_attn_modules": [_ATTENTION[name] for name in _ATTENTION if name in targets],
         "apply_lora_to_mlp": targets >= _MLP,
-        "vocab_size": config["vocab_size"],
-        "num_layers": config["num_hidden_layers"],
-        "num_heads": config["num_attention_heads"],
-        "num_kv_heads": config.get("num_key_value_heads", config["num_attention_heads"]),
-        "embed_dim": config["hidden_size"],
-        "intermediate_dim": config["intermediate_size"],
-        "max_seq_len": config["max_position_embeddings"],
-        "norm_eps": config["rms_norm_eps"],
-        "rope_base": int(_rope(config).get("rope_theta") or config.get("rope_theta") or 10_000),
-        "scale_factor": _scale(config),
-        "tie_word_embeddings": bool(config.get("tie_word_embeddings")),
-        "lora_rank": chosen["r"],
-        "lora_alpha": chosen["alpha"],
-        "lora_dropout": chosen["dropout"],
-        "use_dora": bool(chosen.get("dora")),
+        "vocab_size": shape.vocab_size,
+        "num_layers": shape.num_hidden_layers,
+        "num_heads": shape.num_attention_heads,
+        "num_kv_heads": shape.num_key_value_heads or shape.num_attention_heads,
+        "embed_dim": shape.hidden_size,
+        "intermediate_dim": shape.intermediate_size,
+        "max_seq_len": shape.max_position_embeddings,
+        "norm_eps": shape.rms_norm_eps,
+        "rope_base": int(shape.rope.rope_theta or shape.rope_theta or 10_000),
+        "scale_factor": shape.rope.scale,
+        "tie_word_embeddings": bool(shape.tie_word_embeddings),
+        "lora_rank": run.r,
+        "lora_alpha": run.alpha,
+        "lora_dropout": run.dropout,
+        "use_dora": run.dora,
     }
 
 
-def _weight_files(recipe: Recipe) -> list[str]:
-    folder = recipe.base_folder
+def _weight_files(source: ExportSource) -> list[str]:
+    folder = source.base_folder
     return sorted(path.name for path in folder.glob("*.safetensors")) if folder else []
+
+
+EXIT = Exit(
+    name="torchtune",
+    title="torchtune configuration (legacy)",
+    purpose="Repeats the training in torchtune, which is no longer developed.",
+    write=write,
+    checks=(needs_repeatable_run, _unwritable),
+    trains=True,
+)

@@ -19,8 +19,8 @@ from storage.errors import AssayError
 from storage.types import Adapter, Job, Role, User
 from training import asks
 from training.exits import exports
-from training.exits import recipe as recipes
-from training.exits.registry import MERGED, Offered, offered
+from training.exits import source as sources
+from training.exits.registry import EXITS, MERGED, Offered, offered
 from training.lifecycle import adapter_cards
 from training.work import jobs
 
@@ -33,7 +33,7 @@ def show(user: User, adapter: Adapter) -> None:
     present = settings.current()
     try:
         with looking() as session:
-            recipe = recipes.of(session, adapter, present)
+            source = sources.of(session, adapter, present)
             card = adapter_cards.build(session, adapter)
             merged = exports.merged(session, adapter, present)
             tried = [jobs.get(session, job_id) for job_id in exports.tried(session, adapter)]
@@ -41,8 +41,9 @@ def show(user: User, adapter: Adapter) -> None:
     except AssayError as error:
         st.error(plain(str(error)))
         return
-    offers = offered(recipe)
-    with st.expander("Use it elsewhere: vLLM, Ollama, Axolotl, LLaMA-Factory, trl"):
+    offers = offered(source)
+    programs = ", ".join(entry.program for entry in EXITS.values() if entry.program)
+    with st.expander(f"Use it elsewhere: {programs}"):
         _list(offers)
         _download(adapter, card, offers)
         if all(offer.why_not is None for offer in offers if offer.exit.name == MERGED):
@@ -55,7 +56,7 @@ def show(user: User, adapter: Adapter) -> None:
 
 def _list(offers: list[Offered]) -> None:
     lines = [
-        f"{'○' if offer.why_not else '✓'} {offer.exit.title}: {offer.why_not or offer.exit.words}"
+        f"{'○' if offer.why_not else '✓'} {offer.exit.title}: {offer.why_not or offer.exit.purpose}"
         for offer in offers
     ]
     st.text("\n".join(lines))

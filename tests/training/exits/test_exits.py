@@ -21,11 +21,12 @@ from storage.types import Adapter
 from tests.support import handed, tuned
 from training import asks
 from training.exits import exports
-from training.exits import recipe as recipes
-from training.exits.recipe import Recipe
+from training.exits import source as sources
 from training.exits.registry import EXITS, offered
+from training.exits.source import ExportSource
 from training.models import adapters, vetting
 from training.records.parts import BaseModel
+from training.settings import Preference, Qlora
 from training.work import jobs
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -44,9 +45,9 @@ def adapter(engine: Engine, story: tuned.Frozen, models: tuple[Path, Path]) -> A
 
 
 @pytest.fixture
-def recipe(engine: Engine, adapter: Adapter) -> Iterator[Recipe]:
+def source(engine: Engine, adapter: Adapter) -> Iterator[ExportSource]:
     with reading(engine) as session:
-        yield recipes.of(session, adapter, settings.current())
+        yield sources.of(session, adapter, settings.current())
 
 
 def test_every_exit_is_written_from_the_run(engine: Engine, adapter: Adapter) -> None:
@@ -134,13 +135,13 @@ def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path)
     assert (final / "adapter_model.safetensors").stat().st_size > 0
 
 
-def test_hostile_names_stay_data(recipe: Recipe, tmp_path: Path) -> None:
+def test_hostile_names_stay_data(source: ExportSource, tmp_path: Path) -> None:
     spoilt = replace(
-        recipe,
+        source,
         base=BaseModel("hub", HOSTILE, HOSTILE),
         system=HOSTILE + "\n!!python/none",
         served=HOSTILE,
-        template=recipe.template,
+        template=source.template,
     )
     for one in offered(spoilt):
         for path, content in one.exit.write(spoilt).items():
@@ -173,13 +174,13 @@ def _named_as_one_word(script: bytes, folder: Path) -> None:
     assert not (folder / "canary").exists()
 
 
-def test_a_modelfile_closes_its_quotes(recipe: Recipe) -> None:
-    content = EXITS["ollama"].write(recipe)["ollama/Modelfile"].decode()
+def test_a_modelfile_closes_its_quotes(source: ExportSource) -> None:
+    content = EXITS["ollama"].write(source)["ollama/Modelfile"].decode()
     assert content.count('"""') == 4
     assert "FROM ../merged" in content
     for system in ('a """ b', '"quoted"'):
-        assert "quotation marks" in (EXITS["ollama"].refuses(replace(recipe, system=system)) or "")
-    other = replace(recipe, template=recipe.template + " ")
+        assert "quotation marks" in (EXITS["ollama"].refuses(replace(source, system=system)) or "")
+    other = replace(source, template=source.template + " ")
     assert "does not know" in (EXITS["ollama"].refuses(other) or "")
 
 
@@ -189,25 +190,23 @@ def test_a_modelfile_closes_its_quotes(recipe: Recipe) -> None:
         ({"kind": "full"}, "merged", "whole model already"),
         ({"kind": "full"}, "peft", "whole model already"),
         ({"kind": "provider"}, "vllm", "stays with the provider"),
-        ({"imported": True}, "axolotl", "trained elsewhere"),
-        ({"settings": {"method": "preference"}}, "trl", "preference pairs"),
-        ({"settings": {"method": "qlora"}}, "torchtune", "full precision only"),
+        ({"settings": None}, "axolotl", "trained elsewhere"),
+        ({"settings": Preference()}, "trl", "preference pairs"),
+        ({"settings": Qlora()}, "torchtune", "full precision only"),
         ({"config": {}}, "torchtune", "not on this server"),
         ({"config": {"model_type": "gemma"}}, "torchtune", "plain Llama shape"),
     ],
 )
 def test_what_does_not_fit_is_not_offered(
-    recipe: Recipe, changes: dict[str, Any], exit_: str, words: str
+    source: ExportSource, changes: dict[str, Any], exit_: str, words: str
 ) -> None:
-    if "settings" in changes:
-        changes = {"settings": {**recipe.settings, **changes["settings"]}}
-    found = {one.exit.name: one.why_not for one in offered(replace(recipe, **changes))}
+    found = {one.exit.name: one.why_not for one in offered(replace(source, **changes))}
     assert words in (found[exit_] or "")
-    assert all(why is None for why in (one.why_not for one in offered(recipe)))
+    assert all(why is None for why in (one.why_not for one in offered(source)))
 
 
-def test_a_whole_model_needs_no_merging(recipe: Recipe) -> None:
-    whole = replace(recipe, kind="full")
+def test_a_whole_model_needs_no_merging(source: ExportSource) -> None:
+    whole = replace(source, kind="full")
     assert b"vllm serve ./model" in EXITS["vllm"].write(whole)["vllm/serve.sh"]
     assert b"FROM ../model" in EXITS["ollama"].write(whole)["ollama/Modelfile"]
     assert "adapter" not in yaml.safe_load(EXITS["axolotl"].write(whole)["axolotl/config.yaml"])
@@ -254,8 +253,8 @@ def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
 
 
 def test_served_names_are_plain_words(engine: Engine, adapter: Adapter) -> None:
-    assert recipes.served_name("Desk", adapter) == f"assay/desk/adapter@{adapter.number}"
-    assert recipes.served_name("../../ö;`x`", adapter) == f"assay/x/adapter@{adapter.number}"
-    assert recipes.served_name("日本", adapter).startswith("assay/project-")
+    assert sources.served_name("Desk", adapter) == f"assay/desk/adapter@{adapter.number}"
+    assert sources.served_name("../../ö;`x`", adapter) == f"assay/x/adapter@{adapter.number}"
+    assert sources.served_name("日本", adapter).startswith("assay/project-")
     with reading(engine) as session:
         assert adapters.get(session, adapter.id).name

@@ -14,22 +14,24 @@ def prompt_ids(tokenizer: Any, messages: list[dict[str, str]]) -> list[int]:  # 
 
 def pair_ids(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[list[int], list[int]]:  # noqa: ANN401
     """Tokens and labels of a chat whose last message is the answer."""
-    before, whole = _text(tokenizer, messages[:-1]), _text(tokenizer, messages)
-    if not whole.startswith(before):
+    before, complete = _text(tokenizer, messages[:-1]), _text(tokenizer, messages)
+    if not complete.startswith(before):
         raise ValueError("The chat template changes a prompt that is answered.")
-    asked, answer = _encoded(tokenizer, before), _encoded(tokenizer, whole[len(before) :])
+    opening, answer = _encoded(tokenizer, before), _encoded(tokenizer, complete[len(before) :])
     if tokenizer.eos_token_id not in answer:
         raise ValueError("The chat template does not end an answer.")
     answer = answer[: answer.index(tokenizer.eos_token_id) + 1]
-    return asked + answer, [IGNORED] * len(asked) + answer
+    return opening + answer, [IGNORED] * len(opening) + answer
 
 
 def _text(tokenizer: Any, messages: list[dict[str, str]]) -> str:  # noqa: ANN401
     added = tokenizer.added_tokens_decoder.values()
-    control = {one.content for one in added if one.special} | set(tokenizer.all_special_tokens)
+    control = {token.content for token in added if token.special} | set(
+        tokenizer.all_special_tokens
+    )
     for message in messages:
         if any(token in message["content"] for token in control):
-            raise ValueError(f"The {message['role']} text of a row holds a control token.")
+            raise ValueError(f"The {message['role']} text of a pair holds a control token.")
     waiting = messages[-1]["role"] != "assistant"
     return str(
         tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=waiting)
@@ -54,10 +56,10 @@ class Tokenizer:
 
     def tokenize_messages(self, messages: list[Any]) -> tuple[list[int], list[bool]]:
         """Tokens and mask of torchtune's messages."""
-        chat = [{"role": one.role, "content": one.text_content} for one in messages]
+        chat = [{"role": message.role, "content": message.text_content} for message in messages]
         ids, labels = pair_ids(self._tokenizer, chat)
         if self.max_seq_len is not None and len(ids) > self.max_seq_len:
-            raise ValueError("A row is longer than allowed.")
+            raise ValueError("A pair is longer than allowed.")
         return ids, [label == IGNORED for label in labels]
 
     def __call__(self, sample: dict[str, Any], inference: bool = False) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Train with trl as Assay did: the same rows, tokens and settings. Needs trl, peft, transformers.
+"""Train with trl as Assay did: the same pairs, tokens and settings. Needs trl, peft, transformers.
 
     python trl/train.py, from the folder of the export (or: python trl/train.py --max-steps 2)
 
-Rows are padded here and shuffled by trl, so the weights are not those of Assay to the last digit.
+Pairs are padded here and shuffled by trl, so the weights are not those of Assay to the last digit.
 """
 
 import argparse
@@ -20,18 +20,19 @@ from transformers import DataCollatorForSeq2Seq as Padded
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-HERE = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parent
 
 
 def rows(split: str, tokenizer: Any, longest: int) -> Dataset:  # noqa: ANN401
-    """The rows of a split as tokens and labels; a row that is too long is refused, never cut."""
-    path = HERE.parent / "rows" / "data" / f"{split}.jsonl"
+    """The pairs of a split as tokens and labels; one that is too long is refused, never cut."""
+    path = FOLDER.parent / "rows" / "data" / f"{split}.jsonl"
     lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
     pairs = [pair_ids(tokenizer, json.loads(line)["messages"]) for line in lines if line]
     if any(len(ids) > longest for ids, _labels in pairs):
-        raise SystemExit(f"A row is longer than {longest} tokens.")
-    ids, labels = [one for one, _ in pairs], [two for _, two in pairs]
-    return Dataset.from_dict({"input_ids": ids, "labels": labels})
+        raise SystemExit(f"A pair is longer than {longest} tokens.")
+    return Dataset.from_dict(
+        {"input_ids": [ids for ids, _ in pairs], "labels": [labels for _, labels in pairs]}
+    )
 
 
 def model_of(chosen: dict[str, Any], base: str) -> Any:  # noqa: ANN401
@@ -60,7 +61,7 @@ def arguments(chosen: dict[str, Any], count: int, watched: int, steps: int) -> S
     limit = steps or chosen["max_steps"] or 0
     total = limit or chosen["epochs"] * math.ceil(count / chosen["batch_size"])
     return SFTConfig(
-        output_dir=str(HERE.parent / "out" / "trl"),
+        output_dir=str(FOLDER.parent / "out" / "trl"),
         per_device_train_batch_size=chosen["batch_size"],
         per_device_eval_batch_size=chosen["batch_size"],
         num_train_epochs=chosen["epochs"],
@@ -107,14 +108,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--max-steps", type=int, default=0, help="stop after so many steps")
     steps = parser.parse_args().max_steps
-    chosen = json.loads((HERE / "settings.json").read_text(encoding="utf-8"))
-    base = str(HERE.parent / "base") if chosen["base"] == "base" else chosen["base"]
+    chosen = json.loads((FOLDER / "settings.json").read_text(encoding="utf-8"))
+    base = str(FOLDER.parent / "base") if chosen["base"] == "base" else chosen["base"]
     tokenizer = AutoTokenizer.from_pretrained(
         base, revision=chosen["revision"], trust_remote_code=False
     )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    train, watched = (rows(one, tokenizer, chosen["max_length"]) for one in ("train", "validation"))
+    train, watched = (
+        rows(split, tokenizer, chosen["max_length"]) for split in ("train", "validation")
+    )
     trainer = SFTTrainer(
         model=model_of(chosen, base),
         args=arguments(chosen, len(train), len(watched), steps),
@@ -125,7 +128,7 @@ def main() -> None:
         data_collator=Padded(tokenizer, label_pad_token_id=IGNORED),
     )
     trainer.train()
-    trainer.save_model(str(HERE.parent / "out" / "trl" / "final"))
+    trainer.save_model(str(FOLDER.parent / "out" / "trl" / "final"))
 
 
 if __name__ == "__main__":

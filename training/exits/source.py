@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -16,10 +15,14 @@ from curation.versions import archive
 from storage import projects
 from storage.settings import Settings
 from storage.types import Adapter
+from training import settings as methods
 from training.launch import lineage
 from training.lifecycle import adapter_files, standing
 from training.models import base_models
+from training.records import cards
+from training.records.cards import AdapterCard
 from training.records.parts import BaseModel
+from training.settings import Answering, Full, Tuning
 from training.work import evidence
 
 TOP = {"lora": "adapter", "full": "model"}
@@ -27,22 +30,26 @@ TOP = {"lora": "adapter", "full": "model"}
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ExportSource:
     """An adapter as the exits see it."""
 
     adapter: Adapter
+    card: AdapterCard
     served: str
     """The name it is served under: assay/<project>/adapter@<number>."""
     kind: str
     """"lora", "full" (a whole model) or "provider"."""
-    imported: bool
-    """Whether it was trained elsewhere, so that nothing is known of its settings and rows."""
-    settings: Mapping[str, Any]
+    settings: Tuning | None
+    """Of its run; None where it was trained elsewhere, as little is known of them then."""
+    rank: int | None
+    """Of the LoRA weights, where it is told."""
+    dora: bool
+    """Whether the direction and size of its weights were learnt apart."""
     base: BaseModel
     base_name: str
     base_folder: Path | None
     """The base model's folder on this machine; None where it is not there."""
-    config: Mapping[str, Any]
+    config: Mapping[str, object]
     """The base model's config.json; empty where that is not there."""
     template: str
     """The chat template, as it was when the adapter was trained."""
@@ -50,32 +57,39 @@ class Recipe:
     """The system message of its version."""
 
     @property
-    def method(self) -> str:
-        """How it was tuned: a word of `settings.Method`."""
-        return str(self.settings.get("method", "lora"))
+    def run(self) -> Answering:
+        """The settings of a run that others can repeat (`needs_repeatable_run`)."""
+        if not isinstance(self.settings, Answering):
+            raise TypeError("a run that nobody else can repeat has no such settings")
+        return self.settings
+
+    @property
+    def weight_decay(self) -> float:
+        """Share of each weight that the run took off a step."""
+        return self.settings.weight_decay if isinstance(self.settings, Full) else 0.0
 
     @property
     def warmup_steps(self) -> int:
         """Steps over which the learning rate rises, as the run reckoned them."""
-        rows = self.adapter.card["version"]["counts"]["train"]
-        whole = self.settings["epochs"] * ceil(rows / self.settings["batch_size"])
-        steps: int = self.settings.get("max_steps") or whole
-        return ceil(float(self.settings["warmup"]) * steps)
+        return ceil(self.run.warmup * self.run.steps(self.card.version.counts["train"]))
+
+    @property
+    def validates(self) -> bool:
+        """Whether its version has validation pairs."""
+        return bool(self.card.version.counts.get("validation"))
 
     @property
     def precision(self) -> str | None:
         """How the base model's weights were held when it was trained: a word of `Precision`."""
-        word: str | None = self.adapter.card.get("result", {}).get("precision")
-        return word
+        return self.card.result.precision
 
     @property
     def base_sha256(self) -> str | None:
         """Over the files of the base model that it was trained on."""
-        sha256: str | None = self.adapter.card.get("result", {}).get("base", {}).get("sha256")
-        return sha256
+        return self.card.result.base.sha256 if self.card.result.base else None
 
     @property
-    def base_word(self) -> str:
+    def base_reference(self) -> str:
         """How a configuration names the base model: its hub id, or the folder `base`."""
         return self.base.where if self.base.kind == "hub" else "base"
 
@@ -85,34 +99,35 @@ class Recipe:
         return TOP.get(self.kind, "adapter")
 
 
-def of(session: Session, adapter: Adapter, settings: Settings) -> Recipe:
-    """The recipe of one adapter.
+def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
+    """The source of one adapter.
 
     Raises:
         Unavailable: the adapter's files are missing or changed.
     """
-    card = adapter.card
-    kind = standing.FULL if lineage.is_full_model(card) else standing.kind(adapter)
+    card = cards.of(adapter)
+    kind = standing.FULL if lineage.is_full_model(adapter.card) else standing.kind(adapter)
     remote = kind == standing.PROVIDER
-    template = "" if remote else _template(adapter_files.intact(adapter, settings))
-    made_on = card.get("result", {}).get("base", {})
-    base = BaseModel("hub", "provider") if remote else BaseModel.from_dict(card["base"])
-    if base.kind == "hub" and made_on.get("revision"):
-        base = BaseModel("hub", base.where, made_on["revision"])
-    found = base_models.at_hand(base, settings.data)
+    base = BaseModel("hub", "provider") if remote else BaseModel.from_dict(adapter.card["base"])
+    origin = card.result.base
+    if base.kind == "hub" and origin and origin.revision:
+        base = BaseModel("hub", base.where, origin.revision)
+    folder = base_models.at_hand(base, settings.data)
     version = archive.get(session, adapter.version_id)
     project = projects.get(session, adapter.project_id)
-    return Recipe(
+    return ExportSource(
         adapter=adapter,
+        card=card,
         served=served_name(project.name, adapter),
         kind=kind,
-        imported=lineage.is_imported(card),
-        settings=card.get("settings") or {},
+        settings=None if lineage.is_imported(adapter.card) else methods.read(card.settings),
+        rank=card.settings.get("r"),
+        dora=bool(card.settings.get("dora")),
         base=base,
-        base_name=str(made_on.get("name", base.where)),
-        base_folder=found,
-        config=(evidence.read_json(found / "config.json") or {}) if found else {},
-        template=template,
+        base_name=origin.name if origin and origin.name else base.where,
+        base_folder=folder,
+        config=(evidence.read_json(folder / "config.json") or {}) if folder else {},
+        template="" if remote else _template(adapter_files.intact(adapter, settings)),
         system=version.manifest.system_message,
     )
 
