@@ -1,5 +1,6 @@
 """Cards and summaries: what is stored of an adapter and of a comparison for good."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from storage.types import Adapter, Arm, Evaluation
@@ -12,7 +13,7 @@ from training.records.parts import (
     StartedFrom,
 )
 from training.records.record import Record, always, read
-from training.records.results import EvaluateResult, TrainResult
+from training.records.results import EvaluateResult, GeneralTally, RedTeamTally, TrainResult
 from training.settings import Method
 
 
@@ -66,6 +67,61 @@ class AdapterCard(Record, frozen=True, kw_only=True):
         return str(self.settings.get("method", Method.LORA))
 
 
+class CardRate(Record, frozen=True, kw_only=True):
+    """A metric of an arm: hits of so many answers, with its 95 % Wilson interval."""
+
+    k: int
+    n: int
+    rate: float
+    low: float
+    high: float
+
+
+class CardTally(GeneralTally, frozen=True, kw_only=True):
+    """General tasks as a card has them."""
+
+    p_value: float
+    """Of nothing being forgotten: exact McNemar test."""
+
+
+class CardCheck(Record, frozen=True, kw_only=True):
+    """The newest check as a card has it."""
+
+    general: CardTally
+    red_team: RedTeamTally
+
+
+class CardTrial(Record, frozen=True, kw_only=True):
+    """A closed blind trial as a card has it."""
+
+    verdict: str
+    tuned: int
+    base: int
+    tie: int
+    both_bad: int
+    p_value: float
+    reviewers: int
+
+
+class CardEnvironment(Record, frozen=True, kw_only=True):
+    """What a run ran on."""
+
+    libraries: dict[str, str] = always({})
+
+
+class CompleteCard(AdapterCard, frozen=True, kw_only=True):
+    """The card with all that came after the run."""
+
+    sha256: str
+    base_licence: str
+    environment: CardEnvironment
+    evaluations: tuple[dict[str, CardRate | int | str], ...]
+    """Each comparison: rates by arm and metric, such as "tuned_correct"."""
+    checks: CardCheck | None
+    trials: tuple[CardTrial, ...]
+    limits: tuple[str, ...]
+
+
 class PersonalAnswers(Record, frozen=True, kw_only=True):
     """Types of personal data in an arm's answers, by pair."""
 
@@ -102,6 +158,11 @@ class Summary(Record, frozen=True, kw_only=True):
 def of(adapter: Adapter) -> AdapterCard:
     """What is stored of an adapter."""
     return read(AdapterCard, adapter.card)
+
+
+def complete(card: Mapping[str, object]) -> CompleteCard:
+    """The card that `lifecycle.adapter_cards` builds."""
+    return read(CompleteCard, card)
 
 
 def summary(evaluation: Evaluation) -> Summary:

@@ -11,8 +11,8 @@ from curation.versions import archive
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import job_panel, memory_bar, progress
+from pages.parts.methods import TEXTS
 from pages.train.launch import settings_form
-from pages.train.launch.method_choice import NOTES
 from storage import settings as places
 from storage.errors import AssayError
 from storage.types import Job, Signal, Split, User, Version
@@ -96,7 +96,7 @@ def _facts(version: Version, base: BaseModel | str, settings: Tuning | str, wait
 
 
 def _chosen(settings: Tuning, train: int) -> list[str]:
-    title = NOTES[settings.METHOD].title
+    title = TEXTS[settings.METHOD].title
     passes = statistics.count(settings.epochs, "pass", "passes")
     if not isinstance(settings, Local):
         return [f"{title}, {passes}"]

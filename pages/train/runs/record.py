@@ -7,6 +7,7 @@ import streamlit as st
 from pages.frame import identity, shell
 from pages.frame.plain import plain
 from pages.parts import memory_bar, progress
+from pages.parts.methods import TEXTS
 from storage.types import Job, Role
 from training.hosted import terms
 from training.launch import estimates
@@ -14,14 +15,7 @@ from training.records import results, specs
 from training.records.parts import ResumedFrom
 from training.records.results import TrainResult
 from training.records.specs import TrainSpec
-from training.settings import Method
 
-_METHODS = {
-    Method.LORA: "LoRA",
-    Method.QLORA: "QLoRA",
-    Method.FULL: "full tuning",
-    Method.PREFERENCE: "preference tuning (DPO)",
-}
 _BATCHES = {
     "joined": "joined: what all pairs begin with is computed once",
     "padded": "padded: each pair on its own",
@@ -93,7 +87,7 @@ def _how(spec: TrainSpec, result: TrainResult) -> dict[str, object]:
     """Method, how the base was held, how pairs were put together, what the run started from."""
     processes = (result.hardware or {}).get("processes", 1)
     return {
-        "Method": _METHODS.get(spec.settings.METHOD),
+        "Method": TEXTS[spec.settings.METHOD].in_record,
         "Base model held in": _PRECISION.get(result.precision or ""),
         "Batches": _BATCHES.get(result.batches or ""),
         "Processes": processes if processes > 1 else None,

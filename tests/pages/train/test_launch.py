@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from pages.train.launch import method_choice
+from pages.parts import methods
 from storage import people
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
@@ -185,7 +185,7 @@ def test_every_method_has_its_settings(engine: Engine, open_page: OpenPage) -> N
         for setting in settings_of(METHODS[method]).values():
             assert bool(setting.caption.label) == setting.caption.drawn
             assert setting.caption.label != setting.name, "every setting has a label of its own"
-    assert set(METHODS) <= set(method_choice.NOTES)
+    assert set(METHODS) <= set(methods.TEXTS)
 
 
 def test_a_full_run_with_a_switch_launches_as_chosen(engine: Engine, open_page: OpenPage) -> None:

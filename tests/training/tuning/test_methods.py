@@ -40,6 +40,7 @@ from training.launch import lineage, runs
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters, base_models, vetting
 from training.proving import evaluations
+from training.records import cards
 from training.records.parts import BaseModel
 from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
@@ -230,7 +231,7 @@ def _card(engine: Engine, adapter: Adapter) -> str:
     """How the card on the screen says it was trained."""
     with reading(engine) as session:
         card = adapter_cards.build(session, adapter)
-    return "\n".join(adapter_card._training(card))
+    return "\n".join(adapter_card._training(cards.complete(card)))
 
 
 def test_preference_goes_on_from_an_adapter(
