@@ -1,5 +1,6 @@
 """A pair on a page outside the review stream: its texts, where it stands, and the way to it."""
 
+import hashlib
 from collections.abc import Sequence
 
 import streamlit as st
@@ -10,12 +11,25 @@ from storage.types import Origin, Pair, PairStatus
 
 _LIMIT = 300
 """Ids in one address; browsers cut very long ones."""
+HEIGHT, _LINE = 320, 35
+"""Pixels of a list at most, and of one of its lines."""
 ORIGINS = {
     Origin.GOLD: "Gold",
     Origin.IMPORT: "Imported",
     Origin.DRAFT: "Draft of a model",
     Origin.PRODUCTION: "From production",
 }
+
+
+def digest(pairs: Sequence[Pair]) -> str:
+    """Names a list of pairs as they are, for a widget's key: no line of it comes to mean another."""
+    versions = ",".join(f"{pair.id}:{pair.version}" for pair in pairs)
+    return hashlib.sha256(versions.encode()).hexdigest()[:16]
+
+
+def height(lines: int, limit: int = HEIGHT) -> int:
+    """Pixels of a list of so many lines, with its head."""
+    return min(limit, _LINE * (lines + 1) + 3)
 
 
 def chips(pair: Pair) -> None:

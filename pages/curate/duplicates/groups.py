@@ -74,7 +74,7 @@ def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:
 def _heading(kinds: Kinds, group: Group) -> None:
     meant = meanings.by_meaning(group.links)
     by_text = [link for link in group.links if link not in meant]
-    where = "message and answer" if kinds == NEAR else "message"
+    where = "input and output" if kinds == NEAR else "input"
     if by_text:
         shell.note(
             f"Similarity {_span(by_text)} (shared word runs of the {where}; 1.00 is the same)"

@@ -51,6 +51,6 @@ with st.expander("What this comparison does not catch"):
         "• The same thing said in other words: at least 80 % of the word runs must be shared. A "
         "local model can propose such pairs where ASSAY_EMBEDDER names its folder; see "
         "docs/near-duplicates.md.\n"
-        "• Two answers that both fit the schema and are both wrong.\n"
+        "• Two outputs that both fit the schema and are both wrong.\n"
         "• Repeats of pairs that are not in this project, such as the base model's own training."
     )

@@ -1,6 +1,5 @@
 """The pairs that a policy change concerns: look for them, see them, then deal with those chosen."""
 
-import hashlib
 from collections.abc import Sequence
 
 import streamlit as st
@@ -19,7 +18,6 @@ from storage.types import Era, Pair, Project, User
 
 VIEWS = ERAS, ROWS, CHANGES = ("Eras", "Pairs that a change concerns", "Changes so far")
 _ANY = "any"
-_HEIGHT, _LINE = 320, 35
 
 
 def key(project: Project, field: str) -> str:
@@ -94,11 +92,11 @@ def preview(affected: Affected, project_eras: Sequence[Era]) -> list[Pair]:
     aside = f" {affected.rejected} rejected ones are left alone." if affected.rejected else ""
     shell.note(f"By themselves: {counted}.{aside}")
     names = {era.id: era.name for era in project_eras}
-    digest = _digest(affected.pairs)
+    digest = pair_view.digest(affected.pairs)
     st.dataframe(
         [_cells(pair, names, in_review=pair.id in affected.held) for pair in affected.pairs],
         key=f"affected-rows-{digest}",
-        height=min(_HEIGHT, _LINE * (len(affected.pairs) + 1) + 3),
+        height=pair_view.height(len(affected.pairs)),
         column_config={"Input": st.column_config.TextColumn(width=420)},
     )
     by_id = {pair.id: pair for pair in affected.pairs}
@@ -109,11 +107,6 @@ def preview(affected: Affected, project_eras: Sequence[Era]) -> list[Pair]:
         placeholder="All pairs above",
     )
     return [by_id[pair_id] for pair_id in picked] or list(affected.pairs)
-
-
-def _digest(pairs: Sequence[Pair]) -> str:
-    text = ",".join(f"{pair.id}:{pair.version}" for pair in pairs)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _cells(pair: Pair, names: dict[int, str], *, in_review: bool) -> dict[str, str]:
@@ -130,7 +123,7 @@ def _cells(pair: Pair, names: dict[int, str], *, in_review: bool) -> dict[str, s
 def deal(user: User, project: Project, chosen: Sequence[Pair], project_eras: Sequence[Era]) -> None:
     """The three ways to deal with the pairs chosen."""
     versions = {pair.id: pair.version for pair in chosen}
-    digest, many = _digest(chosen), statistics.count(len(chosen), "pair")
+    digest, many = pair_view.digest(chosen), statistics.count(len(chosen), "pair")
     back, out, copy = st.columns(3, gap="medium")
     reason = f"affected-reason-{project.id}"
     with back.container(border=True, height="stretch"):

@@ -3,7 +3,7 @@
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
-from pages.label.browse import table
+from pages.label.browse import detail, table
 from storage import pairs
 
 user = require_user()
@@ -20,4 +20,4 @@ else:
     table.draw(project, address)
     table.by_number(address)
     if address.row is not None:
-        table.detail(user, project, address.row)
+        detail.show(user, project, address.row)

@@ -1,6 +1,5 @@
-"""Browsing pairs: queues with counts, the list of one queue, and one pair with its history."""
+"""Browsing pairs: queues with counts, and the list of one queue."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,19 +7,17 @@ import streamlit as st
 from sqlalchemy.orm import Session
 
 from curation import statistics, visible
-from curation.review import decisions
 from pages.frame import shell
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import looking
 from pages.parts import pair_view
-from storage import pairs, people, projects
-from storage.errors import NotFound
-from storage.types import Decision, Outcome, Pair, PairStatus, Project, User
+from storage import pairs
+from storage.types import Pair, PairStatus, Project
 
 _LIMIT = 500
 """Pairs that one list shows."""
 _DIGITS = 9
-_HEIGHT, _LOW, _LINE = 320, 180, 35
-"""Pixels of the list at most, while a pair stands open below it, and of one of its lines."""
+_LOW = 180
+"""Pixels of the list at most while a pair stands open below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +115,13 @@ def draw(project: Project, address: Address) -> None:
         st.info("No pair is here. Choose another queue above.")
         return
     # The key holds the pairs: a place in the list never means another pair than it showed.
-    versions = ",".join(f"{pair.id}:{pair.version}" for pair in chosen)
-    key = f"rows-{hashlib.sha256(versions.encode()).hexdigest()[:16]}"
+    key = f"rows-{pair_view.digest(chosen)}"
     st.dataframe(
         [_cells(pair) for pair in chosen],
         key=key,
         selection_mode="single-row",
         on_select=lambda: _open(key, chosen),
-        height=min(_HEIGHT if address.row is None else _LOW, _LINE * (len(chosen) + 1) + 3),
+        height=pair_view.height(len(chosen), pair_view.HEIGHT if address.row is None else _LOW),
         column_config={"Input": st.column_config.TextColumn(width=480)},
     )
     more = f"The first {_LIMIT} are listed. " if len(chosen) == _LIMIT else ""
@@ -156,12 +152,9 @@ def _cells(pair: Pair) -> dict[str, str]:
     }
 
 
-def _open(key: str, listed_pairs: Sequence[Pair]) -> None:
-    chosen = st.session_state[key]["selection"]["rows"]
-    if chosen:
-        st.query_params["row"] = str(listed_pairs[chosen[0]].id)
-    else:
-        _forget("row")
+def _open(key: str, listed: Sequence[Pair]) -> None:
+    ticked = st.session_state[key]["selection"]["rows"]
+    _open_number(listed[ticked[0]].id if ticked else None)
 
 
 def by_number(address: Address) -> None:
@@ -184,82 +177,3 @@ def _open_number(number: int | None) -> None:
         _forget("row")
     else:
         st.query_params["row"] = str(number)
-
-
-def detail(user: User, project: Project, pair_id: int) -> None:
-    """One pair: its words, what is wrong with it, where it comes from, who decided what."""
-    try:
-        with looking() as session:
-            pair = pairs.get(session, pair_id)
-            history = pairs.history(session, pair_id)
-            names = people.names(session)
-            eras = {era.id: era.name for era in projects.eras(session, project.id)}
-    except NotFound as missing:
-        st.error(str(missing))
-        return
-    if pair.project_id != project.id:
-        st.error(f"Pair {pair_id} belongs to another project.")
-        return
-    with st.container(border=True):
-        pair_view.chips(pair)
-        pair_view.texts(pair)
-        for problem in decisions.problems(project, pair.response):
-            st.text(f"Does not fit the schema: {problem}")
-        shell.note(_origin(pair, eras.get(pair.era_id or 0), names))
-        for decision in history:
-            _decision(decision, names.get(decision.user_id, "Someone"))
-        _reopening(user, pair)
-
-
-def _origin(pair: Pair, era: str | None, names: dict[int, str]) -> str:
-    parts = [f"Version {pair.version}"]
-    if pair.author_id is not None:
-        parts.append(f"written by {names.get(pair.author_id, 'someone')}")
-    labels = {
-        "file": "file",
-        "line": "line",
-        "id": "record",
-        "model": "model",
-        "seed": "seed",
-        "prompt_sha256": "prompt hash",
-    }
-    source = pair.source
-    parts += [f"{label} {source[name]}" for name, label in labels.items() if source.get(name)]
-    parts += [f"topic {pair.topic}"] if pair.topic else []
-    parts += [f"era {era}"] if era else []
-    return visible.reveal(" · ".join(parts))
-
-
-def _decision(decision: Decision, name: str) -> None:
-    late = " (late, kept aside)" if decision.outcome is Outcome.LATE else ""
-    because = f": {visible.reveal(decision.reason)}" if decision.reason else ""
-    edited = " with edits" if decision.prompt is not None or decision.response is not None else ""
-    st.text(
-        f"{decision.created_at:%Y-%m-%d %H:%M} UTC  {name}: "
-        f"{decision.action.replace('_', ' ')}{edited} on version {decision.seen_version}"
-        f"{late}{because}"
-    )
-
-
-def _reopening(user: User, pair: Pair) -> None:
-    if pair.status is PairStatus.WAITING and not pair.flagged:
-        shell.link("review", "It waits for review")
-        return
-    key = f"reason-{pair.id}-{pair.version}"
-    field, button = st.columns([3, 1], vertical_alignment="bottom")
-    field.text_input("Why it goes back to review", key=key, max_chars=200)
-    button.button(
-        "Reopen", key=f"reopen-{pair.id}-{pair.version}", on_click=_reopen, args=(user, pair, key)
-    )
-
-
-def _reopen(user: User, pair: Pair, key: str) -> None:
-    reason = str(st.session_state[key])
-    act(
-        f"Pair {pair.id} waits for review again.",
-        decisions.reopen,
-        user,
-        pair.id,
-        pair.version,
-        reason,
-    )

@@ -42,9 +42,10 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
             pair_view.texts(pair)
         with then:
             st.subheader("The late decision", anchor=False)
+            because = f", because: {decision.reason}" if decision.reason else ""
             st.text(
                 f"{name} {_DID.get(decision.action, decision.action.value)} version "
-                f"{decision.seen_version}{_because(decision)}"
+                f"{decision.seen_version}{because}"
             )
             pair_view.text("Input", pair.prompt if decision.prompt is None else decision.prompt)
             pair_view.text(
@@ -65,7 +66,3 @@ def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:
             args=("The decision was taken over.", conflicts.settle, user, decision.id),
             kwargs={"take": True, "seen_version": pair.version},
         )
-
-
-def _because(decision: Decision) -> str:
-    return f", because: {decision.reason}" if decision.reason else ""

@@ -1,7 +1,5 @@
 """The gold-pair editor on its page: words kept as typed, checked, stored once."""
 
-from collections.abc import Mapping
-
 import streamlit as st
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,7 +27,7 @@ def show(user: User, project: Project) -> None:
     """The editor, then the person's last pairs."""
     with looking() as session:
         unsent = scratch.load(session, user, writing.form(project.id))
-        typed = _typed(unsent)
+        typed = ops.scratch(unsent) if unsent else None  # those of the browser's last message
         near = _near(session, project, typed)
         topics = sorted({pair.topic for pair in _gold(session, project) if pair.topic})
     pair_editor(
@@ -49,18 +47,15 @@ def show(user: User, project: Project) -> None:
         on_submit_change=lambda: _submit(user, project),
     )
     if near is not None:
-        _repeated(near[0])
+        with st.container(border=True):
+            pair_view.chips(near[0])
+            pair_view.texts(near[0])
     _mine(user, project)
 
 
 def _message(name: str) -> object:
     state = st.session_state.get(_KEY)
     return state.get(name) if state is not None else None
-
-
-def _typed(unsent: Mapping[str, object]) -> Scratch | None:
-    """The words that the server keeps; they are those of the browser's last message."""
-    return ops.scratch(unsent) if unsent else None
 
 
 def _scratch(typed: Scratch | None) -> ScratchData | None:
@@ -98,12 +93,6 @@ def _hint(near: tuple[Pair, float] | None) -> str:
         f"This nearly repeats pair {pair.id} ({alike:.0%} of the word runs are shared): “{quoted}” "
         "A near-duplicate teaches little: write another case. The whole pair is below."
     )
-
-
-def _repeated(pair: Pair) -> None:
-    with st.container(border=True):
-        pair_view.chips(pair)
-        pair_view.texts(pair)
 
 
 def _keep(user: User, project: Project) -> None:
