@@ -22,7 +22,7 @@ ORIGINS = {
 
 
 def digest(pairs: Sequence[Pair]) -> str:
-    """Names a list of pairs as they are, for a widget's key: no line of it comes to mean another."""
+    """Names a list of pairs as they are, for a widget's key: no line comes to mean another."""
     versions = ",".join(f"{pair.id}:{pair.version}" for pair in pairs)
     return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
