@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from curation import statistics
 from curation.gate import readiness, signals
 from curation.overlap import overlaps
 from curation.versions import archive
@@ -171,14 +172,13 @@ def _gather(s: Standing) -> _Judged:
 
 
 def _review(s: Standing) -> _Judged:
-    rows = "row" if s.waiting == 1 else "rows"
     return _step(
         s.waiting == 0 and s.approved > 0,
         "review",
         "Review every row",
         "review",
         f"{s.approved} approved, {s.waiting} waiting",
-        f"Approve, edit or reject {s.waiting} {rows}, one at a time.",
+        f"Approve, edit or reject {statistics.count(s.waiting, 'row')}, one at a time.",
     )
 
 

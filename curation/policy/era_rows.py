@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from curation import statistics
 from curation.overlap.near import lineage
 from curation.policy import era_search
 from curation.review import decisions
@@ -221,7 +222,7 @@ def changes(session: Session, project_id: int, limit: int = 10) -> list[Change]:
 
 def _words(verb: str, detail: Mapping[str, Any], *, taken_back: bool) -> str:
     n = len(detail["rows"])
-    rows = f"{n} row" if n == 1 else f"{n} rows"
+    rows = statistics.count(n, "row")
     said = f"{rows} {_VERBS.get(verb, 'taken back')}"
     left = {
         "in a reviewer's hand": detail["held"],

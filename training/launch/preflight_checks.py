@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from curation import statistics
 from training.models import memory
 from training.models.memory import ModelSize
 from training.records.parts import BaseModel
@@ -184,7 +185,7 @@ def _long(facts: Facts, settings: Local) -> Check:
             f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
         )
     over = sum(length > settings.max_length for length in facts.lengths)
-    count = "1 row is" if over == 1 else f"{over} rows are"
+    count = statistics.count(over, "row is", "rows are")
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
         "long",
@@ -264,7 +265,7 @@ def _queue(facts: Facts) -> Check:
     name = "Other work on this machine"
     if not facts.waiting:
         return Check("queue", name, Mark.GOOD, "Nothing runs now; it starts at once.")
-    jobs = "1 job" if facts.waiting == 1 else f"{facts.waiting} jobs"
+    jobs = statistics.count(facts.waiting, "job")
     return Check("queue", name, Mark.NOTE, f"It will wait for {jobs} to end, then start by itself.")
 
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from sqlalchemy.orm import Session
 
+from curation import statistics
 from curation.overlap.near import meanings
 from curation.personal import model_files
 from storage.errors import Unavailable
@@ -107,10 +108,10 @@ def main(directory: Path, held: Evidence) -> None:
     _write(directory / "pairs.jsonl", proposals)
     more = f" The closest {len(found.pairs)} come first." if found.total > len(found.pairs) else ""
     begun = f" Of {cut} long ones only the beginning was read." if cut else ""
-    pairs = "pair" if found.total == 1 else "pairs"
+    new = statistics.count(found.total, "new pair")
     held.finish(
         "finished",
-        f"Compared what {len(rows)} rows ask: {found.total} new {pairs} with a cosine of "
+        f"Compared what {len(rows)} rows ask: {new} with a cosine of "
         f"{spec['least']:g} or more.{more}{begun}",
         {"rows": len(rows), "pairs": found.total, "cut": cut, "model_sha256": sha256},
     )

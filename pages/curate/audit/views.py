@@ -98,7 +98,7 @@ def outcome(result: audit.Result) -> None:
     if result.judged:
         shell.note(
             f"Good: {statistics.rate(result.good, result.judged)}; exact (Clopper-Pearson) "
-            f"{result.exact_low * 100:.0f} to {result.exact_high * 100:.0f} %. With 95 % "
+            f"{statistics.percent((result.exact_low, result.exact_high))}. With 95 % "
             f"confidence at least {result.proven * 100:.1f} % of what comes from these hands is "
             f"good, and of these {result.population} pairs themselves at least "
             f"{result.proven_finite * 100:.1f} %: there are only so many (finite-population "
