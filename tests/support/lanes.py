@@ -1,13 +1,13 @@
 """Which tests load a model and which drive a browser: read off their fixtures, and held to it.
 
 Nobody marks a test by hand. One that asks for `model_code`, mostly by way of a model, bears the
-marker `model`; one that asks for `browser`, the marker `browser`. For all others torch and what
-stands on it cannot be imported, in this process or in one that the test starts, and no job gets a
-process.
+marker `model`; one that asks for `browser`, the marker `browser`. While tests are collected, and in
+a run of which none bears `model`, torch and what stands on it cannot be imported, in this process
+or in one that a test starts. Only who asks for `workers` starts the processes of jobs.
 """
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,15 +57,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(marker)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Refuse model code to a test without that marker; between tests it is always refused."""
-    refusal.active = item.get_closest_marker("model") is None
-    path = os.environ.get("PYTHONPATH", "")
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse model code to a run without a test that may load it; libraries remember a refusal."""
+    refusal.active = not any(item.get_closest_marker("model") for item in session.items)
     if refusal.active:
+        path = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_REFUSING, path)))
-    try:
-        return (yield)
-    finally:
-        refusal.active = True
-        os.environ["PYTHONPATH"] = path

@@ -97,8 +97,9 @@ def tagger(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(model_code: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of second models, with one that works."""
+    del model_code
     data = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ASSAY_DATA", str(data))

@@ -16,7 +16,7 @@ from storage import pairs, projects
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import FindingState, LinkKind, Pair, Project
-from tests.support import stories
+from tests.support import copies, stories
 
 PLANTED: dict[str, list[dict[str, Any]]] = json.loads(
     (ROOT / "sample_data" / "planted.json").read_text(encoding="utf-8")
@@ -27,6 +27,10 @@ Found = tuple[Project, dict[tuple[str, int], Pair]]
 @pytest.fixture
 def opened(engine: Engine) -> Found:
     """The sample opened part-way, and its pairs by file and record."""
+    return copies.once(engine, lambda: _opened(engine), "planted")
+
+
+def _opened(engine: Engine) -> Found:
     lea = stories.person(engine, "lea")
     with writing(engine) as session:
         project = sample.begin(session, lea, reviewed=True)

@@ -25,7 +25,7 @@ from storage.errors import BadInput, NotFound, RuleBroken
 from storage.settings import ROOT
 from storage.types import Action, FindingState, Origin, Project, Role, Split, Version
 from tests.curation.versions.test_versions_integrity import unguarded
-from tests.support import curated, stories
+from tests.support import copies, curated, stories
 
 EVIL = "![x](https://x.example/?q=1) <script>|`*_ # [a](javascript:1)"
 
@@ -33,6 +33,10 @@ EVIL = "![x](https://x.example/?q=1) <script>|`*_ # [a](javascript:1)"
 @pytest.fixture
 def story(engine: Engine) -> tuple[Engine, Project, Version]:
     """A version with an era, gold rows, an audit, a waiver and a scan with findings."""
+    return engine, *copies.once(engine, lambda: _story(engine), "cards")
+
+
+def _story(engine: Engine) -> tuple[Project, Version]:
     desk = stories.project(engine, f"Desk {EVIL}")
     lena, ben = (
         stories.person(engine, "lena", Role.LEAD),
@@ -58,7 +62,7 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
         row = audit.next_row(session, ben, desk.id)
         assert row is not None
         audit.judge(session, ben, row.id, row.version, good=True)
-    return engine, desk, curated.frozen(engine, desk)
+    return desk, curated.frozen(engine, desk)
 
 
 def card(engine: Engine, version: Version) -> VersionCard:

@@ -28,7 +28,7 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version
 from tests.curation.versions.test_exports import PAYLOADS, STARTS
-from tests.support import curated, stories
+from tests.support import copies, curated, stories
 
 TEXTS = [name for name in LAYOUTS if name in verify_version.READERS]
 NASTY = [
@@ -78,6 +78,10 @@ ROWS = st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6)
 @pytest.fixture
 def story(engine: Engine) -> tuple[Engine, Project, Version]:
     """A frozen version in which a person corrected three outputs, scanned as they arrived."""
+    return engine, *copies.once(engine, lambda: _story(engine), "packages")
+
+
+def _story(engine: Engine) -> tuple[Project, Version]:
     desk = stories.project(engine)
     fresh = stories.waiting(engine, desk, stories.messages(30), Origin.DRAFT)
     curated.scanned(engine, desk, {fresh[2].id: [("prompt", "Ticket", "PERSON")]})
@@ -87,7 +91,7 @@ def story(engine: Engine) -> tuple[Engine, Project, Version]:
             corrected = card.pair.id in {fresh[0].id, fresh[1].id, fresh[2].id}
             words = stories.FRAUD
             decisions.decide(session, ana, stories.op(card, response=words if corrected else None))
-    return engine, desk, curated.frozen(engine, desk)
+    return desk, curated.frozen(engine, desk)
 
 
 def built(

@@ -162,6 +162,7 @@ def test_a_cancelled_probe_says_so(small: Path, tmp_path: Path) -> None:
     assert result["state"] == "cancelled"
 
 
+@pytest.mark.usefixtures("model_code")
 def test_places_are_spread_evenly() -> None:
     from training.launch.probing import spread
 

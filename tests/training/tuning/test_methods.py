@@ -45,7 +45,7 @@ from training.records.parts import BaseModel
 from training.settings import Full, Lora, Preference, Qlora, Tuning
 from training.work import evidence, jobs, machine, processes
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 WORSE = "I am not sure. Please call the bank."
 

@@ -14,7 +14,7 @@ from training.work import evidence
 from training.work.rows import Row
 from training.worker import work
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 LINES = [
     {**row, "rejected": "I am not sure."} for row in rows(8) + rows(4, "validation", first=100)

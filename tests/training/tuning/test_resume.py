@@ -16,7 +16,7 @@ from training.tuning import checkpoints
 from training.work import evidence
 from training.worker import DISK_FULL, work
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 LINES = rows(26) + rows(7, "validation", first=100)
 """26 rows in batches of 4: the last step of a pass has 2."""

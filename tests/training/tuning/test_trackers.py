@@ -20,7 +20,7 @@ from training.tuning import trackers
 from training.work import evidence
 from training.worker import work
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
 
 ROWS = [*rows(8), *rows(2, "validation", 100)]
 
