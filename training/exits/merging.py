@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -27,7 +27,11 @@ from storage.errors import BadInput, RuleBroken
 from training.models import base_models, fetching, render, tuned_models, vetting
 from training.models.precision import Precision
 from training.proving import generate
-from training.records.parts import BaseModel
+from training.records import tasks
+from training.records.parts import BaseFiles
+from training.records.record import written
+from training.records.results import MergeCheck, MergeResult
+from training.records.tasks import MergeTask
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -52,43 +56,45 @@ def main(directory: Path, hold: Evidence) -> None:
         RuleBroken: the base or the adapter is not the one recorded.
         BadInput: the merged model does not answer as base and adapter do.
     """
-    spec = evidence.read_json(directory / "spec.json") or {}
-    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
-    check_base(base.sha256, spec.get("base_sha256"))
-    adapter = Path(spec["adapter_path"])
+    task = tasks.read(MergeTask, directory)
+    base = base_models.prepare(task.base, Path(task.data_dir), hold.say)
+    check_base(base.sha256, task.base_sha256)
+    adapter = Path(task.adapter_path)
     hold.say("Loading base and adapter.")
     model, tokenizer = _loaded(base.path)
     tokenizer.chat_template = (adapter / "chat_template.jinja").read_text(encoding="utf-8")
     with render.time_limit(base_models.TEMPLATE_SECONDS):
-        ids = [render.prompt_ids(tokenizer, spec["system_message"], p) for p in spec["prompts"]]
-    tuned = tuned_models.with_adapter(model, adapter, spec.get("adapter_sha256"))
+        ids = [render.prompt_ids(tokenizer, task.system_message, p) for p in task.prompts]
+    tuned = tuned_models.with_adapter(model, adapter, task.adapter_sha256)
     before = _answers(tuned, tokenizer, ids)
     hold.say("Merging.")
     merged = cast("PeftModel", tuned).merge_and_unload(safe_merge=True)
     final = directory / "merged"
-    _save(merged, tokenizer, final, {"name": spec["name"], "licence": base.licence})
+    _save(merged, tokenizer, final, task.name, base.licence)
     dtype = str(merged.dtype).removeprefix("torch.")
     del model, tuned, merged
     gc.collect()
     hold.say("Reading it back and comparing.")
     check = _compared(before, final, ids, dtype)
-    if not check["agrees"]:
+    if not check.agrees:
         shutil.rmtree(final)
         raise BadInput(
             "The merged model does not answer as base and adapter do (scores differ by "
-            f"{check['largest_difference']:.1e} of the largest, {check['same_answers']} of "
-            f"{check['prompts']} answers are equal). Serve base and adapter instead."
+            f"{check.largest_difference:.1e} of the largest, {check.same_answers} of "
+            f"{check.prompts} answers are equal). Serve base and adapter instead."
         )
     hold.finish(
         "finished",
-        _ending(check, spec.get("precision")),
-        {
-            "exit": "merged",
-            "check": check,
-            "adapter_sha256": spec.get("adapter_sha256"),
-            "base": {"name": base.name, "sha256": base.sha256},
-            "merged_sha256": model_files.folder_sha256(final),
-        },
+        _ending(check, task.precision),
+        written(
+            MergeResult(
+                exit="merged",
+                check=check,
+                adapter_sha256=task.adapter_sha256,
+                base=BaseFiles(name=base.name, sha256=base.sha256),
+                merged_sha256=model_files.folder_sha256(final),
+            )
+        ),
     )
 
 
@@ -128,14 +134,14 @@ def _answers(
 
 
 def _save(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, final: Path, record: dict[str, Any]
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, final: Path, name: str, licence: str
 ) -> None:
     """Write the model with tokenizer, chat template, generation settings and a manifest of hashes,
     whole or not at all.
     """
     temporary = Path(tempfile.mkdtemp(prefix=".merged-", dir=final.parent))
     try:
-        model.config.name_or_path = record["name"]  # not the path on this machine
+        model.config.name_or_path = name  # not the path on this machine
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / "chat_template.jinja").write_text(
@@ -145,7 +151,7 @@ def _save(
             temporary / "manifest.json",
             {"files": model_files.file_hashes(temporary), "hash": "sha256"},
         )
-        evidence.write_json(temporary / "assay.json", record)
+        evidence.write_json(temporary / "assay.json", {"name": name, "licence": licence})
         evidence.sync_tree(temporary)
         temporary.chmod(0o755)
         evidence.publish(temporary, final)
@@ -153,9 +159,7 @@ def _save(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _compared(
-    before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: str
-) -> dict[str, Any]:
+def _compared(before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: str) -> MergeCheck:
     vetting.vet(folder)
     model, tokenizer = _loaded(folder)
     after = _answers(model, tokenizer, ids)
@@ -165,22 +169,22 @@ def _compared(
     allowed = _FLOAT32 if dtype == "float32" else _HALF
     # In 16 bits a near tie may fall the other way, so only the scores decide there.
     texts_agree = equal == len(ids) or dtype != "float32"
-    return {
-        "prompts": len(ids),
-        "tokens": _TOKENS,
-        "dtype": dtype,
-        "largest_difference": off,
-        "allowed": allowed,
-        "same_answers": equal,
-        "agrees": off <= allowed and texts_agree,
-    }
+    return MergeCheck(
+        prompts=len(ids),
+        tokens=_TOKENS,
+        dtype=dtype,
+        largest_difference=off,
+        allowed=allowed,
+        same_answers=equal,
+        agrees=off <= allowed and texts_agree,
+    )
 
 
-def _ending(check: dict[str, Any], precision: str | None) -> str:
+def _ending(check: MergeCheck, precision: str | None) -> str:
     coarse = precision in (Precision.NF4, Precision.NF4_DOUBLE)
     return (
-        f"Merged in {check['dtype']}. On {check['prompts']} prompts the scores differ from base "
-        f"and adapter by at most {check['largest_difference']:.1e} of the largest, and "
-        f"{check['same_answers']} of {check['prompts']} greedy answers are equal."
+        f"Merged in {check.dtype}. On {check.prompts} prompts the scores differ from base "
+        f"and adapter by at most {check.largest_difference:.1e} of the largest, and "
+        f"{check.same_answers} of {check.prompts} greedy answers are equal."
         + (" It was trained on a base in 4 bits, and may answer otherwise on this one." * coarse)
     )

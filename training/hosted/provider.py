@@ -34,7 +34,9 @@ from training.hosted.finetuning import (
 )
 from training.hosted.provider_record import Cleanup, ProviderRecord
 from training.hosted.remote import RemoteRun
+from training.records import tasks
 from training.records.parts import BaseOrigin, Endpoint, Loss, PairCounts, TuningOffer
+from training.records.tasks import TrainTask
 from training.settings import Provider
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
@@ -56,26 +58,13 @@ _STATUS_SENTENCES = {
 }
 
 
-class _Spec(msgspec.Struct, frozen=True):
-    """What is read of the spec of a run."""
-
-    settings: dict[str, object]
-    endpoint: Endpoint
-    rows_path: str
-    rows_sha256: str
-    system_message: str
-    version_sha256: str | None = None
-    tested_sha256: tuple[str, ...] = ()
-    resumed_from: object = None
-
-
 @dataclass(slots=True)
 class _Run:
     """One run, from its first file to its last word."""
 
     directory: Path
     hold: Evidence
-    spec: _Spec
+    task: TrainTask
     settings: Provider
     endpoint: Endpoint
     offer: TuningOffer
@@ -103,8 +92,7 @@ def main(directory: Path, hold: Evidence) -> None:
         AssayError: the pairs are refused, or the endpoint gives no answer or refuses them.
     """
     began = time.monotonic()
-    spec = msgspec.convert(evidence.read_json(directory / "spec.json"), _Spec)
-    run = _prepared(directory, hold, spec)
+    run = _prepared(directory, hold, tasks.read(TrainTask, directory))
     try:
         with _terminable(hold), _connected(run) as api:
             job = _followed(run, api, _submitted(run, api))
@@ -129,17 +117,17 @@ def main(directory: Path, hold: Evidence) -> None:
     )
 
 
-def _prepared(directory: Path, hold: Evidence, spec: _Spec) -> _Run:
-    """The run of a spec, where it stands now."""
-    settings, endpoint = Provider.from_dict(spec.settings), spec.endpoint
-    if endpoint.tuning is None:
-        raise BadInput(f"Endpoint {endpoint.name} tunes no models. Launch the run again.")
-    rows = read_rows(directory / spec.rows_path, spec.rows_sha256)
-    refuse_tested(rows, spec.tested_sha256)
+def _prepared(directory: Path, hold: Evidence, task: TrainTask) -> _Run:
+    """The run of a task, where it stands now."""
+    settings, endpoint = task.settings, task.endpoint
+    if not isinstance(settings, Provider) or endpoint is None or endpoint.tuning is None:
+        raise BadInput("The endpoint of this run tunes no models. Launch the run again.")
+    rows = read_rows(directory / task.rows_path, task.rows_sha256)
+    refuse_tested(rows, task.tested_sha256)
     remote_run = remote.read(directory) or RemoteRun(endpoint.name, directory.name)
     train = sum(row.split == Split.TRAIN for row in rows)
     total = settings.epochs * -(-train // (settings.batch_size or 1))
-    run = _Run(directory, hold, spec, settings, endpoint, endpoint.tuning, remote_run, rows, total)
+    run = _Run(directory, hold, task, settings, endpoint, endpoint.tuning, remote_run, rows, total)
     for event in evidence.every_event(directory):  # of the run that this one goes on from
         run.note(int(event.get("step", 0)), event.get("loss"), event.get("eval_loss"))
     return run
@@ -190,7 +178,7 @@ def _submitted(run: _Run, api: FineTuning) -> RemoteJob:
         return api.job(remote_run.job)
     run.save()
     hold.say(f"Sending {len(run.rows)} pairs to endpoint {remote_run.endpoint}.")
-    files = _chat_files(run.rows, run.spec.system_message)
+    files = _chat_files(run.rows, run.task.system_message)
     training_file = remote_run.training_file or api.upload(
         remote_run.name(Split.TRAIN), files[Split.TRAIN]
     )
@@ -375,15 +363,15 @@ def _record(
     run: _Run, job: RemoteJob, model: str, checkpoints: list[RemoteCheckpoint], seconds: float
 ) -> ProviderRecord:
     """The record of a run that ended well."""
-    endpoint, losses, spec = run.endpoint.name, run.losses, run.spec
+    endpoint, losses, task = run.endpoint.name, run.losses, run.task
     train, validation = (
         sum(row.split == split for row in run.rows) for split in (Split.TRAIN, Split.VALIDATION)
     )
     return ProviderRecord(
-        version_sha256=spec.version_sha256,
-        rows_sha256=spec.rows_sha256,
+        version_sha256=task.version_sha256,
+        rows_sha256=task.rows_sha256,
         base=BaseOrigin(name=f"{endpoint}/{run.settings.model}", licence="the endpoint's terms"),
-        settings=spec.settings,
+        settings=run.settings,
         seed=run.settings.seed,
         epochs=run.settings.epochs,
         endpoint=endpoint,
@@ -400,7 +388,7 @@ def _record(
         train_loss=losses[-1].loss if losses else None,
         validation_loss=min((point.loss for point in run.validation_losses), default=None),
         validation_curve=run.validation_losses,
-        resumed_from=spec.resumed_from,
+        resumed_from=task.resumed_from,
         checkpoints=checkpoints,
         seconds=seconds,
     )

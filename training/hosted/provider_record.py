@@ -6,7 +6,8 @@ import msgspec
 
 from training.hosted import terms
 from training.hosted.finetuning import RemoteCheckpoint
-from training.records.parts import BaseOrigin, Cost, Loss, PairCounts, TuningOffer
+from training.records.parts import BaseOrigin, Cost, Loss, PairCounts, ResumedFrom, TuningOffer
+from training.settings import Provider
 
 
 class Cleanup(
@@ -29,8 +30,7 @@ class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"pairs":
     version_sha256: str | None
     rows_sha256: str
     base: BaseOrigin
-    settings: dict[str, object]
-    """Those of the run, as its spec has them."""
+    settings: Provider
     seed: int
     epochs: int
     endpoint: str
@@ -47,7 +47,7 @@ class ProviderRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"pairs":
     train_loss: float | None
     validation_loss: float | None
     validation_curve: list[Loss]
-    resumed_from: object
+    resumed_from: ResumedFrom | None
     checkpoints: list[RemoteCheckpoint]
     seconds: float
 

@@ -9,7 +9,7 @@ from curation.personal.model_files import folder_sha256
 from storage.errors import BadInput, Unavailable
 from training.families import FAMILIES, LAYERS
 from training.models import fetching, render
-from training.models.precision import Precision, keep_exact, loading
+from training.models.precision import Precision, keep_exact, number_format
 from training.models.vetting import vet
 from training.records.parts import PACKAGED, BaseModel
 from training.work import evidence, ranks
@@ -150,9 +150,11 @@ def load(
         tokenizer.pad_token = tokenizer.eos_token
     with render.time_limit(TEMPLATE_SECONDS):
         render.prompt_ids(tokenizer, "system", "user")
+    numbers = number_format(precision)
     model = AutoModelForCausalLM.from_pretrained(
         path,
-        **loading(precision),
+        dtype=numbers.dtype,
+        quantization_config=numbers.quantization_config,
         device_map={"": ranks.local()} if torch.cuda.is_available() else None,
         trust_remote_code=False,
         use_safetensors=True,

@@ -1,5 +1,6 @@
 """How a base model's weights are held while it is trained and asked, by the method of a run."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
@@ -8,7 +9,8 @@ from storage.errors import Unavailable
 from training.settings import Full, Qlora, Tuning
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    import torch
+    from transformers import BitsAndBytesConfig, PreTrainedModel
 
 
 class Precision(StrEnum):
@@ -31,8 +33,16 @@ def of(settings: Tuning) -> Precision:
     return Precision.FLOAT32 if isinstance(settings, Full) else Precision.USUAL
 
 
-def loading(precision: Precision) -> dict[str, Any]:
-    """What `from_pretrained` must be told.
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """What `from_pretrained` is told of the numbers that weights are held in."""
+
+    dtype: "torch.dtype"
+    quantization_config: "BitsAndBytesConfig | None" = None
+
+
+def number_format(precision: Precision) -> NumberFormat:
+    """The format of a precision on this machine.
 
     Raises:
         Unavailable: 4 bits are asked for and bitsandbytes is not installed.
@@ -42,7 +52,7 @@ def loading(precision: Precision) -> dict[str, Any]:
     brief = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     usual = torch.bfloat16 if brief else torch.float32
     if precision in (Precision.USUAL, Precision.FLOAT32):
-        return {"dtype": torch.float32 if precision is Precision.FLOAT32 else usual}
+        return NumberFormat(torch.float32 if precision is Precision.FLOAT32 else usual)
     if find_spec("bitsandbytes") is None:
         raise Unavailable("QLoRA asks for the package bitsandbytes. Install it, or choose LoRA.")
     from transformers import BitsAndBytesConfig
@@ -53,7 +63,7 @@ def loading(precision: Precision) -> dict[str, Any]:
         bnb_4bit_use_double_quant=precision is Precision.NF4_DOUBLE,
         bnb_4bit_compute_dtype=usual,
     )
-    return {"dtype": usual, "quantization_config": config}
+    return NumberFormat(usual, config)
 
 
 def keep_exact(model: "PreTrainedModel") -> None:

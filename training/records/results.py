@@ -38,7 +38,8 @@ class Ended(Record, frozen=True, kw_only=True):
     message: str | None = None
     at: str | None = None
     took: Took | None = None
-    exit: int | None = None
+    exit: int | str | None = None
+    """The status of a process that failed; of a merge the exit that it is for."""
     trackers: dict[str, TrackerLink] | None = None
 
 

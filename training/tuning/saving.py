@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from curation.personal import model_files
 from storage.errors import AssayError
 from training.models import vetting
-from training.models.precision import Precision, loading
+from training.models.precision import Precision, number_format
 from training.work import evidence
 
 Weights = dict[str, torch.Tensor]
@@ -83,7 +83,8 @@ def save(
         if isinstance(model, PeftModel):
             _write_adapter(model, base_name, folder)
         else:
-            model.to(loading(Precision.USUAL)["dtype"])  # the form in which models are asked
+            # The form in which models are asked.
+            model.to(dtype=number_format(Precision.USUAL).dtype)  # type: ignore[call-arg]  # its stub
             model.save_pretrained(str(folder))
             tokenizer.save_pretrained(str(folder))
         (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")

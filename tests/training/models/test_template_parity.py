@@ -256,7 +256,7 @@ def test_a_merged_model_carries_the_template(
     del engine
     model, tokenizer = merging._loaded(models[0])
     final = settings.current().data / "merged"
-    merging._save(model, tokenizer, final, {"name": "assay/desk/adapter@1", "licence": "x"})
+    merging._save(model, tokenizer, final, "assay/desk/adapter@1", "x")
     vetting.vet(final)
     saved = AutoTokenizer.from_pretrained(final)
     for prompt in PROMPTS:
