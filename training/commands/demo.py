@@ -51,6 +51,8 @@ from training.lifecycle import adapter_cards
 from training.models import adapters
 from training.proving import best_prompt, blind, evaluations
 from training.records.parts import BaseModel
+from training.records.record import read
+from training.records.results import EvaluateResult
 from training.settings import SMALL_BASE
 
 app = console.app("The whole loop on the sample project.")
@@ -302,9 +304,8 @@ def _tell(report: dict[str, Any], here: Settings) -> None:
     for arm, metric in product(Arm, METRICS):
         hits = round(report[f"{arm}_{metric.figure}"] * n)
         console.out.print(f"{arm:5} {metric.figure:14} {statistics.rate(hits, n)}", markup=False)
-    console.out.print(
-        f"The base got {best_prompt.prompt_scores(report['evaluation'])}.", markup=False
-    )
+    made = read(EvaluateResult, report["evaluation"])
+    console.out.print(f"The base got {best_prompt.prompt_scores(made.prompting)}.", markup=False)
     console.out.print(
         f"{report['seconds']:.0f} s in all; written to {here.data / 'report.json'}", markup=False
     )

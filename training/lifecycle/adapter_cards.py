@@ -17,6 +17,8 @@ from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
 from storage.types import Adapter, Arm, Stage, StageChange
 from training.lifecycle import checks, stages, standing
 from training.proving import best_prompt, blind
+from training.records.cards import Summary
+from training.records.record import read
 
 FORMAT = "assay-adapter-card/1"
 """Rises when a key goes or changes its meaning; new keys may come at any time."""
@@ -51,7 +53,9 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
         "evaluations": [
             {
                 **scored(comparison.summary),
-                "base_prompt": best_prompt.prompt_scores(comparison.summary["made"]),
+                "base_prompt": best_prompt.prompt_scores(
+                    read(Summary, comparison.summary).made.prompting
+                ),
             }
             for comparison in measured
         ],

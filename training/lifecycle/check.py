@@ -21,7 +21,8 @@ from storage.types import Arm
 from training.lifecycle import checks
 from training.models import base_models, render
 from training.proving import answer_rules, evaluate, generate
-from training.records.parts import BaseModel
+from training.records import tasks as records
+from training.records.tasks import CheckTask
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -39,29 +40,29 @@ def main(directory: Path, hold: Evidence) -> None:
         AssayError: tasks, schema, base model or adapter are refused.
     """
     started = time.monotonic()
-    spec = evidence.read_json(directory / "spec.json") or {}
-    tasks = read_tasks(directory / spec["tasks"], spec["tasks_sha256"])
-    if spec.get("output_schema") is not None:
-        check_schema(spec["output_schema"])
-    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
-    if spec.get("base_sha256") not in (None, base.sha256):
+    check = records.read(CheckTask, directory)
+    tasks = read_tasks(directory / check.tasks, check.tasks_sha256)
+    if check.output_schema is not None:
+        check_schema(check.output_schema)
+    base = base_models.prepare(check.base, Path(check.data_dir), hold.say)
+    if check.base_sha256 not in (None, base.sha256):
         raise RuleBroken("The base model changed since the adapter was trained. Put it back.")
     hold.say("Loading the model.")
     lines: list[Task] = []
-    limit = int(spec.get("max_new_tokens") or _TOKENS)
-    for arm, (model, tokenizer) in evaluate.arms(base.path, spec):
+    limit = check.max_new_tokens or _TOKENS
+    for arm, (model, tokenizer) in evaluate.arms(base.path, check):
         hold.say(f"Answering with the {arm} model.")
         texts = _answers(model, tokenizer, tasks, limit, hold, len(lines))
         del model
         lines += [
-            _line(task, arm, text, spec.get("output_schema"))
+            _line(task, arm, text, check.output_schema)
             for task, text in zip(tasks, texts, strict=True)
         ]
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     evidence.write_bytes(directory / checks.LINES, content)
     detail = {
         **checks.tally(lines),
-        "tasks_sha256": spec["tasks_sha256"],
+        "tasks_sha256": check.tasks_sha256,
         "outputs_sha256": hashlib.sha256(content).hexdigest(),
         "base": {"name": base.name, "sha256": base.sha256},
         "seconds": round(time.monotonic() - started, 1),

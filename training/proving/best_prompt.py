@@ -6,13 +6,12 @@ Examples are train rows. Held-out rows are never shown and have no say in the ch
 other words in the system message, other examples, retrieval.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import chain, zip_longest
-from typing import Any
 
 from curation.versions.evidence import label
 from storage.types import Origin, Project, VersionRow
+from training.records.parts import Prompting, PromptTrial
 
 TRIED = (0, 2, 4, 8)
 """Numbers of examples."""
@@ -21,16 +20,6 @@ MOST_ROWS = 50
 
 Examples = Sequence[tuple[str, str]]
 """Inputs with their answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTrial:
-    """How a number of examples did on the validation rows."""
-
-    examples: int
-    correct: int
-    valid: int
-    n: int
 
 
 def examples(rows: Sequence[VersionRow], project: Project) -> list[VersionRow]:
@@ -55,23 +44,20 @@ def best(trials: Sequence[PromptTrial]) -> PromptTrial:
     return max(trials, key=lambda trial: (trial.correct, trial.valid, -trial.examples))
 
 
-def prompt_used(record: Mapping[str, Any]) -> str:
-    """What the base model was given in a comparison, from the record of how that was made."""
-    prompting = record.get("prompting")
+def prompt_used(prompting: Prompting | None) -> str:
+    """What the base model was given in a comparison; without a record it was the system message."""
     if prompting is None:
         return "the system message alone; a better prompt may do better"
-    phrase = f"{prompting['chosen']} examples" if prompting["chosen"] else "no example"
+    phrase = f"{prompting.chosen} examples" if prompting.chosen else "no example"
     return f"its best prompt: the system message and {phrase} from the training rows"
 
 
-def prompt_scores(record: Mapping[str, Any]) -> str:
+def prompt_scores(prompting: Prompting | None) -> str:
     """The same with what came of each number of examples that was tried: scores, which nobody sees
     while a blind trial is planned or open.
     """
-    tried = [
-        f"{trial['correct']} of {trial['n']} with {trial['examples']}"
-        for trial in record.get("prompting", {}).get("tried", ())
-    ]
-    return prompt_used(record) + (
-        f". Right on validation rows: {', '.join(tried)} examples" if tried else ""
-    )
+    sentence = prompt_used(prompting)
+    if prompting is None or not prompting.tried:
+        return sentence
+    tried = [f"{trial.correct} of {trial.n} with {trial.examples}" for trial in prompting.tried]
+    return f"{sentence}. Right on validation rows: {', '.join(tried)} examples"

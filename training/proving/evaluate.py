@@ -15,10 +15,9 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -27,10 +26,13 @@ from curation.schema_check import check_schema
 from training.models import base_models, render, tuned_models, vetting
 from training.models.precision import Precision
 from training.proving import best_prompt, generate, output_scan
-from training.records.parts import BaseModel
-from training.work import evidence, machine
+from training.records import tasks
+from training.records.parts import Prompting, PromptTrial
+from training.records.record import written
+from training.records.tasks import EarlierAnswers, EvaluateTask, PromptingFiles, TunedModel
+from training.work import machine
 from training.work.evidence import Evidence
-from training.work.rows import Held, answer_line, read_held
+from training.work.rows import Figures, Held, OutputLine, answer_line, read_held, write_outputs
 
 _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
@@ -44,50 +46,48 @@ def main(directory: Path, hold: Evidence) -> None:
         AssayError: rows, schema, base model or adapter are refused.
     """
     started = time.monotonic()
-    spec = evidence.read_json(directory / "spec.json") or {}
-    rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
-    if spec.get("output_schema") is not None:
-        check_schema(spec["output_schema"])  # refuse a bad schema before the long part
-    base = base_models.prepare(BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say)
-    before = _before(directory, spec.get("base_answers"), base.sha256)
-    trying = _prompt_search(directory, spec.get("prompting"))
-    answered, figures = _all_arms(base.path, rows, spec, before, trying, hold)
-    lines, scanned = output_scan.check(answered, spec.get("scan"), hold)
-    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    evidence.write_bytes(directory / "outputs.jsonl", content)
+    task = tasks.read(EvaluateTask, directory)
+    rows = read_held(directory / task.rows, task.rows_sha256)
+    if task.output_schema is not None:
+        check_schema(task.output_schema)  # refuse a bad schema before the long part
+    base = base_models.prepare(task.base, Path(task.data_dir), hold.say)
+    before = _before(directory, task.base_answers, base.sha256)
+    trying = _prompt_search(directory, task.prompting)
+    answered, figures = _all_arms(base.path, rows, task, before, trying, hold)
+    lines, scanned = output_scan.check(answered, task.scan, hold)
     detail = {
         "n": len(rows),
         **figures,
         **scanned,
-        "outputs_sha256": hashlib.sha256(content).hexdigest(),
+        "outputs_sha256": write_outputs(directory, lines),
         "base": {"name": base.name, "sha256": base.sha256},
-        "precision": _precision(spec).value,
+        "precision": _precision(task).value,
         "setup": machine.setup(),
         "seconds": round(time.monotonic() - started, 1),
     }
     hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
 
 
-def _precision(spec: Mapping[str, Any]) -> Precision:
-    return Precision(spec.get("precision") or Precision.USUAL)
+def _precision(task: TunedModel) -> Precision:
+    return Precision(task.precision or Precision.USUAL)
 
 
-def arms(base: Path, spec: Mapping[str, Any]) -> Iterator[tuple[str, Loaded]]:
+def arms(base: Path, task: TunedModel) -> Iterator[tuple[str, Loaded]]:
     """Each arm's name with its model and tokenizer, ready to be asked; a whole model comes into
     memory once the base has left it.
     """
-    model, tokenizer = base_models.load(base, _precision(spec))
-    folder = Path(spec["adapter_path"]) if spec.get("adapter_path") else None
+    model, tokenizer = base_models.load(base, _precision(task))
+    folder = Path(task.adapter_path) if task.adapter_path else None
     if folder is None:
         yield "base", (model, tokenizer)
-    elif not spec.get("whole_model"):
-        model = tuned_models.with_adapter(model, folder, spec.get("adapter_sha256"))
+    elif not task.whole_model:
+        model = tuned_models.with_adapter(model, folder, task.adapter_sha256)
         for name in ("base", "tuned"):
             with generate.arm(model, tuned=name == "tuned"):
                 yield name, (model, tokenizer)
     else:
         vetting.vet(folder)
-        tuned_models.check_recorded(folder, spec.get("adapter_sha256"))
+        tuned_models.check_recorded(folder, task.adapter_sha256)
         yield "base", (model, tokenizer)
         del model
         gc.collect()
@@ -104,25 +104,25 @@ class _ArmAnswers:
     """Tokens an answer could have."""
     evaluation: int | None = None
     """The one that froze them, where it was not this one."""
-    prompting: Mapping[str, Any] | None = None
+    prompting: Prompting | None = None
     """Which examples the model was shown, where the best prompt was looked for."""
 
 
 def _before(
-    directory: Path, earlier: Mapping[str, Any] | None, base_sha256: str
+    directory: Path, earlier: EarlierAnswers | None, base_sha256: str
 ) -> _ArmAnswers | None:
     """The base's answers that were sent along, if they are this base's and arrived unchanged."""
-    if earlier is None or earlier["base_sha256"] != base_sha256:
+    if earlier is None or earlier.base_sha256 != base_sha256:
         return None
-    content = (directory / earlier["file"]).read_bytes()
-    if hashlib.sha256(content).hexdigest() != earlier["sha256"]:
+    content = (directory / earlier.file).read_bytes()
+    if hashlib.sha256(content).hexdigest() != earlier.sha256:
         return None
     return _ArmAnswers(
         json.loads(content),
-        earlier["unended"],
-        earlier["limit"],
-        earlier["evaluation"],
-        earlier["prompting"],
+        earlier.unended,
+        earlier.limit,
+        earlier.evaluation,
+        earlier.prompting,
     )
 
 
@@ -134,41 +134,40 @@ class _PromptSearch:
     rows: Sequence[Held]
 
 
-def _prompt_search(directory: Path, files: Mapping[str, str] | None) -> _PromptSearch | None:
+def _prompt_search(directory: Path, files: PromptingFiles | None) -> _PromptSearch | None:
     if files is None:
         return None
-    return _PromptSearch(
-        read_held(directory / files["examples"]), read_held(directory / files["rows"])
-    )
+    return _PromptSearch(read_held(directory / files.examples), read_held(directory / files.rows))
 
 
 def _all_arms(
     base: Path,
     rows: Sequence[Held],
-    spec: dict[str, Any],
+    task: EvaluateTask,
     before: _ArmAnswers | None,
     trying: _PromptSearch | None,
     hold: Evidence,
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[list[OutputLine], Figures]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
-    lines: list[dict[str, Any]] = []
-    figures: dict[str, Any] = {}
-    total = (2 if spec.get("adapter_path") else 1) * len(rows)
+    lines: list[OutputLine] = []
+    figures: Figures = {}
+    total = (2 if task.adapter_path else 1) * len(rows)
     hold.say("Loading the model.")
-    for name, loaded in arms(base, spec):  # enumerate would hold on to the base
-        limit = int(spec.get("max_new_tokens") or answer_limit(loaded[1], rows))
+    for name, loaded in arms(base, task):  # enumerate would hold on to the base
+        limit = int(task.max_new_tokens or answer_limit(loaded[1], rows))
         progress = _Progress(hold, len(lines), total)
         if name == "base" and before is not None and before.limit == limit:
             answered = before
             figures["base_answers_of"] = answered.evaluation
         elif name == "base" and trying is not None:
-            answered = _with_best_prompt(loaded, rows, spec, limit, trying, progress)
+            answered = _with_best_prompt(loaded, rows, task, limit, trying, progress)
         else:
             hold.say(f"Answering with the {name} model.")
-            answered = _answers(loaded, rows, spec, limit, progress)
+            answered = _answers(loaded, rows, task, limit, progress)
         del loaded
-        figures |= {"prompting": dict(answered.prompting)} if answered.prompting else {}
-        scores = _scored(answered, rows, spec)
+        if answered.prompting is not None:
+            figures["prompting"] = written(answered.prompting)
+        scores = _scored(answered, rows, task)
         figures |= {"max_new_tokens": limit} | tally(scores, name)
         figures[f"{name}_unended"] = answered.unended
         each = zip(rows, answered.texts, scores, strict=True)
@@ -179,7 +178,7 @@ def _all_arms(
 def _with_best_prompt(
     loaded: Loaded,
     rows: Sequence[Held],
-    spec: Mapping[str, Any],
+    task: EvaluateTask,
     limit: int,
     trying: _PromptSearch,
     progress: "_Progress",
@@ -187,13 +186,13 @@ def _with_best_prompt(
     """The base's answers with the number of examples that does best on the validation rows."""
     model, tokenizer = loaded
     room = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    trials: list[best_prompt.PromptTrial] = []
+    trials: list[PromptTrial] = []
     for count in best_prompt.numbers(len(trying.examples)):
         examples = _examples(trying, count)
         prompts = [row.prompt for row in (*trying.rows, *rows)]
         longest = max(
-            len(render.prompt_ids(tokenizer, spec["system_message"], score, examples))
-            for score in prompts
+            len(render.prompt_ids(tokenizer, task.system_message, prompt, examples))
+            for prompt in prompts
         )
         if count and room is not None and longest + limit > room:
             break
@@ -201,34 +200,31 @@ def _with_best_prompt(
         answered = _answers(
             loaded,
             trying.rows,
-            spec,
+            task,
             limit,
             _Progress(progress.hold, 0, len(trying.rows)),
             examples,
         )
-        scores = _scored(answered, trying.rows, spec)
+        scores = _scored(answered, trying.rows, task)
         trials.append(
-            best_prompt.PromptTrial(
-                count,
-                sum(score.correct for score in scores),
-                sum(score.valid for score in scores),
-                len(scores),
+            PromptTrial(
+                examples=count,
+                correct=sum(score.correct for score in scores),
+                valid=sum(score.valid for score in scores),
+                n=len(scores),
             )
         )
     chosen = best_prompt.best(trials).examples
     progress.hold.say(f"Answering with the base model, after {chosen} examples.")
-    answered = _answers(loaded, rows, spec, limit, progress, _examples(trying, chosen))
-    record = {
-        "chosen": chosen,
-        "pair_ids": [row.pair_id for row in trying.examples[:chosen]],
-        "tried": [asdict(score) for score in trials],
-    }
-    return replace(answered, prompting=record)
+    answered = _answers(loaded, rows, task, limit, progress, _examples(trying, chosen))
+    pair_ids = tuple(row.pair_id for row in trying.examples[:chosen])
+    prompting = Prompting(chosen=chosen, pair_ids=pair_ids, tried=tuple(trials))
+    return replace(answered, prompting=prompting)
 
 
-def _scored(answered: _ArmAnswers, rows: Sequence[Held], spec: Mapping[str, Any]) -> list[Score]:
+def _scored(answered: _ArmAnswers, rows: Sequence[Held], task: EvaluateTask) -> list[Score]:
     return [
-        score(text, row.response, spec.get("output_schema"), spec.get("label_field"))
+        score(text, row.response, task.output_schema, task.label_field)
         for text, row in zip(answered.texts, rows, strict=True)
     ]
 
@@ -240,14 +236,14 @@ def _examples(trying: _PromptSearch, count: int) -> best_prompt.Examples:
 def _answers(
     loaded: Loaded,
     rows: Sequence[Held],
-    spec: Mapping[str, Any],
+    task: EvaluateTask,
     limit: int,
     progress: "_Progress",
     examples: best_prompt.Examples = (),
 ) -> _ArmAnswers:
     answers = generate.answers(
         *loaded,
-        spec["system_message"],
+        task.system_message,
         [row.prompt for row in rows],
         limit,
         on_progress=progress,

@@ -5,14 +5,9 @@ not. An endpoint may change what stands behind a name, and temperature 0 does no
 endpoint answer the same twice: the answers kept are those of this one time.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from curation.project.score import score, tally
 from curation.schema_check import check_schema
@@ -22,10 +17,10 @@ from training.hosted.calls import Calls, NoAnswer
 from training.hosted.completions import Wanted, complete
 from training.models.render import messages
 from training.proving import output_scan
-from training.records.parts import Endpoint
-from training.work import evidence
+from training.records import tasks
+from training.records.tasks import RemoteEvaluateTask
 from training.work.evidence import Cancelled, Evidence
-from training.work.rows import Held, answer_line, read_held
+from training.work.rows import Figures, Held, OutputLine, answer_line, read_held, write_outputs
 
 _LEAST_TOKENS, _MOST_TOKENS = 64, 1024
 
@@ -37,52 +32,47 @@ def main(directory: Path, hold: Evidence) -> None:
         AssayError: rows or schema are refused, or the endpoint gives no answer.
     """
     started = time.monotonic()
-    spec = evidence.read_json(directory / "spec.json") or {}
-    rows = read_held(directory / spec["rows"], spec.get("rows_sha256"))
-    if spec.get("output_schema") is not None:
-        check_schema(spec["output_schema"])
-    endpoint = msgspec.convert(spec["endpoint"], Endpoint)
+    task = tasks.read(RemoteEvaluateTask, directory)
+    rows, endpoint = read_held(directory / task.rows, task.rows_sha256), task.endpoint
+    if task.output_schema is not None:
+        check_schema(task.output_schema)
     try:
         with Calls(endpoint, tries=5, should_stop=hold.cancel_requested) as calls:
-            answered, figures = _all_arms(calls, spec, rows, hold)
+            answered, figures = _all_arms(calls, task, rows, hold)
     except NoAnswer as error:
         raise Unavailable(reasons.refusal(error, rows)) from error
-    lines, scanned = output_scan.check(answered, spec.get("scan"), hold)
-    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    evidence.write_bytes(directory / "outputs.jsonl", content)
+    lines, scanned = output_scan.check(answered, task.scan, hold)
     detail = {
         "n": len(rows),
         **figures,
         **scanned,
-        "outputs_sha256": hashlib.sha256(content).hexdigest(),
-        "base": {"name": f"{endpoint.name}/{spec['models']['base']}", "sha256": None},
+        "outputs_sha256": write_outputs(directory, lines),
+        "base": {"name": f"{endpoint.name}/{task.models['base']}", "sha256": None},
         "seconds": round(time.monotonic() - started, 1),
     }
     hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
 
 
 def _all_arms(
-    calls: Calls, spec: Mapping[str, Any], rows: Sequence[Held], hold: Evidence
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    calls: Calls, task: RemoteEvaluateTask, rows: Sequence[Held], hold: Evidence
+) -> tuple[list[OutputLine], Figures]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     limit = answer_limit(rows)
-    lines: list[dict[str, Any]] = []
-    figures: dict[str, Any] = {"max_new_tokens": limit}
-    for number, (arm, model) in enumerate(spec["models"].items()):
+    lines: list[OutputLine] = []
+    figures: Figures = {"max_new_tokens": limit}
+    for number, (arm, model) in enumerate(task.models.items()):
         hold.say(f"Answering with the {arm} model.")
         scores, unended = [], 0
         for done, row in enumerate(rows):
             if hold.cancel_requested():
                 raise Cancelled
-            chat = messages(spec["system_message"], row.prompt)
+            chat = messages(task.system_message, row.prompt)
             answer = complete(calls, model, chat, Wanted(limit, 0.0, 0))
-            got = score(
-                answer.text, row.response, spec.get("output_schema"), spec.get("label_field")
-            )
+            got = score(answer.text, row.response, task.output_schema, task.label_field)
             scores.append(got)
             unended += not answer.ended
             lines.append(answer_line(row.pair_id, arm, answer.text, got))
-            hold.progress(number * len(rows) + done + 1, len(spec["models"]) * len(rows))
+            hold.progress(number * len(rows) + done + 1, len(task.models) * len(rows))
         figures |= {**tally(scores, arm), f"{arm}_unended": unended}
     return lines, figures
 

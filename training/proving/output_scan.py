@@ -4,32 +4,36 @@ Words that the model copied from the message count too. What the scan misses is 
 `curation.personal.detect.limits`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from msgspec import structs
 
 from curation.personal import analyzer, detect, pii
 from storage.errors import AssayError
 from training.work.evidence import Evidence
+from training.work.rows import Figures, OutputLine
 
 
 def check(
-    lines: Sequence[Mapping[str, Any]], settings: Mapping[str, Any] | None, hold: Evidence
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    lines: list[OutputLine], settings: Mapping[str, Any] | None, hold: Evidence
+) -> tuple[list[OutputLine], Figures]:
     """The lines of `outputs.jsonl`, each with `personal`: the types found in its answer.
 
     None stands for an answer that could not be read whole. Where the scan itself cannot run, the
     lines stay as they are and the figures say why; the answers are worth keeping all the same.
     """
     if settings is None:
-        return [dict(line) for line in lines], {}
+        return lines, {}
     hold.say("Looking for personal data in the answers.")
     config = pii.from_json(settings)
     try:
-        scanned = analyzer.Scanner(config).scan([line["text"] for line in lines], output=True)
+        scanned = analyzer.Scanner(config).scan([line.text for line in lines], output=True)
     except AssayError as missing:
-        return [dict(line) for line in lines], {"personal_unread": str(missing)}
+        return lines, {"personal_unread": str(missing)}
     checked = [
-        {**line, "personal": _types(spans)} for line, spans in zip(lines, scanned, strict=True)
+        structs.replace(line, personal=_types(spans))
+        for line, spans in zip(lines, scanned, strict=True)
     ]
     return checked, {"scan_sha256": config.sha256}
 

@@ -126,6 +126,13 @@ class EvaluateTask(TunedModel, frozen=True, kw_only=True):
     models: dict[str, str] | None = None
 
 
+class RemoteEvaluateTask(EvaluateTask, frozen=True, kw_only=True):
+    """Ask an endpoint, which keeps both models, about the held-out rows."""
+
+    endpoint: Endpoint
+    models: dict[str, str]
+
+
 class MergeTask(Record, frozen=True, kw_only=True):
     """Merge an adapter into its base."""
 

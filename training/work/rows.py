@@ -5,12 +5,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from curation.overlap import duplicates
 from curation.project.score import Score
 from storage.errors import BadInput, RuleBroken
 from storage.types import VersionRow
+from training.records.record import Record, always
+from training.work import evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +115,47 @@ def read_held(path: Path, sha256: str | None = None) -> list[Held]:
     return rows
 
 
-def answer_line(pair_id: int, arm: str, text: str, got: Score) -> dict[str, Any]:
-    """One line of `outputs.jsonl`."""
-    return {
-        "pair_id": pair_id,
-        "arm": arm,
-        "text": text,
-        "valid": got.valid,
-        "correct": got.correct,
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-    }
+class OutputLine(Record, frozen=True, kw_only=True):
+    """One line of `outputs.jsonl`: an answer and what it scored."""
+
+    pair_id: int
+    arm: str
+    text: str
+    valid: bool
+    correct: bool
+    sha256: str = always("")
+    personal: list[str] | UnsetType | None = UNSET
+    """Types of personal data in it: None where it could not be read whole, unset without a scan."""
+
+
+Figures: TypeAlias = dict[str, object]
+"""What a comparison measured, by name: some names are made from arm, metric and field."""
+
+
+def answer_line(pair_id: int, arm: str, text: str, score: Score) -> OutputLine:
+    """The line of an answer."""
+    return OutputLine(
+        pair_id=pair_id,
+        arm=arm,
+        text=text,
+        valid=score.valid,
+        correct=score.correct,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+    )
+
+
+def write_outputs(directory: Path, lines: Sequence[OutputLine]) -> str:
+    """Freeze the answers in `outputs.jsonl`; returns its sha256."""
+    content = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    evidence.write_bytes(directory / "outputs.jsonl", content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_outputs(directory: Path) -> list[OutputLine]:
+    """The lines that `write_outputs` wrote.
+
+    Raises:
+        msgspec.ValidationError: a line is no answer.
+    """
+    content = (directory / "outputs.jsonl").read_bytes()
+    return msgspec.json.Decoder(OutputLine).decode_lines(content)

@@ -8,6 +8,7 @@ from pages.frame.wiring import act, looking
 from storage import people
 from storage.types import Arm, Evaluation, Role, Trial, User
 from training.proving import best_prompt, blind, evaluations
+from training.records import cards
 
 _PREFERENCES = (60, 65, 70, 80)
 """Shares in per cent for which the votes needed are shown."""
@@ -22,9 +23,8 @@ def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) 
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
-    shell.note(
-        f"The base model got {best_prompt.prompt_used(comparisons[chosen].summary['made'])}."
-    )
+    prompting = cards.summary(comparisons[chosen]).made.prompting
+    shell.note(f"The base model got {best_prompt.prompt_used(prompting)}.")
     rows = comparisons[chosen].summary["n"]
     left, right = st.columns(2)
     planned = left.number_input(

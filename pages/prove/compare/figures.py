@@ -11,6 +11,7 @@ from pages.frame import shell
 from pages.parts import table
 from storage.types import Arm, Evaluation
 from training.proving import best_prompt, evaluations
+from training.records import cards
 
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
 NO_ERA = "no era"
@@ -27,11 +28,13 @@ def show(evaluation: Evaluation) -> None:
             if any(metric in rates[arm] for arm in arms):
                 table.line(metric.title, [_rate(rates[arm].get(metric)) for arm in arms])
         table.line("Personal data in it", [_personal(evaluation, arm) for arm in arms])
-    before = summary["made"].get("base_answers_of")
-    again = (
-        f" It was not asked again: its answers are those of comparison {before}." if before else ""
-    )
-    shell.note(f"The base model got {best_prompt.prompt_scores(summary['made'])}.{again}")
+    made = cards.summary(evaluation).made
+    again = ""
+    if made.base_answers_of:
+        again = (
+            f" It was not asked again: its answers are those of comparison {made.base_answers_of}."
+        )
+    shell.note(f"The base model got {best_prompt.prompt_scores(made.prompting)}.{again}")
     if "eras" in summary:
         _by_era(summary["eras"], arms)
     shell.note(

@@ -13,7 +13,7 @@ from storage.types import Origin, Project, Split, VersionRow
 from tests.support import stories, tuned
 from training import asks
 from training.proving import best_prompt, evaluations
-from training.proving.best_prompt import PromptTrial
+from training.records.parts import Prompting, PromptTrial
 from training.work import jobs
 from training.work.rows import read_held
 
@@ -40,10 +40,10 @@ def test_examples_are_gold_first_and_take_labels_in_turn(desk: Project) -> None:
 
 def test_the_best_is_right_most_often_and_short_where_equal() -> None:
     tried = [
-        PromptTrial(0, 3, 5, 10),
-        PromptTrial(2, 4, 4, 10),
-        PromptTrial(4, 4, 6, 10),
-        PromptTrial(8, 4, 6, 10),
+        PromptTrial(examples=0, correct=3, valid=5, n=10),
+        PromptTrial(examples=2, correct=4, valid=4, n=10),
+        PromptTrial(examples=4, correct=4, valid=6, n=10),
+        PromptTrial(examples=8, correct=4, valid=6, n=10),
     ]
     assert best_prompt.best(tried).examples == 4
     assert best_prompt.best(tried[:1]).examples == 0
@@ -51,11 +51,14 @@ def test_the_best_is_right_most_often_and_short_where_equal() -> None:
 
 
 def test_what_the_base_was_given_is_said_with_counts() -> None:
-    tried = [{"examples": 0, "correct": 1, "n": 9}, {"examples": 2, "correct": 4, "n": 9}]
-    told = best_prompt.prompt_scores({"prompting": {"chosen": 2, "tried": tried}})
+    tried = (
+        PromptTrial(examples=0, correct=1, valid=9, n=9),
+        PromptTrial(examples=2, correct=4, valid=9, n=9),
+    )
+    told = best_prompt.prompt_scores(Prompting(chosen=2, tried=tried))
     assert "2 examples from the training rows" in told
     assert told.endswith("Right on validation rows: 1 of 9 with 0, 4 of 9 with 2 examples")
-    assert "system message alone" in best_prompt.prompt_scores({})
+    assert "system message alone" in best_prompt.prompt_scores(None)
 
 
 def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine) -> None:

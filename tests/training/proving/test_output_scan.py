@@ -15,11 +15,17 @@ from tests.support import stories, tuned
 from training import asks
 from training.proving import evaluations, output_scan
 from training.work import evidence, jobs
+from training.work.rows import OutputLine
+
+
+def _line(pair_id: int, arm: str, text: str) -> OutputLine:
+    return OutputLine(pair_id=pair_id, arm=arm, text=text, valid=True, correct=False)
+
 
 LINES = [
-    {"pair_id": 1, "arm": "base", "text": "Please write to ana@example.com, order ORD-123456."},
-    {"pair_id": 1, "arm": "tuned", "text": stories.CARDS},
-    {"pair_id": 2, "arm": "base", "text": "x" * 200_001},
+    _line(1, "base", "Please write to ana@example.com, order ORD-123456."),
+    _line(1, "tuned", stories.CARDS),
+    _line(2, "base", "x" * 200_001),
 ]
 CONFIG = pii.Config(patterns=(("ORDER_NUMBER", '"ORD"-9{6}'),))
 
@@ -32,8 +38,8 @@ def held(tmp_path: Path) -> evidence.Evidence:
 
 def test_each_answer_is_scanned_as_the_project_has_it(held: evidence.Evidence) -> None:
     told, figures = output_scan.check(LINES, pii.to_json(CONFIG), held)
-    assert [one["personal"] for one in told] == [["EMAIL_ADDRESS", "ORDER_NUMBER"], [], None]
-    assert [one["text"] for one in told] == [one["text"] for one in LINES]
+    assert [line.personal for line in told] == [["EMAIL_ADDRESS", "ORDER_NUMBER"], [], None]
+    assert [line.text for line in told] == [line.text for line in LINES]
     assert figures == {"scan_sha256": CONFIG.sha256}
 
 
@@ -58,7 +64,7 @@ def test_a_second_model_that_is_gone_costs_no_answer(
     gone = pii.to_json(pii.Config(second_model="gone"))
     told, figures = output_scan.check(LINES, gone, held)
     assert told == LINES
-    assert "no second model 'gone'" in figures["personal_unread"]
+    assert "no second model 'gone'" in str(figures["personal_unread"])
 
 
 def test_counts_are_frozen_with_the_comparison(engine: Engine) -> None:
