@@ -89,7 +89,7 @@ def test_nothing_leaves_the_house_without_consent_to_just_that(
 ) -> None:
     wish = _wish(story)
     assert wish.consent is not None
-    other = None if given is None else structs.replace(wish.consent, **given)  # type: ignore[arg-type]
+    other = None if given is None else structs.replace(wish.consent, **given)
     with writing(engine) as session, pytest.raises(RuleBroken, match="sends 16 pairs of version 1"):
         asks.launch(session, story.lead, replace(wish, consent=other))
     assert server.asked == []
