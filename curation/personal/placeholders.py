@@ -22,7 +22,7 @@ def replace(
 ) -> dict[str, str]:
     """All fields of a pair with the accepted spans as numbered placeholders, `<PERSON_1>`.
 
-    The same words of the same type get the same number throughout the row. Numbers start after
+    The same words of the same type get the same number throughout the pair. Numbers start after
     those already in it, unless `stand_in` says what stands for the words. JSON stays JSON: a bare
     number becomes a string.
 
@@ -69,11 +69,6 @@ def labels(
     return labels_by_field
 
 
-def placeholders(text: str, spans: Sequence[Span]) -> str:
-    """One text with its spans as numbered placeholders; see `replace`."""
-    return replace({"text": text}, {"text": spans})["text"]
-
-
 def surface(excerpt: str, structured: bool = False) -> str:
     """What makes two spans the same words: neither case, spacing, width nor JSON escapes count."""
     if structured and "\\" in excerpt:
@@ -81,12 +76,17 @@ def surface(excerpt: str, structured: bool = False) -> str:
     return " ".join("".join(map(unstyled, excerpt)).casefold().split())
 
 
+def _on_screen(field: str) -> str:
+    """What people call a field of a pair."""
+    return {"prompt": "input", "response": "output"}.get(field, field)
+
+
 def _in_order(accepted: Mapping[str, Sequence[Span]], name: str) -> list[Span]:
     return sorted(accepted.get(name, ()), key=lambda span: span.start)
 
 
 def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
-    """The highest number that each type of placeholder already has in the row."""
+    """The highest number that each type of placeholder already has in the pair."""
     last: dict[str, int] = {}
     for text in fields.values():
         for match in PLACEHOLDER.finditer(text):
@@ -95,11 +95,12 @@ def _last_numbers(fields: Mapping[str, str]) -> dict[str, int]:
 
 
 def _check(name: str, text: str, spans: Sequence[Span]) -> None:
+    where = _on_screen(name)
     edges = [0, *(edge for span in spans for edge in (span.start, span.end)), len(text)]
     if edges != sorted(edges) or any(span.start == span.end for span in spans):
-        raise RuleBroken(f"Findings in the {name} overlap or lie outside it: scan the pair again.")
+        raise RuleBroken(f"Findings in the {where} overlap or lie outside it: scan the pair again.")
     if not all(PLACEHOLDER.fullmatch(f"<{span.type}_1>") for span in spans):
-        raise RuleBroken(f"A finding in the {name} has no known type: choose one from the list.")
+        raise RuleBroken(f"A finding in the {where} has no known type: choose one from the list.")
 
 
 def _put(text: str, places: Sequence[tuple[int, int]], labels: Sequence[str]) -> str:
@@ -122,6 +123,7 @@ def _put_in_json(name: str, text: str, spans: Sequence[Span], labels: Sequence[s
     done = _put(text, places, quoted)
     if not is_json(done):
         raise RuleBroken(
-            f"A placeholder would break the JSON of the {name}: mark less, in one value."
+            f"A placeholder would break the JSON of the {_on_screen(name)}: mark less, in one "
+            "value."
         )
     return done

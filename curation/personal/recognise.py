@@ -65,13 +65,8 @@ class OwnRecognisers:
     def __bool__(self) -> bool:
         """Whether there is anything to look for."""
         c = self.config
-        return bool(c.known or c.deny or c.names or c.context or c.patterns or c.countries) or (
-            c.births
-        )
-
-    def spans(self, text: str) -> list[Span]:
-        """What the lists, context words, numbers and patterns find; spans may overlap."""
-        return [*self._listed_spans(text), *self._shaped_spans(text)]
+        lists = (c.known, c.deny, c.names, c.context, c.patterns, c.countries)
+        return c.births or any(lists)
 
     def settled(
         self,

@@ -16,7 +16,7 @@ from curation.personal import recall
 from curation.personal.analyzer import Scanner
 from curation.personal.detect import LONGEST, WINDOW, Quarantine, Span, limits, pieces
 from curation.personal.pii import TYPES, Config
-from curation.personal.placeholders import placeholders, replace
+from curation.personal.placeholders import replace
 from curation.personal.resolving import resolved, vocabulary
 from storage.errors import RuleBroken, Unavailable
 
@@ -37,13 +37,13 @@ def scanner() -> Scanner:
 
 def kinds(scanner: Scanner, text: str, *, output: bool = False) -> dict[str, str]:
     """Surface to type of what is found in one text."""
-    (found,) = scanner.scan([text], output=output)
-    assert isinstance(found, list)
-    return {text[span.start : span.end]: span.type for span in found}
+    (spans,) = scanner.scan([text], output=output)
+    assert isinstance(spans, list)
+    return {text[span.start : span.end]: span.type for span in spans}
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "kind"),
+    ("text", "excerpt", "kind"),
     [
         ("My name is Maria Lopez and my card is gone.", "Maria Lopez", "PERSON"),
         ("my name is maria lopez and i live in madrid", "madrid", "LOCATION"),
@@ -64,8 +64,8 @@ def kinds(scanner: Scanner, text: str, *, output: bool = False) -> dict[str, str
         ("My passport is 912803456", "912803456", "ID_NUMBER"),
     ],
 )
-def test_each_kind_is_found(scanner: Scanner, text: str, words: str, kind: str) -> None:
-    assert kinds(scanner, text).get(words) == kind
+def test_each_kind_is_found(scanner: Scanner, text: str, excerpt: str, kind: str) -> None:
+    assert kinds(scanner, text).get(excerpt) == kind
 
 
 def test_words_that_identify_nobody_are_left_alone(scanner: Scanner) -> None:
@@ -80,13 +80,13 @@ def test_words_that_identify_nobody_are_left_alone(scanner: Scanner) -> None:
 def test_a_poisoned_row_is_set_aside_and_fast(scanner: Scanner) -> None:
     poisoned = "a." * 8_000 + " and my e-mail is ana.lopez@cuvox.de"
     begun = time.thread_time()
-    found = scanner.scan(["Hello there.", poisoned, "I am Maria Lopez, ana@cuvox.de"])
+    spans = scanner.scan(["Hello there.", poisoned, "I am Maria Lopez, ana@cuvox.de"])
     assert time.thread_time() - begun < 20
-    assert found[0] == []
-    assert isinstance(found[1], Quarantine)
-    assert "too long" in found[1].reason
-    assert isinstance(found[2], list)
-    assert "EMAIL_ADDRESS" in {span.type for span in found[2]}
+    assert spans[0] == []
+    assert isinstance(spans[1], Quarantine)
+    assert "too long" in spans[1].reason
+    assert isinstance(spans[2], list)
+    assert "EMAIL_ADDRESS" in {span.type for span in spans[2]}
 
 
 def test_no_scan_while_warnings_are_switched_off(scanner: Scanner) -> None:
@@ -105,17 +105,17 @@ def test_too_long_a_text_is_set_aside(scanner: Scanner) -> None:
 def test_an_address_across_the_edge_of_a_window_is_found_once(scanner: Scanner) -> None:
     before = ("All is well here. " * 1_200)[: WINDOW - 8]
     text = f"{before} ana.lopez@cuvox.de {before}"
-    (found,) = scanner.scan([text])
-    assert isinstance(found, list)
-    mails = [text[span.start : span.end] for span in found if span.type == "EMAIL_ADDRESS"]
+    (spans,) = scanner.scan([text])
+    assert isinstance(spans, list)
+    mails = [text[span.start : span.end] for span in spans if span.type == "EMAIL_ADDRESS"]
     assert mails == ["ana.lopez@cuvox.de"]
 
 
 @pytest.mark.parametrize(
     "words", ["ana\u200b.lopez@cu\u00advox.de", "ana.lopez\uff20cuvox\uff0ede", "\uff41na@cuvox.de"]
 )
-def test_hidden_and_wide_characters_hide_nothing(scanner: Scanner, words: str) -> None:
-    assert kinds(scanner, f"Mail \u2026 {words} please") == {words: "EMAIL_ADDRESS"}
+def test_hidden_and_wide_characters_hide_nothing(scanner: Scanner, excerpt: str) -> None:
+    assert kinds(scanner, f"Mail \u2026 {excerpt} please") == {excerpt: "EMAIL_ADDRESS"}
 
 
 def test_wide_digits_are_read(scanner: Scanner) -> None:
@@ -136,8 +136,8 @@ def test_an_output_is_read_value_by_value(scanner: Scanner) -> None:
 
 def test_escapes_and_numbers_in_an_output_are_read(scanner: Scanner) -> None:
     output = r'{"note": "Call\nana\u0040cuvox.de", "card": 4111111111111111}'
-    found = kinds(scanner, output, output=True)
-    assert found == {r"ana\u0040cuvox.de": "EMAIL_ADDRESS", "4111111111111111": "CREDIT_CARD"}
+    spans = kinds(scanner, output, output=True)
+    assert spans == {r"ana\u0040cuvox.de": "EMAIL_ADDRESS", "4111111111111111": "CREDIT_CARD"}
 
 
 def test_a_scan_calls_nobody(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,8 +170,8 @@ def test_companies_are_reported_where_asked() -> None:
 
 def test_spans_never_overlap_and_the_surer_kind_wins() -> None:
     text = "Ana Lopez 4111 1111 1111 1111"
-    found = resolved(text, [Span(0, 29, "PERSON", 0.99), Span(10, 29, "CREDIT_CARD", 0.5)])
-    assert found == [Span(0, 9, "PERSON", 0.99), Span(10, 29, "CREDIT_CARD", 0.5)]
+    spans = resolved(text, [Span(0, 29, "PERSON", 0.99), Span(10, 29, "CREDIT_CARD", 0.5)])
+    assert spans == [Span(0, 9, "PERSON", 0.99), Span(10, 29, "CREDIT_CARD", 0.5)]
 
 
 spans = st.builds(
@@ -184,13 +184,13 @@ spans = st.builds(
 
 @settings(deadline=None)
 @given(st.lists(spans, max_size=8))
-def test_nothing_found_is_lost_when_overlaps_are_resolved(found: list[Span]) -> None:
+def test_nothing_found_is_lost_when_overlaps_are_resolved(spans: list[Span]) -> None:
     text = "abcdefghij" * 4
-    kept = resolved(text, found)
-    for left, right in pairwise(kept):
+    remaining = resolved(text, spans)
+    for left, right in pairwise(remaining):
         assert left.end <= right.start
-    covered = {i for span in kept for i in range(span.start, span.end)}
-    for span in found:  # what is left of one by others may be a single letter: that tells nothing
+    covered = {i for span in remaining for i in range(span.start, span.end)}
+    for span in spans:  # what is left of one by others may be a single letter: that tells nothing
         inside = range(span.start, span.end)
         assert all(i in covered or i + 1 in covered for i in inside[:-1])
 
@@ -207,9 +207,8 @@ def test_placeholders_are_numbered_through_the_row() -> None:
 
 
 def test_numbers_go_on_after_those_in_the_row() -> None:
-    assert placeholders("<PERSON_4> met Ana", [Span(15, 18, "PERSON", 1)]) == (
-        "<PERSON_4> met <PERSON_5>"
-    )
+    replaced = replace({"text": "<PERSON_4> met Ana"}, {"text": [Span(15, 18, "PERSON", 1)]})
+    assert replaced["text"] == "<PERSON_4> met <PERSON_5>"
 
 
 def test_the_same_name_escaped_in_json_has_the_same_number() -> None:
@@ -249,13 +248,13 @@ def test_the_limits_are_sentences() -> None:
 
 def test_a_scan_of_many_rows_keeps_their_order() -> None:
     texts = [f"Mail user{n}@cuvox.de" if n % 3 else "Hello there." for n in range(150)]
-    found = Scanner().scan(texts)
-    assert [bool(one) for one in found] == [n % 3 > 0 for n in range(150)]
+    spans = Scanner().scan(texts)
+    assert [bool(each) for each in spans] == [n % 3 > 0 for n in range(150)]
 
 
 def test_the_recall_that_the_page_prints_is_that_of_the_present_rules() -> None:
-    told = recall.measured()
-    assert told is not None
-    assert told.config_sha256 == Config().sha256, "run benchmarks.personal_data with --write"
-    assert {"PERSON", "ORGANIZATION", "TITLE"} <= told.types.keys()
-    assert {"NRP", "AGE"} <= set(told.unmeasured(TYPES))
+    figures = recall.measured()
+    assert figures is not None
+    assert figures.config_sha256 == Config().sha256, "run benchmarks.personal_data with --write"
+    assert {"PERSON", "ORGANIZATION", "TITLE"} <= figures.types.keys()
+    assert {"NRP", "AGE"} <= set(figures.unmeasured(TYPES))

@@ -10,11 +10,11 @@ from curation.personal import gazetteer, name_rules, patterns
 
 def surfaces(text: str, kind: str) -> list[str]:
     """What the patterns find of one type."""
-    return [text[one.start : one.end] for one in patterns.spans(text) if one.type == kind]
+    return [text[span.start : span.end] for span in patterns.spans(text) if span.type == kind]
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "excerpt"),
     [
         ("Send it to 12 rue de la Paix, 75002 Paris please", "12 rue de la Paix, 75002 Paris"),
         ("It is Hauptstraße 5, 10115 Berlin now", "Hauptstraße 5, 10115 Berlin"),
@@ -29,12 +29,12 @@ def surfaces(text: str, kind: str) -> list[str]:
         ("Find it at the corner of Oak Street and Elm Street", "the corner of Oak Street and Elm"),
     ],
 )
-def test_addresses_of_several_countries(text: str, words: str) -> None:
-    assert any(words in found for found in surfaces(text, "STREET_ADDRESS"))
+def test_addresses_of_several_countries(text: str, excerpt: str) -> None:
+    assert any(excerpt in surface for surface in surfaces(text, "STREET_ADDRESS"))
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "words"),
+    ("text", "kind", "excerpt"),
     [
         ("A 23 year old man", "AGE", "23"),
         ("She is 41, I think", "AGE", "41"),
@@ -52,8 +52,8 @@ def test_addresses_of_several_countries(text: str, words: str) -> None:
         ("dob: 04/11/1987", "DATE_TIME", "04/11/1987"),
     ],
 )
-def test_other_patterns(text: str, kind: str, words: str) -> None:
-    assert any(words in found for found in surfaces(text, kind))
+def test_other_patterns(text: str, kind: str, excerpt: str) -> None:
+    assert any(excerpt in surface for surface in surfaces(text, kind))
 
 
 def test_everyday_words_match_no_pattern() -> None:
@@ -81,8 +81,8 @@ def test_no_time_left_is_an_error_and_never_silence() -> None:
 
 def names(text: str) -> list[str]:
     """What the name rules find, where the dictionary holds a few words."""
-    known = gazetteer.dictionary(frozenset({"transfer", "card", "producer", "friend", "wall"}))
-    return sorted({text[s.start : s.end] for s in name_rules.spans(text, known)})
+    dictionary = gazetteer.dictionary(frozenset({"transfer", "card", "producer", "friend", "wall"}))
+    return sorted({text[s.start : s.end] for s in name_rules.spans(text, dictionary)})
 
 
 def test_names_that_lists_and_capitals_give_away() -> None:
@@ -110,12 +110,12 @@ def test_making_the_patterns_is_not_on_the_clock_of_the_first_text(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
-    made = patterns._compiled()
+    rules = patterns._compiled()
 
     def slowly() -> object:
         now[0] += 10 * patterns.SECONDS
-        return made
+        return rules
 
     monkeypatch.setattr(patterns, "_compiled", slowly)
     monkeypatch.setattr("curation.personal.patterns.time.monotonic", lambda: now[0])
-    assert {one.type for one in patterns.spans("born 1990-01-02 at ten")} == {"DATE_TIME"}
+    assert {span.type for span in patterns.spans("born 1990-01-02 at ten")} == {"DATE_TIME"}

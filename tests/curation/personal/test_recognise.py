@@ -9,7 +9,7 @@ from curation.personal.pii import Config
 from storage.errors import BadInput
 
 
-def found(text: str, *model: Span, **settings: object) -> list[tuple[str, str]]:
+def findings(text: str, *model: Span, **settings: object) -> list[tuple[str, str]]:
     """Words and types of what is left, beside what the language model found."""
     own = recognise.recognisers(Config(**settings))  # type: ignore[arg-type]  # as each test names them
     return [(text[s.start : s.end], s.type) for s in own.settled(text, model)]
@@ -19,13 +19,13 @@ def test_denied_words_are_found_in_any_case_width_and_spacing() -> None:
     deny = (("ORGANIZATION", "Project Falcon"),)
     wide = "".join(chr(ord(char) + 0xFEE0) for char in "project")
     for text in ("project  FALCON", f"{wide} fal\u200bcon", "Project\nFalcon"):
-        assert found(text, deny=deny) == [(text, "ORGANIZATION")]
-    assert found("Projects Falcon, Project Falcons", deny=deny) == []
+        assert findings(text, deny=deny) == [(text, "ORGANIZATION")]
+    assert findings("Projects Falcon, Project Falcons", deny=deny) == []
 
 
 def test_a_single_name_needs_a_capital_and_a_full_one_does_not() -> None:
     names = ("Will", "Ana Roth")
-    assert found("I will ask Will, not ana roth.", names=names) == [
+    assert findings("I will ask Will, not ana roth.", names=names) == [
         ("Will", "PERSON"),
         ("ana roth", "PERSON"),
     ]
@@ -34,53 +34,53 @@ def test_a_single_name_needs_a_capital_and_a_full_one_does_not() -> None:
 def test_known_words_are_cut_from_names_and_nothing_else() -> None:
     text = "Acme Ana wrote to ana@acme.com from Acme."
     spans = (Span(0, 8, "PERSON", 0.9), Span(18, 30, "EMAIL_ADDRESS", 1), Span(36, 40, "NRP", 0.9))
-    assert found(text, *spans, known=("Acme", "acme")) == [
+    assert findings(text, *spans, known=("Acme", "acme")) == [
         ("Ana", "PERSON"),
         ("ana@acme.com", "EMAIL_ADDRESS"),
     ]
     hotline = Span(5, 16, "PHONE_NUMBER", 0.8)
-    assert found("Call 0800 123456.", hotline, known=("0800 123456",)) == []
+    assert findings("Call 0800 123456.", hotline, known=("0800 123456",)) == []
 
 
 def test_a_context_word_names_what_follows_it() -> None:
     context = (("ID_NUMBER", "member number"), ("PERSON", "signed by"))
     text = "My member number is KX-4471-2. Letter signed by Kim Lo yesterday; signed by nobody."
-    assert found(text, context=context) == [("KX-4471-2", "ID_NUMBER"), ("Kim Lo", "PERSON")]
+    assert findings(text, context=context) == [("KX-4471-2", "ID_NUMBER"), ("Kim Lo", "PERSON")]
     far = "Without the member number nobody here can help you at all, please ring 447122 then."
-    assert found(far, context=context) == []
+    assert findings(far, context=context) == []
 
 
 def test_births_are_told_from_other_dates_when_switched_on() -> None:
     text = "Born on 3 May 1984, DOB: 04/05/99, paid on 4 May 2020, born in 1971."
-    whole = Span(text.index("paid") + 8, text.index(", born"), "DATE_TIME", 0.6)
-    assert found(text, whole, births=True) == [
+    date = Span(text.index("paid") + 8, text.index(", born"), "DATE_TIME", 0.6)
+    assert findings(text, date, births=True) == [
         ("3 May 1984", "DATE_OF_BIRTH"),
         ("04/05/99", "DATE_OF_BIRTH"),
         ("4 May 2020", "DATE_TIME"),
         ("1971", "DATE_OF_BIRTH"),
     ]
-    assert found(text) == []
+    assert findings(text) == []
 
 
 @pytest.mark.parametrize("country", COUNTRIES)
 def test_numbers_of_people_need_right_check_digits(country: str) -> None:
     number = COUNTRIES[country].example
-    assert found(f"It is {number}.", countries=(country,)) == [(number, "ID_NUMBER")]
+    assert findings(f"It is {number}.", countries=(country,)) == [(number, "ID_NUMBER")]
     at = max(i for i, char in enumerate(number) if char.isdigit())
     wrong = f"{number[:at]}{(int(number[at]) + 1) % 10}{number[at + 1 :]}"
     assert list(places(f"It is {wrong}.", (country,))) == []
-    assert found(f"It is {number}.") == []
+    assert findings(f"It is {number}.") == []
 
 
 def test_a_pattern_finds_numbers_that_stand_alone() -> None:
     patterns = (("ORDER_NUMBER", '"ORD"-9{6}'), ("ACCOUNT_NUMBER", "AA9{6,8}"))
     text = "ORD-123456, (ORD-1234567) XORD-123456 and DE1234567 or DE123456789."
-    assert found(text, patterns=patterns) == [
+    assert findings(text, patterns=patterns) == [
         ("ORD-123456", "ORDER_NUMBER"),
         ("DE1234567", "ACCOUNT_NUMBER"),
     ]
     phone = Span(0, 10, "PHONE_NUMBER", 0.9)
-    assert found(text, phone, patterns=patterns)[0] == ("ORD-123456", "ORDER_NUMBER")
+    assert findings(text, phone, patterns=patterns)[0] == ("ORD-123456", "ORDER_NUMBER")
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_every_wrong_entry_gets_a_sentence() -> None:
         patterns=(("ORDER_NUMBER", "(a+)+$"),),
         context=(("ID_NUMBER", "no"),) * 201,
     )
-    told = pii.problems(config)
-    assert len(told) == 8
-    assert any(one.startswith("“Names of people”, line 2: ") for one in told)
-    assert any("Take them out of one of the two" in one for one in told)
+    problems = pii.problems(config)
+    assert len(problems) == 8
+    assert any(each.startswith("“Names of people”, line 2: ") for each in problems)
+    assert any("Take them out of one of the two" in each for each in problems)
     assert pii.problems(Config()) == []
 
 
@@ -154,6 +154,8 @@ def test_what_is_typed_is_read_line_by_line() -> None:
 def test_settings_survive_the_database_and_name_the_scan() -> None:
     config = Config(deny=(("PERSON", "Bo"),), countries=("NL",), names=("Al Roe",))
     assert pii.from_json(pii.to_json(config)) == config
-    hashes = {one.sha256 for one in (Config(), config, Config(births=True), Config(known=("ab",)))}
+    hashes = {
+        each.sha256 for each in (Config(), config, Config(births=True), Config(known=("ab",)))
+    }
     assert len(hashes) == 4
     assert pii.from_json(pii.to_json(config)).sha256 == config.sha256

@@ -44,17 +44,17 @@ def outcomes(scanner: Scanner, rows: Iterable[Row]) -> list[str]:
     """For each row "found", "aside" or "missed"."""
     each = list(rows)
     found = scanner.scan([text for _, _, text in each])
-    return [outcome(text, value, one) for (_, value, text), one in zip(each, found, strict=True)]
+    return [outcome(text, value, each) for (_, value, text), each in zip(each, found, strict=True)]
 
 
 def test_recall_of_each_type_stays_above_its_floor(scanner: Scanner, rows: list[Row]) -> None:
-    said = outcomes(scanner, rows)
-    there = Counter(kind for kind, _, _ in rows)
-    found = Counter(kind for (kind, _, _), one in zip(rows, said, strict=True) if one == "found")
-    for kind in sorted(there):
-        print(f"{kind}: {found[kind]} of {there[kind]} found, floor {FLOORS[kind]}")
-    assert "aside" not in said
-    assert {k: found[k] / n for k, n in there.items() if found[k] / n < FLOORS[k]} == {}
+    fates = outcomes(scanner, rows)
+    totals = Counter(kind for kind, _, _ in rows)
+    found = Counter(kind for (kind, _, _), each in zip(rows, fates, strict=True) if each == "found")
+    for kind in sorted(totals):
+        print(f"{kind}: {found[kind]} of {totals[kind]} found, floor {FLOORS[kind]}")
+    assert "aside" not in fates
+    assert {k: found[k] / n for k, n in totals.items() if found[k] / n < FLOORS[k]} == {}
 
 
 def test_split_by_invisible_characters_nothing_hides(scanner: Scanner, rows: list[Row]) -> None:
@@ -74,9 +74,9 @@ def test_poison_hides_nothing(
 ) -> None:
     monkeypatch.setattr(analyzer, "SECONDS", 0.3)  # the same mechanism in a tenth of the time
     some = [row for row in rows if row[0] not in ("PERSON", "LOCATION")][: len(POISONS)]
-    said = outcomes(scanner, hostile_texts.poisoned(some, before=before))
-    assert "missed" not in said
-    assert "aside" in said
+    fates = outcomes(scanner, hostile_texts.poisoned(some, before=before))
+    assert "missed" not in fates
+    assert "aside" in fates
 
 
 def test_no_poisoned_row_is_clean_when_a_pattern_gave_up(
@@ -88,10 +88,10 @@ def test_no_poisoned_row_is_clean_when_a_pattern_gave_up(
     poison = "a." * 2_500
     before = [(kind, value, f"{poison} {text}") for kind, value, text in some]
     after = [(kind, value, f"{text} {poison}") for kind, value, text in some]
-    said = outcomes(scanner, before + after)
-    print(Counter(said))
-    assert "missed" not in said
-    assert said.count("aside") > len(some)
+    fates = outcomes(scanner, before + after)
+    print(Counter(fates))
+    assert "missed" not in fates
+    assert fates.count("aside") > len(some)
 
 
 def test_a_row_without_time_for_our_patterns_is_set_aside(
@@ -115,7 +115,7 @@ def test_the_time_of_a_text_is_that_of_all_its_windows(
 
 def test_a_megabyte_is_set_aside(scanner: Scanner, rows: list[Row]) -> None:
     texts = [text + " word" * 200_000 for _, _, text in rows[:5]]
-    assert all(isinstance(one, Quarantine) for one in scanner.scan(texts))
+    assert all(isinstance(each, Quarantine) for each in scanner.scan(texts))
 
 
 def test_a_long_row_is_read_to_its_end(scanner: Scanner) -> None:

@@ -30,7 +30,7 @@ def configure(
         return scan_settings.configure(session, lead, desk.id, config, replacement)
 
 
-def seen(engine: Engine, desk: Project) -> findings.Coverage:
+def coverage(engine: Engine, desk: Project) -> findings.Coverage:
     """How far the project is scanned."""
     with reading(engine) as session:
         return findings.coverage(session, desk.id)
@@ -42,10 +42,12 @@ def line(engine: Engine, desk: Project, key: str) -> Signal:
         return next(s for s in readiness.report(session, desk.id) if s.key == key)
 
 
-def found(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
+def all_findings(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
     """All findings in the present texts."""
     with reading(engine) as session:
-        return [one for row in findings.marked(session, desk.id, state) for one in row.findings]
+        return [
+            finding for row in findings.marked(session, desk.id, state) for finding in row.findings
+        ]
 
 
 def test_settings_have_a_number_and_earlier_ones_are_kept(engine: Engine) -> None:
@@ -54,13 +56,13 @@ def test_settings_have_a_number_and_earlier_ones_are_kept(engine: Engine) -> Non
     second = configure(engine, desk, Replacement.PROJECT, births=True)
     with reading(engine) as session:
         now = scan_settings.current(session, desk.id)
-        kept = scan_settings.history(session, desk.id)
-        told = json.dumps([one.detail for one in events.latest(session, desk.id)])
+        history = scan_settings.history(session, desk.id)
+        details = json.dumps([finding.detail for finding in events.latest(session, desk.id)])
     assert (first.number, second.number, now.number) == (1, 2, 2)
     assert now.config == Config(names=("Ana Roth",), births=True, allow=now.config.allow)
     assert "cards" in now.config.allow
-    assert [one.number for one in kept] == [2, 1]
-    assert "Ana Roth" not in told
+    assert [finding.number for finding in history] == [2, 1]
+    assert "Ana Roth" not in details
 
 
 def test_the_same_settings_again_are_no_change(engine: Engine) -> None:
@@ -85,7 +87,7 @@ def test_a_change_makes_every_scan_stale_and_going_back_makes_it_good(engine: En
     curated.scanned(engine, desk)
     assert line(engine, desk, "unscanned").met
     configure(engine, desk, births=True)
-    now = seen(engine, desk)
+    now = coverage(engine, desk)
     assert (now.unscanned, now.stale, now.message.scanned) == (ids, ids, False)
     assert line(engine, desk, "unscanned").measured.startswith("2 unscanned")
     configure(engine, desk, births=False)
@@ -105,23 +107,25 @@ def test_a_rescan_asks_nobody_again(engine: Engine) -> None:
     row = curated.approved(engine, desk, [(HELLO, stories.CARDS)])[0]
     both = {row.id: [("prompt", "Ana Roth", "PERSON"), ("prompt", "Acme", "ORGANIZATION")]}
     curated.scanned(engine, desk, both)
-    name, firm = found(engine, desk)
+    name, firm = all_findings(engine, desk)
     ana = curated.ana(engine)
     with writing(engine) as session:
         scrub.decide(session, ana, firm.id, FindingState.DISMISSED)
     configure(engine, desk, births=True)
     curated.scanned(engine, desk, both)
-    now = found(engine, desk)
-    assert {one.type: one.state for one in now} == {
+    now = all_findings(engine, desk)
+    assert {finding.type: finding.state for finding in now} == {
         "PERSON": FindingState.OPEN,
         "ORGANIZATION": FindingState.DISMISSED,
     }
     with writing(engine) as session:
         scrub.decide(session, ana, now[0].id, FindingState.ACCEPTED)
     assert curated.now(engine, [row])[0].prompt == "I am <PERSON_1> of Acme"
-    assert (seen(engine, desk).unscanned, seen(engine, desk).open) == ((), ())
+    assert (coverage(engine, desk).unscanned, coverage(engine, desk).open) == ((), ())
     configure(engine, desk, births=False)
-    assert seen(engine, desk).unscanned == (row.id,), "what was put in was scanned as settings 2"
+    assert coverage(engine, desk).unscanned == (row.id,), (
+        "what was put in was scanned as settings 2"
+    )
     assert name.id != now[0].id
 
 
@@ -133,11 +137,11 @@ def test_what_was_said_meanwhile_holds_for_the_settings_one_goes_back_to(engine:
     configure(engine, desk, births=True)
     curated.scanned(engine, desk, firm)
     with writing(engine) as session:
-        (one,) = findings.marked(session, desk.id)[0].findings
-        scrub.decide(session, curated.ana(engine), one.id, FindingState.DISMISSED)
+        (finding,) = findings.marked(session, desk.id)[0].findings
+        scrub.decide(session, curated.ana(engine), finding.id, FindingState.DISMISSED)
     configure(engine, desk, births=False)
-    assert found(engine, desk, FindingState.OPEN) == []
-    assert len(found(engine, desk)) == 1
+    assert all_findings(engine, desk, FindingState.OPEN) == []
+    assert len(all_findings(engine, desk)) == 1
 
 
 def test_the_system_message_is_scanned_and_blocks_until_a_lead_decides(engine: Engine) -> None:
@@ -194,15 +198,15 @@ def test_a_real_scan_reads_every_field(engine: Engine) -> None:
         )
         rows = scrub.to_scan(session, desk.id)
         config = scan_settings.current(session, desk.id).config
-        lines = [one for batch in scanning.results(rows, config) for one in batch]
+        lines = [finding for batch in scanning.results(rows, config) for finding in batch]
         scrub.store(session, ana, desk.id, lines)
         (row,) = findings.marked(session, desk.id)
-    assert {(one.field, one.key, one.type) for one in row.findings} == {
+    assert {(finding.field, finding.key, finding.type) for finding in row.findings} == {
         ("prompt", None, "ORDER_NUMBER"),
         ("topic", None, "PERSON"),
         ("source", "id", "EMAIL_ADDRESS"),
     }
-    assert seen(engine, desk).message.scanned
+    assert coverage(engine, desk).message.scanned
 
 
 def test_the_database_keeps_settings_and_stand_ins_as_they_were(engine: Engine) -> None:
@@ -211,8 +215,8 @@ def test_the_database_keeps_settings_and_stand_ins_as_they_were(engine: Engine) 
     row = curated.approved(engine, desk, [(HELLO, stories.CARDS)])[0]
     curated.scanned(engine, desk, {row.id: [("prompt", "Ana Roth", "PERSON")]})
     with writing(engine) as session:
-        (one,) = findings.marked(session, desk.id)[0].findings
-        scrub.decide(session, curated.ana(engine), one.id, FindingState.ACCEPTED)
+        (finding,) = findings.marked(session, desk.id)[0].findings
+        scrub.decide(session, curated.ana(engine), finding.id, FindingState.ACCEPTED)
     file = driver().connect(settings.current().database, isolation_level=None)
     refused = driver().IntegrityError
     for table in ("scan_config", "stand_in"):
@@ -223,6 +227,6 @@ def test_the_database_keeps_settings_and_stand_ins_as_they_were(engine: Engine) 
             file.execute(f"DELETE FROM {table}")  # noqa: S608
         with pytest.raises(refused, match="has this row already"):
             file.execute(f"REPLACE INTO {table} SELECT * FROM {table}")  # noqa: S608
-    kept = file.execute("SELECT * FROM stand_in").fetchone()
-    assert "ana roth" not in str(kept).lower()
+    history = file.execute("SELECT * FROM stand_in").fetchone()
+    assert "ana roth" not in str(history).lower()
     file.close()

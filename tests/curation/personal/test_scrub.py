@@ -31,16 +31,16 @@ from tests.support import curated, stories
 LATER = datetime.now(UTC) + timedelta(days=1)
 ANSWER = '{"team": "cards"}'
 HELLO = "I am Ana Roth, ana@example.com. Yours, Ana Roth"
-FOUND = (
+FINDINGS = (
     ("prompt", "Ana Roth", "PERSON"),
     ("prompt", "ana@example.com", "EMAIL_ADDRESS"),
 )
 
 
-def found_in(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
+def all_findings(engine: Engine, desk: Project, state: FindingState | None = None) -> list[Finding]:
     """All findings of the project in the present texts."""
     with reading(engine) as session:
-        return [one for row in findings.marked(session, desk.id, state) for one in row.findings]
+        return [each for row in findings.marked(session, desk.id, state) for each in row.findings]
 
 
 def decide(engine: Engine, finding: Finding, state: FindingState, type_: str | None = None) -> bool:
@@ -49,11 +49,11 @@ def decide(engine: Engine, finding: Finding, state: FindingState, type_: str | N
         return scrub.decide(session, curated.ana(engine), finding.id, state, type_)
 
 
-def one_row(engine: Engine, text: str = HELLO) -> tuple[Project, Pair]:
+def scanned_pair(engine: Engine, text: str = HELLO) -> tuple[Project, Pair]:
     """A project with one approved row, scanned."""
     desk = stories.project(engine)
     row = curated.approved(engine, desk, [(text, ANSWER)])[0]
-    curated.scanned(engine, desk, {row.id: FOUND})
+    curated.scanned(engine, desk, {row.id: FINDINGS})
     return desk, row
 
 
@@ -87,41 +87,41 @@ def test_a_quarantined_row_is_never_clean(engine: Engine) -> None:
     row = stories.waiting(engine, desk, [(HELLO, ANSWER)])[0]
     curated.scanned(engine, desk, quarantined={row.id: "It is longer than 200,000 characters."})
     with reading(engine) as session:
-        seen = findings.coverage(session, desk.id)
-    assert seen.quarantined == {row.id: "It is longer than 200,000 characters."}
-    assert (seen.open, seen.unscanned) == ((), ())
+        coverage = findings.coverage(session, desk.id)
+    assert coverage.quarantined == {row.id: "It is longer than 200,000 characters."}
+    assert (coverage.open, coverage.unscanned) == ((), ())
 
 
 def test_placeholders_come_once_every_finding_is_decided(engine: Engine) -> None:
-    desk, row = one_row(engine)
-    name, mail = found_in(engine, desk)
+    desk, row = scanned_pair(engine)
+    name, mail = all_findings(engine, desk)
     assert decide(engine, name, FindingState.ACCEPTED) is False
     assert curated.now(engine, [row])[0].prompt == HELLO
     assert decide(engine, mail, FindingState.ACCEPTED) is True
     done = curated.now(engine, [row])[0]
     assert done.prompt == "I am <PERSON_1>, <EMAIL_ADDRESS_1>. Yours, Ana Roth"
     with reading(engine) as session:
-        seen = findings.coverage(session, desk.id)
-        history = [one.action for one in pairs.history(session, row.id)]
-    assert (seen.unscanned, seen.open) == ((), ())
+        coverage = findings.coverage(session, desk.id)
+        history = [each.action for each in pairs.history(session, row.id)]
+    assert (coverage.unscanned, coverage.open) == ((), ())
     assert (done.status, history) == (PairStatus.APPROVED, [Action.APPROVE, Action.SCRUB])
 
 
 def test_the_same_name_gets_the_same_number_in_both_texts(engine: Engine) -> None:
     desk = stories.project(engine, output_schema=None)
     row = curated.approved(engine, desk, [("Ana Roth wrote.", "Call Ana Roth, not Bo Lind.")])[0]
-    words = [("prompt", "Ana Roth"), ("response", "Ana Roth"), ("response", "Bo Lind")]
-    curated.scanned(engine, desk, {row.id: [(*one, "PERSON") for one in words]})
-    for one in found_in(engine, desk):
-        decide(engine, one, FindingState.ACCEPTED)
+    marks = [("prompt", "Ana Roth"), ("response", "Ana Roth"), ("response", "Bo Lind")]
+    curated.scanned(engine, desk, {row.id: [(*each, "PERSON") for each in marks]})
+    for each in all_findings(engine, desk):
+        decide(engine, each, FindingState.ACCEPTED)
     done = curated.now(engine, [row])[0]
     assert done.prompt == "<PERSON_1> wrote."
     assert done.response == "Call <PERSON_1>, not <PERSON_2>."
 
 
 def test_the_preview_says_what_each_finding_becomes(engine: Engine) -> None:
-    desk, _row = one_row(engine)
-    name, mail = found_in(engine, desk)
+    desk, _row = scanned_pair(engine)
+    name, mail = all_findings(engine, desk)
     decide(engine, name, FindingState.DISMISSED)
     with reading(engine) as session:
         preview = findings.preview(session, findings.marked(session, desk.id)[0])
@@ -134,29 +134,29 @@ def test_json_stays_json_and_its_schema_is_not_broken(engine: Engine) -> None:
     row = curated.approved(
         engine, desk, [("Who?", '{"name": "Ana Roth", "card": 4111111111111111}')]
     )[0]
-    words = [("response", "Ana Roth", "PERSON"), ("response", "4111111111111111", "CREDIT_CARD")]
-    curated.scanned(engine, desk, {row.id: words})
-    for one in found_in(engine, desk):
-        decide(engine, one, FindingState.ACCEPTED)
+    marks = [("response", "Ana Roth", "PERSON"), ("response", "4111111111111111", "CREDIT_CARD")]
+    curated.scanned(engine, desk, {row.id: marks})
+    for each in all_findings(engine, desk):
+        decide(engine, each, FindingState.ACCEPTED)
     done = json.loads(curated.now(engine, [row])[0].response)
     assert done == {"name": "<PERSON_1>", "card": "<CREDIT_CARD_1>"}
 
 
 def test_what_was_called_harmless_is_not_asked_again(engine: Engine) -> None:
-    desk, row = one_row(engine)
-    for one in found_in(engine, desk):
-        decide(engine, one, FindingState.DISMISSED)
-    assert found_in(engine, desk, FindingState.OPEN) == []
+    desk, row = scanned_pair(engine)
+    for each in all_findings(engine, desk):
+        decide(engine, each, FindingState.DISMISSED)
+    assert all_findings(engine, desk, FindingState.OPEN) == []
     with writing(engine) as session:
         again = pairs.row_of(session, row.id)
         pairs.rewrite(session, again, f"Hello. {HELLO}", ANSWER, None)
-    curated.scanned(engine, desk, {row.id: FOUND})
-    assert found_in(engine, desk, FindingState.OPEN) == []
+    curated.scanned(engine, desk, {row.id: FINDINGS})
+    assert all_findings(engine, desk, FindingState.OPEN) == []
 
 
 def test_a_finding_can_be_given_another_type_of_the_list_only(engine: Engine) -> None:
-    desk, row = one_row(engine)
-    name, mail = found_in(engine, desk)
+    desk, row = scanned_pair(engine)
+    name, mail = all_findings(engine, desk)
     with pytest.raises(BadInput, match="not a type of personal data"):
         decide(engine, name, FindingState.ACCEPTED, "SECRET")
     decide(engine, name, FindingState.ACCEPTED, "ORGANIZATION")
@@ -165,8 +165,8 @@ def test_a_finding_can_be_given_another_type_of_the_list_only(engine: Engine) ->
 
 
 def test_a_decision_about_words_that_changed_is_refused(engine: Engine) -> None:
-    desk, row = one_row(engine)
-    name = found_in(engine, desk)[0]
+    desk, row = scanned_pair(engine)
+    name = all_findings(engine, desk)[0]
     with writing(engine) as session:
         pairs.rewrite(session, pairs.row_of(session, row.id), "Other words", ANSWER, None)
     with pytest.raises(RuleBroken, match=f"pair {row.id} changed since the scan. Scan it again"):
@@ -176,20 +176,20 @@ def test_a_decision_about_words_that_changed_is_refused(engine: Engine) -> None:
 def test_a_row_in_someones_review_hand_is_left_alone(engine: Engine) -> None:
     desk = stories.project(engine)
     row = stories.waiting(engine, desk, [(HELLO, ANSWER)])[0]
-    curated.scanned(engine, desk, {row.id: FOUND})
+    curated.scanned(engine, desk, {row.id: FINDINGS})
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session:
         claims.lease(session, ben, desk.id)
     with pytest.raises(RuleBroken, match="Someone is reviewing"):
-        decide(engine, found_in(engine, desk)[0], FindingState.ACCEPTED)
+        decide(engine, all_findings(engine, desk)[0], FindingState.ACCEPTED)
 
 
 def test_no_text_of_a_row_reaches_the_log(engine: Engine) -> None:
-    desk, _row = one_row(engine)
-    for one in found_in(engine, desk):
-        decide(engine, one, FindingState.ACCEPTED)
+    desk, _row = scanned_pair(engine)
+    for each in all_findings(engine, desk):
+        decide(engine, each, FindingState.ACCEPTED)
     with reading(engine) as session:
-        told = json.dumps([one.detail for one in events.latest(session, desk.id)])
+        told = json.dumps([each.detail for each in events.latest(session, desk.id)])
     assert "Ana Roth" not in told
     assert "example.com" not in told
 
@@ -210,8 +210,8 @@ def choose(engine: Engine, desk: Project, replacement: Replacement) -> None:
 
 def accept_all(engine: Engine, desk: Project) -> None:
     """Ana accepts every open finding."""
-    for one in found_in(engine, desk, FindingState.OPEN):
-        decide(engine, one, FindingState.ACCEPTED)
+    for each in all_findings(engine, desk, FindingState.OPEN):
+        decide(engine, each, FindingState.ACCEPTED)
 
 
 def spread(engine: Engine, finding: Finding, state: FindingState) -> scrub.Spread:
@@ -232,29 +232,29 @@ def three_rows(engine: Engine, *texts: str) -> tuple[Project, list[Pair]]:
 
 def test_the_same_words_are_decided_in_all_rows_with_one_event(engine: Engine) -> None:
     desk, rows = three_rows(engine, "Ana Roth, hello", "ANA  ROTH, yes", "Bo Lind, no")
-    first = found_in(engine, desk)[0]
+    first = all_findings(engine, desk)[0]
     done = spread(engine, first, FindingState.ACCEPTED)
     assert done == scrub.Spread(2, 2, (), ())
-    assert [one.prompt for one in curated.now(engine, rows)] == [
+    assert [each.prompt for each in curated.now(engine, rows)] == [
         "<PERSON_1>, hello",
         "<PERSON_1>, yes",
         "Bo Lind, no",
     ]
     with reading(engine) as session:
-        told = [one for one in events.latest(session, desk.id) if one.verb.startswith("every")]
-    assert [(one.detail["rows"], one.detail["findings"]) for one in told] == [(2, 2)]
+        told = [each for each in events.latest(session, desk.id) if each.verb.startswith("every")]
+    assert [(each.detail["rows"], each.detail["findings"]) for each in told] == [(2, 2)]
     with pytest.raises(RuleBroken, match="changed since the scan"):
         spread(engine, first, FindingState.DISMISSED)
 
 
 def test_harmless_everywhere_leaves_every_text_alone(engine: Engine) -> None:
     desk, rows = three_rows(engine, "Ana Roth, hello", "Ana Roth, yes")
-    first = found_in(engine, desk)[0]
+    first = all_findings(engine, desk)[0]
     assert spread(engine, first, FindingState.DISMISSED).rows == 2
-    assert found_in(engine, desk, FindingState.OPEN) == []
+    assert all_findings(engine, desk, FindingState.OPEN) == []
     assert curated.now(engine, rows) == rows
     decide(engine, first, FindingState.OPEN)
-    assert len(found_in(engine, desk, FindingState.OPEN)) == 1
+    assert len(all_findings(engine, desk, FindingState.OPEN)) == 1
     with pytest.raises(BadInput, match="Choose whether"):
         spread(engine, first, FindingState.OPEN)
 
@@ -270,11 +270,11 @@ def test_rows_in_review_or_with_json_at_stake_are_left_and_reported(engine: Engi
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session:
         session.add(ClaimRow(pair_id=rows[2].id, user_id=ben.id, fence=1, lease_until=LATER))
-    second = found_in(engine, desk)[1]
+    second = all_findings(engine, desk)[1]
     assert spread(engine, second, FindingState.ACCEPTED) == scrub.Spread(1, 1, (rows[2].id,), ())
-    first = found_in(engine, desk, FindingState.OPEN)[0]
+    first = all_findings(engine, desk, FindingState.OPEN)[0]
     assert spread(engine, first, FindingState.ACCEPTED) == scrub.Spread(0, 0, (), (rows[0].id,))
-    assert found_in(engine, desk, FindingState.OPEN)[0].id == first.id
+    assert all_findings(engine, desk, FindingState.OPEN)[0].id == first.id
 
 
 def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None:
@@ -301,10 +301,10 @@ def test_what_came_along_with_a_row_is_redacted_for_good(engine: Engine) -> None
         {"id": "<EMAIL_ADDRESS_1>", "line": 3, "file": "a.csv"},
     )
     assert (now.version, now.content_sha256) == (row.version, row.content_sha256)
-    assert found_in(engine, desk) == []
+    assert all_findings(engine, desk) == []
     with reading(engine) as session:
         assert findings.coverage(session, desk.id).open == ()
-        assert "redact" in [one.verb for one in events.latest(session, desk.id)]
+        assert "redact" in [each.verb for each in events.latest(session, desk.id)]
         assert "ana" not in str(session.execute(select(PairRow.__table__)).all()).lower()
 
 
@@ -323,7 +323,7 @@ def test_different_source_ids_stay_different(engine: Engine) -> None:
         engine, desk, {r.id: [("source:id", r.source["id"], "EMAIL_ADDRESS")] for r in rows}
     )
     accept_all(engine, desk)
-    ids = [one.source["id"] for one in curated.now(engine, rows)]
+    ids = [each.source["id"] for each in curated.now(engine, rows)]
     assert ids == ["<EMAIL_ADDRESS_1>", "<EMAIL_ADDRESS_2>", "<EMAIL_ADDRESS_1>"]
 
 
@@ -333,7 +333,7 @@ def test_a_person_has_one_placeholder_in_the_whole_project(engine: Engine) -> No
     with reading(engine) as session:
         told = findings.preview(session, findings.marked(session, desk.id)[0])
     accept_all(engine, desk)
-    assert [one.prompt for one in curated.now(engine, rows)] == [
+    assert [each.prompt for each in curated.now(engine, rows)] == [
         "<PERSON_5>, hello <PERSON_4>",
         "<PERSON_6>, yes",
         "<PERSON_5>, no",
@@ -384,11 +384,11 @@ def test_inventions_are_the_same_everywhere_and_nobody_is_asked_about_them(engin
             second.id: [("response", name, "PERSON")],
         },
     )
-    assert found_in(engine, desk) == []
+    assert all_findings(engine, desk) == []
 
 
 def test_a_text_that_comes_back_is_asked_about_again(engine: Engine) -> None:
-    desk, row = one_row(engine)
+    desk, row = scanned_pair(engine)
     accept_all(engine, desk)
     with writing(engine) as session:
         back = pairs.row_of(session, row.id)
@@ -401,7 +401,7 @@ def test_a_text_that_comes_back_is_asked_about_again(engine: Engine) -> None:
 def test_more_rows_than_a_statement_takes_parameters(engine: Engine) -> None:
     desk = stories.project(engine)
     with writing(engine) as session:
-        made = [
+        values = [
             {
                 "project_id": desk.id,
                 "prompt": f"{n}",
@@ -414,6 +414,6 @@ def test_more_rows_than_a_statement_takes_parameters(engine: Engine) -> None:
             }
             for n in range(40_000)
         ]
-        session.execute(insert(PairRow), made)
+        session.execute(insert(PairRow), values)
         assert len(findings.coverage(session, desk.id).unscanned) == 40_000
         assert findings.marked(session, desk.id) == []

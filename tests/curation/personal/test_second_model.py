@@ -34,7 +34,7 @@ SENTENCES = (
     "zorblax lost the card",
 )
 LABELS = ("O", "B-PER", "I-PER", "B-LOC", "B-MISC")
-WORDS = {"zorblax": 1, "quib": 3}
+CLASSES = {"zorblax": 1, "quib": 3}
 
 
 def tokenizer(folder: Path) -> Any:  # noqa: ANN401 - transformers is untyped here
@@ -89,7 +89,7 @@ def tagger(folder: Path) -> None:
     for _ in range(40):
         for sentence in SENTENCES:
             ids = torch.tensor([words.convert_tokens_to_ids(sentence.split())])
-            told = torch.tensor([[WORDS.get(word, 0) for word in sentence.split()]])
+            told = torch.tensor([[CLASSES.get(word, 0) for word in sentence.split()]])
             model(input_ids=ids, labels=told).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -116,11 +116,11 @@ def spare(home: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def found(text: str, config: Config) -> list[tuple[str, str]]:
+def findings(text: str, config: Config) -> list[tuple[str, str]]:
     """Words and types found in a text that can be read."""
     (spans,) = Scanner(config).scan([text])
     assert isinstance(spans, list)
-    return [(text[one.start : one.end], one.type) for one in spans]
+    return [(text[span.start : span.end], span.type) for span in spans]
 
 
 def test_what_only_the_second_model_knows_is_found(
@@ -131,16 +131,16 @@ def test_what_only_the_second_model_knows_is_found(
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     text = "my zorblax card was lost and the quib too, not the quibble. write to ana@cuvox.de"
-    assert found(text, Config()) == [("ana@cuvox.de", "EMAIL_ADDRESS")]
+    assert findings(text, Config()) == [("ana@cuvox.de", "EMAIL_ADDRESS")]
     both = [("zorblax", "PERSON"), ("quib", "LOCATION"), ("ana@cuvox.de", "EMAIL_ADDRESS")]
     assert home.is_dir()
-    assert found(text, Config(second_model="tiny")) == both
+    assert findings(text, Config(second_model="tiny")) == both
 
 
 @pytest.mark.usefixtures("home")
 def test_a_long_text_is_read_to_its_end() -> None:
     text = "the card was lost in the work and " * 40 + "my name is zorblax"
-    assert found(text, Config(second_model="tiny"))[-1] == ("zorblax", "PERSON")
+    assert findings(text, Config(second_model="tiny"))[-1] == ("zorblax", "PERSON")
 
 
 @pytest.mark.usefixtures("home")
@@ -240,7 +240,7 @@ def test_a_gliner_model_is_loaded_and_asked(home: Path) -> None:
     text = "My name is Zorblax and I live in Quib. " * 20
     (spans,) = Scanner(config).scan([text])
     assert isinstance(spans, list)
-    assert {one.type for one in spans} <= set(name_models.GLINER_LABELS.values())
+    assert {span.type for span in spans} <= set(name_models.GLINER_LABELS.values())
     assert len(spans) > 20  # its weights are random: it names nearly everything
     assert spans[-1].end > len(text) - 10
 
