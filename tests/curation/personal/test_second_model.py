@@ -43,15 +43,15 @@ def tokenizer(folder: Path) -> Any:  # noqa: ANN401 - transformers is untyped he
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    words = sorted({word for sentence in SENTENCES for word in sentence.split()})
-    made = Tokenizer(
-        models.WordLevel({w: i for i, w in enumerate([*special, *words])}, unk_token="[UNK]")
+    vocabulary = sorted({word for sentence in SENTENCES for word in sentence.split()})
+    word_level = Tokenizer(
+        models.WordLevel({w: i for i, w in enumerate([*special, *vocabulary])}, unk_token="[UNK]")
     )
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    word_level.normalizer = normalizers.Lowercase()
+    word_level.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     kind: Any = PreTrainedTokenizerFast
     fast = kind(
-        tokenizer_object=made,
+        tokenizer_object=word_level,
         unk_token="[UNK]",
         pad_token="[PAD]",
         cls_token="[CLS]",
@@ -67,10 +67,10 @@ def tagger(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertForTokenClassification
 
-    words = tokenizer(folder)
+    fast = tokenizer(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(words),
+        vocab_size=len(fast),
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
@@ -88,9 +88,9 @@ def tagger(folder: Path) -> None:
     optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), 0.02)
     for _ in range(40):
         for sentence in SENTENCES:
-            ids = torch.tensor([words.convert_tokens_to_ids(sentence.split())])
-            told = torch.tensor([[CLASSES.get(word, 0) for word in sentence.split()]])
-            model(input_ids=ids, labels=told).loss.backward()
+            ids = torch.tensor([fast.convert_tokens_to_ids(sentence.split())])
+            labels = torch.tensor([[CLASSES.get(word, 0) for word in sentence.split()]])
+            model(input_ids=ids, labels=labels).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
     model.save_pretrained(folder)
@@ -199,7 +199,7 @@ def _config(**changes: object) -> object:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "reason"),
     [
         (_put("model.py", "1"), "Python files"),
         (_put("pytorch_model.bin", "1"), "pickled"),
@@ -213,9 +213,9 @@ def _config(**changes: object) -> object:
         (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors"),
     ],
 )
-def test_a_folder_that_may_not_be_loaded_is_refused(spare: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_a_folder_that_may_not_be_loaded_is_refused(spare: Path, spoil, reason: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     spoil(spare)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=reason):
         name_models.find("spare")
 
 
@@ -253,17 +253,17 @@ def gliner_model(folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import BertConfig
 
-    words = tokenizer(folder)
+    fast = tokenizer(folder)
     torch.manual_seed(0)
     encoder = BertConfig(
-        vocab_size=len(words) + 3,
+        vocab_size=len(fast) + 3,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=16,
         max_position_embeddings=512,
     )
-    told = {
+    settings = {
         "model_name": "none",
         "max_width": 4,
         "hidden_size": 16,
@@ -274,19 +274,19 @@ def gliner_model(folder: Path) -> None:
         "subtoken_pooling": "first",
     }
     config = GLiNERConfig(
-        **told, encoder_config=encoder.to_dict(), vocab_size=-1, class_token_index=-1
+        **settings, encoder_config=encoder.to_dict(), vocab_size=-1, class_token_index=-1
     )
     kind = GLiNER._get_gliner_class(config)
-    made = kind(config, tokenizer=words, backbone_from_pretrained=False)
-    kind._resize_token_embeddings(made, config, words)
+    model = kind(config, tokenizer=fast, backbone_from_pretrained=False)
+    kind._resize_token_embeddings(model, config, fast)
     save_file(
-        {name: value.contiguous() for name, value in made.model.state_dict().items()},
+        {name: value.contiguous() for name, value in model.model.state_dict().items()},
         folder / "model.safetensors",
     )
-    told["encoder_config"] = {**encoder.to_dict(), "vocab_size": made.config.vocab_size}
-    told |= {name: getattr(made.config, name) for name in ("vocab_size", "class_token_index")}
-    (folder / "gliner_config.json").write_text(json.dumps(told))
-    made.data_processor.transformer_tokenizer.save_pretrained(folder)
+    settings["encoder_config"] = {**encoder.to_dict(), "vocab_size": model.config.vocab_size}
+    settings |= {name: getattr(model.config, name) for name in ("vocab_size", "class_token_index")}
+    (folder / "gliner_config.json").write_text(json.dumps(settings))
+    model.data_processor.transformer_tokenizer.save_pretrained(folder)
 
 
 @given(st.text(alphabet="ab \n", max_size=400), st.integers(10, 60))
