@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy.orm import Session
 
 from curation.overlap.near import meanings
@@ -19,6 +20,7 @@ from training.launch import preflight, runs
 from training.lifecycle import checks
 from training.models import adapters
 from training.proving import evaluations, experiments
+from training.records.parts import BaseModel
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -62,11 +64,12 @@ def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     """
     project_id, spec = runs.request(session, wish)
     preflight.require(session, wish)
-    if "consent" in spec:
-        spec["consent"] |= {"given_by": actor.name, "at": datetime.now(UTC).isoformat()}
+    if spec.consent is not None:
+        now = datetime.now(UTC).isoformat()
+        given = structs.replace(spec.consent, given_by=actor.name, at=now)
+        spec = structs.replace(spec, consent=given)
     run = kinds.queue(session, actor, project_id, JobKind.TRAIN, spec)
-    if "consent" in spec:
-        agreed = {key: spec["consent"][key] for key in ("endpoint", "rows", "version_sha256")}
+    if spec.consent is not None and spec.price is not None:
         events.record(
             session,
             actor,
@@ -74,9 +77,11 @@ def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
             "job",
             run.id,
             project_id=project_id,
-            **agreed,
-            price=spec["price"]["amount"],
-            currency=spec["price"]["currency"],
+            endpoint=spec.consent.endpoint,
+            rows=spec.consent.rows,
+            version_sha256=spec.consent.version_sha256,
+            price=spec.price.amount,
+            currency=spec.price.currency,
         )
     return run
 
@@ -140,7 +145,7 @@ def evaluate(
     session: Session,
     actor: User,
     version_id: int,
-    base: Mapping[str, Any],
+    base: BaseModel,
     adapter_id: int | None,
     *,
     best_prompt: bool = False,
@@ -183,7 +188,7 @@ def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Jo
     source = jobs.get(session, job_id)
     project_id, spec = runs.request_resumed(session, source, jobs.folder(settings, job_id))
     run = kinds.queue(session, actor, project_id, JobKind.TRAIN, spec)
-    start = spec["resumed_from"]
+    start = spec.resumed_from
     events.record(
         session,
         actor,
@@ -192,8 +197,8 @@ def resume(session: Session, actor: User, job_id: str, settings: Settings) -> Jo
         run.id,
         project_id=project_id,
         source=job_id,
-        step=start["step"],
-        checkpoint=start["sha256"],
+        step=start.step if start else None,
+        checkpoint=start.sha256 if start else None,
     )
     return run
 

@@ -5,7 +5,7 @@ is given, how its result is taken in, and who may cancel it.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -17,25 +17,31 @@ from training.exits import exports
 from training.launch import methods, probes, runs
 from training.lifecycle import checks
 from training.proving import evaluations
+from training.records import results
+from training.records.record import Record, written
 from training.scans import meaning, personal_data
 from training.tuning import trackers
 from training.work import jobs
+
+R = TypeVar("R")
 
 _LEADS = frozenset({Role.LEAD})
 _EVERYONE = frozenset({Role.EXPERT, Role.REVIEWER, Role.LEAD})
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Generic[R]):
     """What is true of all jobs of one kind."""
 
     title: str
     """The work in plain words."""
     module: Callable[[Mapping[str, Any]], str | None]
     """The module whose `main` does the work of a spec, by name: only a job's process imports it."""
-    prepare: Callable[[Session, Job, Path, Settings], dict[str, Any]]
-    """Writes the input files and returns the spec for the process."""
-    ingest: Callable[[Session, User, Job, Path, Mapping[str, Any]], None]
+    prepare: Callable[[Session, Job, Path, Settings], Record]
+    """Writes the input files and returns the task for the process."""
+    result: type[R]
+    """How it ended, and what it measured."""
+    ingest: Callable[[Session, User, Job, Path, R], None]
     """Takes what a finished job wrote into the database."""
     same: tuple[str, ...] = ()
     """Keys of the spec by which two jobs are the same work; without any, every two are."""
@@ -58,11 +64,12 @@ def _answering(spec: Mapping[str, Any]) -> str:
     return f"training.proving.{'evaluate_remote' if remote else 'evaluate'}"
 
 
-KINDS = {
+KINDS: Mapping[JobKind, Kind[Any]] = {
     JobKind.SCAN: Kind(
         "personal-data scan",
         _always("training.scans.personal_data"),
         personal_data.prepare,
+        results.PersonalScanResult,
         personal_data.ingest,
         rivals=frozenset({JobKind.MEANING}),
     ),
@@ -70,16 +77,22 @@ KINDS = {
         "comparison of meanings",
         _always("training.scans.meaning"),
         meaning.prepare,
+        results.MeaningResult,
         meaning.ingest,
         rivals=frozenset({JobKind.SCAN}),
     ),
     JobKind.DRAFT: Kind(
-        "drafting", _always("training.draft.drafting"), drafts.prepare, drafts.ingest
+        "drafting",
+        _always("training.draft.drafting"),
+        drafts.prepare,
+        results.DraftResult,
+        drafts.ingest,
     ),
     JobKind.TRAIN: Kind(
         "training run",
         methods.module,
         runs.prepare,
+        results.TrainResult,
         runs.ingest,
         same=("version_id", "base", "settings", "share", "resumed_from"),
         cancelled_by=_LEADS,
@@ -90,6 +103,7 @@ KINDS = {
         "comparison",
         _answering,
         evaluations.prepare,
+        dict,  # its rates bear the names of output fields
         evaluations.ingest,
         same=("version_id", "base", "adapter", "best_prompt"),
     ),
@@ -97,16 +111,22 @@ KINDS = {
         "probe of the settings",
         _always("training.launch.probing"),
         runs.prepare,
+        results.ProbeResult,
         probes.ingest,
         batch_size=runs.shared_batch,
     ),
     JobKind.EXPORT: Kind(
-        "export", _always("training.exits.merging"), exports.prepare, exports.ingest
+        "export",
+        _always("training.exits.merging"),
+        exports.prepare,
+        results.MergeResult,
+        exports.ingest,
     ),
     JobKind.CHECK: Kind(
         "check before promotion",
         _always("training.lifecycle.check"),
         checks.prepare,
+        results.CheckResult,
         checks.ingest,
     ),
 }
@@ -120,17 +140,16 @@ def module(spec: Mapping[str, Any]) -> str | None:
     return KINDS[JobKind(kind)].module(spec) if kind in set(JobKind) else None
 
 
-def queue(
-    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
-) -> Job:
+def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: Record) -> Job:
     """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
     for one another; other work of one kind is asked for once.
 
     Raises:
         RuleBroken: the same work is going on in this project, or waits to.
     """
+    wanted = written(spec)
     for going in jobs.listing(session, project_id):
-        if going.state.final or not _same(going, kind, spec):
+        if going.state.final or not _same(going, kind, wanted):
             continue
         if kind is JobKind.TRAIN:
             raise RuleBroken(
@@ -140,7 +159,7 @@ def queue(
         raise RuleBroken(
             f"A {going.kind} job is already going on. Wait for it, or cancel it first."
         )
-    return jobs.queue(session, actor, project_id, kind, spec)
+    return jobs.queue(session, actor, project_id, kind, wanted)
 
 
 def going(session: Session, project_id: int, kind: JobKind) -> bool:

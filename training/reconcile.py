@@ -29,6 +29,8 @@ from training import kinds
 from training.hosted import remote
 from training.launch import runs
 from training.proving import evaluations
+from training.records import specs
+from training.records.record import read, written
 from training.tuning import trackers
 from training.work import evidence, jobs, processes
 
@@ -97,7 +99,7 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
     found = trackers.links(directory)
     result = {**result, "trackers": found} if found else result
     if result.get("state") == JobState.CANCELLED:
-        runs.tidy(one, directory, JobState.CANCELLED, result)
+        runs.tidy(one, directory, JobState.CANCELLED, stopped=False)
     try:
         with writing(engine) as session:
             _finish(session, settings, one, result)
@@ -108,7 +110,8 @@ def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]
         result = {"state": "failed", "message": message}
         with writing(engine) as session:
             _finish(session, settings, one, result)
-    runs.tidy(one, directory, JobState(result["state"]), result)
+    stopped = bool(result.get("stopped_by_request"))
+    runs.tidy(one, directory, JobState(result["state"]), stopped=stopped)
     trackers.end_elsewhere(directory, result["state"])
 
 
@@ -119,8 +122,10 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
     actor = people.get(session, one.requested_by)
     state = JobState(result["state"])
     if state is JobState.FINISHED:
-        kinds.KINDS[one.kind].ingest(session, actor, one, jobs.folder(settings, one.id), result)
-        if one.kind is JobKind.TRAIN and "experiment" in one.spec:
+        kind = kinds.KINDS[one.kind]
+        directory = jobs.folder(settings, one.id)
+        kind.ingest(session, actor, one, directory, read(kind.result, result))
+        if one.kind is JobKind.TRAIN:
             _measure(session, actor, one)
     row.state, row.message = state, result.get("message")
     row.result, row.ended_at = dict(result), datetime.now(UTC)
@@ -141,12 +146,13 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 
     The run is done all the same where they cannot be had; a lead can ask again on Compare.
     """
+    spec = specs.train(run)
+    if spec.experiment is None:
+        return
     made = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
     try:
-        project_id, spec = evaluations.request(
-            session, run.spec["version_id"], run.spec["base"], made
-        )
-        kinds.queue(session, actor, project_id, JobKind.EVALUATE, spec)
+        project_id, wanted = evaluations.request(session, spec.version_id, spec.base, made)
+        kinds.queue(session, actor, project_id, JobKind.EVALUATE, wanted)
     except AssayError as refusal:
         log.warning("Run %s was not measured: %s", run.id[:8], refusal)
 
@@ -184,8 +190,8 @@ def _start(engine: Engine, settings: Settings, one: Job) -> None:
         _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled before it began."})
         return
     with reading(engine) as session:
-        spec = kinds.KINDS[one.kind].prepare(session, one, directory, settings)
-    evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **spec})
+        task = kinds.KINDS[one.kind].prepare(session, one, directory, settings)
+    evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **written(task)})
     with writing(engine) as session:
         row = session.get(JobRow, one.id)
         if row is not None:

@@ -314,8 +314,8 @@ class Provider(Tuning, frozen=True, tag="provider"):
     ) = None
 
 
-Settings = Lora | Qlora | Full | Preference | Provider
-METHODS: dict[Method, type[Settings]] = {
+MethodSettings = Lora | Qlora | Full | Preference | Provider
+METHODS: dict[Method, type[MethodSettings]] = {
     Method.LORA: Lora,
     Method.QLORA: Qlora,
     Method.FULL: Full,
@@ -342,6 +342,11 @@ def read(values: Mapping[str, Any]) -> Tuning:
     if named not in set(METHODS):
         raise BadInput(f"There is no method {named!r}. Choose one of {', '.join(METHODS)}.")
     return METHODS[Method(named)].from_dict(values)
+
+
+def with_method(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that were stored, with the method that they are of where none was named then."""
+    return {"method": Method.LORA.value, **values}
 
 
 SMALL_BASE = Lora(learning_rate=2e-3, batch_size=2)

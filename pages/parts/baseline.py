@@ -32,7 +32,7 @@ def _start(user: User, version: Version) -> None:
                 key=f"baseline-{version.id}",
                 on_click=act,
                 args=("The measurement begins.", asks.evaluate, user, version.id),
-                kwargs={"base": base.to_dict(), "adapter_id": None, "best_prompt": best},
+                kwargs={"base": base, "adapter_id": None, "best_prompt": best},
             )
         tested = statistics.count(version.counts["test"], "test pair")
         shell.note(f"It answers the {tested} of version {version.number} before anything is tuned.")

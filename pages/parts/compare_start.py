@@ -10,8 +10,8 @@ from pages.frame.wiring import act
 from storage.types import Adapter, User, Version
 from training import asks
 from training.proving import evaluations
-
-_PACKAGED = {"kind": "packaged"}
+from training.records import cards
+from training.records.parts import BaseModel
 
 
 def form(
@@ -70,7 +70,7 @@ def button(
     first: bool = True,
 ) -> None:
     """Start one comparison; the verb refuses what would prove nothing."""
-    base = adapter.card["base"] if adapter else _PACKAGED
+    base = cards.of(adapter).base if adapter else BaseModel("packaged")
     number = adapter.id if adapter else None
     st.button(
         label,

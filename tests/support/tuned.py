@@ -42,6 +42,7 @@ from training import asks, reconcile
 from training.launch import runs
 from training.models import adapters
 from training.proving import blind, evaluations
+from training.records.parts import BaseModel
 from training.settings import Lora
 from training.work import evidence, jobs
 
@@ -167,7 +168,7 @@ def evaluated(
             session,
             story.lead,
             story.version.id,
-            {"kind": "packaged"},
+            BaseModel("packaged"),
             adapter.id if adapter else None,
         )
     return answered(engine, job, base_right=base_right, tuned_wrong=tuned_wrong, personal=personal)

@@ -88,7 +88,7 @@ def run(here: Settings) -> dict[str, Any]:
     version_id = _decide_and_freeze(engine, lead, second, project)
     base = BaseModel("packaged")
     with writing(engine) as session:
-        job = asks.evaluate(session, lead, version_id, base.to_dict(), None, best_prompt=True)
+        job = asks.evaluate(session, lead, version_id, base, None, best_prompt=True)
     _finish(job, "Baseline measured")
     with writing(engine) as session:
         until = datetime.now(UTC).date() + timedelta(days=1)
@@ -234,7 +234,7 @@ def _prove(
 ) -> dict[str, Any]:
     with writing(engine) as session:
         adapter = adapters.listing(session, project.id)[0]
-        base = BaseModel("packaged").to_dict()
+        base = BaseModel("packaged")
         job = asks.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out rows")
     with writing(engine) as session:

@@ -14,7 +14,8 @@ from training import asks
 from training.commands.following import Number, version_numbered, wait
 from training.launch import estimates, preflight, preflight_checks, recipe, runs
 from training.records.parts import Consent
-from training.records.record import written
+from training.records.record import read, written
+from training.records.results import ProbeResult
 from training.settings import Local, Provider
 
 app = console.app("Launch runs.")
@@ -115,7 +116,7 @@ def probe(
         wish = _wished(session, project, "", version, base, method, sets, recipe_file)
         job = asks.probe(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json)
-    told = estimates.of(done.result or {}, cast("Local", wish.settings))
+    told = estimates.of(read(ProbeResult, done.result), cast("Local", wish.settings))
     low, high = told.interval()
     words = (
         f"About {told.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {told.steps} steps of "

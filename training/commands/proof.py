@@ -39,7 +39,7 @@ def evaluate(
             session,
             console.actor(session, as_),
             frozen.id,
-            BaseModel("packaged").to_dict(),
+            BaseModel("packaged"),
             tuned,
             best_prompt=best_prompt,
         )

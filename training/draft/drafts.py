@@ -3,12 +3,9 @@
 import hashlib
 import json
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
@@ -17,7 +14,11 @@ from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Job, Origin, PairStatus, User
 from training.hosted import endpoints
+from training.records import specs
 from training.records.parts import BaseModel
+from training.records.results import DraftResult
+from training.records.specs import DraftSpec
+from training.records.tasks import DraftTask, Example
 
 EXAMPLES = 6
 MOST = 200
@@ -35,7 +36,7 @@ class DraftPlan:
     """Name of a configured endpoint; None for the local base model."""
 
 
-def request(session: Session, project_id: int, wish: DraftPlan) -> dict[str, Any]:
+def request(session: Session, project_id: int, wish: DraftPlan) -> DraftSpec:
     """The spec of a drafting job.
 
     Raises:
@@ -48,48 +49,51 @@ def request(session: Session, project_id: int, wish: DraftPlan) -> dict[str, Any
         raise BadInput(f"Ask for 1 to {MOST} drafts.")
     if not _examples(session, project_id, wish.seed):
         raise RuleBroken("Drafts are made from approved gold pairs. Write and approve some first.")
-    spec: dict[str, Any] = {
-        "topic": wish.topic.strip(),
-        "count": wish.count,
-        "seed": wish.seed,
-        "temperature": wish.temperature,
-    }
-    if wish.endpoint is None:
-        return {**spec, "base": BaseModel("packaged").to_dict()}
-    endpoint = endpoints.named(wish.endpoint)
-    return {**spec, "endpoint": msgspec.to_builtins(endpoint), "environment": endpoint.environment}
+    endpoint = endpoints.named(wish.endpoint) if wish.endpoint is not None else None
+    return DraftSpec(
+        topic=wish.topic.strip(),
+        count=wish.count,
+        seed=wish.seed,
+        temperature=wish.temperature,
+        base=BaseModel("packaged") if endpoint is None else None,
+        endpoint=endpoint,
+        environment=tuple(endpoint.environment) if endpoint is not None else None,
+    )
 
 
-def _examples(session: Session, project_id: int, seed: int) -> list[dict[str, str]]:
+def _examples(session: Session, project_id: int, seed: int) -> tuple[Example, ...]:
     """Approved gold pairs, never test rows or what repeats one, drawn by the seed."""
     gold = pairs.listing(
         session, project_id, status=PairStatus.APPROVED, origin=Origin.GOLD, held_out=False
     )
     gold = ledger.untested(session, project_id, gold)
     drawn = random.Random(seed).sample(gold, min(EXAMPLES, len(gold)))  # noqa: S311 - reproducible
-    return [{"prompt": pair.prompt, "response": pair.response} for pair in drawn]
+    return tuple(Example(prompt=pair.prompt, response=pair.response) for pair in drawn)
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> DraftTask:  # noqa: ARG001 - one shape for all kinds
     """The spec with its examples."""
     project = projects.get(session, job.project_id)
-    spec = {key: value for key, value in job.spec.items() if key != "environment"}
-    return {
-        **spec,
-        "system_message": project.system_message,
-        "task": project.task,
-        "output_schema": project.output_schema,
-        "examples": _examples(session, job.project_id, job.spec["seed"]),
-        "data_dir": str(settings.data),
-    }
+    spec = specs.draft(job)
+    return DraftTask(
+        topic=spec.topic,
+        count=spec.count,
+        seed=spec.seed,
+        temperature=spec.temperature,
+        base=spec.base,
+        endpoint=spec.endpoint,
+        system_message=project.system_message,
+        task=project.task,
+        output_schema=project.output_schema,
+        examples=_examples(session, job.project_id, spec.seed),
+        data_dir=str(settings.data),
+    )
 
 
-def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
-) -> None:
+def ingest(session: Session, actor: User, job: Job, directory: Path, result: DraftResult) -> None:
     """Store each draft as a waiting pair with its model, prompt hash and seed."""
     del result
-    added = 0
+    topic, added = specs.draft(job).topic, 0
     for line in (directory / "drafts.jsonl").read_text(encoding="utf-8").splitlines():
         draft = json.loads(line)
         pairs.add(
@@ -98,7 +102,7 @@ def ingest(
             draft["prompt"],
             draft["response"],
             Origin.DRAFT,
-            topic=job.spec["topic"],
+            topic=topic,
             source={
                 "job": job.id,
                 "model": draft["model"],
@@ -116,5 +120,5 @@ def ingest(
         job.id,
         project_id=job.project_id,
         added=added,
-        topic_sha256=hashlib.sha256(job.spec["topic"].encode()).hexdigest(),
+        topic_sha256=hashlib.sha256(topic.encode()).hexdigest(),
     )

@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -29,6 +28,12 @@ from training.exits.registry import EXITS, MERGED, offered
 from training.exits.source import ExportSource
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters
+from training.records import cards
+from training.records.parts import AdapterRef
+from training.records.record import read
+from training.records.results import MergeResult
+from training.records.specs import MergeSpec
+from training.records.tasks import MergeTask
 
 _INPUTS = 5
 """How many inputs a merged model is compared on with base and adapter."""
@@ -58,7 +63,7 @@ class Export:
         return content.getvalue()
 
 
-def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int, dict[str, Any]]:
+def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int, MergeSpec]:
     """The project and the spec of a job that merges an adapter.
 
     Raises:
@@ -71,52 +76,50 @@ def request(session: Session, adapter_id: int, settings: Settings) -> tuple[int,
         raise RuleBroken(f"This adapter cannot be merged. {why}")
     if merged(session, adapter, settings) is not None:
         raise RuleBroken("This adapter is merged already. Export it.")
-    return adapter.project_id, {
-        "exit": MERGED,
-        "version_id": adapter.version_id,
-        "base": adapter.card["base"],
-        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
-    }
+    return adapter.project_id, MergeSpec(
+        exit=MERGED,
+        version_id=adapter.version_id,
+        base=cards.of(adapter).base,
+        adapter=AdapterRef(id=adapter.id, job=adapter.job_id, sha256=adapter.sha256),
+    )
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> MergeTask:
     """What a worker needs: base, adapter, and a few inputs that no test asks."""
     del directory
-    adapter = adapters.get(session, job.spec["adapter"]["id"])
+    adapter = adapters.get(session, read(MergeSpec, job.spec).adapter.id)
     path = adapter_files.intact(adapter, settings)
     source = sources.of(session, adapter, settings)
     opened = archive.opened(session, adapter.version_id)
     rows = opened.part(Split.VALIDATION) or opened.part(Split.TRAIN)
-    return {
-        "name": source.served,
-        "base": source.base.to_dict(),
-        "base_sha256": source.base_sha256,
-        "precision": source.precision,
-        "adapter_path": str(path),
-        "adapter_sha256": adapter.sha256,
-        "system_message": source.system,
-        "prompts": [row.prompt for row in rows[:_INPUTS]],
-        "data_dir": str(settings.data),
-    }
+    return MergeTask(
+        name=source.served,
+        base=source.base,
+        base_sha256=source.base_sha256,
+        precision=source.precision,
+        adapter_path=str(path),
+        adapter_sha256=adapter.sha256,
+        system_message=source.system,
+        prompts=tuple(row.prompt for row in rows[:_INPUTS]),
+        data_dir=str(settings.data),
+    )
 
 
-def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
-) -> None:
+def ingest(session: Session, actor: User, job: Job, directory: Path, result: MergeResult) -> None:
     """Record that an adapter was merged.
 
     Raises:
         Unavailable: the files are not the ones that the job recorded.
     """
     sha256 = model_files.folder_sha256(directory / "merged")
-    if sha256 != result["merged_sha256"]:
+    if sha256 != result.merged_sha256:
         raise Unavailable("The merged model differs from what the job recorded. Merge it again.")
     events.record(
         session,
         actor,
         "merge",
         "adapter",
-        job.spec["adapter"]["id"],
+        read(MergeSpec, job.spec).adapter.id,
         project_id=job.project_id,
         sha256=sha256,
         job=job.id,

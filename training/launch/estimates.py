@@ -8,13 +8,13 @@ an early stop.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from storage.types import Job, JobState
+from training.records import results, specs
 from training.records.parts import Estimate
-from training.records.record import read
+from training.records.results import ProbeResult
 from training.settings import Local
 
 PARTS = {
@@ -50,24 +50,24 @@ def a_step(seconds: Sequence[float], tokens: Sequence[int], mean: float) -> tupl
     return expected, max(expected / 2, expected - wide), expected + wide
 
 
-def of(probe: Mapping[str, Any], settings: Local) -> Estimate:
+def of(probe: ProbeResult, settings: Local) -> Estimate:
     """The estimate for settings, from what a probe measured."""
-    rows = probe["rows"]
-    steps = settings.steps(rows["train"])
-    step, low, high = a_step(probe["step_seconds"], probe["step_tokens"], probe["tokens_a_batch"])
+    rows = probe.rows
+    steps = settings.steps(rows.train)
+    step, low, high = a_step(probe.step_seconds, probe.step_tokens, probe.tokens_a_batch)
     return Estimate(
-        ready=probe["ready_seconds"],
+        ready=probe.ready_seconds,
         step=step,
         low=low,
         high=high,
-        evaluation=probe["evaluation_seconds"],
-        saving=probe["saving_seconds"],
+        evaluation=probe.evaluation_seconds,
+        saving=probe.saving_seconds,
         steps=steps,
-        evaluations=evaluations(settings, rows["train"], steps) if rows["validation"] else 0,
+        evaluations=evaluations(settings, rows.train, steps) if rows.validation else 0,
         checkpoints=(steps - 1) // settings.checkpoint_steps if settings.checkpoint_steps else 0,
-        memory_mb=probe["peak_memory_mb"],
-        parts=dict(probe["memory_mb"]),
-        measured=len(probe["step_seconds"]),
+        memory_mb=probe.peak_memory_mb,
+        parts=dict(probe.memory_mb),
+        measured=len(probe.step_seconds),
     )
 
 
@@ -104,21 +104,21 @@ def against(job: Job) -> Against | None:
 
     A run that ended early is held against the estimate for the steps and validation passes it did.
     """
-    stored, result = job.spec.get("estimate"), job.result or {}
-    took = result.get("took")
-    if stored is None or took is None or job.state is not JobState.FINISHED:
+    if job.state is not JobState.FINISHED:
         return None
-    estimate, done = read(Estimate, stored), int(result["steps"])
+    estimate, result = specs.train(job).estimate, results.train(job)
+    if estimate is None or result.took is None or result.steps is None:
+        return None
     seconds = estimate.seconds()
-    if done < estimate.steps:
-        passes = len(result.get("validation_curve", ()))
-        seconds -= estimate.step * (estimate.steps - done)
+    if result.steps < estimate.steps:
+        passes = len(result.validation_curve)
+        seconds -= estimate.step * (estimate.steps - result.steps)
         seconds -= estimate.evaluation * (estimate.evaluations - passes)
     return Against(
         seconds,
-        took["seconds"],
+        result.took.seconds,
         estimate.memory_mb,
-        took.get("peak_memory_mb"),
-        done,
+        result.took.peak_memory_mb,
+        result.steps,
         estimate.steps,
     )

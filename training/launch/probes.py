@@ -7,7 +7,6 @@ from it as they do from a run.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,11 @@ from sqlalchemy.orm import Session
 
 from storage.types import Job, JobKind, JobState, User, Version
 from training.launch import estimates
+from training.records import specs
 from training.records.parts import BaseModel, Estimate
-from training.settings import Local, Tuning, read
+from training.records.record import read
+from training.records.results import ProbeResult
+from training.settings import Local, Tuning
 from training.tuning import checkpoints
 from training.work import evidence, jobs, machine
 
@@ -61,7 +63,7 @@ def estimate(
     probe = newest(session, version, base, settings)
     if probe is None or probe.state is not JobState.FINISHED or not isinstance(settings, Local):
         return None
-    return estimates.of(probe.result or {}, settings)
+    return estimates.of(read(ProbeResult, probe.result), settings)
 
 
 def row_lengths(directory: Path) -> dict[str, Any] | None:
@@ -69,20 +71,18 @@ def row_lengths(directory: Path) -> dict[str, Any] | None:
     return evidence.read_json(directory / ROWS_FILE)
 
 
-def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
-) -> None:
+def ingest(session: Session, actor: User, job: Job, directory: Path, result: ProbeResult) -> None:
     """Nothing to take in: a probe's result is its job's.
 
     Raises:
-        KeyError: a figure is missing, so that the result must not be believed.
+        TypeError: the method trains elsewhere, so that the result must not be believed.
     """
     del session, actor, directory
     estimates.of(result, _local(job))
 
 
 def _local(job: Job) -> Local:
-    chosen = read(job.spec["settings"])
+    chosen = specs.train(job).settings
     if not isinstance(chosen, Local):
         raise TypeError("a probe of a method that trains elsewhere")
     return chosen

@@ -24,6 +24,12 @@ from training.launch import lineage
 from training.lifecycle import check_prompts, promotion, standing
 from training.lifecycle.promotion import CheckCounts
 from training.proving import blind
+from training.records import cards, specs
+from training.records.parts import AdapterRef
+from training.records.record import written
+from training.records.results import CheckResult
+from training.records.specs import CheckSpec
+from training.records.tasks import CheckTask
 from training.work import evidence
 
 GENERAL, RED_TEAM, OWN = "general", "red_team", "own"
@@ -42,7 +48,7 @@ def tasks(name: str) -> list[dict[str, Any]]:
     return [{"set": name, **json.loads(line)} for line in text.splitlines()]
 
 
-def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
+def request(adapter: Adapter) -> tuple[int, CheckSpec]:
     """The project and the spec of a check.
 
     Raises:
@@ -53,37 +59,38 @@ def request(adapter: Adapter) -> tuple[int, dict[str, Any]]:
             f"Adapter {adapter.number} lives at its provider, so nothing here can ask it. A lead "
             "may set these lines aside and say how it was checked there."
         )
-    return adapter.project_id, {
-        "version_id": adapter.version_id,
-        "base": adapter.card["base"],
-        "base_sha256": adapter.card.get("result", {}).get("base", {}).get("sha256"),
-        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
-        "precision": adapter.card.get("result", {}).get("precision"),
-        "whole_model": lineage.is_full_model(adapter.card),
-    }
+    card = cards.of(adapter)
+    return adapter.project_id, CheckSpec(
+        version_id=adapter.version_id,
+        base=card.base,
+        base_sha256=card.result.base.sha256 if card.result.base else None,
+        adapter=AdapterRef(id=adapter.id, job=adapter.job_id, sha256=adapter.sha256),
+        precision=card.result.precision,
+        whole_model=lineage.is_full_model(adapter.card),
+    )
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> CheckTask:
     """Write the tasks as they are now: packaged ones, and the project's own."""
-    manifest = archive.get(session, job.spec["version_id"]).manifest
+    spec = specs.check(job)
+    manifest = archive.get(session, spec.version_id).manifest
     schema = manifest.output_schema
     own = check_prompts.listing(session, job.project_id)
     questions = _with_system(manifest.system_message, schema, own)
     content = "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in questions).encode()
     evidence.write_bytes(directory / "tasks.jsonl", content)
-    adapter = job.spec["adapter"]
-    return {
-        "tasks": "tasks.jsonl",
-        "tasks_sha256": hashlib.sha256(content).hexdigest(),
-        "output_schema": schema,
-        "base": job.spec["base"],
-        "base_sha256": job.spec["base_sha256"],
-        "adapter_path": str(settings.jobs / adapter["job"] / "adapter"),
-        "adapter_sha256": adapter["sha256"],
-        "precision": job.spec["precision"],
-        "whole_model": job.spec["whole_model"],
-        "data_dir": str(settings.data),
-    }
+    return CheckTask(
+        tasks="tasks.jsonl",
+        tasks_sha256=hashlib.sha256(content).hexdigest(),
+        output_schema=schema,
+        base=spec.base,
+        base_sha256=spec.base_sha256,
+        adapter_path=str(settings.jobs / spec.adapter.job / "adapter"),
+        adapter_sha256=spec.adapter.sha256,
+        precision=spec.precision,
+        whole_model=spec.whole_model,
+        data_dir=str(settings.data),
+    )
 
 
 def _with_system(system: str, schema: object, own: Sequence[CheckPrompt]) -> list[dict[str, Any]]:
@@ -150,36 +157,35 @@ def tally(lines: Sequence[Line]) -> dict[str, Any]:
     }
 
 
-def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
-) -> None:
+def ingest(session: Session, actor: User, job: Job, directory: Path, result: CheckResult) -> None:
     """Take a finished check in: its lines must be whole and give the counts that it told.
 
     Raises:
         Unavailable: they do not.
     """
-    lines = _read(directory, result)
+    lines = _read(directory, result.outputs_sha256)
     counts = tally(lines)
-    if counts != {name: result.get(name) for name in counts}:
+    recorded = written(result)
+    if counts != {name: recorded.get(name) for name in counts}:
         raise Unavailable("The answers of the check do not give the counts that it told.")
     events.record(
         session,
         actor,
         "check",
         "adapter",
-        job.spec["adapter"]["id"],
+        specs.check(job).adapter.id,
         project_id=job.project_id,
         job=job.id,
-        outputs=result["outputs_sha256"],
+        outputs=result.outputs_sha256,
     )
 
 
-def _read(directory: Path, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _read(directory: Path, sha256: str) -> list[dict[str, Any]]:
     try:
         content = (directory / LINES).read_bytes()
     except FileNotFoundError:
         content = b""
-    if hashlib.sha256(content).hexdigest() != result["outputs_sha256"]:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise Unavailable("The answers of this check are missing or changed. Run it again.")
     return [json.loads(line) for line in content.decode().splitlines()]
 
@@ -228,7 +234,11 @@ def opened(session: Session, adapter: Adapter, settings: Settings) -> list[dict[
             "once a lead has closed it."
         )
     row = newest(session, adapter)
-    return _read(settings.jobs / row.id, row.result) if row is not None and row.result else []
+    return (
+        _read(settings.jobs / row.id, row.result["outputs_sha256"])
+        if row is not None and row.result
+        else []
+    )
 
 
 def summary(session: Session, adapter: Adapter) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,12 @@ from training.hosted import endpoints, terms
 from training.launch import lineage
 from training.models.precision import Precision
 from training.proving import best_prompt as prompting
+from training.records import specs
+from training.records.cards import AdapterCard, Summary
+from training.records.parts import AdapterRef, BaseModel
+from training.records.record import read
+from training.records.specs import EvaluateSpec
+from training.records.tasks import EarlierAnswers, EvaluateTask, PromptingFiles
 from training.work import evidence, machine, rows
 
 
@@ -61,11 +67,11 @@ def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]
 def request(
     session: Session,
     version_id: int,
-    base: Mapping[str, Any],
+    base: BaseModel,
     adapter_id: int | None,
     *,
     best_prompt: bool = False,
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, EvaluateSpec]:
     """The project and the spec of an evaluation; with `best_prompt` the base is shown as many
     examples as help it.
 
@@ -81,27 +87,31 @@ def request(
             f"Version {version.number} has no validation rows to choose the base model's prompt "
             "on. Compare with the system message alone, or freeze a new version."
         )
-    common = {"version_id": version_id, "best_prompt": best_prompt}
     if adapter_id is None:
-        return version.project_id, {**common, "base": dict(base), "adapter": None}
+        return version.project_id, EvaluateSpec(
+            version_id=version_id, best_prompt=best_prompt, base=base
+        )
     adapter = session.get(AdapterRow, adapter_id)
     if adapter is None or adapter.project_id != version.project_id:
         raise NotFound(f"There is no adapter {adapter_id} in this project.")
     lineage.refuse_trained_on(session, version, adapter)
-    spec: dict[str, Any] = {
-        **common,
-        "base": adapter.card["base"],
-        "adapter": {"id": adapter.id, "job": adapter.job_id, "sha256": adapter.sha256},
-        "precision": adapter.card.get("result", {}).get("precision"),
-        "whole_model": lineage.is_full_model(adapter.card),
-    }
-    outside = _outside(version, adapter)
+    card = read(AdapterCard, adapter.card)
+    spec = EvaluateSpec(
+        version_id=version_id,
+        best_prompt=best_prompt,
+        base=card.base,
+        adapter=AdapterRef(id=adapter.id, job=adapter.job_id, sha256=adapter.sha256),
+        precision=card.result.precision,
+        whole_model=lineage.is_full_model(adapter.card),
+    )
+    if card.kind == terms.KIND:
+        spec = _outside(version, adapter.name, card, spec)
     if best_prompt and not can_prompt(version, adapter.card):
         raise RuleBroken(
             f"The base of {adapter.name} is an endpoint's, which is asked with the system message "
             "alone. Compare it so."
         )
-    return version.project_id, spec | outside
+    return version.project_id, spec
 
 
 def can_prompt(version: Version, card: Mapping[str, Any] | None = None) -> bool:
@@ -112,121 +122,113 @@ def can_prompt(version: Version, card: Mapping[str, Any] | None = None) -> bool:
     return version.counts[Split.VALIDATION] > 0 and not at_endpoint
 
 
-def _outside(version: Version, adapter: AdapterRow) -> dict[str, Any]:
-    """Where the models are an endpoint's: how to ask them, within what was agreed to.
+def _outside(version: Version, name: str, card: AdapterCard, spec: EvaluateSpec) -> EvaluateSpec:
+    """The spec where the models are an endpoint's: how to ask them, within what was agreed to.
 
     Raises:
         RuleBroken: the rows are of another version than the lead agreed to send.
     """
-    if adapter.card.get("kind") != terms.KIND:
-        return {}
-    if adapter.card["consent"]["version_sha256"] != version.sha256:
+    consent, tuned = card.consent, card.result.fine_tuned_model
+    if consent is None or tuned is None or consent.version_sha256 != version.sha256:
         raise RuleBroken(
-            f"Comparing {adapter.name} sends rows to its endpoint, and only those of the version "
+            f"Comparing {name} sends rows to its endpoint, and only those of the version "
             "it was tuned on were agreed to. Compare it on that version."
         )
-    endpoint = endpoints.named(adapter.card["consent"]["endpoint"])
-    models = {
-        "base": adapter.card["settings"]["model"],
-        "tuned": adapter.card["result"]["fine_tuned_model"],
-    }
-    return {
-        "endpoint": msgspec.to_builtins(endpoint),
-        "environment": endpoint.environment,
-        "models": models,
-    }
+    endpoint = endpoints.named(consent.endpoint)
+    return structs.replace(
+        spec,
+        endpoint=endpoint,
+        environment=tuple(endpoint.environment),
+        models={"base": str(card.settings["model"]), "tuned": tuned},
+    )
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> EvaluateTask:
     """Write the held-out rows of the verified version."""
-    opened = archive.opened(session, job.spec["version_id"])
+    spec = specs.evaluate(job)
+    opened = archive.opened(session, spec.version_id)
     version, frozen = opened.version, opened.part(Split.TEST)
     evidence.write_bytes(directory / "rows.jsonl", rows.written(frozen))
-    adapter = job.spec["adapter"]
-    return {
-        "rows": "rows.jsonl",
-        "system_message": version.manifest.system_message,
-        "output_schema": version.manifest.output_schema,
-        "label_field": version.manifest.label_field,
-        "base": job.spec["base"],
-        "adapter_path": str(settings.jobs / adapter["job"] / "adapter") if adapter else None,
-        "adapter_sha256": adapter["sha256"] if adapter else None,
-        "precision": job.spec.get("precision"),
-        "whole_model": job.spec.get("whole_model", False),
-        "version_sha256": version.sha256,
-        "data_dir": str(settings.data),
-        "scan": pii.to_json(scan_settings.current(session, job.project_id).config),
-        "base_answers": _before(session, job, [row.pair_id for row in frozen], directory),
-        "prompting": _prompting(session, job, opened, directory),
-        **{key: job.spec[key] for key in ("endpoint", "models") if key in job.spec},
-    }
+    adapter = spec.adapter
+    return EvaluateTask(
+        rows="rows.jsonl",
+        system_message=version.manifest.system_message,
+        output_schema=version.manifest.output_schema,
+        label_field=version.manifest.label_field,
+        base=spec.base,
+        adapter_path=str(settings.jobs / adapter.job / "adapter") if adapter else None,
+        adapter_sha256=adapter.sha256 if adapter else None,
+        precision=spec.precision,
+        whole_model=bool(spec.whole_model),
+        version_sha256=version.sha256,
+        data_dir=str(settings.data),
+        scan=pii.to_json(scan_settings.current(session, job.project_id).config),
+        base_answers=_before(session, spec, [row.pair_id for row in frozen], directory),
+        prompting=_prompting(session, job, opened, directory) if spec.best_prompt else None,
+        endpoint=spec.endpoint,
+        models=spec.models,
+    )
 
 
 def _prompting(
     session: Session, job: Job, opened: archive.Opened, directory: Path
-) -> dict[str, str] | None:
+) -> PromptingFiles:
     """The files that the base model's best prompt is looked for with."""
-    if not job.spec.get("best_prompt"):
-        return None
     project = projects.get(session, job.project_id)
     examples = prompting.examples(opened.part(Split.TRAIN), project)
     tried = sorted(opened.part(Split.VALIDATION), key=lambda row: row.content_sha256)
     evidence.write_bytes(directory / "examples.jsonl", rows.written(examples))
     evidence.write_bytes(directory / "tried.jsonl", rows.written(tried[: prompting.MOST_ROWS]))
-    return {"examples": "examples.jsonl", "rows": "tried.jsonl"}
+    return PromptingFiles(examples="examples.jsonl", rows="tried.jsonl")
 
 
 def _before(
-    session: Session, job: Job, pair_ids: Sequence[int], directory: Path
-) -> dict[str, Any] | None:
+    session: Session, spec: EvaluateSpec, pair_ids: Sequence[int], directory: Path
+) -> EarlierAnswers | None:
     """What the base said when the same rows were put to it here before; its texts as a file.
 
     Only from a comparison of the same version with the same base, held as precisely and prompted
     alike, on the same machine and libraries; the worker looks whether the base's files are still
     the same. An endpoint is asked again: nobody here knows what changed there.
     """
-    if "endpoint" in job.spec:
+    if spec.endpoint is not None:
         return None
-    setup = machine.setup()
-    query = select(EvaluationRow).where(EvaluationRow.version_id == job.spec["version_id"])
+    setup, precision = machine.setup(), spec.precision or Precision.USUAL
+    query = select(EvaluationRow).where(EvaluationRow.version_id == spec.version_id)
     for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
-        record = row.summary["made"]
-        alike = record.get("setup") == setup and record["precision"] == _precision(job)
-        if not alike or ("prompting" in record) != job.spec.get("best_prompt", False):
+        record = read(Summary, row.summary).made
+        alike = record.setup == setup and record.precision == precision
+        if not alike or (record.prompting is not None) != spec.best_prompt:
             continue
         texts = {pair_id: arms[Arm.BASE].text for pair_id, arms in outputs(session, row.id).items()}
         content = json.dumps([texts[pair_id] for pair_id in pair_ids]).encode()
         evidence.write_bytes(directory / "base.json", content)
-        return {
-            "file": "base.json",
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "base_sha256": record["base"]["sha256"],
-            "unended": record["base_unended"],
-            "limit": record["max_new_tokens"],
-            "evaluation": row.id,
-            "prompting": record.get("prompting"),
-        }
+        return EarlierAnswers(
+            file="base.json",
+            sha256=hashlib.sha256(content).hexdigest(),
+            base_sha256=record.base.sha256 if record.base else None,
+            unended=record.base_unended or 0,
+            limit=record.max_new_tokens or 0,
+            evaluation=row.id,
+            prompting=record.prompting,
+        )
     return None
-
-
-def _precision(job: Job) -> str:
-    return str(job.spec.get("precision") or Precision.USUAL)
 
 
 def ingest(
     session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
 ) -> None:
     """Freeze the answers."""
-    adapter = job.spec["adapter"]
+    spec = specs.evaluate(job)
     lines = [
         json.loads(line)
         for line in (directory / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     row = EvaluationRow(
         project_id=job.project_id,
-        version_id=job.spec["version_id"],
+        version_id=spec.version_id,
         job_id=job.id,
-        adapter_id=adapter["id"] if adapter else None,
+        adapter_id=spec.adapter.id if spec.adapter else None,
         summary=summary(lines, result, eras.names_of(session, {line["pair_id"] for line in lines})),
     )
     session.add(row)

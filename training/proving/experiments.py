@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy.orm import Session
 
 from curation.versions import archive
@@ -21,7 +22,8 @@ from training.launch import runs
 from training.models import adapters
 from training.proving import blind, evaluations, learning_curve
 from training.proving.learning_curve import Curve, Measured
-from training.records.parts import BaseModel
+from training.records.parts import BaseModel, ExperimentPlace
+from training.records.specs import TrainSpec
 from training.settings import read
 from training.work import jobs
 
@@ -159,7 +161,7 @@ def measurable(session: Session, plan: Plan) -> Version:
     return version
 
 
-def specs(session: Session, plan: Plan) -> Iterator[dict[str, Any]]:
+def specs(session: Session, plan: Plan) -> Iterator[TrainSpec]:
     """The spec of each run, in the order in which they are planned.
 
     Raises:
@@ -168,15 +170,10 @@ def specs(session: Session, plan: Plan) -> Iterator[dict[str, Any]]:
     for place, (wish, varies) in enumerate(plan.runs):
         named = replace(wish, name=f"{plan.name[:50]} · {variation(varies)}")
         _, spec = runs.request(session, named)
-        yield spec | {
-            "experiment": {
-                "id": plan.id,
-                "kind": plan.kind.value,
-                "name": plan.name,
-                "place": place,
-                "varies": dict(varies),
-            }
-        }
+        place_in = ExperimentPlace(
+            id=plan.id, kind=plan.kind.value, name=plan.name, place=place, varies=dict(varies)
+        )
+        yield structs.replace(spec, experiment=place_in)
 
 
 def variation(varies: Mapping[str, Any]) -> str:

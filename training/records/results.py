@@ -43,7 +43,7 @@ class Ended(Record, frozen=True, kw_only=True):
     trackers: dict[str, TrackerLink] | None = None
 
 
-class ScanResult(Ended, frozen=True, kw_only=True):
+class PersonalScanResult(Ended, frozen=True, kw_only=True):
     """A scan for personal data."""
 
     rows: int = always(0)

@@ -14,7 +14,11 @@ from training.records.parts import (
     StartedFrom,
 )
 from training.records.record import Record, always, read
-from training.settings import Method, Settings
+from training.settings import Method, MethodSettings, with_method
+
+
+class ScanSpec(Record, frozen=True, kw_only=True):
+    """A scan for personal data: of whatever has none, by the project's settings at that time."""
 
 
 class MeaningSpec(Record, frozen=True, kw_only=True):
@@ -39,20 +43,20 @@ class DraftSpec(Record, frozen=True, kw_only=True):
     """Variables of the server's environment that its process is given."""
 
 
-class _Training(Record, frozen=True, kw_only=True):
+class Training(Record, frozen=True, kw_only=True):
     """What decides how a run trains."""
 
     version_id: int
     version_number: int = always(0)
     version_sha256: str = always("")
     base: BaseModel
-    settings: Settings
+    settings: MethodSettings
     started_from: StartedFrom | None = always(None)
     share: float = always(1.0)
     """Of the train rows it learns from."""
 
 
-class TrainSpec(_Training, frozen=True, kw_only=True):
+class TrainSpec(Training, frozen=True, kw_only=True):
     """A training run."""
 
     name: str = always("")
@@ -71,7 +75,7 @@ class TrainSpec(_Training, frozen=True, kw_only=True):
         return self.settings.METHOD is Method.PROVIDER
 
 
-class ProbeSpec(_Training, frozen=True, kw_only=True):
+class ProbeSpec(Training, frozen=True, kw_only=True):
     """A few steps of a run, to be measured and thrown away."""
 
     key: str = always("")
@@ -124,7 +128,7 @@ class CheckSpec(Record, frozen=True, kw_only=True):
 
 def train(job: Job) -> TrainSpec:
     """What a training run was asked for."""
-    return read(TrainSpec, job.spec)
+    return read(TrainSpec, {**job.spec, "settings": with_method(job.spec.get("settings", {}))})
 
 
 def probe(job: Job) -> ProbeSpec:

@@ -8,7 +8,7 @@ import msgspec
 from storage.errors import BadInput
 from training.records.parts import BaseModel, Endpoint, Prompting, ResumedFrom, StartedFrom
 from training.records.record import Record, always, unreadable
-from training.settings import Method, Settings
+from training.settings import Method, MethodSettings
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class TrainTask(Record, frozen=True, kw_only=True):
     """Digests of all inputs that are or were held out."""
     system_message: str
     base: BaseModel
-    settings: Settings
+    settings: MethodSettings
     data_dir: str
     resumed_from: ResumedFrom | None = always(None)
     name: str = always("")
@@ -119,7 +119,7 @@ class EvaluateTask(TunedModel, frozen=True, kw_only=True):
     label_field: str | None = always(None)
     version_sha256: str | None = always(None)
     scan: dict[str, Any] | None = always(None)
-    """Settings of the scan for personal data, as `curation.personal.pii` writes them."""
+    """MethodSettings of the scan for personal data, as `curation.personal.pii` writes them."""
     base_answers: EarlierAnswers | None = always(None)
     prompting: PromptingFiles | None = always(None)
     endpoint: Endpoint | None = None

@@ -6,7 +6,7 @@ token's, where the folder says so), without prefixes such as "query: " that some
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,9 @@ from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User
 from training.models import vetting
+from training.records import record, tasks
+from training.records.results import MeaningResult
+from training.records.specs import MeaningSpec
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -37,7 +40,7 @@ _BATCH = 32
 
 def request(
     session: Session, project_id: int, settings: Settings, least: float = meanings.DEFAULT
-) -> dict[str, Any]:
+) -> MeaningSpec:
     """The spec of a comparison of all rows that are not rejected.
 
     Raises:
@@ -48,7 +51,7 @@ def request(
     folder = _folder(settings)
     vetting.vet_encoder(folder)
     meanings.to_compare(session, project_id)
-    return {"least": meanings.checked(least), "embedder": str(folder)}
+    return MeaningSpec(least=meanings.checked(least), embedder=str(folder))
 
 
 def _folder(settings: Settings) -> Path:
@@ -60,20 +63,18 @@ def _folder(settings: Settings) -> Path:
     return settings.embedder
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> MeaningSpec:  # noqa: ARG001 - one shape for all kinds
     """Write the rows, and which pairs are known already."""
     lines = meanings.to_compare(session, job.project_id)
     _write(directory / "rows.jsonl", lines)
     _write(directory / "known.jsonl", meanings.linked(session, job.project_id))
-    return dict(job.spec)
+    return record.read(MeaningSpec, job.spec)
 
 
-def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
-) -> None:
+def ingest(session: Session, actor: User, job: Job, directory: Path, result: MeaningResult) -> None:
     """Store what was found."""
     proposals = _read(directory / "pairs.jsonl", meanings.Proposal)
-    meanings.store(session, actor, job.project_id, proposals, str(result["model_sha256"]))
+    meanings.store(session, actor, job.project_id, proposals, result.model_sha256)
 
 
 def _write(path: Path, lines: Sequence[Any]) -> None:
@@ -89,9 +90,9 @@ def _read(path: Path, kind: type[T]) -> Iterator[T]:
 
 def main(directory: Path, held: Evidence) -> None:
     """Compare the rows of a job directory; nothing counts unless all were looked at."""
-    spec = evidence.read_json(directory / "spec.json") or {}
+    task = tasks.read(MeaningSpec, directory)
     rows = list(_read(directory / "rows.jsonl", meanings.Input))
-    folder = Path(spec["embedder"])
+    folder = Path(task.embedder)
     vetting.vet_encoder(folder)
     held.say("Loading the model for meanings.")
     sha256 = model_files.folder_sha256(folder)
@@ -103,7 +104,7 @@ def main(directory: Path, held: Evidence) -> None:
         for a, b in _read(directory / "known.jsonl", tuple[int, int])
         if a in place and b in place
     }
-    found = meanings.closest(vectors, spec["least"], skip)
+    found = meanings.closest(vectors, task.least, skip)
     proposals = [_proposal(rows[a], rows[b], cosine) for a, b, cosine in found.pairs]
     _write(directory / "pairs.jsonl", proposals)
     more = f" The closest {len(found.pairs)} come first." if found.total > len(found.pairs) else ""
@@ -112,8 +113,10 @@ def main(directory: Path, held: Evidence) -> None:
     held.finish(
         "finished",
         f"Compared what {len(rows)} rows ask: {new} with a cosine of "
-        f"{spec['least']:g} or more.{more}{begun}",
-        {"rows": len(rows), "pairs": found.total, "cut": cut, "model_sha256": sha256},
+        f"{task.least:g} or more.{more}{begun}",
+        record.written(
+            MeaningResult(rows=len(rows), pairs=found.total, cut=cut, model_sha256=sha256)
+        ),
     )
 
 

@@ -1,8 +1,6 @@
 """The personal-data scan as a job: rows in, offsets out; the text stays in the job's own folder."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -11,11 +9,16 @@ from curation.personal.scan_lines import ScanInput, ScanResult
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
+from training.records import tasks
+from training.records.record import written
+from training.records.results import PersonalScanResult
+from training.records.specs import ScanSpec
+from training.records.tasks import ScanTask
 from training.work import evidence
 from training.work.evidence import Evidence
 
 
-def request(session: Session, project_id: int) -> dict[str, Any]:
+def request(session: Session, project_id: int) -> ScanSpec:
     """The spec of a scan of all rows whose text has none with the project's present settings.
 
     Raises:
@@ -23,19 +26,19 @@ def request(session: Session, project_id: int) -> dict[str, Any]:
     """
     if not scrub.to_scan(session, project_id):
         raise RuleBroken("Every row has been scanned. There is nothing to do.")
-    return {}
+    return ScanSpec()
 
 
-def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> dict[str, Any]:  # noqa: ARG001 - one shape for all kinds
+def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> ScanTask:  # noqa: ARG001 - one shape for all kinds
     """Write the rows to scan; the settings are those in force when the job begins."""
     lines = scrub.to_scan(session, job.project_id)
     config = scan_settings.current(session, job.project_id).config
     evidence.write_bytes(directory / "rows.jsonl", scan_lines.written(lines, ascii_only=False))
-    return {"config": pii.to_json(config)}
+    return ScanTask(config=pii.to_json(config))
 
 
 def ingest(
-    session: Session, actor: User, job: Job, directory: Path, result: Mapping[str, Any]
+    session: Session, actor: User, job: Job, directory: Path, result: PersonalScanResult
 ) -> None:
     """Store what the scan found."""
     del result
@@ -45,11 +48,11 @@ def ingest(
 
 def main(directory: Path, held: Evidence) -> None:
     """Scan the rows of a job directory; nothing counts unless all of them were looked at."""
-    spec = evidence.read_json(directory / "spec.json") or {}
+    task = tasks.read(ScanTask, directory)
     rows = scan_lines.read(directory / "rows.jsonl", ScanInput)
     held.say("Loading the language model.")
     results: list[ScanResult] = []
-    config = pii.from_json(spec["config"])
+    config = pii.from_json(task.config)
     for batch in scanning.results(rows, config, lambda: held.progress(0, len(rows))):
         results += batch
         held.progress(len(results), len(rows))
@@ -62,5 +65,5 @@ def main(directory: Path, held: Evidence) -> None:
     held.finish(
         "finished",
         f"Scanned {pairs} rows; {quarantined} could not be scanned whole.",
-        {"rows": pairs, "quarantined": quarantined},
+        written(PersonalScanResult(rows=pairs, quarantined=quarantined)),
     )

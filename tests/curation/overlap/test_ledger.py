@@ -122,7 +122,7 @@ def test_what_repeats_a_test_row_is_no_example_for_drafts(engine: Engine) -> Non
         fit = ledger.untested(session, desk.id, gold)
         shown = drafts._examples(session, desk.id, seed=1)
     assert [pair.id for pair in fit] == [gold[1].id, gold[2].id]
-    assert sorted(one["prompt"] for one in shown) == sorted(pair.prompt for pair in gold[1:])
+    assert sorted(one.prompt for one in shown) == sorted(pair.prompt for pair in gold[1:])
 
 
 def test_the_database_itself_keeps_a_copy_of_a_test_row_out_of_training(engine: Engine) -> None:

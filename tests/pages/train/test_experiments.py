@@ -9,6 +9,7 @@ from tests.support import stories, tuned
 from tests.support.ui import OpenPage
 from tests.training.proving.test_experiments import _finished_curve, _ready
 from training import asks
+from training.records.parts import BaseModel
 from training.work import jobs
 
 PAGE = "pages/train/experiments/page.py"
@@ -62,7 +63,7 @@ def test_sealed_answers_stay_sealed_here(engine: Engine, open_page: OpenPage) ->
     story, evaluation = tuned.compared(engine)
     other = tuned.trained(engine, story, "Second run")
     with writing(engine) as session:
-        asks.evaluate(session, story.lead, story.version.id, {"kind": "packaged"}, other.id)
+        asks.evaluate(session, story.lead, story.version.id, BaseModel("packaged"), other.id)
     tuned.planned(engine, story, evaluation)
     shown = _texts(open_page(PAGE, user="lena"))
     assert "sealed: a blind trial is open" in shown

@@ -20,6 +20,7 @@ from training.described import settings_of
 from training.families import LAYERS
 from training.launch import probes, recipe, runs
 from training.records.parts import BaseModel
+from training.records.record import written
 from training.settings import METHODS, SMALL_BASE, Full, Lora, Method, Qlora
 from training.work import jobs
 
@@ -162,7 +163,7 @@ def test_a_folder_that_is_no_model_is_refused_in_words(
 def test_the_panel_says_what_a_queued_run_waits_for(engine: Engine, open_page: OpenPage) -> None:
     story = tuned.frozen(engine, 20)
     with writing(engine) as session:
-        packaged = {"kind": "packaged"}
+        packaged = BaseModel("packaged")
         first = asks.evaluate(session, story.lead, story.version.id, packaged, None)
     tuned.running(engine, first)
     tuned.launched(engine, story)
@@ -231,7 +232,7 @@ def test_the_shown_file_is_the_launched_run(engine: Engine, open_page: OpenPage)
     read = recipe.from_yaml(shown)
     with reading(engine) as session:
         _, spec = runs.request(session, recipe.wish(session, story.project.id, read))
-    assert {key: job.spec[key] for key in spec} == spec
+    assert {key: job.spec[key] for key in written(spec)} == written(spec)
     assert command == recipe.command(read, story.project.name, "lena")
 
 

@@ -31,7 +31,7 @@ from training.launch import runs
 from training.lifecycle import adapter_files
 from training.models import adapters
 from training.proving import evaluations
-from training.records.parts import Consent, Endpoint, TuningOffer
+from training.records.parts import BaseModel, Consent, Endpoint, TuningOffer
 from training.settings import Provider
 from training.work import evidence, jobs
 
@@ -135,7 +135,9 @@ def test_from_launch_to_a_compared_model_and_its_card(
     )
     with writing(engine) as session:
         (adapter,) = adapters.listing(session, story.project.id)
-        job = asks.evaluate(session, story.lead, story.version.id, {}, adapter.id)
+        job = asks.evaluate(
+            session, story.lead, story.version.id, BaseModel("packaged"), adapter.id
+        )
     assert adapter.card["kind"] == "provider"
     assert adapter.card["base"] == {"kind": "provider", "where": "house/small-1", "revision": None}
     assert adapter.card["consent"]["rows"] == 16

@@ -6,30 +6,33 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from msgspec import structs
 
 from storage.types import Job, JobKind, JobState
 from training.launch import estimates
 from training.models import memory
 from training.models.memory import ModelSize, PairLengths
-from training.records.parts import Estimate
+from training.records.parts import BaseModel, Estimate, PairCounts
 from training.records.record import read, written
+from training.records.results import ProbeResult
+from training.records.specs import TrainSpec
 from training.settings import Batching, Full, Local, Lora, Preference, Qlora
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PROBE: dict[str, Any] = {
-    "ready_seconds": 10.0,
-    "step_seconds": [2.0, 2.0, 2.0, 2.0],
-    "step_tokens": [100, 100, 100, 100],
-    "tokens_a_batch": 100.0,
-    "evaluation_seconds": 3.0,
-    "saving_seconds": 0.5,
-    "memory_mb": {"program": 600.0, "weights": 500.0, "activations": 100.0},
-    "peak_memory_mb": 1200.0,
-    "rows": {"train": 100, "validation": 20},
-}
+PROBE = ProbeResult(
+    ready_seconds=10.0,
+    step_seconds=(2.0, 2.0, 2.0, 2.0),
+    step_tokens=(100, 100, 100, 100),
+    median_seconds=2.0,
+    tokens_a_batch=100.0,
+    evaluation_seconds=3.0,
+    saving_seconds=0.5,
+    memory_mb={"program": 600.0, "weights": 500.0, "activations": 100.0},
+    peak_memory_mb=1200.0,
+    rows=PairCounts(100, 20),
+)
 BASE = ModelSize(
     parameters=1_000_000,
     linear={"q_proj": [(64, 64)] * 2, "v_proj": [(32, 64)] * 2, "up_proj": [(128, 64)] * 2},
@@ -63,7 +66,7 @@ def test_a_run_is_its_parts() -> None:
 def test_validation_follows_each_pass(settings: Lora, steps: int, passes: int) -> None:
     told = estimates.of(PROBE, settings)
     assert (told.steps, told.evaluations) == (steps, passes)
-    none = estimates.of(PROBE | {"rows": {"train": 100, "validation": 0}}, settings)
+    none = estimates.of(structs.replace(PROBE, rows=PairCounts(100, 0)), settings)
     assert none.evaluations == 0
 
 
@@ -88,7 +91,9 @@ def test_steps_that_differ_widen_the_interval() -> None:
 def _run(**result: object) -> Job:
     told = estimates.of(PROBE, Lora(epochs=2, batch_size=10, checkpoint_steps=0))
     whole = {"steps": 20, "took": {"seconds": 60.0, "peak_memory_mb": 1320.0}} | result
-    spec = {"estimate": written(told)}
+    spec = written(
+        TrainSpec(version_id=1, base=BaseModel("packaged"), settings=Lora(), estimate=told)
+    )
     return Job("x", 1, JobKind.TRAIN, JobState.FINISHED, 1, spec, whole, None, NOW, NOW)
 
 
@@ -112,8 +117,10 @@ def test_a_run_that_ended_early_is_held_against_what_it_did() -> None:
 
 def test_without_an_estimate_or_an_end_there_is_nothing_to_compare() -> None:
     run = _run()
-    assert estimates.against(replace(run, spec={"estimate": None})) is None
-    assert estimates.against(replace(run, spec={})) is None
+    none = {**run.spec, "estimate": None}
+    assert estimates.against(replace(run, spec=none)) is None
+    older = {key: value for key, value in run.spec.items() if key != "estimate"}
+    assert estimates.against(replace(run, spec=older)) is None
     assert estimates.against(replace(run, state=JobState.FAILED)) is None
 
 

@@ -15,6 +15,7 @@ from storage.types import Job, JobState, Role
 from tests.support import interrupted, stories, tuned
 from training import asks, reconcile
 from training.launch import runs
+from training.records.record import written
 from training.tuning import checkpoints
 from training.work import evidence, jobs
 
@@ -45,8 +46,9 @@ def test_a_lost_run_goes_on_as_a_new_one(engine: Engine) -> None:
     directory.mkdir(parents=True)
     with reading(engine) as session:
         assert jobs.get(session, old.id).state is JobState.LOST
-        spec = runs.prepare(session, made, directory, here)
-    assert spec["resumed_from"] == used
+        task = runs.prepare(session, made, directory, here)
+    assert task.resumed_from is not None
+    assert written(task.resumed_from) == used
     assert checkpoints.find(directory, 20, used["sha256"]).step == 20
     assert [event["step"] for event in evidence.every_event(directory)] == list(range(1, 21))
 
@@ -197,5 +199,5 @@ def test_checkpoints_stay_with_a_run_that_was_stopped_and_go_with_one_that_ended
     tuned.running(engine, job)
     directory = interrupted.save(engine, job, 10)
     for asked, left in ((True, 1), (False, 0)):
-        runs.tidy(job, directory, JobState.FINISHED, {"stopped_by_request": asked})
+        runs.tidy(job, directory, JobState.FINISHED, stopped=asked)
         assert len(checkpoints.recorded(directory)) == left

@@ -10,6 +10,8 @@ import pytest
 from tests.support.tiny_model import SYSTEM, packaged, rows, training_job
 from training.launch import estimates, probes
 from training.models import render
+from training.records import record
+from training.records.results import ProbeResult
 from training.settings import Local, read
 from training.work import evidence
 from training.worker import work
@@ -45,7 +47,7 @@ def test_a_probe_measures_and_keeps_nothing(small: Path, tmp_path: Path) -> None
     assert result["rows"] == {"train": 40, "validation": 10}
     assert result["evaluation_seconds"] > 0
     assert result["ready_seconds"] > 0
-    told = estimates.of(result, _local(settings))
+    told = estimates.of(record.read(ProbeResult, result), _local(settings))
     assert (told.steps, told.evaluations, told.checkpoints) == (15, 3, 7)
     low, high = told.interval()
     assert low <= told.seconds() <= high
@@ -81,7 +83,7 @@ def test_other_methods_are_measured_alike(small: Path, tmp_path: Path, method: s
     assert result["state"] == "finished", result["message"]
     weights = result["memory_mb"]["weights"]
     assert weights == 0 if method == "full" else weights > 0
-    assert estimates.of(result, _local(given)).steps == 9
+    assert estimates.of(record.read(ProbeResult, result), _local(given)).steps == 9
 
 
 def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> 
     assert result is not None
     assert result["state"] == "finished", result["message"]
     assert min(result["step_tokens"]) > 0
-    assert estimates.of(result, _local(settings)).steps == 12
+    assert estimates.of(record.read(ProbeResult, result), _local(settings)).steps == 12
     seen = probes.row_lengths(tmp_path / "probe")
     assert seen is not None
     assert len(seen["lengths"]) == 16

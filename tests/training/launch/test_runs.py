@@ -98,13 +98,13 @@ def test_the_worker_gets_train_and_validation_rows_only(engine: Engine) -> None:
     directory = jobs.folder(here, job.id)
     directory.mkdir(parents=True)
     with reading(engine) as session:
-        spec = runs.prepare(session, job, directory, here)
+        task = runs.prepare(session, job, directory, here)
         frozen = archive.rows(session, story.version.id)
     lines = [json.loads(line) for line in (directory / "rows.jsonl").read_text().splitlines()]
     wanted = {row.pair_id for row in frozen if row.split is not Split.TEST}
     assert {line["pair_id"] for line in lines} == wanted
     assert {line["split"] for line in lines} == {"train", "validation"}
-    assert spec["settings"] == Lora(epochs=1).to_dict()
+    assert task.settings == Lora(epochs=1)
 
 
 def test_rows_changed_behind_the_gate_never_reach_a_worker(engine: Engine) -> None:

@@ -18,6 +18,7 @@ from tests.support.tiny_model import rows, tiny, training_job
 from training import asks, reconcile, worker
 from training.lifecycle import check_prompts, checks
 from training.models import adapters
+from training.records.record import written
 from training.work import evidence, jobs
 
 
@@ -54,8 +55,10 @@ def _prepared(engine: Engine, job: Job) -> Path:
     """The folder of a queued check as its worker finds it."""
     directory = tuned.running(engine, job)
     with reading(engine) as session:
-        spec = checks.prepare(session, job, directory, settings.current())
-    evidence.write_json(directory / "spec.json", {"kind": "check", "max_new_tokens": 6, **spec})
+        task = checks.prepare(session, job, directory, settings.current())
+    evidence.write_json(
+        directory / "spec.json", {"kind": "check", "max_new_tokens": 6, **written(task)}
+    )
     return directory
 
 

@@ -382,7 +382,7 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
     assert set(export.exits) == {"peft", "vllm", "ollama"}
     assert "how is not known" in export.left_out["axolotl"]
     with writing(engine) as session:
-        job = asks.evaluate(session, story.lead, story.version.id, {}, made.id)
+        job = asks.evaluate(session, story.lead, story.version.id, BaseModel("packaged"), made.id)
     assert job.spec["adapter"]["sha256"] == made.sha256
     _answers_alike(models, folder, made.sha256)
     with pytest.raises(RuleBroken, match="here already"):

@@ -13,7 +13,7 @@ from storage.types import Origin, Project, Split, VersionRow
 from tests.support import stories, tuned
 from training import asks
 from training.proving import best_prompt, evaluations
-from training.records.parts import Prompting, PromptTrial
+from training.records.parts import BaseModel, Prompting, PromptTrial
 from training.work import jobs
 from training.work.rows import read_held
 
@@ -66,14 +66,15 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
     here = settings.current()
     with writing(engine) as session:
         job = asks.evaluate(
-            session, story.lead, story.version.id, {"kind": "packaged"}, None, best_prompt=True
+            session, story.lead, story.version.id, BaseModel("packaged"), None, best_prompt=True
         )
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
-        files = evaluations.prepare(session, job, directory, here)["prompting"]
+        files = evaluations.prepare(session, job, directory, here).prompting
         known = {row.pair_id: row.split for row in archive.opened(session, story.version.id).rows}
-    assert _splits(directory / files["examples"], known) == [Split.TRAIN] * 8
-    assert set(_splits(directory / files["rows"], known)) == {Split.VALIDATION}
+    assert files is not None
+    assert _splits(directory / files.examples, known) == [Split.TRAIN] * 8
+    assert set(_splits(directory / files.rows, known)) == {Split.VALIDATION}
 
 
 def _splits(path: Path, known: dict[int, Split]) -> list[Split]:

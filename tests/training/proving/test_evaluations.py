@@ -15,9 +15,10 @@ from storage.types import Arm, JobKind, JobState, Role, Split
 from tests.support import curated, stories, tuned
 from training import asks
 from training.proving import evaluations
+from training.records.parts import BaseModel
 from training.work import evidence, jobs
 
-PACKAGED = {"kind": "packaged"}
+PACKAGED = BaseModel("packaged")
 
 
 def test_answers_are_frozen_and_counted_by_arm(engine: Engine) -> None:
@@ -68,14 +69,14 @@ def test_the_worker_gets_the_test_rows_and_no_other(engine: Engine) -> None:
         job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
-        spec = evaluations.prepare(session, job, directory, here)
+        task = evaluations.prepare(session, job, directory, here)
         held = archive.rows(session, story.version.id, Split.TEST)
     lines = [json.loads(line) for line in (directory / "rows.jsonl").read_text().splitlines()]
     assert [line["pair_id"] for line in lines] == [row.pair_id for row in held]
     assert {line["split"] for line in lines} == {"test"}
-    assert spec["system_message"] == story.project.system_message
-    assert spec["output_schema"] == stories.SCHEMA
-    assert spec["adapter_path"] is None
+    assert task.system_message == story.project.system_message
+    assert task.output_schema == stories.SCHEMA
+    assert task.adapter_path is None
 
 
 def test_a_version_without_test_rows_or_with_changed_rows_is_refused(engine: Engine) -> None:

@@ -114,11 +114,11 @@ def test_a_part_trains_on_its_rows_and_the_card_says_so(engine: Engine) -> None:
         first = asks.curve(session, story.lead, _wish(story))[0]
     with reading(engine) as session:
         folder = tuned.running(engine, first)
-        spec = runs.prepare(session, first, folder, current())
+        task = runs.prepare(session, first, folder, current())
     lines = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     splits = [line["split"] for line in lines]
     assert (splits.count("train"), splits.count("validation")) == (6, 6)
-    assert spec["rows_path"] == "rows.jsonl"
+    assert task.rows_path == "rows.jsonl"
 
 
 def test_each_run_is_measured_when_it_ends_and_the_curve_says_what_rows_are_worth(

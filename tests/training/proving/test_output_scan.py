@@ -14,6 +14,7 @@ from storage.types import Arm
 from tests.support import stories, tuned
 from training import asks
 from training.proving import evaluations, output_scan
+from training.records.parts import BaseModel
 from training.work import evidence, jobs
 from training.work.rows import OutputLine
 
@@ -91,7 +92,7 @@ def test_the_worker_gets_the_settings_of_the_project(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     here = settings.current()
     with writing(engine) as session:
-        job = asks.evaluate(session, story.lead, story.version.id, {"kind": "packaged"}, None)
+        job = asks.evaluate(session, story.lead, story.version.id, BaseModel("packaged"), None)
     directory = jobs.folder(here, job.id)
     directory.mkdir(parents=True)
     with reading(engine) as session:

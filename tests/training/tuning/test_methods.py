@@ -98,7 +98,9 @@ def _trained(
 def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Evaluation:
     """The comparison of an adapter with its base, with an answer of both to every test row."""
     with writing(engine) as session:
-        job = asks.evaluate(session, story.lead, story.version.id, adapter.card["base"], adapter.id)
+        job = asks.evaluate(
+            session, story.lead, story.version.id, cards.of(adapter).base, adapter.id
+        )
     _seen_out(engine, job)
     with reading(engine) as session:
         found = evaluations.listing(session, story.project.id)[0]
@@ -146,9 +148,11 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
         assert evaluations.outputs(session, again.id) == evaluations.outputs(session, asked.id)
         job = jobs.get(session, again.job_id)
         prepared = partial(evaluations.prepare, session, job, settings.current().jobs / job.id)
-        assert prepared(settings.current())["base_answers"]["evaluation"] == again.id
+        earlier = prepared(settings.current()).base_answers
+        assert earlier is not None
+        assert earlier.evaluation == again.id
         monkeypatch.setattr(machine, "setup", lambda: {"device": "another card"})
-        assert prepared(settings.current())["base_answers"] is None
+        assert prepared(settings.current()).base_answers is None
 
 
 @pytest.mark.usefixtures("in_process")
@@ -171,7 +175,7 @@ def _asked_alone(
 ) -> Evaluation:
     with writing(engine) as session:
         job = asks.evaluate(
-            session, story.lead, story.version.id, base.to_dict(), None, best_prompt=best_prompt
+            session, story.lead, story.version.id, base, None, best_prompt=best_prompt
         )
     _seen_out(engine, job)
     with reading(engine) as session:

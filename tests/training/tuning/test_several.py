@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,10 @@ from storage.types import Job, JobKind, JobState
 from tests.support.patience import PATIENCE
 from tests.support.tiny_model import rows, training_job
 from training import kinds
+from training.records.parts import BaseModel
+from training.records.record import written
+from training.records.specs import TrainSpec
+from training.settings import Lora, MethodSettings, Provider
 from training.work import evidence, ranks, spawning
 from training.worker import work
 
@@ -63,11 +66,13 @@ def test_the_driver_is_asked_where_nothing_was_chosen(
 def test_a_batch_is_shared_evenly_or_not_at_all(
     kind: JobKind, batch_size: int, there: int, count: int
 ) -> None:
-    asked = Job("x", 1, kind, JobState.QUEUED, 1, {}, None, None, NOW, None)
-    asked = replace(asked, spec={"settings": {"batch_size": batch_size}})
-    assert spawning.processes(kinds.KINDS[kind].batch_size(asked), there) == count
-    elsewhere = replace(asked, spec={"settings": {"method": "provider", "batch_size": batch_size}})
-    assert spawning.processes(kinds.KINDS[kind].batch_size(elsewhere), there) == 1
+    def asked(settings: MethodSettings) -> int:
+        spec = TrainSpec(version_id=1, base=BaseModel("packaged"), settings=settings)
+        job = Job("x", 1, kind, JobState.QUEUED, 1, written(spec), None, None, NOW, None)
+        return spawning.processes(kinds.KINDS[kind].batch_size(job), there)
+
+    assert asked(Lora(batch_size=batch_size)) == count
+    assert asked(Provider(batch_size=batch_size)) == 1
     assert spawning.processes(None, there) == 1
 
 

@@ -242,7 +242,7 @@ def test_two_launches_at_once_are_one_run(engine: Engine) -> None:
 def test_one_job_runs_at_a_time_and_says_what_the_next_waits_for(engine: Engine) -> None:
     story, job = _running(engine)
     with writing(engine) as session:
-        packaged = {"kind": "packaged"}
+        packaged = BaseModel("packaged")
         waiting = asks.evaluate(session, story.lead, story.version.id, packaged, None)
         assert [one.id for one in jobs.ahead(session, waiting)] == [job.id]
         assert jobs.ahead(session, job) == []
