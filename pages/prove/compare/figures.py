@@ -1,7 +1,6 @@
 """How often base and tuned model answered right: in all, by label and by policy era."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
@@ -12,6 +11,7 @@ from pages.parts import table
 from storage.types import Arm, Evaluation
 from training.proving import best_prompt, evaluations
 from training.records import cards
+from training.records.cards import Summary
 
 NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
 NO_ERA = "no era"
@@ -19,24 +19,22 @@ NO_ERA = "no era"
 
 def show(evaluation: Evaluation) -> None:
     """Each metric of each arm, as k of n with its interval."""
-    summary = evaluation.summary
-    arms = [arm for arm in Arm if arm.value in summary]
-    rates = {arm: score.rates(summary, arm) for arm in arms}
+    summary = cards.summary(evaluation)
+    arms = [arm for arm in Arm if summary.arm(arm) is not None]
+    rates = {arm: score.rates(evaluation.summary, arm) for arm in arms}
     with st.container(border=True):
         table.line("", [NAMES[arm] for arm in arms])
         for metric in score.METRICS:
             if any(metric in rates[arm] for arm in arms):
                 table.line(metric.title, [_rate(rates[arm].get(metric)) for arm in arms])
         table.line("Personal data in it", [_personal(evaluation, arm) for arm in arms])
-    made = cards.summary(evaluation).made
-    again = ""
-    if made.base_answers_of:
-        again = (
-            f" It was not asked again: its answers are those of comparison {made.base_answers_of}."
-        )
-    shell.note(f"The base model got {best_prompt.prompt_scores(made.prompting)}.{again}")
-    if "eras" in summary:
-        _by_era(summary["eras"], arms)
+    before = summary.made.base_answers_of
+    again = (
+        f" It was not asked again: its answers are those of comparison {before}." if before else ""
+    )
+    shell.note(f"The base model got {best_prompt.prompt_scores(summary.made.prompting)}.{again}")
+    if summary.eras is not None:
+        _by_era(summary.eras, arms)
     shell.note(
         "Exactly right means the expected JSON value, or the same words where there is no schema: "
         "a good answer in other words counts as wrong. Personal data counts where a scan with the "
@@ -52,13 +50,14 @@ def _personal(evaluation: Evaluation, arm: Arm) -> str:
     return statistics.rate(len(findings), evaluation.summary["n"])
 
 
-def _by_era(eras: Mapping[str, Any], arms: list[Arm]) -> None:
+def _by_era(eras: Mapping[str, Summary], arms: list[Arm]) -> None:
     """Exact accuracy per policy era; few pairs make a wide interval."""
     with st.container(border=True):
         table.line("Exactly right, by policy era", [NAMES[arm] for arm in arms])
-        for name, counted in eras.items():
-            right = [counted.get(arm.value, {}).get("correct", 0) for arm in arms]
-            table.line(name or NO_ERA, [statistics.rate(k, counted["n"]) for k in right])
+        for name, era in eras.items():
+            counts = [era.arm(arm) for arm in arms]
+            right = [count.correct if count is not None else 0 for count in counts]
+            table.line(name or NO_ERA, [statistics.rate(k, era.n) for k in right])
 
 
 def _rate(rate: score.Rate | None) -> str:

@@ -4,7 +4,6 @@ Read from what a probe wrote; the browser puts the words in as text, never as ma
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
@@ -15,6 +14,8 @@ from pages.frame.theme import COMPONENT_CSS
 from pages.parts import bars, pair_view, progress
 from storage.types import Job
 from training.launch import probes
+from training.records import record
+from training.records.rendered import RenderedPair, RenderedPairs
 
 _BINS = 6
 
@@ -45,60 +46,62 @@ _HTML = '<div class="text" role="group" tabindex="0"></div>'
 
 def show(probe: Job | None) -> None:
     """Example pairs, lengths, and pairs that are too long."""
-    probed = probes.row_lengths(progress.folder(probe)) if probe is not None else None
-    if probed is None:
+    written = probes.row_lengths(progress.folder(probe)) if probe is not None else None
+    if written is None:
         st.text(
             "Not looked at yet. “Try 4 steps” on the card turns every pair into tokens exactly as "
             "the run will, and shows them here."
         )
         return
-    _figures(probed)
-    if probed["too_long"]:
-        _too_long(probed)
-    _row(probed["examples"])
-    lengths = bins(probed["lengths"])
+    rendered = record.read(RenderedPairs, written)
+    _figures(rendered)
+    if rendered.too_long:
+        _too_long(rendered)
+    _pair(rendered.examples)
+    lengths = bins(rendered.lengths)
     shell.note("Pairs by length in tokens, training and validation together:")
     bars.standing(lengths, "tokens", "seen-lengths")
 
 
-def _figures(probed: dict[str, Any]) -> None:
-    lengths = probed["lengths"]
-    share = probed["learnt"] / max(1, sum(lengths))
+def _figures(pairs: RenderedPairs) -> None:
+    lengths = pairs.lengths
+    share = pairs.learnt / max(1, sum(lengths))
     shell.stats(
         {
-            "Longest pair": f"{max(lengths)} tokens (allowed: {probed['limit']})",
-            "Usual pair": f"{probed['mean']:.0f} tokens (average of {len(lengths)})",
+            "Longest pair": f"{max(lengths)} tokens (allowed: {pairs.limit})",
+            "Usual pair": f"{pairs.mean:.0f} tokens (average of {len(lengths)})",
             "Learnt": f"{share:.0%} (the answers; the rest is only read)",
         }
     )
-    if probed["shared"]:
+    if pairs.shared:
         shell.note(
-            f"{probed['shared']} of {probed['mean']:.0f} tokens are the same at the beginning of "
+            f"{pairs.shared} of {pairs.mean:.0f} tokens are the same at the beginning of "
             "every pair; a batch computes them once."
         )
 
 
-def _too_long(probed: dict[str, Any]) -> None:
-    long = probed["too_long_rows"]
-    count = statistics.count(probed["too_long"], "pair is", "pairs are")
-    st.error(f"{count} longer than {probed['limit']} tokens. The run refuses them, it never cuts.")
+def _too_long(pairs: RenderedPairs) -> None:
+    long = pairs.too_long_rows
+    count = statistics.count(pairs.too_long, "pair is", "pairs are")
+    st.error(f"{count} longer than {pairs.limit} tokens. The run refuses them, it never cuts.")
     st.text("\n".join(f"Pair {pair}: {tokens} tokens" for pair, tokens in long[:20]))
     pair_view.link([pair for pair, _ in long], "Show these pairs")
 
 
-def _row(examples: Sequence[dict[str, Any]]) -> None:
+def _pair(examples: Sequence[RenderedPair]) -> None:
     if not examples:
         return
     place = st.selectbox(
         "Pair",
         range(len(examples)),
         index=len(examples) // 2,
-        format_func=lambda i: _named(examples[i]),
+        format_func=lambda i: _name(examples[i]),
         key="seen-row",
         help="From the shortest to the longest training pair.",
     )
     stretches = [
-        {**part, "text": visible.reveal(str(part["text"]))} for part in examples[place]["stretches"]
+        {"text": visible.reveal(part.text), "learnt": part.learnt, "mark": part.mark}
+        for part in examples[place].stretches
     ]
     with st.container(border=True):
         component = st.components.v2.component("assay_rows_seen", html=_HTML, css=_CSS, js=_JS)
@@ -109,13 +112,13 @@ def _row(examples: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def _named(example: dict[str, Any]) -> str:
-    which = f", {example['answer']} answer" if example.get("answer") else ""
-    return f"Pair {example['pair_id']}{which}, {example['tokens']} tokens"
+def _name(example: RenderedPair) -> str:
+    which = f", {example.answer} answer" if example.answer else ""
+    return f"Pair {example.pair_id}{which}, {example.tokens} tokens"
 
 
 def bins(lengths: Sequence[int]) -> Bars:
-    """Lengths in equal bins, as ("from-to", rows)."""
+    """Lengths in equal bins, as ("from-to", pairs)."""
     low, high = min(lengths), max(lengths)
     width = max(1, -(-(high - low + 1) // _BINS))
     starts = range(low, high + 1, width)

@@ -3,7 +3,7 @@
 The launch page draws `choice` before the other settings and `agreement` after them.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -24,7 +24,7 @@ _NONE = (
 )
 
 
-def choice() -> dict[str, Any] | str:
+def choice() -> Mapping[str, object] | str:
     """Endpoint, model and suffix as settings, or the sentence that says why there are none."""
     try:
         offers = {endpoint.name: endpoint for endpoint in endpoints.tuning()}

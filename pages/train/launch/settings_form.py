@@ -4,6 +4,7 @@ The drawer is drawn from what the settings class says of its fields, so a settin
 there has its place here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ def key(name: str, scope: str) -> str:
     return f"{name}-{scope}"
 
 
-def show(method: Method, base: BaseModel | str, fixed: dict[str, Any]) -> Choice:
+def show(method: Method, base: BaseModel | str, fixed: Mapping[str, object]) -> Choice:
     """Presets and drawer; `fixed` are settings chosen elsewhere, such as an adapter."""
     offered = _offered(method, base if isinstance(base, BaseModel) else None)
     if st.session_state.get(PRESET) not in offered:
@@ -52,7 +53,7 @@ def show(method: Method, base: BaseModel | str, fixed: dict[str, Any]) -> Choice
     with st.expander("Advanced settings"):
         chosen = _drawer(preset.settings, scope)
     try:
-        return Choice(METHODS[method].from_dict(chosen | fixed), scope)
+        return Choice(METHODS[method].from_dict({**chosen, **fixed}), scope)
     except BadInput as error:
         return Choice(str(error), scope)
 

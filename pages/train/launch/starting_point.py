@@ -1,8 +1,7 @@
 """What a run starts from: a version, and a base model or an adapter; and what is launched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
@@ -25,7 +24,7 @@ class Start:
 
     base: BaseModel | str
     """The base model, or the sentence that says why there is none."""
-    settings: dict[str, Any]
+    settings: Mapping[str, object]
     """Those that follow from the choice."""
 
 
