@@ -4,15 +4,9 @@ import streamlit as st
 
 from pages.frame import identity, profiles, shell
 from pages.frame.wiring import act, looking
+from pages.parts.roles import MAY
 from storage import people
 from storage.types import Role, User
-
-_MAY = {
-    Role.EXPERT: "Expert: write, import and draft pairs, review, scrub, audit",
-    Role.REVIEWER: "Reviewer: approve or reject drafts, vote in blind trials",
-    Role.LEAD: "Lead: everything about the project, its runs and its trials",
-    Role.ADMIN: "Admin: say who may do what",
-}
 
 
 def _make() -> None:
@@ -43,6 +37,6 @@ st.subheader("Make a profile" if everyone else "Make the first profile", anchor=
 with st.form("make-profile"):
     st.text_input("Name", key="profile-name", max_chars=80)
     st.text("This person may:" if everyone else "The first profile may do everything:")
-    for role, label in _MAY.items():
-        st.checkbox(label, value=not everyone, key=f"role-{role.value}")
+    for role, may in MAY.items():
+        st.checkbox(f"{role.capitalize()}: {may}", value=not everyone, key=f"role-{role.value}")
     st.form_submit_button("Make and continue", type="primary", on_click=_make)

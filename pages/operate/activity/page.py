@@ -61,10 +61,10 @@ shell.header("Activity", "Who did what to what. It holds ids and hashes, never t
 project = current_project(user)
 where, lines, _ = st.columns([2, 1, 3])
 only = where.radio("Show", ["This project", "Everything"], horizontal=True, key="activity-where")
-most = lines.selectbox("Newest lines", _LINES, key="activity-lines")
+limit = lines.selectbox("Newest lines", _LINES, key="activity-lines")
 inside = project.id if project is not None and only == "This project" else None
 with looking() as session:
-    log = events.latest(session, inside, most)
+    log = events.latest(session, inside, limit)
     names = people.names(session)
 if log:
     _table(log, names)

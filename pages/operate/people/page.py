@@ -5,15 +5,9 @@ import streamlit as st
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
+from pages.parts.roles import MAY
 from storage import people
 from storage.types import Role, User
-
-_MAY = {
-    Role.EXPERT: "write, import and draft pairs, review, scrub, audit",
-    Role.REVIEWER: "approve or reject drafts, vote in blind trials",
-    Role.LEAD: "everything about the project, its runs and its trials",
-    Role.ADMIN: "say who may do what",
-}
 
 
 def _change(person: User, key: str) -> None:
@@ -29,9 +23,9 @@ def _change(person: User, key: str) -> None:
 
 
 def _profile(person: User) -> None:
-    roles_ = sorted(role.value for role in person.roles)
+    current = sorted(role.value for role in person.roles)
     # With the roles in the key, a change by someone else draws this line anew.
-    key = f"roles-{person.id}-{'-'.join(roles_)}"
+    key = f"roles-{person.id}-{'-'.join(current)}"
     with st.container(border=True):
         name, roles, save = st.columns([2, 4, 1], vertical_alignment="center")
         name.text(person.name)
@@ -39,19 +33,19 @@ def _profile(person: User) -> None:
             with name:
                 shell.note("This is you.")
         if Role.ADMIN not in user.roles:
-            roles.text(", ".join(roles_))
+            roles.text(", ".join(current))
             return
         chosen = roles.multiselect(
             "Roles",
             [role.value for role in Role],
-            default=roles_,
+            default=current,
             key=key,
             label_visibility="collapsed",
         )
         save.button(
             "Save",
             key=f"save-{key}",
-            disabled=sorted(chosen) == roles_,
+            disabled=sorted(chosen) == current,
             on_click=_change,
             args=(person, key),
         )
@@ -66,7 +60,7 @@ if Role.ADMIN not in user.roles:
 for person in everyone:
     _profile(person)
 with st.expander("What the roles may do"):
-    st.text("\n".join(f"{role.value}: {may}" for role, may in _MAY.items()))
+    st.text("\n".join(f"{role.value}: {may}" for role, may in MAY.items()))
 shell.note(
     "A change counts from that person's next click. Profiles are picked, not proven: whoever can "
     "open this server's link can be anyone here."

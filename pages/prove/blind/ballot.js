@@ -2,7 +2,7 @@
 // which side is which: nothing here could tell.
 
 const VOTES = { 1: 'left', 2: 'right', 3: 'tie', 0: 'both_bad' };
-const SAID = { left: 'Left', right: 'Right', tie: 'Equally good', both_bad: 'Both bad' };
+const LABELS = { left: 'Left', right: 'Right', tie: 'Equally good', both_bad: 'Both bad' };
 
 function build(key) {
   const S = { key, queue: [], past: [], voted: new Map(), expect: new Set(), data: null, drawn: '', banner: null, askAfter: 0, unasked: 0, shownAt: Date.now(), times: [], active: 0 };
@@ -24,7 +24,7 @@ function vote(S, choice) {
   S.voted.set(item.item, op.op);
   S.times.push(Date.now() - S.shownAt); S.banner = null;
   draw(S, true);
-  hear(S, `${SAID[choice]}. ${head(S) ? 'Next pair.' : ''}`);
+  hear(S, `${LABELS[choice]}. ${head(S) ? 'Next pair.' : ''}`);
   S.link.send();
 }
 
@@ -63,7 +63,7 @@ function receive(S, data) {
   const pending = new Set(S.outbox.list().map(op => op.item));
   let fresh = 0;
   for (const item of data.items || []) {
-    if (pending.has(item.item) || S.voted.has(item.item) || S.queue.some(held => held.item === item.item)) continue;
+    if (pending.has(item.item) || S.voted.has(item.item) || S.queue.some(queued => queued.item === item.item)) continue;
     S.queue.push(item); fresh++;
   }
   if (!fresh) S.askAfter = Date.now() + 10000;
@@ -133,7 +133,7 @@ function tick(S) {
 /** Another tab of this browser voted on a pair that waits here too. */
 function elsewhere(S, event) {
   if (!event.key?.startsWith(S.outbox.prefix) || !event.newValue) return;
-  const item = JSON.parse(event.newValue).item, place = S.queue.findIndex(held => held.item === item);
+  const item = JSON.parse(event.newValue).item, place = S.queue.findIndex(queued => queued.item === item);
   if (place < 0 || (place === 0 && Date.now() - S.active < 1500)) return;
   S.queue.splice(place, 1); S.unasked = Date.now(); draw(S);
 }

@@ -24,7 +24,7 @@ from training.exits.registry import EXITS, MERGED, Offered, offered
 from training.lifecycle import adapter_cards
 from training.work import jobs
 
-_MOST_BYTES = 200_000_000
+_LIMIT = 200_000_000
 """Of weights in one download: it is made in the server's memory."""
 
 
@@ -67,7 +67,7 @@ def _download(adapter: Adapter, card: dict[str, object], offers: list[Offered]) 
     names = [offer.exit.name for offer in offers if not offer.why_not and offer.exit.name != MERGED]
     folder = settings.current().data / adapter.path
     size = sum(file.stat().st_size for file in folder.iterdir()) if folder.is_dir() else 0
-    if not names or size > _MOST_BYTES:
+    if not names or size > _LIMIT:
         shell.note(f"{size / 1e6:,.0f} MB is too much for a download; use the command: export.")
         return
     # Large downloads are told apart by their name alone, so it holds a hash of what decides them.

@@ -13,7 +13,7 @@ from training.lifecycle import imports
 from training.models import base_models
 from training.records.parts import BaseModel
 
-_MOST_BYTES = 50_000_000
+_LIMIT_MB = 50
 
 
 def show(user: User, project: Project) -> None:
@@ -23,10 +23,11 @@ def show(user: User, project: Project) -> None:
             shell.note("Someone with the role lead can take in an adapter.")
             return
         shell.note(
-            "A zip of a PEFT folder: adapter_config.json and adapter_model.safetensors, up to 50 "
-            "MB (larger ones: python -m training import-adapter). Code, pickled files and settings "
-            "that could run code are refused before anything is loaded. It is judged on the "
-            "held-out pairs of the newest version; which pairs it was trained on is not known."
+            "A zip of a PEFT folder: adapter_config.json and adapter_model.safetensors, up to "
+            f"{_LIMIT_MB} MB (larger ones: python -m training import-adapter). Code, pickled files "
+            "and settings that could run code are refused before anything is loaded. It is judged "
+            "on the held-out pairs of the newest version; which pairs it was trained on is not "
+            "known."
         )
         offers = {
             str(offer.base.to_dict()): offer
@@ -56,8 +57,8 @@ def show(user: User, project: Project) -> None:
 
 def _take(user: User, project_id: int, content: bytes, base: BaseModel) -> None:
     """Keep the upload in a file for as long as it is looked at."""
-    if len(content) > _MOST_BYTES:
-        st.error("The zip is larger than 50 MB. Use the command: import-adapter.")
+    if len(content) > _LIMIT_MB * 1_000_000:
+        st.error(f"The zip is larger than {_LIMIT_MB} MB. Use the command: import-adapter.")
         return
     present, name = settings.current(), st.session_state.get(f"import-name-{project_id}", "")
     with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=present.data) as file:

@@ -27,10 +27,10 @@ def choose(entries: Sequence[Entry]) -> Entry:
     """Draw the table; the adapter that is chosen, else the newest."""
     wanted = st.query_params.get("adapter")
     chosen = next((entry for entry in entries if str(entry.adapter.number) == wanted), entries[0])
-    most = len(entries) if st.session_state.get("all-adapters") else _FEW
+    count = len(entries) if st.session_state.get("all-adapters") else _FEW
     with st.container(border=True, gap="small"):
         table.heads(_WIDTHS, _HEADS)
-        for entry in entries[:most]:
+        for entry in entries[:count]:
             _line(entry, chosen=entry is chosen)
         if len(entries) > _FEW:
             st.toggle(f"Show all {len(entries)} adapters", key="all-adapters")

@@ -1,6 +1,6 @@
 """What to do next with an adapter, and the other ways it can go: back, or out of use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -176,5 +176,7 @@ def back_or_retire(user: User, entry: Entry, before: Adapter | None) -> None:
         )
 
 
-def _with_reason(form: str, done: str, verb: object, user: User, *args: object) -> None:
-    act(done, verb, user, *args, fields.value(form, "why"))  # type: ignore[arg-type]  # a verb
+def _with_reason(
+    form: str, done: str, verb: Callable[..., object], user: User, *args: object
+) -> None:
+    act(done, verb, user, *args, fields.value(form, "why"))
