@@ -16,11 +16,11 @@ from referencing import Registry
 from curation import strict_json
 from storage.errors import BadInput
 
-MOST_PROBLEMS = 20
-MOST_VALUES = 5_000
-MOST_STEPS = 2_000
-MOST_DEPTH = 80
-MOST_SCHEMA_CHARACTERS = 100_000
+PROBLEM_LIMIT = 20
+VALUE_LIMIT = 5_000
+STEP_LIMIT = 2_000
+DEPTH_LIMIT = 80
+SCHEMA_LIMIT = 100_000
 
 _NAMED_SCHEMAS = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 _DATA = frozenset({"enum", "const", "default", "examples", "required", "dependentRequired"})
@@ -42,8 +42,8 @@ def problems(text: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
         value = strict_json.loads(text)
     except BadInput as error:
         return (str(error),)
-    if _values(value) > MOST_VALUES:
-        return (f"The output holds more than {MOST_VALUES:,} values.",)
+    if _values(value) > VALUE_LIMIT:
+        return (f"The output holds more than {VALUE_LIMIT:,} values.",)
     if _plainly_fits(value, schema):
         return ()
     validator = Draft202012Validator(schema, registry=Registry())
@@ -51,7 +51,7 @@ def problems(text: str, schema: Mapping[str, Any]) -> tuple[str, ...]:
         errors = sorted(validator.iter_errors(value), key=lambda e: [str(p) for p in e.path])
     except OverflowError:
         return ("A number in the output is too large to compare.",)
-    return tuple(dict.fromkeys(s for e in errors for s in _sentences(e)))[:MOST_PROBLEMS]
+    return tuple(dict.fromkeys(s for e in errors for s in _sentences(e)))[:PROBLEM_LIMIT]
 
 
 _TYPES: dict[str, Callable[[object], bool]] = {
@@ -105,8 +105,8 @@ def check_schema(schema: object) -> None:
     """
     if not isinstance(schema, dict):
         raise BadInput('The output schema must be a JSON object, such as {"type": "object"}.')
-    if len(json.dumps(schema)) > MOST_SCHEMA_CHARACTERS:
-        raise BadInput(f"The output schema is longer than {MOST_SCHEMA_CHARACTERS:,} characters.")
+    if len(json.dumps(schema)) > SCHEMA_LIMIT:
+        raise BadInput(f"The output schema is longer than {SCHEMA_LIMIT:,} characters.")
     _Walk(schema).visit(schema, (), 0)
     try:
         Draft202012Validator.check_schema(schema)
@@ -126,7 +126,7 @@ class _Walk:
 
     def visit(self, part: object, refs: tuple[str, ...], depth: int) -> None:
         self.steps += 1
-        if self.steps > MOST_STEPS or depth > MOST_DEPTH:
+        if self.steps > STEP_LIMIT or depth > DEPTH_LIMIT:
             raise BadInput(
                 "The output schema is too large or too deep to check quickly; simplify it."
             )

@@ -12,21 +12,21 @@ from storage.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JsonLimits:
     """How deep a document may nest and how long a whole number may be written."""
 
     depth: int = 32
     digits: int = sys.int_info.default_max_str_digits
 
 
-DEFAULT = Limits()
+DEFAULT = JsonLimits()
 
 # Possessive, and an unclosed string runs to the end: one pass, whatever the text.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.|\\\Z)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-def loads(text: str, limits: Limits = DEFAULT) -> Any:  # noqa: ANN401 - JSON is of any type
+def loads(text: str, limits: JsonLimits = DEFAULT) -> Any:  # noqa: ANN401 - JSON is of any type
     """The value that `text` holds.
 
     Raises:

@@ -23,14 +23,14 @@ class Shingle(StrEnum):
     CHAR5 = "char5"
 
 
-class Method(StrEnum):
+class SearchMethod(StrEnum):
     """How pairs are looked for."""
 
     EXACT = "exact"
     MINHASH = "minhash"
 
 
-LEAST = {Method.EXACT: 0.5, Method.MINHASH: 0.8}
+LEAST = {SearchMethod.EXACT: 0.5, SearchMethod.MINHASH: 0.8}
 """The lowest threshold of each."""
 
 
@@ -43,9 +43,9 @@ def duplicates(
         Shingle, typer.Option(help="Compare runs of three words or of five characters.")
     ] = Shingle.WORD3,
     method: Annotated[
-        Method,
+        SearchMethod,
         typer.Option(help="exact misses no pair; minhash is the usual way, slower, from 0.8 on."),
-    ] = Method.EXACT,
+    ] = SearchMethod.EXACT,
     groups: Annotated[
         Path | None,
         typer.Option(metavar="GROUPS.jsonl", help="Also write rows that hang together by pairs."),
@@ -72,7 +72,7 @@ def _find(
     out: Path,
     threshold: float,
     shingle: Shingle,
-    method: Method,
+    method: SearchMethod,
     groups: Path | None,
 ) -> None:
     begun = time.perf_counter()
@@ -80,7 +80,7 @@ def _find(
     from curation.overlap.near import jaccard_join, shingles
 
     search = jaccard_join.pairs
-    if method is Method.MINHASH:
+    if method is SearchMethod.MINHASH:
         from curation.overlap.near import minhash
 
         search = minhash.pairs
@@ -90,12 +90,12 @@ def _find(
     ids = list(seen)
     together = jaccard_join.Together(found)
     count = 0
-    with jsonl.whole(out) as file:
+    with jsonl.replacing(out) as file:
         for a, b, similarity in jaccard_join.row_pairs(found, threshold, together, search):
             file.write(f'{{"a": {ids[a]}, "b": {ids[b]}, "similarity": {similarity}}}\n')
             count += 1
     if groups is not None:
-        with jsonl.whole(groups) as file:
+        with jsonl.replacing(groups) as file:
             for rows in together.groups():
                 file.write(f'{{"ids": [{", ".join(ids[row] for row in rows)}]}}\n')
     took = time.perf_counter() - begun
@@ -103,7 +103,9 @@ def _find(
     typer.echo(words, err=True)
 
 
-def _check(source: Path, out: Path, threshold: float, method: Method, groups: Path | None) -> None:
+def _check(
+    source: Path, out: Path, threshold: float, method: SearchMethod, groups: Path | None
+) -> None:
     least = LEAST[method]
     if not least <= threshold <= 1:
         raise BadInput(f"A threshold of {threshold} cannot be used: give {least} to 1.")

@@ -78,7 +78,7 @@ def _scan(source: Path, out: Path, processes: int, cache: Path | None, second_mo
 
         config = Config(nationality=True, weekdays=True, second_model=second_model)
         found, known = _found(texts.values(), config, processes, cache)
-    with jsonl.whole(out) as file:
+    with jsonl.replacing(out) as file:
         for name, text in texts.items():
             file.writelines(_lines(name, found[text]))
     spans = [found[text] for text in texts.values()]

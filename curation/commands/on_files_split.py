@@ -6,8 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from curation.exchange.reading import file_rows, jsonl
@@ -91,17 +92,17 @@ def leakage(
     such as forms with one field filled in, only those are near that are nearer than the rest.
     """
     with lazily.refusing():
-        found = _leakage(train, test, out, threshold, source, text)
-    if fail and found:
+        leaks = _leakage(train, test, out, threshold, source, text)
+    if fail and leaks:
         raise typer.Exit(1)
 
 
-def _shares(words: str) -> tuple[float, float, float]:
+def _shares(text: str) -> tuple[float, float, float]:
     try:
-        train, validation, test = (float(part) for part in words.split(","))
+        train, validation, test = (float(part) for part in text.split(","))
     except ValueError:
         raise typer.BadParameter(
-            f"--shares {words} are not three numbers with commas, such as 0.64,0.16,0.2."
+            f"--shares {text} are not three numbers with commas, such as 0.64,0.16,0.2."
         ) from None
     return train, validation, test
 
@@ -120,11 +121,14 @@ def _split(
     from curation.exchange.reading import file_split
 
     begun = time.perf_counter()
-    asked = file_split.Asked(shares, seed, stratify, group, text, threshold)
+    request = file_split.SplitRequest(shares, seed, stratify, group, text, threshold)
     rows = file_rows.read(source)
-    kept = None if keep is None else [file_rows.read(keep / f"{part}.jsonl") for part in PARTS]
-    parts, report = file_split.share_out(rows, asked, source.name, kept)
-    report["input"] = {"name": source.name, "sha256": _sha256(source)}
+    earlier = None
+    if keep is not None:
+        earlier = [file_rows.read(keep / f"{part}.jsonl") for part in PARTS]
+    parts, report = file_split.share_out(rows, request, source.name, earlier)
+    written = msgspec.to_builtins(report)
+    written["input"] = {"name": source.name, "sha256": _sha256(source)}
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -132,16 +136,18 @@ def _split(
     if source.resolve() in {(out / f"{part}.jsonl").resolve() for part in PARTS}:
         raise BadInput(f"{source} would be overwritten: name another folder.")
     with ExitStack() as stack:
-        files = {part: stack.enter_context(jsonl.whole(out / f"{part}.jsonl")) for part in PARTS}
-        told = stack.enter_context(jsonl.whole(out / "split.json"))
+        files = {
+            part: stack.enter_context(jsonl.replacing(out / f"{part}.jsonl")) for part in PARTS
+        }
+        summary = stack.enter_context(jsonl.replacing(out / "split.json"))
         for row, part in zip(rows, parts, strict=True):
             files[part].write(f"{row.raw}\n")
-        json.dump(report, told, ensure_ascii=False, indent=2)
-        told.write("\n")
-    for sentence in report["cannot"]:
+        json.dump(written, summary, ensure_ascii=False, indent=2)
+        summary.write("\n")
+    for sentence in report.cannot:
         typer.echo(sentence, err=True)
-    counts = ", ".join(f"{n:,} {part}" for part, n in report["rows"].items())
-    _done(begun, len(rows), f"{counts}; {report['groups']['count']:,} groups kept whole")
+    counts = ", ".join(f"{n:,} {part}" for part, n in report.rows.items())
+    _done(begun, len(rows), f"{counts}; {report.groups.count:,} groups kept whole")
 
 
 def _sha256(path: Path) -> str:
@@ -156,7 +162,7 @@ def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, 
     if out.resolve() in (train.resolve(), test.resolve()):
         raise BadInput(f"{out} is one of the files to read: give it a path of its own.")
     sides = [file_rows.read(path, ids=True) for path in (train, test)]
-    taken = [
+    candidates = [
         [
             engine.Row(
                 at,
@@ -167,25 +173,29 @@ def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, 
         ]
         for rows in sides
     ]
-    if source and sides[0] + sides[1] and not any(row.source for rows in taken for row in rows):
+    if (
+        source
+        and sides[0] + sides[1]
+        and not any(row.source for rows in candidates for row in rows)
+    ):
         raise BadInput(f'No row of {train.name} and {test.name} has the field "{source}".')
-    found = engine.leaks(taken[0], taken[1], threshold)
-    with jsonl.whole(out) as file:
-        file.writelines(_lines(found, sides))
-    ways = {how: sum(leak.how is how for leak in found) for how in engine.How}
+    leaks = engine.leaks(candidates[0], candidates[1], threshold)
+    with jsonl.replacing(out) as file:
+        file.writelines(_lines(leaks, sides))
+    ways = {how: sum(leak.how is how for leak in leaks) for how in engine.How}
     counts = ", ".join(f"{n:,} {how}" for how, n in ways.items())
-    leaking = len({leak.train_id for leak in found})
+    leaking = len({leak.train_id for leak in leaks})
     _done(
         begun,
         len(sides[0]) + len(sides[1]),
-        f"{len(found):,} leaks ({counts}) of {leaking:,} of {len(sides[0]):,} training rows",
+        f"{len(leaks):,} leaks ({counts}) of {leaking:,} of {len(sides[0]):,} training rows",
     )
-    return len(found)
+    return len(leaks)
 
 
-def _lines(found: Sequence["Leak"], sides: Sequence[Sequence[file_rows.FileRow]]) -> Iterator[str]:
-    for leak in found:
-        line: dict[str, Any] = {
+def _lines(leaks: Sequence["Leak"], sides: Sequence[Sequence[file_rows.FileRow]]) -> Iterator[str]:
+    for leak in leaks:
+        line = {
             "train": sides[0][leak.train_id].fields["id"],
             "test": sides[1][leak.test_id].fields["id"],
             "similarity": leak.similarity,
@@ -194,6 +204,6 @@ def _lines(found: Sequence["Leak"], sides: Sequence[Sequence[file_rows.FileRow]]
         yield json.dumps(line, ensure_ascii=False) + "\n"
 
 
-def _done(begun: float, rows: int, words: str) -> None:
+def _done(begun: float, rows: int, summary: str) -> None:
     took = time.perf_counter() - begun
-    typer.echo(f"{rows:,} rows in {took:.2f} s ({rows / took:,.0f} rows/s): {words}.", err=True)
+    typer.echo(f"{rows:,} rows in {took:.2f} s ({rows / took:,.0f} rows/s): {summary}.", err=True)

@@ -4,6 +4,7 @@ import uuid
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from curation.exchange import columns, files, incoming, intake
@@ -100,9 +101,9 @@ def import_file(
         words = f"line {leak.line}: repeats test row {leak.test_id} ({leak.how}); it never trains"
         console.err.print(words, markup=False)
     console.show(
-        taken,
+        msgspec.to_builtins(taken),
         as_json=as_json,
-        words=f"Added {len(taken.added)} rows; {taken.known} were there already; "
+        words=f"Added {len(taken.added)} rows; {taken.existing} were there already; "
         f"{taken.invalid} do not fit the schema and wait for repair.",
     )
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from curation import strict_json
 from curation.exchange.source import Table, Value
@@ -85,26 +84,35 @@ def suggest(table: Table) -> ColumnMapping:
         return LAYOUTS[table.layout].columns
     chat = _chat_column(table)
     left = [c for c in table.columns if c not in (chat, ESCAPED)]
-    found: dict[str, Any] = {}
+    guesses: dict[str, str] = {}
     texts = not chat or _lacks(table, chat)
     for part, names in _NAMES.items():
         if part in ("prompt", "response", "system") and not texts:
             continue
         best = _best_named(left, names)
         if best is not None:
-            found[part] = best
+            guesses[part] = best
             left.remove(best)
     if not chat:
-        _guess_texts(table, left, found)
-        _find_input(left, found)
-    return ColumnMapping(messages=chat, **found)
+        _guess_texts(table, left, guesses)
+        _guess_input(left, guesses)
+    return ColumnMapping(
+        prompt=guesses.get("prompt"),
+        response=guesses.get("response"),
+        system=guesses.get("system"),
+        era=guesses.get("era"),
+        topic=guesses.get("topic"),
+        source=guesses.get("source"),
+        messages=chat,
+        input=guesses.get("input"),
+    )
 
 
-def _find_input(left: list[str], found: dict[str, str]) -> None:
+def _guess_input(left: list[str], guesses: dict[str, str]) -> None:
     """Alpaca splits a prompt in two: the instruction and its input."""
     second = [column for column in left if _plain_name(column) == "input"]
-    if second and _plain_name(found.get("prompt", "")) == "instruction":
-        found["input"] = second[0]
+    if second and _plain_name(guesses.get("prompt", "")) == "instruction":
+        guesses["input"] = second[0]
 
 
 def _chat_column(table: Table) -> str | None:
@@ -148,24 +156,24 @@ def _best_named(columns: Sequence[str], names: tuple[str, ...]) -> str | None:
     """The column called like one of `names`, else one that begins or ends with such a word."""
     plain = {column: _plain_name(column) for column in columns}
     for name in names:
-        for column, words in plain.items():
-            if words == name:
+        for column, plain_name in plain.items():
+            if plain_name == name:
                 return column
     for name in names:
-        for column, words in plain.items():
-            if words.endswith(f" {name}") or words.startswith(f"{name} "):
+        for column, plain_name in plain.items():
+            if plain_name.endswith(f" {name}") or plain_name.startswith(f"{name} "):
                 return column
     return None
 
 
-def _guess_texts(table: Table, left: list[str], found: dict[str, str]) -> None:
+def _guess_texts(table: Table, left: list[str], guesses: dict[str, str]) -> None:
     """Fill in prompt and response: JSON looks like an output, else the longest text does."""
     for part in ("response", "prompt"):
-        if part in found or not left:
+        if part in guesses or not left:
             continue
         score = _looks_json if part == "response" else _mean_length
         best = max(left, key=lambda column: (score(table, column), _mean_length(table, column)))
-        found[part] = best
+        guesses[part] = best
         left.remove(best)
 
 

@@ -29,8 +29,8 @@ class Incoming:
     era: str | None
     topic: str | None
     source_id: str | None
-    other_system: str | None = None
-    """Hash of the row's own system message, where it is not the project's."""
+    system_sha256: str | None = None
+    """Of the row's own system message, where it is not the project's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Preview:
 
     rows: tuple[Incoming, ...]
     refusals: tuple[Refusal, ...] = ()
-    """The first 100."""
+    """The first `source.LISTED`."""
     refused: int = 0
     """How many lines were refused in all."""
-    other_system: int = 0
+    foreign_system: int = 0
     """Rows whose system message is not the project's; theirs is left out."""
     notes: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ def apply(table: Table, mapping: ColumnMapping, system_message: str) -> Preview:
     """Every row as a pair under `mapping`, or refused with its line.
 
     Raises:
-        BadInput: the mapping names no prompt or response, or a column that is not there.
+        BadInput: the mapping names no input or output, or a column that is not there.
     """
     _check_mapping(table, mapping)
     reading = _Reading(mapping, system_message.strip())
@@ -68,11 +68,9 @@ def apply(table: Table, mapping: ColumnMapping, system_message: str) -> Preview:
 
 def _check_mapping(table: Table, mapping: ColumnMapping) -> None:
     if mapping.messages is None and (mapping.prompt is None or mapping.response is None):
-        raise BadInput(
-            "Choose the column that holds the prompt and the one that holds the response."
-        )
+        raise BadInput("Choose the column that holds the input and the one that holds the output.")
     if mapping.prompt is not None and mapping.prompt == mapping.response:
-        raise BadInput("Prompt and response name the same column; choose two.")
+        raise BadInput("Input and output name the same column; choose two.")
     missing = sorted(mapping.used() - set(table.columns))
     if missing:
         raise BadInput(f'The file has no column "{missing[0][:40]}"; choose one that it has.')
@@ -92,13 +90,13 @@ class _FaultyRowError(ValueError):
 
 @dataclass(slots=True)
 class _Reading:
-    """The rows of one table as they become pairs, with what is to be told about them."""
+    """The rows of one table as they become pairs, with what a person should know of them."""
 
     mapping: ColumnMapping
     system_message: str
     rows: list[Incoming] = field(default_factory=list)
     faults: Faults = field(default_factory=lambda: Faults("the file"))
-    other_system: int = 0
+    foreign_system: int = 0
     hidden: int = 0
     markup: int = 0
     decomposed: int = 0
@@ -113,19 +111,19 @@ class _Reading:
         except _FaultyRowError as fault:
             self.faults.add(row.line, str(fault))
             return
-        for name, text in (("prompt", prompt), ("response", response)):
+        for name, text in (("input", prompt), ("output", response)):
             if visible.empty(text):
                 self.faults.add(row.line, f"its {name} is empty")
                 return
-        self._tell(system, prompt, response)
-        other = bool(system) and system != self.system_message
-        sha256 = hashlib.sha256(system.encode()).hexdigest() if other else None
+        self._count(system, prompt, response)
+        foreign = bool(system) and system != self.system_message
+        sha256 = hashlib.sha256(system.encode()).hexdigest() if foreign else None
         self.rows.append(Incoming(row.line, prompt, response, era, topic, source, sha256))
 
     def preview(self, notes: tuple[str, ...]) -> Preview:
-        told = (
+        counts = (
             (
-                self.other_system,
+                self.foreign_system,
                 "with another system message than the project's; theirs is left out",
             ),
             (self.hidden, "with invisible characters; they are kept and shown as ⟦U+200B⟧"),
@@ -135,12 +133,14 @@ class _Reading:
             ),
             (self.decomposed, "with letters and accents stored apart (not NFC); kept as they are"),
         )
-        counted = tuple(f"{n:,} {'row' if n == 1 else 'rows'} {words}." for n, words in told if n)
+        counted = tuple(
+            f"{n:,} {'row' if n == 1 else 'rows'} {description}." for n, description in counts if n
+        )
         return Preview(
             tuple(self.rows),
             tuple(self.faults.refusals),
             self.faults.count,
-            self.other_system,
+            self.foreign_system,
             (*notes, *counted),
         )
 
@@ -149,11 +149,11 @@ class _Reading:
         chat = "" if self.mapping.messages is None else values.get(self.mapping.messages, "")
         if self.mapping.messages is not None and (chat != "" or self.mapping.prompt is None):
             return self._bare(*_chat(chat))
-        asked, given = (
+        asking, answering = (
             values.get(column or "", "") for column in (self.mapping.prompt, self.mapping.response)
         )
-        if isinstance(asked, list) and isinstance(given, list):
-            return self._bare(*_chat([*asked, *given]))
+        if isinstance(asking, list) and isinstance(answering, list):
+            return self._bare(*_chat([*asking, *answering]))
         columns = (self.mapping.system, self.mapping.prompt, self.mapping.response)
         system, prompt, response = self._bare(*(_text(values, column) for column in columns))
         more = _text(values, self.mapping.input)
@@ -166,9 +166,9 @@ class _Reading:
             return system, prompt, response
         return system.strip(), prompt.strip(), response.strip()
 
-    def _tell(self, system: str, prompt: str, response: str) -> None:
+    def _count(self, system: str, prompt: str, response: str) -> None:
         both = f"{prompt}\n{response}"
-        self.other_system += bool(system) and system.strip() != self.system_message
+        self.foreign_system += bool(system) and system.strip() != self.system_message
         self.hidden += bool(visible.hidden(both))
         self.markup += bool(visible.has_markup(both))
         self.decomposed += not unicodedata.is_normalized("NFC", both)
@@ -192,17 +192,17 @@ def _label(values: dict[str, Value], column: str | None) -> str | None:
 
 def _chat(value: Value) -> tuple[str, str, str]:
     """System message ("" without one), prompt and response of one chat."""
-    said = [_message(message) for message in _messages(value)]
-    roles = [role for role, _ in said]
+    turns = [_message(message) for message in _messages(value)]
+    roles = [role for role, _ in turns]
     if roles[:1] == ["system"]:
-        system, said, roles = said[0][1], said[1:], roles[1:]
+        system, turns, roles = turns[0][1], turns[1:], roles[1:]
     else:
         system = ""
     if "system" in roles:
         raise _FaultyRowError("its system message does not stand first, or there are two")
     if roles != ["user", "assistant"]:
         raise _FaultyRowError(_wrong_roles(roles))
-    return system, said[0][1], said[1][1]
+    return system, turns[0][1], turns[1][1]
 
 
 def _wrong_roles(roles: list[str]) -> str:

@@ -1,8 +1,6 @@
 """Take the rows of a file into a project: all of them or none, each with its file and line."""
 
-from dataclasses import dataclass
-from typing import Any
-
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,29 +16,27 @@ from storage.types import Origin, Pair, Project, Role, User
 from storage.values import value_of
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What an import did."""
-
-    added: tuple[int, ...]
-    """Ids of the new pairs, in the order of the file."""
-    known: int
-    """Rows that an earlier import of the same file had brought."""
-    invalid: int
-    """New rows whose output does not fit the schema: they wait for a person to repair them."""
-    repeating: tuple["Repeat", ...] = ()
-    """New rows that repeat test rows: linked to them, and shut out of every version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A row of the file that repeats a test row."""
+class Repeat(msgspec.Struct, frozen=True):
+    """A row of the file that repeats a test pair."""
 
     line: int
     pair_id: int
     test_id: int
     how: How
     similarity: float
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """What an import did."""
+
+    added: tuple[int, ...]
+    """Ids of the new pairs, in the order of the file."""
+    existing: int = msgspec.field(name="known")
+    """Rows that an earlier import of the same file had brought."""
+    invalid: int
+    """New pairs whose output does not fit the schema: they wait for a person to repair them."""
+    repeating: tuple[Repeat, ...] = ()
+    """New pairs that repeat test pairs: linked to them, and shut out of every version."""
 
 
 @allowed(Role.EXPERT, Role.LEAD)
@@ -54,24 +50,24 @@ def take(
     sha256: str,
     held_out: bool = False,
     origin: Origin = Origin.IMPORT,
-) -> Taken:
-    """Store rows waiting for review. Importing the same file again adds nothing.
+) -> Imported:
+    """Store pairs waiting for review. Importing the same file again adds nothing.
 
-    `held_out` rows become test rows: they are reviewed like all others but never trained on. Rows
-    that repeat what is or ever was a test row are taken but linked to it as leaks, which no version
-    takes and nobody can waive: people see both side by side and reject one.
+    `held_out` pairs become test pairs: they are reviewed like all others but never trained on.
+    Pairs that repeat what is or ever was a test pair are taken but linked to it as leaks, which no
+    version takes and nobody can waive: people see both side by side and reject one.
 
     Raises:
         BadInput: a row names an era that the project does not have.
     """
     project = projects.get(session, project_id)
     eras = _eras(session, project, rows)
-    seen = _known(session, project_id, sha256)
+    existing = _source_keys(session, project_id, sha256)
     added: list[Pair] = []
     invalid = 0
     for row in rows:
         key = f"{sha256}:{row.line}"
-        if key in seen:
+        if key in existing:
             continue
         stored = pairs.add(
             session,
@@ -93,8 +89,8 @@ def take(
     lines = {pair.id: int(pair.source["line"]) for pair in added}
     leaks = [] if held_out else ledger.mark(session, project_id, added)
     repeating = tuple(
-        Repeat(lines[one.train_id], one.train_id, one.test_id, one.how, one.similarity)
-        for one in leaks
+        Repeat(lines[leak.train_id], leak.train_id, leak.test_id, leak.how, leak.similarity)
+        for leak in leaks
     )
     events.record(
         session,
@@ -106,30 +102,33 @@ def take(
         added=len(added),
         known=len(rows) - len(added),
         held_out=held_out,
-        repeating=len({one.pair_id for one in repeating}),
+        repeating=len({repeat.pair_id for repeat in repeating}),
     )
     ids = tuple(pair.id for pair in added)
-    return Taken(ids, len(rows) - len(added), invalid, repeating)
+    return Imported(ids, len(rows) - len(added), invalid, repeating)
 
 
-def _source(row: Incoming, name: str, sha256: str) -> dict[str, Any]:
-    told = {"file": name, "sha256": sha256, "line": row.line, "id": row.source_id}
-    return told | ({"system_sha256": row.other_system} if row.other_system else {})
+def _source(row: Incoming, name: str, sha256: str) -> dict[str, str | int | None]:
+    source: dict[str, str | int | None] = {"file": name, "sha256": sha256, "line": row.line}
+    source["id"] = row.source_id
+    if row.system_sha256:
+        source["system_sha256"] = row.system_sha256
+    return source
 
 
 def _eras(session: Session, project: Project, rows: tuple[Incoming, ...]) -> dict[str, int | None]:
-    known: dict[str, int | None] = {"": None}
-    known.update({era.name.lower(): era.id for era in projects.eras(session, project.id)})
+    ids: dict[str, int | None] = {"": None}
+    ids.update({era.name.lower(): era.id for era in projects.eras(session, project.id)})
     for row in rows:
-        if (row.era or "").strip().lower() not in known:
+        if (row.era or "").strip().lower() not in ids:
             raise BadInput(
                 f"Line {row.line} names a policy era that this project does not have. "
                 "Add the era on the Eras page, or leave that column out of the mapping."
             )
-    return known
+    return ids
 
 
-def _known(session: Session, project_id: int, sha256: str) -> set[str]:
+def _source_keys(session: Session, project_id: int, sha256: str) -> set[str]:
     query = select(PairRow.source_key).where(
         PairRow.project_id == project_id, PairRow.source_key.startswith(f"{sha256}:")
     )

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from curation.versions import canonical, verify_version
-from curation.versions.records import Facts, Inclusion
+from curation.versions.records import Inclusion, SealedFacts
 from storage import pairs
 from storage.errors import NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
@@ -32,7 +32,7 @@ class Opened:
     rows: tuple[VersionRow, ...]
     """By pair id."""
     merkle_root: str
-    facts: Facts | None
+    facts: SealedFacts | None
     """What held when it was frozen; None for versions frozen by Assay 0.1.0."""
     seal: str | None
     """sha256 over the version, its groups and its facts; None where there are no facts."""
@@ -161,7 +161,7 @@ def _sealed(session: Session, version: Version, rows: tuple[VersionRow, ...], ro
         return Opened(version, rows, root, None, None)
     if proof[0] != root or proof[1] != seal(session, version.id, rows, root, proof[2]):
         raise _broken(version.number)
-    return Opened(version, rows, root, msgspec.json.decode(proof[2], type=Facts), proof[1])
+    return Opened(version, rows, root, msgspec.json.decode(proof[2], type=SealedFacts), proof[1])
 
 
 def _was_sealed(session: Session, version_id: int) -> bool:

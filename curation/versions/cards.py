@@ -17,10 +17,10 @@ from curation.versions import archive, certificate, evidence, tags
 from curation.versions.records import (
     Certificate,
     Counts,
-    Facts,
     Hashes,
     Inclusion,
     SealedAudit,
+    SealedFacts,
     SealedWaiver,
     Since,
     VersionCard,
@@ -51,7 +51,7 @@ def of(session: Session, opened: archive.Opened) -> VersionCard:
         rows=sum(version.counts.values()),
         by_split=dict(version.counts),
         seed=version.seed,
-        shares_asked=manifest.shares,
+        shares=manifest.shares,
         system_message_sha256=manifest.system_message_sha256,
         output_schema=manifest.output_schema is not None,
         hashes=Hashes(version.sha256, opened.merkle_root, opened.seal),
@@ -61,7 +61,7 @@ def of(session: Session, opened: archive.Opened) -> VersionCard:
     )
 
 
-def _since(session: Session, opened: archive.Opened, facts: Facts) -> Since:
+def _since(session: Session, opened: archive.Opened, facts: SealedFacts) -> Since:
     version = opened.version
     audit = evidence.audit(session, version, opened.rows)
     certified = certificate.build(session, version.id, version.sha256)
@@ -120,7 +120,7 @@ def _head(card: VersionCard) -> list[str]:
         "",
         f"{card.rows} approved rows, frozen by {plain(card.frozen_by)} on "
         f"{card.frozen_at}, split with seed {card.seed} "
-        f"(shares asked: {', '.join(str(share) for share in card.shares_asked)}; rows that "
+        f"(shares asked: {', '.join(str(share) for share in card.shares)}; rows that "
         f"belong together kept on one side: {card.facts.groups} groups).{sealed}",
     ]
 
@@ -146,7 +146,7 @@ def _counts(card: VersionCard) -> list[str]:
     return lines
 
 
-def _people(facts: Facts) -> list[str]:
+def _people(facts: SealedFacts) -> list[str]:
     return ["## Approved by", "", *_table(["Person", "Rows"], facts.approvers.items())]
 
 
@@ -200,7 +200,7 @@ def _certificate(certified: Certificate) -> list[str]:
     return [
         "## Personal data",
         "",
-        f"{certified.scanned_whole} of {certified.rows} rows scanned whole; "
+        f"{certified.fully_scanned} of {certified.rows} rows scanned whole; "
         f"{certified.quarantined} quarantined, {certified.not_scanned} not scanned.",
         *(["", *scans] if scans else []),
         *(["", *_table(["Finding", "accepted", "dismissed", "open"], rows)] if rows else []),
@@ -222,7 +222,7 @@ def _later(since: Since) -> list[str]:
         lines.append(f"- Audit: {_audit_sentence(since.audit)}")
     if since.certificate:
         lines.append(
-            f"- Scanned again: {since.certificate.scanned_whole} of {since.certificate.rows} rows "
+            f"- Scanned again: {since.certificate.fully_scanned} of {since.certificate.rows} rows "
             f"whole, certificate `{since.certificate.certificate_sha256}`"
         )
     lines.append(f"- Rows no longer approved with this text: {since.withdrawn}")

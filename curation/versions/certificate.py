@@ -45,7 +45,7 @@ def build(session: Session, version_id: int, sha256: str) -> Certificate:
     certificate = Certificate(
         version_sha256=sha256,
         rows=rows,
-        scanned_whole=len(scans) - quarantined,
+        fully_scanned=len(scans) - quarantined,
         not_scanned=rows - len(scans),
         quarantined=quarantined,
         configurations=_counted(

@@ -24,7 +24,7 @@ _DONE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PairChange:
     """One row that differs. `before` or `after` is None where the version lacks the row."""
 
     pair_id: int
@@ -35,7 +35,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VersionDifference:
     """What changed between two versions, by pair id. A row may be both changed and moved."""
 
     added: tuple[int, ...]
@@ -43,11 +43,11 @@ class Difference:
     changed: tuple[int, ...]
     moved: tuple[int, ...] = ()
     """Rows in another split."""
-    rows: tuple[Change, ...] = ()
+    rows: tuple[PairChange, ...] = ()
     """Every row above, by pair id."""
 
 
-def kind(change: Change) -> str:
+def kind(change: PairChange) -> str:
     """What happened to a row, in one or two words."""
     if change.before is None or change.after is None:
         return "added" if change.before is None else "removed"
@@ -57,7 +57,7 @@ def kind(change: Change) -> str:
     return "changed, moved" if moved else "changed"
 
 
-def difference(session: Session, older: int, newer: int) -> Difference:
+def difference(session: Session, older: int, newer: int) -> VersionDifference:
     """What a version added, removed, changed and moved against an older one, both proven.
 
     Reasons are the last applied decision about the row before the newer version was frozen.
@@ -65,24 +65,24 @@ def difference(session: Session, older: int, newer: int) -> Difference:
     return between(session, archive.opened(session, older), archive.opened(session, newer))
 
 
-def between(session: Session, old: archive.Opened, new: archive.Opened) -> Difference:
+def between(session: Session, old: archive.Opened, new: archive.Opened) -> VersionDifference:
     """What `difference` says, of two versions that were opened."""
-    was, now = ({row.pair_id: row for row in one.rows} for one in (old, new))
-    both = was.keys() & now.keys()
-    changed = {i for i in both if was[i].content_sha256 != now[i].content_sha256}
-    moved = {i for i in both if was[i].split is not now[i].split}
-    touched = sorted((was.keys() ^ now.keys()) | changed | moved)
+    before, after = ({row.pair_id: row for row in version.rows} for version in (old, new))
+    both = before.keys() & after.keys()
+    changed = {i for i in both if before[i].content_sha256 != after[i].content_sha256}
+    moved = {i for i in both if before[i].split is not after[i].split}
+    touched = sorted((before.keys() ^ after.keys()) | changed | moved)
     reasons = _reasons(session, touched, new.version)
-    return Difference(
-        added=tuple(sorted(now.keys() - was.keys())),
-        removed=tuple(sorted(was.keys() - now.keys())),
+    return VersionDifference(
+        added=tuple(sorted(after.keys() - before.keys())),
+        removed=tuple(sorted(before.keys() - after.keys())),
         changed=tuple(sorted(changed)),
         moved=tuple(sorted(moved)),
         rows=tuple(
-            Change(
+            PairChange(
                 i,
-                was.get(i),
-                now.get(i),
+                before.get(i),
+                after.get(i),
                 _moved(old.version, new.version) if i in moved - changed else reasons.get(i, ""),
             )
             for i in touched
@@ -97,9 +97,9 @@ def _moved(old: Version, new: Version) -> str:
 
 
 def _reasons(session: Session, pair_ids: Sequence[int], until: Version) -> dict[int, str]:
-    """The last decision about each row, after the words it was last sent back with."""
+    """The last decision about each row, after the reason for which it was last sent back."""
     names = people.names(session)
-    found: dict[int, str] = {}
+    clauses: dict[int, str] = {}
     reopened: dict[int, str] = {}
     for start in range(0, len(pair_ids), _CHUNK):
         query = (
@@ -119,5 +119,5 @@ def _reasons(session: Session, pair_ids: Sequence[int], until: Version) -> dict[
                 reopened[row.pair_id] = clause
             elif row.pair_id in reopened:
                 clause = f"{reopened[row.pair_id]}; {clause}"
-            found[row.pair_id] = clause
-    return found
+            clauses[row.pair_id] = clause
+    return clauses

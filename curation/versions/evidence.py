@@ -15,10 +15,10 @@ from curation import statistics, strict_json
 from curation.versions import certificate
 from curation.versions.records import (
     Counts,
-    Facts,
-    Judged,
     SealedAudit,
     SealedEra,
+    SealedFacts,
+    SealedVerdicts,
     SealedWaiver,
 )
 from storage import pairs, people, projects
@@ -41,7 +41,7 @@ def label(project: Project, response: str, topic: str | None) -> str:
     return topic or ""
 
 
-def gather(session: Session, version: Version, rows: Sequence[VersionRow]) -> Facts:
+def gather(session: Session, version: Version, rows: Sequence[VersionRow]) -> SealedFacts:
     """The facts. Shares are rounded: the last bits of a float differ between machines."""
     project = projects.get(session, version.project_id)
     query = select(PairRow.id, PairRow.topic, PairRow.era_id).where(
@@ -55,7 +55,7 @@ def gather(session: Session, version: Version, rows: Sequence[VersionRow]) -> Fa
     labels = {
         row.pair_id: label(project, row.response, topics[row.pair_id]) or NO_LABEL for row in rows
     }
-    return Facts(
+    return SealedFacts(
         by_origin=_by_split(rows, {row.pair_id: row.origin.value for row in rows}),
         label=project.label_field or "topic",
         by_label=_by_split(rows, labels),
@@ -120,7 +120,7 @@ def audit(
         drawn=len(row.drawn),
         judged=judged,
         good=good,
-        in_version=Judged(len(current), sum(verdict.good for verdict in current)),
+        in_version=SealedVerdicts(len(current), sum(verdict.good for verdict in current)),
         wilson_95=_rounded(statistics.wilson(good, judged)),
         clopper_pearson_95=_rounded(statistics.clopper_pearson(good, judged)),
         proven_95=round(statistics.proven_share(good, judged), 4),

@@ -32,7 +32,7 @@ from storage.types import (
     VersionRow,
 )
 
-LEAST = 10
+MINIMUM_PAIRS = 10
 """A split of fewer rows would leave a part empty."""
 
 
@@ -69,18 +69,19 @@ def freeze(
 
 
 def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> None:
-    if len(approved) < LEAST:
+    if len(approved) < MINIMUM_PAIRS:
         raise RuleBroken(
-            f"{len(approved)} rows are approved; a version needs at least {LEAST}. Review more."
+            f"{len(approved)} pairs are approved; a version needs at least {MINIMUM_PAIRS}. "
+            "Review more."
         )
     if overlaps.due(session, project_id):
-        raise RuleBroken("Rows changed since the last search for duplicates. Run it, then freeze.")
+        raise RuleBroken("Pairs changed since the last search for duplicates. Run it, then freeze.")
     leaks = overlaps.current(session, project_id, [LinkKind.LEAK], state=None)
     ready = {pair.id for pair in approved}
     leaking = [link for link in leaks if link.a in ready and link.b in ready]
     if leaking:
         raise RuleBroken(
-            f"{len(leaking)} rows repeat held-out test rows, the first are pairs {leaking[0].a} "
+            f"{len(leaking)} pairs repeat held-out test pairs, the first are {leaking[0].a} "
             f"and {leaking[0].b}. Settle them on the Duplicates page, then freeze."
         )
     trained = [ledger.row(pair) for pair in approved if not pair.held_out]
@@ -98,7 +99,7 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
     related = leakage.families([ledger.row(pair) for pair in approved])
     related += [sorted(family & ids) for family in lineage.families(session, project_id)]
     for members in related:
-        edges += [duplicates.Near(members[0], other, 1.0) for other in members[1:]]
+        edges += [duplicates.Near(members[0], member, 1.0) for member in members[1:]]
     groups = {pair.id: pair.id for pair in approved}
     for members in duplicates.groups(edges):
         groups.update(dict.fromkeys(members, min(members)))

@@ -70,11 +70,11 @@ def _book(table: Sequence[Sequence[str]]) -> bytes:
     return verify_version.zipped(members)
 
 
-def _text(sheet: Any, words: str) -> Any:  # noqa: ANN401 - openpyxl is not typed
+def _text(sheet: Any, text: str) -> Any:  # noqa: ANN401 - openpyxl is not typed
     from openpyxl.cell import WriteOnlyCell
 
     cell = WriteOnlyCell(sheet, value="")
-    cell.value = words
+    cell.value = text
     cell.data_type = "s"  # never a formula, a number or a date
     return cell
 

@@ -21,7 +21,7 @@ from storage.types import Split
 
 TO_TRAIN = (Split.TRAIN, Split.VALIDATION)
 """The splits of an export where none is named."""
-MOST_BYTES = 250_000_000
+TEXT_LIMIT = 250_000_000
 """Text in one export; more is written a split at a time."""
 _VERIFIER = Path(verify_version.__file__)
 
@@ -133,10 +133,10 @@ def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequenc
     wanted = [split for split in Split if split in splits]
     frozen = opened.part(*wanted)
     size = sum(len(f"{row.prompt}{row.response}".encode(errors="replace")) for row in frozen)
-    if size > MOST_BYTES:
+    if size > TEXT_LIMIT:
         raise RuleBroken(
             f"These splits hold {size / 1e6:,.0f} MB of text and one export may hold "
-            f"{MOST_BYTES / 1e6:,.0f} MB. Export one split at a time."
+            f"{TEXT_LIMIT / 1e6:,.0f} MB. Export one split at a time."
         )
     rows, left_out = _rows(session, opened, layout, wanted)
     of = {row.pair_id: row.split for row in frozen}

@@ -31,7 +31,7 @@ class Preferences:
 
 def gather(session: Session, rows: Sequence[VersionRow]) -> Preferences:
     """One pair for each row whose output alone was changed by a person."""
-    found, unchanged, unsafe = [], 0, 0
+    corrected_rows, unchanged, unsafe = [], 0, 0
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
         ids = [row.pair_id for row in part]
@@ -45,12 +45,12 @@ def gather(session: Session, rows: Sequence[VersionRow]) -> Preferences:
             elif row.pair_id not in clean:
                 unsafe += 1
             else:
-                found.append(
+                corrected_rows.append(
                     ExportRow(
                         row.pair_id, row.origin.value, row.prompt, row.response, arrived.response
                     )
                 )
-    return Preferences(tuple(found), unchanged, unsafe)
+    return Preferences(tuple(corrected_rows), unchanged, unsafe)
 
 
 def _first(session: Session, ids: Sequence[int]) -> dict[int, RevisionRow]:

@@ -37,7 +37,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
 
     version_sha256: str
     rows: int
-    scanned_whole: int
+    fully_scanned: int = msgspec.field(name="scanned_whole")
     not_scanned: int
     quarantined: int
     configurations: dict[str, int]
@@ -70,7 +70,7 @@ class SealedWaiver(msgspec.Struct, frozen=True):
     until: str
 
 
-class Judged(msgspec.Struct, frozen=True):
+class SealedVerdicts(msgspec.Struct, frozen=True):
     """Verdicts of an audit."""
 
     judged: int
@@ -85,14 +85,14 @@ class SealedAudit(msgspec.Struct, frozen=True, kw_only=True):
     drawn: int
     judged: int
     good: int
-    in_version: Judged = msgspec.field(name="here")
+    in_version: SealedVerdicts = msgspec.field(name="here")
     """The verdicts about the very texts of the version."""
     wilson_95: tuple[float, float]
     clopper_pearson_95: tuple[float, float]
     proven_95: float
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class SealedFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What held, in the order in which it is stored: the seal is over these very characters."""
 
     by_origin: Counts
@@ -143,12 +143,12 @@ class VersionCard(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     by_split: dict[str, int]
     seed: int
-    shares_asked: tuple[float, float, float]
+    shares: tuple[float, float, float] = msgspec.field(name="shares_asked")
     system_message_sha256: str
     output_schema: bool
     hashes: Hashes
     sealed_when_frozen: bool
-    facts: Facts
+    facts: SealedFacts
     since: Since
 
     def certificate(self) -> Certificate:

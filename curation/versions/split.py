@@ -59,24 +59,24 @@ class _Filling:
     free: list[_Group]
     chosen: set[str]
     rows: Counter[str | None]
-    held: Counter[str | None]
+    filled: Counter[str | None]
 
     def room(self, stratum: str | None) -> tuple[int, int]:
-        """The least and most rows that the part should hold of a stratum."""
+        """The fewest and most rows that the part should hold of a stratum."""
         rows = self.rows[stratum]
         slack = max(0.5 if stratum is None else 1 - 1e-9, SLACK * rows)
         return ceil(self.share * rows - slack), floor(self.share * rows + slack)
 
     def off(self, stratum: str | None, more: int = 0) -> float:
         """How far the rows of a stratum would be from its share with so many more."""
-        return abs(self.held[stratum] + more - self.share * self.rows[stratum])
+        return abs(self.filled[stratum] + more - self.share * self.rows[stratum])
 
     def move(self, group: _Group) -> None:
         """Take a group in, or out again."""
         size = -len(group.ids) if group.name in self.chosen else len(group.ids)
         self.chosen ^= {group.name}
-        self.held[group.stratum] += size
-        self.held[None] += size
+        self.filled[group.stratum] += size
+        self.filled[None] += size
 
 
 def split(items: Sequence[Item], shares: Shares = SHARES, seed: int = 7) -> dict[int, Split]:
@@ -137,15 +137,15 @@ def _fill(
 ) -> None:
     """Take free groups into a part up to its share of the rows of these groups."""
     rows: Counter[str | None] = Counter()
-    held: Counter[str | None] = Counter()
+    filled: Counter[str | None] = Counter()
     for group in groups:
         for stratum in (group.stratum, None):
             rows[stratum] += len(group.ids)
-            held[stratum] += len(group.ids) * (parts[group.name] is part)
+            filled[stratum] += len(group.ids) * (parts[group.name] is part)
     draws = {group.name: group.draws[draw] for group in groups}
     free = [group for group in groups if parts[group.name] is None]
     free.sort(key=lambda group: (draws[group.name], group.name))
-    filling = _Filling(share, draws, free, set(), rows, held)
+    filling = _Filling(share, draws, free, set(), rows, filled)
     for group in free:
         if draws[group.name] < share:
             filling.move(group)
@@ -169,9 +169,9 @@ def _bring(filling: _Filling, stratum: str | None, free: Sequence[_Group]) -> No
         for out in (True, False):
             inside = [group for group in free if (group.name in filling.chosen) is out]
             for group in reversed(inside) if out else inside:
-                least, most = filling.room(stratum)
-                now = filling.held[stratum]
-                if now <= most if out else now >= least:
+                minimum, maximum = filling.room(stratum)
+                now = filling.filled[stratum]
+                if now <= maximum if out else now >= minimum:
                     break
                 size = -len(group.ids) if out else len(group.ids)
                 if _may(filling, stratum, group, size, careful):
@@ -182,10 +182,10 @@ def _may(filling: _Filling, stratum: str | None, group: _Group, size: int, caref
     """Whether a move helps; if careful, without going too far here or in the group's stratum."""
     if not careful:
         return filling.off(stratum, size) < filling.off(stratum)
-    least, most = filling.room(stratum)
-    after = filling.held[stratum] + size
-    fits = after >= least if size < 0 else after <= most
+    minimum, maximum = filling.room(stratum)
+    after = filling.filled[stratum] + size
+    fits = after >= minimum if size < 0 else after <= maximum
     if stratum is None:
-        least, most = filling.room(group.stratum)
-        fits = fits and least <= filling.held[group.stratum] + size <= most
+        minimum, maximum = filling.room(group.stratum)
+        fits = fits and minimum <= filling.filled[group.stratum] + size <= maximum
     return fits

@@ -15,7 +15,7 @@ from storage.tables import VersionTagRow
 from storage.types import Role, User, Version
 
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,39}")
-_TAKEN = frozenset({"latest", "newest", "all"})
+_RESERVED = frozenset({"latest", "newest", "all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,16 @@ def history(session: Session, project_id: int) -> list[Tag]:
 
 def current(session: Session, project_id: int) -> dict[str, Tag]:
     """Where each name points now, by name."""
-    found: dict[str, Tag] = {}
+    newest: dict[str, Tag] = {}
     for tag in history(session, project_id):
-        found.setdefault(tag.name, tag)
-    return dict(sorted(found.items()))
+        newest.setdefault(tag.name, tag)
+    return dict(sorted(newest.items()))
 
 
 def of(session: Session, version: Version) -> list[str]:
     """The names that point to a version now."""
-    known = current(session, version.project_id)
-    return [name for name, tag in known.items() if tag.version_id == version.id]
+    tags = current(session, version.project_id)
+    return [name for name, tag in tags.items() if tag.version_id == version.id]
 
 
 @allowed(Role.LEAD)
@@ -62,14 +62,14 @@ def tag(session: Session, actor: User, version_id: int, name: str) -> None:
         RuleBroken: the name points there already.
     """
     name = name.strip()
-    if not _NAME.fullmatch(name) or name in _TAKEN:
+    if not _NAME.fullmatch(name) or name in _RESERVED:
         raise BadInput(
             "A tag is 1 to 40 small letters, digits, dots, dashes or underscores, begins with a "
             "letter, and is not latest, newest or all."
         )
     version = archive.get(session, version_id)
-    known = current(session, version.project_id).get(name)
-    if known is not None and known.version_id == version_id:
+    existing = current(session, version.project_id).get(name)
+    if existing is not None and existing.version_id == version_id:
         raise RuleBroken(f"Version {version.number} has the tag {name} already.")
     row = VersionTagRow(
         project_id=version.project_id, name=name, version_id=version_id, user_id=actor.id
@@ -84,7 +84,7 @@ def tag(session: Session, actor: User, version_id: int, name: str) -> None:
         version_id,
         project_id=version.project_id,
         name=name,
-        before=known.version_id if known else None,
+        before=existing.version_id if existing else None,
     )
 
 
@@ -94,14 +94,14 @@ def find(session: Session, project_id: int, named: str = "") -> Version:
     Raises:
         NotFound: there is none.
     """
-    known = archive.listing(session, project_id)
-    if not known:
+    versions = archive.listing(session, project_id)
+    if not versions:
         raise NotFound("There is no version yet. Freeze one first.")
     if not named:
-        return known[0]
+        return versions[0]
     tagged = current(session, project_id).get(named)
-    for version in known:
+    for version in versions:
         if str(version.number) == named or (tagged and tagged.version_id == version.id):
             return version
-    numbers = ", ".join(str(version.number) for version in reversed(known[:20]))
+    numbers = ", ".join(str(version.number) for version in reversed(versions[:20]))
     raise NotFound(f"There is no version or tag of this name. There are versions {numbers}.")

@@ -16,7 +16,7 @@ from storage.tables import EventRow, VersionRowTable
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Verification:
     """What was proven, and what could not be."""
 
     versions: int
@@ -27,13 +27,15 @@ class Report:
     problems: tuple[str, ...]
 
 
-def everything(session: Session) -> Report:
+def everything(session: Session) -> Verification:
     """Every version of every project, and the chain of events."""
     count, broken = events.verify(session)
     problems = [] if broken is None else [f"The event log is broken at link {broken}."]
     ids = list(session.scalars(select(VersionRowTable.id).order_by(VersionRowTable.id)))
-    told = {} if problems else _told(session)
-    problems += [f"Version with id {one} is gone." for one in sorted(told.keys() - set(ids))]
+    logged = {} if problems else _logged(session)
+    problems += [
+        f"Version with id {version_id} is gone." for version_id in sorted(logged.keys() - set(ids))
+    ]
     rows = 0
     for version_id in ids:
         try:
@@ -42,12 +44,12 @@ def everything(session: Session) -> Report:
             problems.append(str(error))
             continue
         rows += len(opened.rows)
-        if told and told.get(version_id) != (opened.version.sha256, opened.seal):
+        if logged and logged.get(version_id) != (opened.version.sha256, opened.seal):
             problems.append(f"Version {opened.version.number} is not the one the log tells of.")
-    return Report(len(ids), rows, count, _head(session), tuple(problems))
+    return Verification(len(ids), rows, count, _head(session), tuple(problems))
 
 
-def _told(session: Session) -> dict[int, tuple[str, str | None]]:
+def _logged(session: Session) -> dict[int, tuple[str, str | None]]:
     """The sha256 and the seal of each version, as its freezing was logged."""
     query = select(EventRow.noun_id, EventRow.detail).where(
         EventRow.verb == "freeze", EventRow.noun == "version"

@@ -10,6 +10,7 @@ from typing import Any
 from zipfile import ZipFile
 
 from curation import strict_json
+from curation.exchange.reading.jsonl import JsonObject
 from curation.exchange.reading.rows import Gathering, as_row, short
 from curation.exchange.reading.zips import BROKEN, unpack
 from curation.exchange.source import Source, Table, hashed
@@ -17,7 +18,7 @@ from storage.errors import BadInput
 
 _ROWS_AT_ONCE = 500
 _ELEMENTS_AT_ONCE = 1_000_000
-_MOST_JSON = 10_000_000
+_JSON_BYTES = 10_000_000
 
 
 def read_parquet(source: Source) -> Table:
@@ -119,9 +120,9 @@ def _below(source: Source, folder: Path, name: str) -> Path:
     return path
 
 
-def _json(source: Source, path: Path) -> dict[str, Any]:
+def _json(source: Source, path: Path) -> JsonObject:
     try:
-        if path.stat().st_size > _MOST_JSON:
+        if path.stat().st_size > _JSON_BYTES:
             raise BadInput("too long")
         value = strict_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, BadInput):
@@ -159,14 +160,14 @@ def _gather(gathering: Gathering, batches: Iterable[Any], extra: dict[str, str])
         names = list(part.schema.names)
         columns = [column.to_pylist() for column in part.columns]
         for cells in zip(*columns, strict=True):
-            gathering.add(gathering.seen + 1, {**extra, **as_row(names, list(cells))})
+            gathering.add(gathering.count + 1, {**extra, **as_row(names, list(cells))})
 
 
 def _check_slice(source: Source, part: Any) -> None:  # noqa: ANN401
     """Refuse a slice before its values become Python's, which takes ten times the memory."""
     if part.nbytes > source.limits.text_bytes:
-        most = source.limits.text_bytes / 1e6
-        source.refuse(f"holds more than {most:,.0f} MB of text; split it and import the parts")
+        limit = source.limits.text_bytes / 1e6
+        source.refuse(f"holds more than {limit:,.0f} MB of text; split it and import the parts")
     if any(_elements(column) > _ELEMENTS_AT_ONCE for column in part.columns):
         source.refuse(
             f"holds lists of more than {_ELEMENTS_AT_ONCE:,} values; leave that column out"

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from curation.exchange.reading import file_rows
 from curation.exchange.reading.file_rows import FileRow
@@ -21,7 +22,7 @@ _NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SplitRequest:
     """What a split should look like. Fields are paths such as `response.team`, or empty."""
 
     shares: Shares
@@ -32,29 +33,62 @@ class Asked:
     threshold: float
 
 
+class GroupCounts(msgspec.Struct, frozen=True):
+    """Groups of more than one row."""
+
+    count: int
+    rows: int
+    largest: int
+
+
+class StratumShares(msgspec.Struct, frozen=True):
+    """What came out in one stratum."""
+
+    rows: dict[str, int]
+    train: float
+    validation: float
+    test: float
+
+
+class SplitReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked and what came out, as it is written beside the parts."""
+
+    seed: int
+    shares: dict[str, float]
+    threshold: float
+    stratify: str | None
+    group: str | None
+    rows: dict[str, int]
+    achieved: dict[str, float]
+    groups: GroupCounts
+    strata: dict[str, StratumShares]
+    cannot: list[str]
+    """What could not be met, in sentences."""
+
+
 def share_out(
     rows: Sequence[FileRow],
-    asked: Asked,
+    request: SplitRequest,
     name: str,
-    kept: Sequence[Sequence[FileRow]] | None = None,
-) -> tuple[list[str], dict[str, Any]]:
+    earlier: Sequence[Sequence[FileRow]] | None = None,
+) -> tuple[list[str], SplitReport]:
     """The part of each row, and the report: counts by stratum, groups, what could not be met.
 
-    `kept` are the rows of an earlier split by part: they, and what must stay with them, stay there.
+    `earlier` are the rows of an earlier split by part: they, and what belongs to them, stay there.
 
     Raises:
         BadInput: a field is in no row, or the shares or the threshold cannot be used.
     """
-    strata = _strata(rows, asked.stratify, name)
-    groups = _groups(rows, asked, name)
-    pins = _pins(kept or ())
+    strata = _strata(rows, request.stratify, name)
+    groups = _groups(rows, request, name)
+    pins = _pins(earlier or ())
     items = [
         Item(at, groups[at], stratum, pins.get(row.key))
         for at, (row, stratum) in enumerate(zip(rows, strata, strict=True))
     ]
-    parts = split(items, asked.shares, asked.seed)
+    parts = split(items, request.shares, request.seed)
     placed = [parts[at].value for at in range(len(rows))]
-    return placed, _report(items, placed, asked, rows)
+    return placed, _report(items, placed, request, rows)
 
 
 def _strata(rows: Sequence[FileRow], fields: str, name: str) -> list[str]:
@@ -63,33 +97,33 @@ def _strata(rows: Sequence[FileRow], fields: str, name: str) -> list[str]:
     if not columns:
         return [""] * len(rows)
     return [
-        " · ".join(MISSING if one is None else one for one in values)
+        " · ".join(MISSING if label is None else label for label in values)
         for values in zip(*columns, strict=True)
     ]
 
 
 def _column(rows: Sequence[FileRow], path: str, name: str) -> list[str | None]:
-    found = [file_rows.label(row, path) for row in rows]
-    if rows and all(one is None for one in found):
+    labels = [file_rows.label(row, path) for row in rows]
+    if rows and all(label is None for label in labels):
         raise BadInput(f'No row of {name} has the field "{path}".')
-    return found
+    return labels
 
 
-def _groups(rows: Sequence[FileRow], asked: Asked, name: str) -> list[str]:
+def _groups(rows: Sequence[FileRow], request: SplitRequest, name: str) -> list[str]:
     """The name of each row's group: of its members' keys the one whose hash is the smallest."""
-    sources = _column(rows, asked.group, name) if asked.group else [None] * len(rows)
-    taken = [
-        leakage.Row(at, file_rows.prompt(row, asked.text), source)
+    sources = _column(rows, request.group, name) if request.group else [None] * len(rows)
+    candidates = [
+        leakage.Row(at, file_rows.prompt(row, request.text), source)
         for at, (row, source) in enumerate(zip(rows, sources, strict=True))
     ]
     edges = [
         Near(members[0], member, 1.0)
-        for members in leakage.families(taken, asked.threshold)
+        for members in leakage.families(candidates, request.threshold)
         for member in members
     ]
-    texts = [(at, file_rows.whole(row, asked.text)) for at, row in enumerate(rows)]
-    if any(text != row.prompt for (_, text), row in zip(texts, taken, strict=True)):
-        edges += duplicates.pairs([one for one in texts if one[1].strip()], asked.threshold)
+    texts = [(at, file_rows.full_text(row, request.text)) for at, row in enumerate(rows)]
+    if any(text != row.prompt for (_, text), row in zip(texts, candidates, strict=True)):
+        edges += duplicates.pairs([entry for entry in texts if entry[1].strip()], request.threshold)
     names = [_hashed(row) for row in rows]
     for members in duplicates.groups(edges):
         first = min(names[member] for member in members)
@@ -102,49 +136,49 @@ def _hashed(row: FileRow) -> str:
     return hashlib.sha256(row.key.encode()).hexdigest()
 
 
-def _pins(kept: Sequence[Sequence[FileRow]]) -> dict[str, Split]:
-    return {row.key: part for part, rows in zip(PARTS, kept, strict=False) for row in rows}
+def _pins(earlier: Sequence[Sequence[FileRow]]) -> dict[str, Split]:
+    return {row.key: part for part, rows in zip(PARTS, earlier, strict=False) for row in rows}
 
 
 def _report(
-    items: Sequence[Item], placed: Sequence[str], asked: Asked, rows: Sequence[FileRow]
-) -> dict[str, Any]:
+    items: Sequence[Item], placed: Sequence[str], request: SplitRequest, rows: Sequence[FileRow]
+) -> SplitReport:
     sizes = Counter(item.group for item in items)
     together = [size for size in sizes.values() if size > 1]
-    whole = Counter(placed)
+    totals = Counter(placed)
     strata: dict[str, Counter[str]] = defaultdict(Counter)
     for item, part in zip(items, placed, strict=True):
         strata[item.stratum][part] += 1
-    wanted = {part.value: share for part, share in zip(PARTS, asked.shares, strict=True)}
-    cannot = [*_whole_off(whole, wanted, sizes), *_strata_off(strata, wanted)]
-    if rows and not any(file_rows.whole(row, asked.text).strip() for row in rows):
+    wanted = {part.value: share for part, share in zip(PARTS, request.shares, strict=True)}
+    cannot = [*_parts_off(totals, wanted, sizes), *_strata_off(strata, wanted)]
+    if rows and not any(file_rows.full_text(row, request.text).strip() for row in rows):
         cannot.append("No row has a prompt, text or messages: near-duplicates were not looked for.")
-    return {
-        "seed": asked.seed,
-        "shares": wanted,
-        "threshold": asked.threshold,
-        "stratify": asked.stratify or None,
-        "group": asked.group or None,
-        "rows": {part: whole[part] for part in wanted},
-        "achieved": _shares(whole, wanted),
-        "groups": {
-            "count": len(together),
-            "rows": sum(together),
-            "largest": max(together, default=0),
-        },
-        "strata": {
-            stratum: {"rows": {part: counts[part] for part in wanted}, **_shares(counts, wanted)}
+    return SplitReport(
+        seed=request.seed,
+        shares=wanted,
+        threshold=request.threshold,
+        stratify=request.stratify or None,
+        group=request.group or None,
+        rows=_rows(totals, wanted),
+        achieved=_shares(totals, wanted),
+        groups=GroupCounts(len(together), sum(together), max(together, default=0)),
+        strata={
+            stratum: StratumShares(_rows(counts, wanted), **_shares(counts, wanted))
             for stratum, counts in sorted(strata.items())
         },
-        "cannot": cannot,
-    }
+        cannot=cannot,
+    )
 
 
-def _shares(counts: Counter[str], wanted: dict[str, float]) -> dict[str, float]:
+def _rows(counts: Counter[str], wanted: Iterable[str]) -> dict[str, int]:
+    return {part: counts[part] for part in wanted}
+
+
+def _shares(counts: Counter[str], wanted: Iterable[str]) -> dict[str, float]:
     return {part: round(counts[part] / (counts.total() or 1), 6) for part in wanted}
 
 
-def _whole_off(counts: Counter[str], wanted: dict[str, float], sizes: Counter[str]) -> list[str]:
+def _parts_off(counts: Counter[str], wanted: dict[str, float], sizes: Counter[str]) -> list[str]:
     """The parts that are further from their share than 1 % or than one row, and why."""
     total = counts.total()
     why = (
@@ -168,13 +202,17 @@ def _strata_off(strata: dict[str, Counter[str]], wanted: dict[str, float]) -> li
         )
     ]
     small = sum(any(not counts[part] for part in wanted) for counts in strata.values())
-    told = []
+    sentences = []
     if off:
-        named = ", ".join(f'"{one}"' for one in off[:_NAMED]) + " and more" * (len(off) > _NAMED)
-        told.append(
+        named = ", ".join(f'"{stratum}"' for stratum in off[:_NAMED]) + " and more" * (
+            len(off) > _NAMED
+        )
+        sentences.append(
             f"{len(off)} of {len(strata)} strata are more than a row and 1 % off, because rows "
             f"that belong together are kept whole: {named}."
         )
     if small:
-        told.append(f"{small} of {len(strata)} strata are too small to have a row in every part.")
-    return told
+        sentences.append(
+            f"{small} of {len(strata)} strata are too small to have a row in every part."
+        )
+    return sentences

@@ -9,16 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeAlias
 
 from curation import strict_json
 from storage.errors import BadInput, Unavailable
 
 Id = int | str
+JsonObject: TypeAlias = dict[str, object]
+"""An object of a file that may hold anything."""
 _BOM = b"\xef\xbb\xbf"
 
 
-def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def objects(path: Path) -> Iterator[tuple[str, JsonObject]]:
     """Each line's object with where it stands ("rows.jsonl, line 7"); blank lines are passed over.
 
     Shows a progress bar on a terminal.
@@ -35,7 +37,7 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield where, _object(raw, where)
 
 
-def identity(row: dict[str, Any], where: str) -> Id:
+def identity(row: JsonObject, where: str) -> Id:
     """The `id` of a row: a whole number or a text, which are never equal to each other.
 
     Raises:
@@ -47,7 +49,7 @@ def identity(row: dict[str, Any], where: str) -> Id:
     return value
 
 
-def text(row: dict[str, Any], field: str, where: str) -> str:
+def text(row: JsonObject, field: str, where: str) -> str:
     """The text of a field.
 
     Raises:
@@ -60,7 +62,7 @@ def text(row: dict[str, Any], field: str, where: str) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[str]]:
+def replacing(path: Path) -> Iterator[IO[str]]:
     """A file to write that appears under its name only once everything is in it.
 
     Raises:
@@ -96,7 +98,7 @@ def _umask() -> int:
     return mask
 
 
-def _object(raw: bytes, where: str) -> dict[str, Any]:
+def _object(raw: bytes, where: str) -> JsonObject:
     try:
         value = strict_json.loads(raw.decode())
     except UnicodeDecodeError:

@@ -74,7 +74,8 @@ class Gathering:
     columns: dict[str, None] = field(default_factory=dict)
     """Names in order of first sight."""
     notes: dict[str, int] = field(default_factory=dict)
-    seen: int = 0
+    count: int = 0
+    """Rows so far, faulty ones too."""
     text_bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -83,12 +84,12 @@ class Gathering:
     def header(self, names: list[str]) -> None:
         """Take the columns of a file that names them once; each needs a name of its own."""
         self._count_columns(len(names))
-        seen: set[str] = set()
+        earlier: set[str] = set()
         for position, name in enumerate(names, 1):
             plain = name.strip()
             if not plain:
                 self.source.refuse(f"has no name over column {position}; name every column")
-            if plain in seen:
+            if plain in earlier:
                 self.source.refuse(
                     f"names column {position} like an earlier one; rename one of them"
                 )
@@ -96,14 +97,14 @@ class Gathering:
                 self.source.refuse(
                     f"has an unusable name over column {position}; give it a short one"
                 )
-            seen.add(plain)
+            earlier.add(plain)
         self.columns = dict.fromkeys(names)
 
     def add(self, line: int, raw: Mapping[str, object]) -> None:
         """Take one row, or remember why it cannot be taken."""
-        self.seen += 1
+        self.count += 1
         limits = self.source.limits
-        if self.seen > limits.rows:
+        if self.count > limits.rows:
             self.source.refuse(f"has more than {limits.rows:,} rows; split it and import the parts")
         try:
             values = {name: self._cell(name, cell) for name, cell in raw.items()}
@@ -111,9 +112,9 @@ class Gathering:
             self.faults.add(line, str(fault))
             return
         if self.text_bytes > limits.text_bytes:
-            most = limits.text_bytes / 1e6
+            limit = limits.text_bytes / 1e6
             self.source.refuse(
-                f"holds more than {most:,.0f} MB of text; split it and import the parts"
+                f"holds more than {limit:,.0f} MB of text; split it and import the parts"
             )
         if not self.faults.count:
             self.rows.append(TableRow(line, values))
@@ -122,16 +123,16 @@ class Gathering:
         """Remember a line that could not even be taken apart."""
         self.faults.add(line, why)
 
-    def note(self, words: str) -> None:
-        """Count something a person should know of; `words` stand before the count."""
-        self.notes[words] = self.notes.get(words, 0) + 1
+    def note(self, description: str) -> None:
+        """Count something a person should know of; the description stands before the count."""
+        self.notes[description] = self.notes.get(description, 0) + 1
 
     def table(self, kind: str, sha256: str, notes: tuple[str, ...] = ()) -> Table:
         """All rows, or `Refused` where one was faulty, or `BadInput` where there are none."""
         self.faults.check()
         if not self.rows:
             self.source.refuse("holds no rows; it needs a header and at least one row below it")
-        counted = tuple(f"{words}: {count:,}." for words, count in self.notes.items())
+        counted = tuple(f"{description}: {count:,}." for description, count in self.notes.items())
         return Table(tuple(self.columns), self.rows, kind, sha256, (*notes, *counted))
 
     def _cell(self, name: str, raw: object) -> Value:

@@ -241,8 +241,8 @@ def _fit(sample: str, delimiter: str) -> tuple[bool, float, int]:
 
 def _lines(sample: str) -> Iterator[str]:
     start = 0
-    for found in _BREAK.finditer(sample):
-        yield sample[start : found.end()]
-        start = found.end()
+    for line_end in _BREAK.finditer(sample):
+        yield sample[start : line_end.end()]
+        start = line_end.end()
     if start < len(sample):
         yield sample[start:]

@@ -4,7 +4,7 @@ import streamlit as st
 
 from curation import statistics, visible
 from curation.versions import archive, changes
-from curation.versions.changes import Change
+from curation.versions.changes import PairChange
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
 from pages.frame.plain import plain
@@ -44,7 +44,7 @@ def show(newer: archive.Opened, versions: list[Version]) -> None:
         _pair(version, difference)
 
 
-def _links(difference: changes.Difference) -> None:
+def _links(difference: changes.VersionDifference) -> None:
     groups = {
         "added": difference.added,
         "removed": difference.removed,
@@ -60,7 +60,7 @@ def _links(difference: changes.Difference) -> None:
                 pair_view.link(ids, f"{statistics.count(len(ids), 'pair')} {label}")
 
 
-def _list(difference: changes.Difference) -> None:
+def _list(difference: changes.VersionDifference) -> None:
     st.dataframe(
         [_cells(change) for change in difference.rows[:_MOST]],
         hide_index=True,
@@ -73,7 +73,7 @@ def _list(difference: changes.Difference) -> None:
         )
 
 
-def _cells(change: Change) -> dict[str, str]:
+def _cells(change: PairChange) -> dict[str, str]:
     was, now = (
         "none" if side is None else PARTS[side.split.value]
         for side in (change.before, change.after)
@@ -86,7 +86,7 @@ def _cells(change: Change) -> dict[str, str]:
     }
 
 
-def _pair(version: Version, difference: changes.Difference) -> None:
+def _pair(version: Version, difference: changes.VersionDifference) -> None:
     by_id = {change.pair_id: change for change in difference.rows}
     ordered = sorted(by_id, key=lambda pair_id: (pair_id not in difference.changed, pair_id))
     chosen = st.selectbox(

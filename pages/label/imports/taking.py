@@ -7,7 +7,7 @@ import streamlit as st
 from curation import statistics
 from curation.exchange import intake, source
 from curation.exchange.incoming import Preview
-from curation.exchange.intake import Taken
+from curation.exchange.intake import Imported
 from curation.exchange.source import Table
 from pages.frame import shell
 from pages.frame.wiring import act
@@ -21,7 +21,7 @@ class _Import:
 
     key: str
     project_id: int
-    outcome: Taken
+    outcome: Imported
 
 
 def ask(user: User, project: Project, upload: Upload, table: Table, preview: Preview) -> None:
@@ -68,8 +68,8 @@ def report(project: Project, upload: Upload) -> bool:
         st.success(f"{added} imported, to be reviewed now. None was refused.")
     else:
         st.info("Nothing new was imported.")
-    if outcome.known:
-        before = statistics.count(outcome.known, "pair was", "pairs were")
+    if outcome.existing:
+        before = statistics.count(outcome.existing, "pair was", "pairs were")
         shell.note(f"{before} here already, from an earlier import of this file.")
     if outcome.invalid:
         invalid = statistics.count(outcome.invalid, "output does", "outputs do")
@@ -82,7 +82,7 @@ def report(project: Project, upload: Upload) -> bool:
     return True
 
 
-def _repeating(outcome: Taken) -> None:
+def _repeating(outcome: Imported) -> None:
     """The pairs of the file that repeat test pairs, by line."""
     if not outcome.repeating:
         return

@@ -94,7 +94,7 @@ def test_another_system_message_is_counted_not_refused() -> None:
         ("c", "d"),
         ("e", "f"),
     ]
-    assert preview.other_system == 1
+    assert preview.foreign_system == 1
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_another_system_message_is_counted_not_refused() -> None:
         (["a"], "a message is not an object with role and content"),
         ([], "it has no list of messages"),
         ("[" * 100_000, "its list of messages is not valid JSON"),
-        (chat(("user", " \u200b "), ("assistant", "b")), "its prompt is empty"),
-        (chat(("user", "a"), ("assistant", "")), "its response is empty"),
+        (chat(("user", " \u200b "), ("assistant", "b")), "its input is empty"),
+        (chat(("user", "a"), ("assistant", "")), "its output is empty"),
     ],
 )
 def test_chats_that_are_no_pair(messages: Value, why: str) -> None:
@@ -146,9 +146,9 @@ def test_every_refusal_is_counted_and_a_hundred_listed() -> None:
     [
         (
             ColumnMapping(prompt="p"),
-            "Choose the column that holds the prompt and the one that holds the response.",
+            "Choose the column that holds the input and the one that holds the output.",
         ),
-        (ColumnMapping("p", "p"), "Prompt and response name the same column; choose two."),
+        (ColumnMapping("p", "p"), "Input and output name the same column; choose two."),
         (ColumnMapping("p", "q"), 'The file has no column "q"; choose one that it has.'),
     ],
 )

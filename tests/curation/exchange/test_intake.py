@@ -32,7 +32,7 @@ def test_the_same_file_twice_is_imported_once(engine: Engine) -> None:
     for added, known in ((5, 0), (0, 5)):
         with writing(engine) as session:
             taken = intake.take(session, lea, desk.id, _rows(5), name="a.csv", sha256=SHA)
-        assert (len(taken.added), taken.known) == (added, known)
+        assert (len(taken.added), taken.existing) == (added, known)
 
 
 def test_a_row_of_an_unknown_era_refuses_the_whole_file(engine: Engine) -> None:

@@ -166,7 +166,7 @@ def test_a_leak_is_found_never_excused_and_stops_the_freeze(engine: Engine) -> N
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="cannot train"):
             overlaps.both_right(session, ana, leak.id, "They are.")
-        with pytest.raises(RuleBroken, match="rows repeat held-out test rows"):
+        with pytest.raises(RuleBroken, match="pairs repeat held-out test pairs"):
             freezing.freeze(session, ana, desk.id)
         with pytest.raises(RuleBroken, match="held out for testing"):
             overlaps.keep(session, ana, training.id, {test_row.id: test_row.version}, "Leak")

@@ -158,7 +158,7 @@ def test_faulty_lines_are_listed_and_hold_back_the_whole_file(
     assert "1 line is faulty" in page.error[0].value
     listed = page.dataframe[1].value
     assert list(listed["Line"]) == ["2"]
-    assert list(listed["Why"]) == ["its prompt is empty"]
+    assert list(listed["Why"]) == ["its input is empty"]
     assert not [b for b in page.button if b.label.startswith("Import")]
     assert rows(engine, desk) == []
 
