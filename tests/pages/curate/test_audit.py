@@ -33,7 +33,9 @@ def next_row(engine: Engine, desk: Project, who: User) -> Pair:
 
 def all_words(page: AppTest) -> str:
     """Everything that stands on the page as words."""
-    return "\n".join(one.value for one in [*page.text, *page.markdown, *page.info, *page.success])
+    return "\n".join(
+        element.value for element in [*page.text, *page.markdown, *page.info, *page.success]
+    )
 
 
 def test_before_anything_is_approved_it_points_to_review(
@@ -66,17 +68,17 @@ def test_rows_are_judged_one_by_one_and_the_interval_is_shown(
     for _ in range(2):
         row = next_row(engine, desk, ben)
         page.button(key=f"good-{row.id}-{row.version}").click().run()
-    words = all_words(page)
-    assert "Good: 2 of 2 (100 %, 95 % interval 34 to 100 %)" in words.replace("\\", "")
-    assert any(one.label == "Audit 57 more to prove 95 %" for one in page.button)
+    text = all_words(page)
+    assert "Good: 2 of 2 (100 %, 95 % interval 34 to 100 %)" in text.replace("\\", "")
+    assert any(element.label == "Audit 57 more to prove 95 %" for element in page.button)
 
 
 def test_the_row_stands_there_without_what_others_said(engine: Engine, open_page: OpenPage) -> None:
     desk, ben = drawn(engine)
-    words = all_words(open_page(PAGE, user=ben))
-    assert next_row(engine, desk, ben).prompt in words
-    assert "Approved" not in words
-    assert "ana" not in words.split()
+    text = all_words(open_page(PAGE, user=ben))
+    assert next_row(engine, desk, ben).prompt in text
+    assert "Approved" not in text
+    assert "ana" not in text.split()
 
 
 def test_a_bad_row_goes_back_with_its_note(engine: Engine, open_page: OpenPage) -> None:
@@ -112,7 +114,7 @@ def test_whoever_approved_everything_learns_who_else_can(
     drawn(engine)
     page = open_page(PAGE, user="ana")
     assert "Who can: ben, lena." in page.info[0].value
-    assert not [one for one in page.button if str(one.key).startswith("good-")]
+    assert not [element for element in page.button if str(element.key).startswith("good-")]
 
 
 def test_where_nobody_else_can_an_admin_is_asked(engine: Engine, open_page: OpenPage) -> None:
@@ -131,7 +133,7 @@ def test_more_rows_are_drawn_when_asked(engine: Engine, open_page: OpenPage) -> 
     for _ in range(7):
         row = next_row(engine, desk, ben)
         page.button(key=f"good-{row.id}-{row.version}").click().run()
-    next(one for one in page.button if str(one.key).startswith("extend-")).click().run()
+    next(element for element in page.button if str(element.key).startswith("extend-")).click().run()
     with reading(engine) as session:
         result = audit.latest(session, desk.id)
     assert result is not None
@@ -169,12 +171,12 @@ def test_a_lead_sends_a_failed_group_back_with_the_figures_in_view(
     desk, lena = with_bad_group(engine)
     page = open_page(PAGE, user=lena)
     assert not page.exception
-    words = all_words(page)
-    assert "Gold · by eva" in words
-    assert "4 of 12 pairs judged are bad" in words
-    button = next(one for one in page.button if str(one.key).startswith("reopen-gold"))
+    text = all_words(page)
+    assert "Gold · by eva" in text
+    assert "4 of 12 pairs judged are bad" in text
+    button = next(element for element in page.button if str(element.key).startswith("reopen-gold"))
     assert button.label == "Send 28 pairs back"
-    assert not [one for one in page.button if str(one.key).startswith("reopen-import")]
+    assert not [element for element in page.button if str(element.key).startswith("reopen-import")]
     button.click().run()
     with reading(engine) as session:
         counts = pairs.counts(session, desk.id)
@@ -187,4 +189,4 @@ def test_whoever_is_no_lead_is_told_who_can_send_a_group_back(
     with_bad_group(engine)
     page = open_page(PAGE, user=stories.person(engine, "rex", Role.REVIEWER))
     assert "A lead can send the other 28 pairs" in all_words(page).replace("\\", "")
-    assert not [one for one in page.button if str(one.key).startswith("reopen")]
+    assert not [element for element in page.button if str(element.key).startswith("reopen")]

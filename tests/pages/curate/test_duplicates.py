@@ -34,7 +34,9 @@ def two(
 def keep_key(page: AppTest, pair: Pair) -> str:
     """The key of the button that keeps this pair."""
     return next(
-        str(one.key) for one in page.button if f"-{pair.id}-{pair.version}-" in str(one.key)
+        str(element.key)
+        for element in page.button
+        if f"-{pair.id}-{pair.version}-" in str(element.key)
     )
 
 
@@ -50,10 +52,10 @@ def test_comparing_shows_the_groups_and_what_to_do_next(
     rows = curated.approved(engine, desk, [(TEXT, stories.CARDS), (f"Oh, {TEXT}", stories.CARDS)])
     page = open_page(PAGE)
     page.button(key=f"sweep-{desk.id}-2").click().run()
-    assert any("Similarity 0." in one.value for one in page.markdown)
+    assert any("Similarity 0." in element.value for element in page.markdown)
     page.button(key=keep_key(page, rows[0])).click().run()
-    kept, other = curated.now(engine, rows)
-    assert (kept.status, other.status) == (PairStatus.APPROVED, PairStatus.REJECTED)
+    survivor, rejected = curated.now(engine, rows)
+    assert (survivor.status, rejected.status) == (PairStatus.APPROVED, PairStatus.REJECTED)
     assert page.success[0].value == "Every pair was compared, and nothing is left to settle."
 
 
@@ -61,26 +63,30 @@ def test_a_contradiction_names_the_field_that_differs(engine: Engine, open_page:
     two(engine, stories.LOANS)
     page = open_page(PAGE)
     assert page.button_group[0].value == groups.CLASH
-    said = [one.value for one in page.text if one.value.startswith("• team (the label): pair ")]
-    assert len(said) == 1
-    assert "cards; pair" in said[0]
-    assert "loans" in said[0]
+    texts = [
+        element.value
+        for element in page.text
+        if element.value.startswith("• team (the label): pair ")
+    ]
+    assert len(texts) == 1
+    assert "cards; pair" in texts[0]
+    assert "loans" in texts[0]
 
 
 def test_rows_are_merged_by_a_person_and_wait_for_review(
     engine: Engine, open_page: OpenPage
 ) -> None:
-    _desk, shown = two(engine)
-    best, other = shown
+    _desk, members = two(engine)
+    best, rejected = members
     page = open_page(PAGE)
-    form = f"merge-{best.id}.{best.version}-{other.id}.{other.version}"
+    form = f"merge-{best.id}.{best.version}-{rejected.id}.{rejected.version}"
     page.button(key=f"save-{form}").click().run()
     assert "These are the words of pair" in page.error[0].value
     page.text_area(key=f"{form}-prompt").input("My card was eaten, I need a new one").run()
     assert curated.kept_words(engine, curated.ana(engine), form)
     page.button(key=f"save-{form}").click().run()
-    best, other = curated.now(engine, shown)
-    assert (best.status, other.status) == (PairStatus.WAITING, PairStatus.REJECTED)
+    best, rejected = curated.now(engine, members)
+    assert (best.status, rejected.status) == (PairStatus.WAITING, PairStatus.REJECTED)
     assert best.prompt == "My card was eaten, I need a new one"
     assert curated.kept_words(engine, curated.ana(engine), form) == {}
 
@@ -104,7 +110,11 @@ def test_a_test_row_is_the_only_one_to_keep(engine: Engine, open_page: OpenPage)
     _desk, (tested, training) = two(engine, held_out=True)
     page = open_page(PAGE)
     page.button_group[0].set_value(groups.LEAK).run()
-    assert not [one for one in page.button if f"-{training.id}-{training.version}-" in str(one.key)]
+    assert not [
+        element
+        for element in page.button
+        if f"-{training.id}-{training.version}-" in str(element.key)
+    ]
     page.button(key=keep_key(page, tested)).click().run()
     assert curated.now(engine, [training])[0].status is PairStatus.REJECTED
 
@@ -112,8 +122,8 @@ def test_a_test_row_is_the_only_one_to_keep(engine: Engine, open_page: OpenPage)
 def test_a_reviewer_is_told_who_may_say_both_are_right(engine: Engine, open_page: OpenPage) -> None:
     two(engine)
     page = open_page(PAGE, user=stories.person(engine, "ben", Role.REVIEWER))
-    assert not [one for one in page.button if str(one.key).startswith("both-right")]
-    assert any("an expert or a lead can say so" in one.value for one in page.markdown)
+    assert not [element for element in page.button if str(element.key).startswith("both-right")]
+    assert any("an expert or a lead can say so" in element.value for element in page.markdown)
 
 
 @pytest.mark.parametrize("changed", [0, 1])
@@ -137,8 +147,8 @@ def test_words_of_rows_are_never_markdown(engine: Engine, open_page: OpenPage) -
     curated.approved(engine, desk, [(wild, stories.CARDS), (f"Oh, {wild}", stories.CARDS)])
     curated.compared(engine, desk)
     page = open_page(PAGE)
-    assert any(one.value == wild for one in page.text)
-    assert not any("example.com" in one.value for one in page.markdown)
+    assert any(element.value == wild for element in page.text)
+    assert not any("example.com" in element.value for element in page.markdown)
 
 
 def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
@@ -146,7 +156,9 @@ def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
 ) -> None:
     desk = stories.project(engine)
     rows = curated.approved(engine, desk, 3)
-    assert "meanings" not in str([one.key for one in open_page(PAGE).button]), "no model, no button"
+    assert "meanings" not in str([element.key for element in open_page(PAGE).button]), (
+        "no model, no button"
+    )
     monkeypatch.setenv("ASSAY_EMBEDDER", str(tmp_path / "gone"))
     page = open_page(PAGE)
     key = f"meanings-{desk.id}"
@@ -159,9 +171,9 @@ def test_what_a_model_holds_for_the_same_is_shown_as_an_opinion(
     with writing(engine) as session:
         meanings.store(session, curated.ana(engine), desk.id, [line], "0" * 64)
     page = open_page(PAGE)
-    said = [one.value for one in page.markdown]
-    assert any("Means nearly the same (cosine 0.93 by" in one for one in said)
-    assert not any("Similarity" in one for one in said)
+    texts = [element.value for element in page.markdown]
+    assert any("Means nearly the same (cosine 0.93 by" in text for text in texts)
+    assert not any("Similarity" in text for text in texts)
     page.button(key=keep_key(page, rows[0])).click().run()
     assert curated.now(engine, rows)[1].status is PairStatus.REJECTED
 
@@ -176,9 +188,9 @@ def test_a_comparison_of_meanings_is_followed_where_it_was_begun(
     with writing(engine) as session:
         jobs.queue(session, curated.ana(engine), desk.id, JobKind.MEANING, {})
     page = open_page(PAGE)
-    assert "Comparison of meanings: waiting to start" in [one.value for one in page.text]
+    assert "Comparison of meanings: waiting to start" in [element.value for element in page.text]
     assert page.button(key=f"meanings-{desk.id}").disabled
     scrub = open_page("pages/curate/scrub/page.py")
-    assert not any("meanings" in one.value for one in scrub.text)
+    assert not any("meanings" in element.value for element in scrub.text)
     scrub.button(key=f"scan-{desk.id}").click().run()
     assert "already going on" in scrub.error[0].value

@@ -55,13 +55,13 @@ def row(engine: Engine, desk: Project, number: int = 0) -> Pair:
 
 def words(page: AppTest) -> str:
     """Everything that stands on the page as words."""
-    shown = [*page.text, *page.markdown, *page.success, *page.info, *page.warning]
-    return "\n".join(one.value for one in shown).replace("\\", "")
+    elements = [*page.text, *page.markdown, *page.success, *page.info, *page.warning]
+    return "\n".join(element.value for element in elements).replace("\\", "")
 
 
 def press(page: AppTest, start: str) -> AppTest:
     """Press the first button whose key begins so."""
-    next(one for one in page.button if str(one.key).startswith(start)).click()
+    next(element for element in page.button if str(element.key).startswith(start)).click()
     return page.run()
 
 
@@ -76,12 +76,12 @@ def view(page: AppTest, name: str) -> AppTest:
 def test_the_timeline_tells_days_document_and_wording(open_page: OpenPage) -> None:
     page = open_page(PAGE, "lea")
     assert not page.exception
-    shown = words(page)
-    assert "From 2019-01-01 to 2024-02-29 (the day before the next era)" in shown
-    assert "From 2024-03-01 on, with no end" in shown
-    assert "Policy 2019 · https://x.example/[2019]" in [one.value for one in page.text]
-    assert "home branch" in shown
-    assert "1 approved pair belongs to a retired era" in shown
+    texts = words(page)
+    assert "From 2019-01-01 to 2024-02-29 (the day before the next era)" in texts
+    assert "From 2024-03-01 on, with no end" in texts
+    assert "Policy 2019 · https://x.example/[2019]" in [element.value for element in page.text]
+    assert "home branch" in texts
+    assert "1 approved pair belongs to a retired era" in texts
 
 
 def test_rows_are_shown_before_they_are_sent_back(
@@ -100,7 +100,7 @@ def test_rows_are_shown_before_they_are_sent_back(
     assert row(engine, desk).status is PairStatus.WAITING
     page = view(page, affected.CHANGES)
     assert "1 row sent back to review" in words(page)
-    assert not [one for one in page.button if str(one.key).startswith("undo-policy")]
+    assert not [element for element in page.button if str(element.key).startswith("undo-policy")]
     assert page.session_state
 
 
@@ -125,13 +125,15 @@ def test_only_the_chosen_rows_are_cloned(
     assert len(page.dataframe[0].value) == 3
     first = row(engine, desk)
     page.multiselect[0].set_value([first.id]).run()
-    button = next(one for one in page.button if str(one.key).startswith("affected-clone-"))
+    button = next(
+        element for element in page.button if str(element.key).startswith("affected-clone-")
+    )
     assert button.label == "Clone 1 pair"
     button.click().run()
     assert not page.error
-    made = row(engine, desk, 3)
-    assert (made.source, made.status) == ({"cloned_from": first.id}, PairStatus.WAITING)
-    assert made.era_id == known(engine, desk)["new"].id
+    copy = row(engine, desk, 3)
+    assert (copy.source, copy.status) == ({"cloned_from": first.id}, PairStatus.WAITING)
+    assert copy.era_id == known(engine, desk)["new"].id
 
 
 def test_a_row_that_moved_on_is_left_alone_and_told(

@@ -25,8 +25,8 @@ def desk(engine: Engine) -> Project:
 
 def words(page: AppTest) -> str:
     """Everything that stands on the page as words."""
-    shown = [*page.text, *page.markdown, *page.success, *page.info]
-    return "\n".join(one.value for one in shown).replace("\\", "")
+    elements = [*page.text, *page.markdown, *page.success, *page.info]
+    return "\n".join(element.value for element in elements).replace("\\", "")
 
 
 @pytest.mark.usefixtures("desk")
@@ -34,11 +34,11 @@ def test_what_was_found_comes_first_with_its_n_and_interval(open_page: OpenPage)
     page = open_page(PAGE, "ana")
     assert not page.exception
     assert [metric.value for metric in page.metric] == ["13", "1", "0", "5"]
-    shown = words(page)
-    assert "Look here first: Output does not fit the schema" in shown
-    assert "1 of 13 do not fit the schema. 7.7 %, 95 % interval 1.4 to 33.3 %." in shown
-    assert "mojibake 1" in shown
-    assert "5 labels; the commonest has 3 rows, the rarest 1" in shown
+    texts = words(page)
+    assert "Look here first: Output does not fit the schema" in texts
+    assert "1 of 13 do not fit the schema. 7.7 %, 95 % interval 1.4 to 33.3 %." in texts
+    assert "mojibake 1" in texts
+    assert "5 labels; the commonest has 3 rows, the rarest 1" in texts
 
 
 @pytest.mark.usefixtures("desk")
@@ -52,9 +52,9 @@ def test_only_approved_rows_on_request(open_page: OpenPage) -> None:
 
 @pytest.mark.usefixtures("desk")
 def test_it_says_what_it_does_not_catch_and_that_nothing_blocks(open_page: OpenPage) -> None:
-    shown = words(open_page(PAGE, "ana"))
-    assert "• Not in English: Guessed from the first letters" in shown
-    assert "None of them blocks a version" in shown
+    texts = words(open_page(PAGE, "ana"))
+    assert "• Not in English: Guessed from the first letters" in texts
+    assert "None of them blocks a version" in texts
 
 
 def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -> None:

@@ -45,11 +45,11 @@ def test_every_line_shows_its_state_figures_and_advice(engine: Engine, open_page
     desk = stories.project(engine)
     curated.approved(engine, desk, 3)
     page = open_page(PAGE)
-    shown = [one.value for one in page.text]
+    texts = [element.value for element in page.text]
     with reading(engine) as session:
         signals = readiness.report(session, desk.id)
-    assert all(one.name in shown and one.measured in shown for one in signals)
-    assert all(one.fix in shown for one in signals if not one.met)
+    assert all(line.name in texts and line.measured in texts for line in signals)
+    assert all(line.fix in texts for line in signals if not line.met)
     assert "An approval says" in page.expander[-1].text[0].value
 
 
@@ -61,7 +61,7 @@ def test_a_lead_sets_a_line_aside_under_their_name(engine: Engine, open_page: Op
     assert curated.kept_words(engine, ana, f"waive-{desk.id}-gold") == {"reason": "short"}
     fill(page, desk, "gold", REASON)
     assert waived(engine, desk)["gold"].startswith(f"ana: {REASON}")
-    assert any(one.value.startswith(f"Waived by ana: {REASON}") for one in page.text)
+    assert any(element.value.startswith(f"Waived by ana: {REASON}") for element in page.text)
     assert curated.kept_words(engine, ana, f"waive-{desk.id}-gold") == {}
 
 
@@ -99,10 +99,10 @@ def test_the_base_model_is_measured_on_request_once(engine: Engine, open_page: O
     page = open_page(PAGE)
     page.button(key=f"baseline-{version.id}").click().run()
     with reading(engine) as session:
-        found = jobs.listing(session, desk.id, JobKind.EVALUATE)
-    assert [job.spec["version_id"] for job in found] == [version.id]
-    assert found[0].spec["adapter"] is None
-    assert not [one for one in page.button if one.key == f"baseline-{version.id}"]
+        measurements = jobs.listing(session, desk.id, JobKind.EVALUATE)
+    assert [job.spec["version_id"] for job in measurements] == [version.id]
+    assert measurements[0].spec["adapter"] is None
+    assert not [element for element in page.button if element.key == f"baseline-{version.id}"]
 
 
 def test_ready_once_every_line_is_met_or_waived(engine: Engine, open_page: OpenPage) -> None:
@@ -110,8 +110,8 @@ def test_ready_once_every_line_is_met_or_waived(engine: Engine, open_page: OpenP
     curated.approved(engine, desk, 40)
     curated.frozen(engine, desk)
     with writing(engine) as session:
-        for one in readiness.unmet(readiness.report(session, desk.id)):
-            readiness.waive(session, ana, desk.id, one.key, REASON, curated.SOON)
+        for line in readiness.unmet(readiness.report(session, desk.id)):
+            readiness.waive(session, ana, desk.id, line.key, REASON, curated.SOON)
     page = open_page(PAGE)
     assert page.success[0].value == "Ready: every line is met or waived by a lead."
     assert not page.warning

@@ -169,10 +169,10 @@ def test_what_came_along_with_a_row_is_shown_and_redacted(
 ) -> None:
     desk = stories.project(engine)
     with writing(engine) as session:
-        made = pairs.add(
+        pair = pairs.add(
             session, desk.id, "Hello", stories.CARDS, Origin.IMPORT, source={"id": "Ana Roth"}
         )
-        row = value_of(Pair, made)
+        row = value_of(Pair, pair)
     curated.scanned(engine, desk, {row.id: [("source:id", "Ana Roth", "PERSON")]})
     with reading(engine) as session:
         one = findings.marked(session, desk.id)[0].findings[0]
@@ -238,7 +238,7 @@ def test_settings_can_be_tried_before_they_are_saved(engine: Engine, open_page: 
     page = open_page(PAGE)
     page.text_area(key=f"{form}-names").set_value("Ana Roth").run()
     page.text_area(key=f"{form}-try").set_value("Dear Ana Roth").run()
-    drawn = [json.loads(one.proto.json) for one in page.get("bidi_component")]
+    drawn = [json.loads(element.proto.json) for element in page.get("bidi_component")]
     assert [part["mark"] for part in drawn[-1]["parts"]] == ["", "1 PERSON"]
     with reading(engine) as session:
         assert scan_settings.current(session, desk.id).number == 0
@@ -278,21 +278,23 @@ def test_measured_recall_is_printed_or_said_to_be_missing(
 ) -> None:
     scanned(engine)
     monkeypatch.setattr(recall, "FILE", tmp_path / "recall.json")
-    said = "How much of each type it finds has not been measured here yet."
-    assert any(said in one.value for one in open_page(PAGE).markdown)
-    told = {"PERSON": {"found": 57, "n": 64, "low": 0.79, "high": 0.95}}
-    whole = {
+    sentence = "How much of each type it finds has not been measured here yet."
+    assert any(sentence in element.value for element in open_page(PAGE).markdown)
+    measured = {"PERSON": {"found": 57, "n": 64, "low": 0.79, "high": 0.95}}
+    full = {
         "model": "sm",
         "config_sha256": "c",
         "measured_on": "invented texts",
-        "types": told,
+        "types": measured,
         "types_in_view": {"IBAN_CODE": {"found": 3, "n": 4}},
     }
-    (tmp_path / "recall.json").write_text(json.dumps(whole))
+    (tmp_path / "recall.json").write_text(json.dumps(full))
     page = open_page(PAGE)
     assert "PERSON: 57 of 64 (89 %, 95 % interval 79 to 95 %)" in texts(page)
     assert "IBAN_CODE: 3 of 4 (75 %, 95 % interval 30 to 95 %)" in texts(page)
-    assert not any(said in one.value for one in page.markdown)
-    assert any("Not measured" in one.value and "AGE" in one.value for one in page.markdown)
+    assert not any(sentence in element.value for element in page.markdown)
+    assert any(
+        "Not measured" in element.value and "AGE" in element.value for element in page.markdown
+    )
     (tmp_path / "recall.json").write_text("[1")
     assert recall.measured(tmp_path / "recall.json") is None

@@ -36,7 +36,7 @@ def compared(engine: Engine, rows: int = 40) -> Project:
 
 def words(page: AppTest) -> str:
     """Notes and texts of the page."""
-    return "\n".join(one.value for one in [*page.markdown, *page.text])
+    return "\n".join(element.value for element in [*page.markdown, *page.text])
 
 
 def test_before_anything_is_approved_it_points_to_review(
@@ -58,7 +58,7 @@ def test_a_lead_freezes_with_a_seed_and_a_note(engine: Engine, open_page: OpenPa
     assert (version.seed, version.manifest.note) == (11, "For the pilot.")
     assert curated.kept_words(engine, ana, form) == {}
     assert page.code[0].value == version.sha256
-    assert [one.label for one in page.metric] == ["Training", "Validation", "Test"]
+    assert [element.label for element in page.metric] == ["Training", "Validation", "Test"]
     assert "For the pilot." in words(page)
 
 
@@ -93,7 +93,7 @@ def test_what_changed_since_the_one_before_is_told(engine: Engine, open_page: Op
     curated.approved(engine, desk, stories.messages(5, start=100))
     curated.frozen(engine, desk)
     page = open_page(PAGE)
-    links = [one.proto.label for one in page.get("page_link")]
+    links = [element.proto.label for element in page.get("page_link")]
     assert "5 pairs added" in links
     first = known(engine, desk)[1]
     page.selectbox(key=f"version-shown-{desk.id}").select(first.id).run()
@@ -153,7 +153,9 @@ def test_a_lead_tags_a_version_and_sees_its_card(engine: Engine, open_page: Open
     page.text_input(key=f"tag-{version.id}-name").input("release-1").run()
     page.button(key=f"tag-{version.id}").click().run()
     assert not page.error
-    card = next(one.value for one in page.code if one.value.startswith("# Desk, version 1"))
+    card = next(
+        element.value for element in page.code if element.value.startswith("# Desk, version 1")
+    )
     assert "Tags: release\\-1" in card
 
 
@@ -162,8 +164,8 @@ def test_a_changed_row_shows_its_words_and_its_reason(engine: Engine, open_page:
     first = curated.frozen(engine, desk)
     with writing(engine) as session:
         row = archive.rows(session, first.id)[4]
-        seen = pairs.get(session, row.pair_id)
-        decisions.reopen(session, ana, seen.id, seen.version, "look again")
+        current = pairs.get(session, row.pair_id)
+        decisions.reopen(session, ana, current.id, current.version, "look again")
     with writing(engine) as session:
         card = claims.lease(session, ana, desk.id, now=curated.LONG_AGO)[0]
         decisions.decide(session, ana, stories.op(card, response=stories.FRAUD))
@@ -193,7 +195,7 @@ def test_a_version_that_someone_tampered_with_is_neither_intact_nor_exported(
         raw.execute("UPDATE version_row SET response = '{}' WHERE pair_id = 1")
     raw.close()
     page.button(key=f"verify-{version.id}").click().run()
-    assert any("no longer has the rows" in one.value for one in page.error)
+    assert any("no longer has the rows" in element.value for element in page.error)
     assert not page.get("download_button")
 
 

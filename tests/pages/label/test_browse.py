@@ -111,11 +111,11 @@ def test_a_row_is_reopened_with_a_reason_only(engine: Engine, at: At) -> None:
 
 @pytest.mark.usefixtures("desk")
 def test_a_stale_reopening_is_refused(engine: Engine, at: At) -> None:
-    one, other = at(row="2"), at(row="2")
-    for page in (one, other):
+    first, second = at(row="2"), at(row="2")
+    for page in (first, second):
         page.text_input(key="reason-2-2").set_value("again")
         page.button(key="reopen-2-2").click().run()
-    assert "already waiting" in other.error[0].value
+    assert "already waiting" in second.error[0].value
     with reading(engine) as session:
         assert len(pairs.history(session, 2)) == 2
 

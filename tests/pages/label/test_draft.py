@@ -88,8 +88,8 @@ def test_what_came_of_it_is_listed(engine: Engine, open_page: OpenPage, desk: Pr
         "seed": 1,
     }
     refused = {"answer empty": 1, "answer outside the schema": 2}
-    told = {"asked": 20, "kept": 1, "tried": 4, "refused": refused, "model": "tiny"}
-    tuned.finished(engine, job, {"drafts.jsonl": json.dumps(draft).encode()}, told)
+    result = {"asked": 20, "kept": 1, "tried": 4, "refused": refused, "model": "tiny"}
+    tuned.finished(engine, job, {"drafts.jsonl": json.dumps(draft).encode()}, result)
     page = open_page(DRAFT, "ana")
     listed = page.dataframe[0].value
     assert list(listed["Kept"]) == ["1"]

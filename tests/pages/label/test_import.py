@@ -70,30 +70,34 @@ def test_a_csv_is_mapped_looked_at_and_taken(engine: Engine, open_page: OpenPage
     assert not page.exception
     assert "2 pairs were imported" in said(page)
     assert "1 output does not fit the schema" in said(page)
-    one, two = rows(engine, desk)
-    assert (one.status, one.origin, one.held_out) == (PairStatus.WAITING, Origin.IMPORT, False)
-    assert one.source["file"] == "tickets.csv"
-    assert (one.source["line"], two.source["id"]) == (2, "T2")
+    first, second = rows(engine, desk)
+    assert (first.status, first.origin, first.held_out) == (
+        PairStatus.WAITING,
+        Origin.IMPORT,
+        False,
+    )
+    assert first.source["file"] == "tickets.csv"
+    assert (first.source["line"], second.source["id"]) == (2, "T2")
 
 
 def test_an_export_of_a_version_comes_back_as_it_was(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
-    words = [("  indented\n", stories.CARDS), *stories.messages(12)]
-    curated.approved(engine, desk, words)
+    messages = [("  indented\n", stories.CARDS), *stories.messages(12)]
+    curated.approved(engine, desk, messages)
     version = curated.frozen(engine, desk)
     with reading(engine) as session:
         package = packages.build(session, version.id, "alpaca", tuple(Split))
-    other = stories.project(engine, "Other")
+    second_project = stories.project(engine, "Other")
     person = join(engine, "ana")
     with writing(engine) as session:
-        scratch.save(session, person, "open-project", {"id": other.id})
+        scratch.save(session, person, "open-project", {"id": second_project.id})
     page = upload(open_page(IMPORT, person), package.zipped(), "export.zip")
     labels = {box.label: box.value for box in page.selectbox}
     assert (labels["Input"], labels["More input (Alpaca)"]) == ("instruction", "input")
     assert "its hashes were checked" in said(page)
     go(page)
     assert not page.exception
-    assert {(row.prompt, row.response) for row in rows(engine, other)} == set(words)
+    assert {(row.prompt, row.response) for row in rows(engine, second_project)} == set(messages)
 
 
 def test_the_same_file_again_adds_nothing(engine: Engine, open_page: OpenPage) -> None:
@@ -221,8 +225,8 @@ def test_a_lost_role_is_refused(engine: Engine, open_page: OpenPage) -> None:
 
 def test_mixed_chats_and_plain_rows_in_one_file(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
-    said_so = [{"role": "user", "content": "a?"}, {"role": "assistant", "content": stories.CARDS}]
-    lines = [{"messages": said_so}, {"prompt": "b?", "response": stories.LOANS}]
+    chat = [{"role": "user", "content": "a?"}, {"role": "assistant", "content": stories.CARDS}]
+    lines = [{"messages": chat}, {"prompt": "b?", "response": stories.LOANS}]
     content = "\n".join(map(json.dumps, lines)).encode()
     go(upload(open_page(IMPORT, "ana"), content, "mixed.jsonl"))
     assert [row.prompt for row in rows(engine, desk)] == ["a?", "b?"]
@@ -232,8 +236,8 @@ def test_rows_that_repeat_test_rows_are_named_by_line_with_the_way_to_both(
     engine: Engine, open_page: OpenPage
 ) -> None:
     desk = stories.project(engine)
-    held = [("my card is gone, HELP!", stories.CARDS)]
-    test_row = stories.waiting(engine, desk, held, held_out=True)[0]
+    test_pairs = [("my card is gone, HELP!", stories.CARDS)]
+    test_row = stories.waiting(engine, desk, test_pairs, held_out=True)[0]
     page = go(upload(open_page(IMPORT, "ana"), CSV))
     assert "1 pair repeats a test pair" in page.warning[0].value
     line = page.dataframe[-1].value.iloc[0]

@@ -72,14 +72,14 @@ def test_decisions_are_applied_and_answered_in_order(engine: Engine, open_page: 
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     rows = stories.waiting(engine, desk, stories.messages(25))
     page = open_page(REVIEW, ben)
-    one, two, three, four, *rest = streams.shown(page, "review")["cards"]
+    first, two, three, four, *remaining = streams.shown(page, "review")["cards"]
     ops = [
-        press(one),
+        press(first),
         press(two, "reject", reason="Wrong answer"),
         press(three, "skip"),
         press(four, response=stories.FRAUD),
     ]
-    data = outbox(page, ops, [card["id"] for card in rest], n=7)
+    data = outbox(page, ops, [card["id"] for card in remaining], n=7)
     assert statuses(data) == ["saved"] * 4
     assert data["n"] == 7
     assert [stories.again(engine, row).status for row in rows[:4]] == [
@@ -100,8 +100,8 @@ def test_more_rows_come_when_few_are_held_and_none_twice(
     stories.waiting(engine, desk, stories.messages(40))
     page = open_page(REVIEW, ben)
     cards = streams.shown(page, "review")["cards"]
-    rest = [card["id"] for card in cards[10:]]
-    data = outbox(page, [press(card) for card in cards[:10]], rest)
+    remaining = [card["id"] for card in cards[10:]]
+    data = outbox(page, [press(card) for card in cards[:10]], remaining)
     fresh = [card["id"] for card in data["cards"]]
     assert len(fresh) == 10
     assert not set(fresh) & {card["id"] for card in cards}
@@ -178,15 +178,15 @@ def test_two_people_get_different_rows_and_a_late_decision_waits_for_a_lead(
     assert streams.shown(open_page(REVIEW, cleo), "review")["cards"] == []
     with writing(engine) as session:  # the lease runs out and cleo gets and decides the pair
         late = datetime.now(UTC) + 2 * claims.LEASE
-        (taken,) = claims.lease(session, cleo, desk.id, now=late)
-    stories.decide(engine, cleo, stories.op(taken, Action.REJECT, reason="Other"))
+        (decided,) = claims.lease(session, cleo, desk.id, now=late)
+    stories.decide(engine, cleo, stories.op(decided, Action.REJECT, reason="Other"))
     data = outbox(page, [press(stale, response=stories.FRAUD)], [])
     assert statuses(data) == ["late"]
     assert not [button for button in page.button if "Take this decision" in button.label]
     conflicts = open_page(REVIEW, lea)
-    said = "\n".join(text.value for text in conflicts.text)
-    assert "ben approved version 1" in said
-    assert stories.FRAUD in said
+    texts = "\n".join(text.value for text in conflicts.text)
+    assert "ben approved version 1" in texts
+    assert stories.FRAUD in texts
     take = next(b for b in conflicts.button if b.label == "Take this decision")
     take.click().run()
     assert not conflicts.error
@@ -201,12 +201,12 @@ def test_a_conflict_that_changed_under_the_lead_is_not_taken(
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     lea = stories.person(engine, "lea", Role.LEAD)
     stories.waiting(engine, desk, stories.messages(1))
-    held = stories.card(engine, ben, desk)
-    stories.decide(engine, ben, stories.op(held, Action.REJECT, reason="Other"))
-    stories.decide(engine, ben, stories.op(held))
+    claimed = stories.card(engine, ben, desk)
+    stories.decide(engine, ben, stories.op(claimed, Action.REJECT, reason="Other"))
+    stories.decide(engine, ben, stories.op(claimed))
     page = open_page(REVIEW, lea)
     with writing(engine) as session:
-        row = pairs.get(session, held.pair.id)
+        row = pairs.get(session, claimed.pair.id)
         decisions.reopen(session, lea, row.id, row.version, "again")
     next(b for b in page.button if b.label == "Take this decision").click().run()
     assert "changed since it was shown" in page.error[0].value
@@ -233,8 +233,8 @@ def test_words_being_typed_are_checked(engine: Engine, open_page: OpenPage) -> N
     desk, ben = stories.project(engine), stories.person(engine, "ben")
     stories.waiting(engine, desk, stories.messages(1))
     page = open_page(REVIEW, ben)
-    asked = {"row": 1, "version": 1, "prompt": "x", "response": '{"team": "moon"}', "n": 5}
-    probe = streams.send(page, "review", probe=asked)["probe"]
+    message = {"row": 1, "version": 1, "prompt": "x", "response": '{"team": "moon"}', "n": 5}
+    probe = streams.send(page, "review", probe=message)["probe"]
     assert probe["n"] == 5
     assert "team" in probe["problems"][0]
     assert streams.send(page, "review", probe={"n": "5", "response": 3})["probe"] is None

@@ -70,9 +70,9 @@ def test_a_near_duplicate_is_pointed_out(engine: Engine, open_page: OpenPage) ->
     hint = typed(page, MESSAGE + " again")["hint"]
     assert f"This nearly repeats pair {row.id} (" in hint
     assert f"“{MESSAGE}”" in hint
-    assert MESSAGE in [shown.value for shown in page.text]
+    assert MESSAGE in [element.value for element in page.text]
     assert typed(page, "What is the rate on a savings account for children?", "", 2)["hint"] == ""
-    assert MESSAGE not in [shown.value for shown in page.text]
+    assert MESSAGE not in [element.value for element in page.text]
 
 
 def test_a_pair_is_saved_once_and_waits_for_someone_else(
