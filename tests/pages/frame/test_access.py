@@ -53,9 +53,9 @@ def _person(*roles: Role) -> User:
 
 @pytest.mark.parametrize("role", WHO)
 def test_what_a_role_sees(role: Role) -> None:
-    seen = {place.title for place in PLACES if place.roles & {role}}
-    assert seen == set(WHO[role].split())
-    assert shell.open_to(_person(role)) == [place for place in MADE if place.title in seen]
+    places = {place.title for place in PLACES if place.roles & {role}}
+    assert places == set(WHO[role].split())
+    assert shell.open_to(_person(role)) == [place for place in MADE if place.title in places]
 
 
 def test_a_lead_sees_everything() -> None:

@@ -61,9 +61,9 @@ def test_the_shipped_settings_are_safe() -> None:
 
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_an_unsafe_setting_is_named(name: str, value: object) -> None:
-    found = startup.faults(lambda option: value if option == name else _shipped(option))
-    assert len(found) == 1
-    assert name in found[0]
+    faults = startup.faults(lambda option: value if option == name else _shipped(option))
+    assert len(faults) == 1
+    assert name in faults[0]
 
 
 def _luminance(colour: str) -> float:
@@ -74,9 +74,9 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """The contrast of two colours as WCAG 2 defines it, 1 to 21."""
-    low, high = sorted((_luminance(one), _luminance(other)))
+    low, high = sorted((_luminance(first), _luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -251,19 +251,19 @@ def _refusal(process: subprocess.Popen[bytes], data: Path) -> str:
 
 
 def test_a_second_server_on_the_same_data_is_refused(live: Live) -> None:
-    words = _refusal(launch(live.data, free_port()), live.data)
-    assert words.count("Assay did not start. Another Assay server already runs on") == 1
+    text = _refusal(launch(live.data, free_port()), live.data)
+    assert text.count("Assay did not start. Another Assay server already runs on") == 1
     assert ask(live, "GET", "/_stcore/health").status == 200
 
 
 def test_a_taken_port_is_said_in_one_sentence(live: Live, tmp_path: Path) -> None:
-    words = _refusal(launch(tmp_path, live.port), tmp_path)
-    assert words.startswith(f"Assay did not start. Port {live.port} is in use.")
-    assert words.count("\n") == 1
+    text = _refusal(launch(tmp_path, live.port), tmp_path)
+    assert text.startswith(f"Assay did not start. Port {live.port} is in use.")
+    assert text.count("\n") == 1
 
 
 def test_a_setting_from_the_environment_is_refused(tmp_path: Path) -> None:
     process = launch(tmp_path, free_port(), STREAMLIT_SERVER_ENABLE_AGENT_API="true")
-    words = _refusal(process, tmp_path)
-    assert "Assay did not start. Unsafe settings" in words
-    assert "Traceback" not in words
+    text = _refusal(process, tmp_path)
+    assert "Assay did not start. Unsafe settings" in text
+    assert "Traceback" not in text

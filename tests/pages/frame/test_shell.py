@@ -113,14 +113,14 @@ def test_a_sentence_of_ours_stays_as_it_is() -> None:
 
 
 def test_a_bug_is_told_by_number_and_place_alone(caplog: pytest.LogCaptureFixture) -> None:
-    words = "the text of a pair"
+    text = "the text of a pair"
     with pytest.raises(RuleBroken) as caught:
-        raise RuleBroken(words)
+        raise RuleBroken(text)
     place = server.where(caught.value)
     assert server.on_script_error(caught.value)
     assert place.startswith("RuleBroken at test_shell.py:")
     assert "RuleBroken at" in caplog.text
-    assert words not in caplog.text
+    assert text not in caplog.text
 
 
 def test_no_log_carries_the_message_of_an_exception(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,7 +23,7 @@ def only(engine: Engine) -> Project:
     return project
 
 
-def words(page: AppTest) -> str:
+def drawn(page: AppTest) -> str:
     """Everything the page says as plain text or Markdown."""
     return "\n".join(element.value for element in (*page.text, *page.markdown, *page.subheader))
 
@@ -33,13 +33,13 @@ def test_an_empty_install_opens_the_sample_at_the_start(
 ) -> None:
     page = open_page(HOME, "lea")
     assert not page.exception
-    assert "fictional people" in words(page)
+    assert "fictional people" in drawn(page)
     page.button(key="sample-start").click().run()
     assert not page.exception
     assert page.title[0].value == "Alder Bank support desk"
     assert page.subheader[0].value == "Next: Write, import or draft examples"
-    assert "import.jsonl" in words(page)
-    assert "No real person has checked them" in words(page)
+    assert "import.jsonl" in drawn(page)
+    assert "No real person has checked them" in drawn(page)
     assert not [button for button in page.button if button.key == "sample-start"]
     project = only(engine)
     with reading(engine) as session:
@@ -52,7 +52,7 @@ def test_part_way_leads_on_to_review(engine: Engine, open_page: OpenPage) -> Non
     page = open_page(HOME, "lea")
     page.button(key="sample-part-way").click().run()
     assert page.subheader[0].value == "Next: Review every row"
-    assert "356 approved, 8 waiting" in words(page)
+    assert "356 approved, 8 waiting" in drawn(page)
     page.button(key="next-review").click().run()
     assert not page.exception
     if (ROOT / "pages/label/review/page.py").is_file():
@@ -116,19 +116,19 @@ def test_the_eras_stand_there_with_the_way_to_change_them(
     lea = join(engine, "lea", Role.LEAD)
     with writing(engine) as session:
         sample.begin(session, lea, reviewed=False)
-    words = "\n".join(one.value for one in open_page(HOME, lea).markdown)
-    assert "Retired, from 2019-01-01 to 2024-02-29" in words.replace("\\", "")
-    words = "\n".join(
-        one.value for one in open_page(HOME, join(engine, "eva", Role.EXPERT)).markdown
+    texts = "\n".join(element.value for element in open_page(HOME, lea).markdown)
+    assert "Retired, from 2019-01-01 to 2024-02-29" in texts.replace("\\", "")
+    texts = "\n".join(
+        element.value for element in open_page(HOME, join(engine, "eva", Role.EXPERT)).markdown
     )
-    assert "someone with the role lead can do this on Eras" in words
+    assert "someone with the role lead can do this on Eras" in texts
 
 
 def test_a_project_without_eras_says_when_to_add_one(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
     page = open_page(HOME, join(engine, "lea", Role.LEAD))
     assert not page.exception
-    assert "No eras yet" in "\n".join(one.value for one in page.markdown)
+    assert "No eras yet" in "\n".join(element.value for element in page.markdown)
 
 
 def test_the_page_is_short() -> None:

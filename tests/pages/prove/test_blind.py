@@ -95,18 +95,18 @@ def test_nothing_that_is_sent_tells_the_sides(
             _key(trial, ben),
             outbox={"ops": [_op(item["item"], Choice.LEFT)], "have": [], "n": 1},
         )
-    told = "\n".join(sent)
-    assert "Ticket" in told, "the messages themselves are sent"
-    assert "9876543" not in told
-    assert not re.search(r"\b(tuned|base|arm|secret)\b", told, re.IGNORECASE)
-    for words in (adapter.name, adapter.name.split(" ·")[0], adapter.sha256, adapter.job_id):
-        assert words not in told
+    texts = "\n".join(sent)
+    assert "Ticket" in texts, "the messages themselves are sent"
+    assert "9876543" not in texts
+    assert not re.search(r"\b(tuned|base|arm|secret)\b", texts, re.IGNORECASE)
+    for expected in (adapter.name, adapter.name.split(" ·")[0], adapter.sha256, adapter.job_id):
+        assert expected not in texts
     for arms in answers.values():
-        assert all(output.sha256 not in told for output in arms.values())
+        assert all(output.sha256 not in texts for output in arms.values())
     with engine.connect() as connection:
         secret = connection.exec_driver_sql("SELECT secret FROM trial").scalar_one()
-    assert secret not in told
-    assert story.version.sha256 not in told
+    assert secret not in texts
+    assert story.version.sha256 not in texts
 
 
 def test_the_ballot_gets_six_fields_and_no_more(engine: Engine, open_page: OpenPage) -> None:
@@ -177,7 +177,7 @@ def test_a_vote_can_be_taken_back(engine: Engine, open_page: OpenPage) -> None:
     back = _op(item, Choice.WITHDRAWN, str(vote["op"]))
     data = streams.send(page, key, outbox={"ops": [back], "have": [], "n": 2})
     assert (data["done"], data["acks"][back["op"]]["status"]) == (0, "saved")
-    assert item in {one["item"] for one in data["items"]}
+    assert item in {element["item"] for element in data["items"]}
 
 
 def test_a_reviewer_who_lost_the_role_is_refused(engine: Engine, open_page: OpenPage) -> None:
@@ -197,9 +197,9 @@ def test_a_lead_plans_with_the_power_in_sight(engine: Engine, open_page: OpenPag
     story, evaluation = tuned.compared(engine)
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    shown = _texts(page)
-    assert "give at most 8 decisive votes" in shown
-    assert "Nobody sees a score before that." in shown
+    drawn = _texts(page)
+    assert "give at most 8 decisive votes" in drawn
+    assert "Nobody sees a score before that." in drawn
     notes = " ".join(markdown.value for markdown in page.markdown)
     assert "54 for 70 %" in notes
     page.number_input(key=f"plan-n-{evaluation.id}").set_value(6).run()
@@ -245,21 +245,21 @@ def test_the_result_can_be_read_and_recomputed(engine: Engine, open_page: OpenPa
     for name in ("ben", "cleo"):
         tuned.prefer(engine, stories.person(engine, name, Role.REVIEWER), trial)
     with writing(engine) as session:
-        found = blind.close(session, story.lead, trial.id)
+        outcome = blind.close(session, story.lead, trial.id)
     page = open_page(PAGE, user=stories.person(engine, "ben", Role.REVIEWER))
     assert not page.exception
     assert page.success[0].value.startswith("Verdict: better.")
-    shown = _texts(page)
-    for words in (
+    drawn = _texts(page)
+    for expected in (
         "ben: tuned 12, base 0, ties 0, both bad 0; won 12 of 12",
         "The tuned answer stood left in 50 % of the votes.",
         "0 of 24 votes came from people who had approved or written",
         "the left answer got 12 of 24 (50 %, 95 % interval 31 to 69 %)",
     ):
-        assert words in shown
-    assert [code.value for code in page.code] == [trial.commitment, found.secret]
+        assert expected in drawn
+    assert [code.value for code in page.code] == [trial.commitment, outcome.secret]
     assert not page.button
-    assert [one.proto.label for one in page.get("download_button")] == [
+    assert [element.proto.label for element in page.get("download_button")] == [
         "Download items, votes and sides"
     ]
 
@@ -285,8 +285,8 @@ def test_who_plans_a_trial_is_told_of_personal_data_and_not_whose(
 ) -> None:
     story = tuned.frozen(engine, 20)
     evaluation = tuned.evaluated(engine, story, tuned.trained(engine, story), personal=(0,))
-    told = _texts(open_page(PAGE, user="lena"))
-    assert "Personal data was found in answers to 1 of 4 (25 %, 95 % interval 5 to 70 %)" in told
+    texts = _texts(open_page(PAGE, user="lena"))
+    assert "Personal data was found in answers to 1 of 4 (25 %, 95 % interval 5 to 70 %)" in texts
     tuned.planned(engine, story, evaluation)
     ben = stories.person(engine, "ben", Role.REVIEWER)
     assert "Personal data" not in _texts(open_page(PAGE, user=ben))

@@ -32,8 +32,8 @@ def test_the_card_tells_the_lineage(engine: Engine, open_page: OpenPage) -> None
     story, _evaluation = tuned.compared(engine, 40, base_right=(0, 1))
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    shown = _texts(page)
-    for words in (
+    drawn = _texts(page)
+    for expected in (
         f"sha256 {story.version.sha256}",
         "26 train, 6 validation, 8 test pairs",
         "Origin: 40 imported",
@@ -44,15 +44,15 @@ def test_the_card_tells_the_lineage(engine: Engine, open_page: OpenPage) -> None
         "tuned, exactly right: 7 of 8 (88 %, 95 % interval 53 to 98 %)",
         "No trial was closed yet.",
     ):
-        assert words in shown
+        assert expected in drawn
 
 
 def test_a_sealed_comparison_is_kept_back(engine: Engine, open_page: OpenPage) -> None:
     story, evaluation = tuned.compared(engine)
     tuned.planned(engine, story, evaluation)
-    shown = _texts(open_page(PAGE, user="lena"))
-    assert "1 more: sealed until the open blind trial is closed." in shown
-    assert "exactly right" not in shown
+    drawn = _texts(open_page(PAGE, user="lena"))
+    assert "1 more: sealed until the open blind trial is closed." in drawn
+    assert "exactly right" not in drawn
 
 
 def test_the_download_holds_the_recorded_files(engine: Engine, open_page: OpenPage) -> None:
@@ -183,11 +183,11 @@ def test_nothing_of_a_check_is_shown_while_a_trial_is_open(
         adapter = adapters.get(session, evaluation.adapter_id or 0)
     promoted.checked(engine, story, adapter, lost=2, failed=("inject-1",))
     tuned.planned(engine, story, evaluation)
-    shown = _texts(open_page(PAGE, user="lena"))
-    for words in ("7 of 8", "33 of 34", "18 of 48", "2 lost", "tuned wrong", "PWNED"):
-        assert words not in shown
-    assert "sealed" in shown
-    assert "kept back while a blind trial is open" in shown
+    drawn = _texts(open_page(PAGE, user="lena"))
+    for expected in ("7 of 8", "33 of 34", "18 of 48", "2 lost", "tuned wrong", "PWNED"):
+        assert expected not in drawn
+    assert "sealed" in drawn
+    assert "kept back while a blind trial is open" in drawn
 
 
 def test_own_prompts_are_added_and_taken_out(engine: Engine, open_page: OpenPage) -> None:
@@ -199,8 +199,8 @@ def test_own_prompts_are_added_and_taken_out(engine: Engine, open_page: OpenPage
     page.text_input(key=f"{form}-must_not").set_value("hello, hi ,").run()
     page.button(key=form).click().run()
     with reading(engine) as session:
-        (one,) = check_prompts.listing(session, story.project.id)
-    assert (one.prompt, one.must, one.must_not) == ("Say **hello**", (), ("hello", "hi"))
-    page.button(key=f"drop-{one.id}").click().run()
+        (prompt,) = check_prompts.listing(session, story.project.id)
+    assert (prompt.prompt, prompt.must, prompt.must_not) == ("Say **hello**", (), ("hello", "hi"))
+    page.button(key=f"drop-{prompt.id}").click().run()
     with reading(engine) as session:
         assert check_prompts.listing(session, story.project.id) == []

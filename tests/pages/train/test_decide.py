@@ -70,10 +70,10 @@ def test_two_people_sign_and_both_names_stand_there(engine: Engine, open_page: O
     page = open_page(PAGE, user="ben")
     page.button(key=f"sign-technical-{record.id}").click().run()
     day = f"{curated.today():%d %B %Y}"
-    shown = [one.value for one in page.text]
-    assert f"ana, {day}" in shown
-    assert f"ben, {day}" in shown
-    assert any("Written by lena" in one.value for one in page.markdown)
+    drawn = [text.value for text in page.text]
+    assert f"ana, {day}" in drawn
+    assert f"ben, {day}" in drawn
+    assert any("Written by lena" in text.value for text in page.markdown)
     assert set(latest(engine, desk).signatures) == {"business", "technical"}
 
 
@@ -95,7 +95,7 @@ def test_a_new_record_starts_from_the_words_of_the_one_before(
 def test_facts_that_change_weekly_are_warned_about(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     curated.recorded(engine, desk, decision.CHANGE[-1], iterations=1)
-    warned = "\n".join(one.value for one in open_page(PAGE).warning)
+    warned = "\n".join(text.value for text in open_page(PAGE).warning)
     assert "ask for retrieval" in warned
     assert "a better prompt may still do it" in warned
 

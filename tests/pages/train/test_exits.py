@@ -29,10 +29,10 @@ def test_every_exit_is_listed_with_what_it_is_for(engine: Engine, open_page: Ope
     adapter = tuned.trained(engine, tuned.frozen(engine, 20))
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    shown = _texts(page)
-    assert "✓ Axolotl configuration: Repeats the training in Axolotl." in shown
-    assert "○ Ollama Modelfile: Assay does not know this base model's chat template" in shown
-    assert "○ torchtune configuration (legacy): The base model's folder is not" in shown
+    drawn = _texts(page)
+    assert "✓ Axolotl configuration: Repeats the training in Axolotl." in drawn
+    assert "○ Ollama Modelfile: Assay does not know this base model's chat template" in drawn
+    assert "○ torchtune configuration (legacy): The base model's folder is not" in drawn
     keys = {button.proto.id.rpartition("-")[2] for button in page.get("download_button")}
     assert str(adapter.id) in keys
     labels = [button.proto.label for button in page.get("download_button")]
@@ -56,7 +56,7 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
     base = settings.current().data / "models" / "small"
     story = tuned.frozen(engine, 20)
     assert "No base model is on this server yet." in "\n".join(
-        one.value for one in open_page(PAGE, user="lena").markdown
+        text.value for text in open_page(PAGE, user="lena").markdown
     )
     shutil.copytree(models[0], base)
     page = open_page(PAGE, user="lena")
@@ -75,6 +75,6 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
         )
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    shown = _texts(page)
-    assert "Trained elsewhere, taken in by lena" in shown
-    assert "○ trl script: It was trained elsewhere, and how is not known." in shown
+    drawn = _texts(page)
+    assert "Trained elsewhere, taken in by lena" in drawn
+    assert "○ trl script: It was trained elsewhere, and how is not known." in drawn

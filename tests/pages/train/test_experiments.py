@@ -44,11 +44,11 @@ def test_a_sweep_is_planned_from_a_run(engine: Engine, open_page: OpenPage) -> N
 def test_runs_stand_beside_each_other(engine: Engine, open_page: OpenPage) -> None:
     story = _ready(engine)
     _finished_curve(engine, story)
-    shown = _texts(open_page(PAGE, user="lena"))
-    assert "share of the train pairs" in shown
-    assert "7 of 8 (88 %, 95 % interval 53 to 98 %)" in shown
-    assert "gained, " in shown
-    assert "✗ wrong" not in shown  # rows are told by a note above each answer
+    drawn = _texts(open_page(PAGE, user="lena"))
+    assert "share of the train pairs" in drawn
+    assert "7 of 8 (88 %, 95 % interval 53 to 98 %)" in drawn
+    assert "gained, " in drawn
+    assert "✗ wrong" not in drawn  # rows are told by a note above each answer
 
 
 def test_a_curve_says_what_the_next_rows_are_worth(engine: Engine, open_page: OpenPage) -> None:
@@ -61,10 +61,10 @@ def test_a_curve_says_what_the_next_rows_are_worth(engine: Engine, open_page: Op
 
 def test_sealed_answers_stay_sealed_here(engine: Engine, open_page: OpenPage) -> None:
     story, evaluation = tuned.compared(engine)
-    other = tuned.trained(engine, story, "Second run")
+    second = tuned.trained(engine, story, "Second run")
     with writing(engine) as session:
-        asks.evaluate(session, story.lead, story.version.id, BaseModel("packaged"), other.id)
+        asks.evaluate(session, story.lead, story.version.id, BaseModel("packaged"), second.id)
     tuned.planned(engine, story, evaluation)
-    shown = _texts(open_page(PAGE, user="lena"))
-    assert "sealed: a blind trial is open" in shown
-    assert "of 8 (" not in shown
+    drawn = _texts(open_page(PAGE, user="lena"))
+    assert "sealed: a blind trial is open" in drawn
+    assert "of 8 (" not in drawn

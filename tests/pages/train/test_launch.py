@@ -36,7 +36,7 @@ PROBE: dict[str, Any] = {
     "peak_memory_mb": 1200.0,
     "rows": {"train": 13, "validation": 3},
 }
-SEEN: dict[str, Any] = {
+RENDERED: dict[str, Any] = {
     "lengths": [50, 70],
     "limit": 1024,
     "too_long": 0,
@@ -91,14 +91,14 @@ def test_a_ready_version_launches_as_shown(engine: Engine, open_page: OpenPage) 
     assert "13 pairs train, 3 watch for over-learning, 4 are held out" in _texts(page)
     page.radio(key="preset").set_value("Quick look").run()
     page.text_input(key=f"name-{story.version.id}").set_value("A first look").run()
-    shown = _texts(page)
+    drawn = _texts(page)
     page.button(key=f"launch-{story.version.id}").click().run()
     assert not page.exception
     assert page.toast[0].value == "Launched. It goes on when you close this page."
     (job,) = _runs(engine, story)
     chosen = job.spec["settings"]
     assert (job.spec["name"], chosen["epochs"], job.state) == ("A first look", 1, JobState.QUEUED)
-    assert f"of {chosen['batch_size']} pairs, 1 pass" in shown
+    assert f"of {chosen['batch_size']} pairs, 1 pass" in drawn
     assert "Training run: waiting to start" in _texts(page)
 
 
@@ -178,7 +178,9 @@ def test_every_method_has_its_settings(engine: Engine, open_page: OpenPage) -> N
     for method in METHODS:
         page.radio(key="method").set_value(method).run()
         assert not page.exception
-        labels = {one.label for one in (*page.number_input, *page.toggle, *page.multiselect)}
+        labels = {
+            element.label for element in (*page.number_input, *page.toggle, *page.multiselect)
+        }
         assert "Passes over the pairs (epochs)" in labels
         assert ("Rank (r)" in labels) == (method in (Method.LORA, Method.QLORA))
         assert ("Beta" in labels) == (method is Method.PREFERENCE)
@@ -203,7 +205,7 @@ def test_a_full_run_with_a_switch_launches_as_chosen(engine: Engine, open_page: 
 def test_all_linear_layers_with_one_click(engine: Engine, open_page: OpenPage) -> None:
     tuned.frozen(engine, 20)
     page = open_page(PAGE, user="lena")
-    next(one for one in page.button if one.label == "All linear layers").click().run()
+    next(element for element in page.button if element.label == "All linear layers").click().run()
     assert list(page.multiselect[0].value) == list(LAYERS)
 
 
@@ -212,12 +214,12 @@ def test_preference_tuning_asks_for_an_adapter(engine: Engine, open_page: OpenPa
     page = open_page(PAGE, user="lena")
     page.radio(key="method").set_value(Method.PREFERENCE).run()
     assert "There is no adapter to go on from. Launch a LoRA run first." in _texts(page)
-    made = tuned.trained(engine, story)
+    adapter = tuned.trained(engine, story)
     page.run()
     assert not page.exception
-    assert page.selectbox(key=f"adapter-{story.project.id}").value == made.id
+    assert page.selectbox(key=f"adapter-{story.project.id}").value == adapter.id
     yaml = next(code.value for code in page.code if code.language == "yaml")
-    assert f"adapter_id: {made.id}" in yaml
+    assert f"adapter_id: {adapter.id}" in yaml
 
 
 def test_the_shown_file_is_the_launched_run(engine: Engine, open_page: OpenPage) -> None:
@@ -225,11 +227,11 @@ def test_the_shown_file_is_the_launched_run(engine: Engine, open_page: OpenPage)
     tuned.waive(engine, story.lead, story.project)
     page = open_page(PAGE, user="lena")
     page.radio(key="preset").set_value("Careful").run()
-    shown = next(code.value for code in page.code if code.language == "yaml")
+    file = next(code.value for code in page.code if code.language == "yaml")
     command = next(code.value for code in page.code if code.language == "bash")
     page.button(key=f"launch-{story.version.id}").click().run()
     (job,) = _runs(engine, story)
-    read = recipe.from_yaml(shown)
+    read = recipe.from_yaml(file)
     with reading(engine) as session:
         _, spec = runs.request(session, recipe.wish(session, story.project.id, read))
     assert {key: job.spec[key] for key in written(spec)} == written(spec)
@@ -241,16 +243,16 @@ def test_a_loaded_file_fills_the_form(engine: Engine, open_page: OpenPage) -> No
     tuned.waive(engine, story.lead, story.project)
     page = open_page(PAGE, user="lena")
     settings = Qlora(learning_rate=3e-4, epochs=4, targets=("q_proj", "down_proj"))
-    made = recipe.Recipe(
+    saved = recipe.Recipe(
         1, story.version.sha256, "Saved", BaseModel("hub", "org/name", "v1"), settings
     )
     upload = page.file_uploader(key=f"load-recipe-{story.project.id}")
-    upload.set_value(("run.yaml", recipe.to_yaml(made).encode(), "application/yaml")).run()
+    upload.set_value(("run.yaml", recipe.to_yaml(saved).encode(), "application/yaml")).run()
     assert not page.exception
     assert page.radio(key="preset").value == "From the file"
     assert page.radio(key="method").value == Method.QLORA
-    shown = next(code.value for code in page.code if code.language == "yaml")
-    assert recipe.from_yaml(shown) == made
+    file = next(code.value for code in page.code if code.language == "yaml")
+    assert recipe.from_yaml(file) == saved
     hostile = ("run.yaml", b"!!python/object/apply:os.system ['true']", "application/yaml")
     upload = page.file_uploader(key=f"load-recipe-{story.project.id}")
     upload.set_value(hostile).run()
@@ -268,7 +270,7 @@ def test_a_trial_measures_what_the_card_then_says(engine: Engine, open_page: Ope
         (job,) = jobs.listing(session, story.project.id, JobKind.PROBE)
     page.run()
     assert "It will wait for 1 job to end" in _texts(page)
-    tuned.finished(engine, job, {probes.ROWS_FILE: json.dumps(SEEN).encode()}, dict(PROBE))
+    tuned.finished(engine, job, {probes.ROWS_FILE: json.dumps(RENDERED).encode()}, dict(PROBE))
     page.run()
     assert not page.exception
     assert "Time: about 55 s (55 s to 55 s)" in _texts(page)
@@ -287,13 +289,13 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
     with writing(engine) as session:
         wish = runs.RunPlan(story.version.id, "x", settings=SMALL_BASE)
         job = asks.probe(session, story.lead, wish)
-    long = SEEN | {"lengths": [50, 2000], "too_long": 1, "too_long_rows": [[5, 2000]]}
+    long = RENDERED | {"lengths": [50, 2000], "too_long": 1, "too_long_rows": [[5, 2000]]}
     tuned.finished(engine, job, {probes.ROWS_FILE: json.dumps(long).encode()}, dict(PROBE))
     page = open_page(PAGE, user="lena")
     page.session_state["launch-tabs"] = "What the model sees"
     page.run()
     assert not page.exception
-    assert any(one.label == "Longest pair" for one in page.metric)
+    assert any(element.label == "Longest pair" for element in page.metric)
     assert "Pair 5: 2000 tokens" in _texts(page)
     page.session_state["launch-tabs"] = "Pre-flight"
     page.run()
@@ -309,12 +311,12 @@ def test_memory_that_is_short_is_advised_on(engine: Engine, open_page: OpenPage)
     huge = {"weights": 9e9, "activations": 1e9}
     tuned.finished(engine, job, {}, PROBE | {"memory_mb": huge, "peak_memory_mb": 1e10})
     page = open_page(PAGE, user="lena")
-    assert "The memory is too small for this." in [one.value for one in page.error]
+    assert "The memory is too small for this." in [element.value for element in page.error]
     assert "1. Turn gradient checkpointing on" in _texts(page)
     page.button(key="change-gradient_checkpointing").click().run()
     assert not page.exception
-    shown = next(code.value for code in page.code if code.language == "yaml")
-    assert "gradient_checkpointing: true" in shown
+    drawn = next(code.value for code in page.code if code.language == "yaml")
+    assert "gradient_checkpointing: true" in drawn
 
 
 def test_the_record_of_a_run_shows_how_near_the_estimate_was(

@@ -26,20 +26,20 @@ CHOSEN = Provider(endpoint="house", model="small-1")
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TuningServer]:
     """A server that the configuration names `house`; no page asks it anything."""
-    one = TuningServer()
+    tuner = TuningServer()
     monkeypatch.setenv("HOUSE_KEY", KEY)
-    monkeypatch.setenv("ASSAY_ENDPOINTS", str(one.configured(tmp_path / "endpoints.toml")))
-    yield one
-    assert one.asked == []
-    one.close()
+    monkeypatch.setenv("ASSAY_ENDPOINTS", str(tuner.configured(tmp_path / "endpoints.toml")))
+    yield tuner
+    assert tuner.asked == []
+    tuner.close()
 
 
 @pytest.fixture
 def story(engine: Engine) -> tuned.Frozen:
     """A version that may be launched."""
-    made = tuned.frozen(engine, 20)
-    tuned.waive(engine, made.lead, made.project)
-    return made
+    story = tuned.frozen(engine, 20)
+    tuned.waive(engine, story.lead, story.project)
+    return story
 
 
 def _launched(engine: Engine, story: tuned.Frozen) -> Job:
@@ -49,9 +49,9 @@ def _launched(engine: Engine, story: tuned.Frozen) -> Job:
         return asks.launch(session, story.lead, wish)
 
 
-def _words(page: AppTest) -> str:
-    shown = [*page.text, *page.caption, *page.markdown]
-    return "\n".join(str(one.value) for one in shown)
+def _drawn(page: AppTest) -> str:
+    drawn = [*page.text, *page.caption, *page.markdown]
+    return "\n".join(str(element.value) for element in drawn)
 
 
 def test_nothing_launches_before_the_box_is_ticked(
@@ -63,8 +63,8 @@ def test_nothing_launches_before_the_box_is_ticked(
     assert not page.exception
     go = f"launch-{story.version.id}"
     assert page.button(key=go).disabled
-    assert "16 training and validation pairs" in _words(page)
-    (box,) = [one for one in page.checkbox if "leave the house" in one.label]
+    assert "16 training and validation pairs" in _drawn(page)
+    (box,) = [element for element in page.checkbox if "leave the house" in element.label]
     box.check().run()
     page.button(key=go).click().run()
     assert not page.exception
@@ -80,7 +80,7 @@ def test_without_an_endpoint_that_tunes_it_says_who_can_name_one(
     page = open_page(LAUNCH, user="lena")
     page.radio(key="method").set_value("provider").run()
     assert not page.exception
-    assert "No endpoint of this server tunes models" in _words(page)
+    assert "No endpoint of this server tunes models" in _drawn(page)
     assert page.button(key=f"launch-{story.version.id}").disabled
 
 
@@ -104,7 +104,7 @@ def test_a_tuned_model_has_a_card_and_no_files(
 ) -> None:
     del server
     model = "ft:small-1:house::abc123"
-    made = {
+    result = {
         "kind": "provider",
         "endpoint": "house",
         "remote_job": "ftjob-1",
@@ -117,12 +117,12 @@ def test_a_tuned_model_has_a_card_and_no_files(
         "libraries": {},
         "base": {"name": "house/small-1", "sha256": None},
     }
-    ended = tuned.finished(engine, _launched(engine, story), {}, made)
+    ended = tuned.finished(engine, _launched(engine, story), {}, result)
     assert ended.state is JobState.FINISHED
     page = open_page(ADAPTERS, user="lena")
     assert not page.exception
     assert not page.error
-    words = _words(page)
-    assert f"Kept by endpoint house as {model}" in words
-    assert "lena agreed that 16 pairs leave the house" in words
-    assert "Cost 6.00 USD" in words
+    text = _drawn(page)
+    assert f"Kept by endpoint house as {model}" in text
+    assert "lena agreed that 16 pairs leave the house" in text
+    assert "Cost 6.00 USD" in text

@@ -28,9 +28,9 @@ def _line(second: int, step: int, **more: object) -> dict[str, object]:
     return {"at": at.isoformat(), "step": step, "total": 40, **more}
 
 
-def _tell(directory: Path, lines: list[dict[str, object]]) -> None:
-    told = "".join(json.dumps(line) + "\n" for line in lines)
-    (directory / "events.jsonl").write_text(told + '{"at": "torn')
+def _write(directory: Path, lines: list[dict[str, object]]) -> None:
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (directory / "events.jsonl").write_text(text + '{"at": "torn')
 
 
 def _going(engine: Engine) -> tuple[tuned.Frozen, Job]:
@@ -40,7 +40,7 @@ def _going(engine: Engine) -> tuple[tuned.Frozen, Job]:
     directory = tuned.running(engine, job)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
     lines = [_line(2 * step, step, loss=3 / step) for step in range(1, 11)]
-    _tell(directory, [_line(0, 0, message="Training on 13 rows."), *lines])
+    _write(directory, [_line(0, 0, message="Training on 13 rows."), *lines])
     return story, job
 
 
@@ -55,16 +55,16 @@ def test_a_finished_run_shows_its_record(engine: Engine, open_page: OpenPage) ->
     adapter = tuned.trained(engine, story, "First run")
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    shown = _texts(page)
+    drawn = _texts(page)
     assert page.success[0].value == "Training run, finished (just now): Done."
-    for words in (
+    for expected in (
         "First run",
         f"Version sha256: {story.version.sha256}",
         "Training loss: from 2.000 to 0.200",
         "Batches: joined: what all pairs begin with is computed once",
         f"Adapter sha256: {adapter.sha256}",
     ):
-        assert words in shown
+        assert expected in drawn
     record = json.loads(next(code.value for code in page.code if code.language == "json"))
     assert record["result"]["libraries"] == {"torch": "2.13.0"}
     assert record["launched"]["settings"]["seed"] == 0
@@ -100,11 +100,14 @@ def test_a_process_that_does_not_look_well_is_told_in_words(
     directory = jobs.folder(settings.current(), job.id)
     now = datetime.now(UTC)
     still = {"step": 10, "total": 40, "moved": (now - timedelta(seconds=600)).isoformat()}
-    for beat, words in ((0, "Stalled: the process lives"), (90, "Unresponsive: no sign of life")):
+    for beat, expected in (
+        (0, "Stalled: the process lives"),
+        (90, "Unresponsive: no sign of life"),
+    ):
         at = (now - timedelta(seconds=beat)).isoformat()
         evidence.write_json(directory / "heartbeat.json", {"at": at, **still})
         page = open_page(PAGE, user="lena")
-        assert page.warning[0].value.startswith(words)
+        assert page.warning[0].value.startswith(expected)
     evidence.write_json(
         directory / "heartbeat.json", {**still, "at": evidence.now(), "moved": evidence.now()}
     )
@@ -121,9 +124,9 @@ def test_a_lost_run_goes_on_from_its_last_checkpoint(engine: Engine, open_page: 
     assert not page.exception
     assert "goes on from its last checkpoint" in page.toast[0].value
     with reading(engine) as session:
-        made = jobs.listing(session, story.project.id)[0]
+        job = jobs.listing(session, story.project.id)[0]
     page = open_page(PAGE, user="lena")
-    assert page.subheader[0].value == f"Run {made.id[:8]}"
+    assert page.subheader[0].value == f"Run {job.id[:8]}"
     assert f"Resumed: from step 20 of run {old.id}" in _texts(page)
 
 
@@ -133,7 +136,7 @@ def test_a_run_without_a_checkpoint_offers_only_a_new_launch(
     _story, old = interrupted.lost(engine)
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    assert not [one for one in page.button if one.key == f"resume-{old.id}"]
+    assert not [element for element in page.button if element.key == f"resume-{old.id}"]
 
 
 def test_other_figures_of_a_step_are_drawn_under_their_names(
@@ -144,13 +147,13 @@ def test_other_figures_of_a_step_are_drawn_under_their_names(
         _line(step, step, loss=1.0, grad_norm=0.5, memory_mb=812.4, rows_a_second=3.25)
         for step in range(1, 11)
     ]
-    _tell(jobs.folder(settings.current(), job.id), lines)
+    _write(jobs.folder(settings.current(), job.id), lines)
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    told = [one.value.replace("\\", "") for one in page.markdown]
-    assert any("Memory in use, MB: 812" in words for words in told)
-    assert any("Pairs a second: 3.25" in words for words in told)
-    assert not any("Learning rate" in words for words in told), "it was not measured"
+    notes = [element.value.replace("\\", "") for element in page.markdown]
+    assert any("Memory in use, MB: 812" in note for note in notes)
+    assert any("Pairs a second: 3.25" in note for note in notes)
+    assert not any("Learning rate" in note for note in notes), "it was not measured"
 
 
 def test_it_survives_a_reload_and_ends_truly(engine: Engine, open_page: OpenPage) -> None:
@@ -203,7 +206,7 @@ def test_a_curve_is_thinned_and_torn_lines_wait(engine: Engine) -> None:
     _story, job = _going(engine)
     directory = jobs.folder(settings.current(), job.id)
     lines = [_line(step, step, loss=1.0) for step in range(1, 5001)]
-    _tell(directory, [*lines, _line(5000, 5000, eval_loss=0.5)])
+    _write(directory, [*lines, _line(5000, 5000, eval_loss=0.5)])
     curve = progress.curve(job)
     assert 300 < len(curve) < 900
     assert curve[-1] == {"step": 5000, "training": 1.0, "validation": 0.5}
