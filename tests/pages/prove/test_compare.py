@@ -34,7 +34,7 @@ def _held_out_inputs(engine: Engine, story: tuned.Frozen) -> list[str]:
 def test_an_empty_project_is_sent_to_versions(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
     page = open_page(PAGE, user="lena")
-    assert _texts(page) == ["There are no held-out pairs yet: a version keeps them apart."]
+    assert _texts(page) == ["There are no inputs-out pairs yet: a version keeps them apart."]
 
 
 def test_a_first_comparison_is_started_from_here(engine: Engine, open_page: OpenPage) -> None:
@@ -96,17 +96,17 @@ def test_the_other_views_and_a_repeatable_draw(engine: Engine, open_page: OpenPa
     view = page.radio(key=f"view-{evaluation.id}")
     assert [option.split("(")[-1] for option in view.options] == ["1)", "6)", "0)", "8)"]
     view.set_value("Better: base wrong, tuned right").run()
-    assert [text for text in _texts(page) if text in held] == inputs[2:]
+    assert [text for text in _texts(page) if text in inputs] == inputs[2:]
     page.radio(key=f"view-{evaluation.id}").set_value("Both wrong").run()
     assert "There are no such pairs." in _texts(page)
     page.radio(key=f"view-{evaluation.id}").set_value("Random").run()
-    drawn = [text for text in _texts(page) if text in held]
+    drawn = [text for text in _texts(page) if text in inputs]
     assert len(drawn) == 6
     page.number_input(key=f"page-{evaluation.id}-Random").set_value(2).run()
     assert sorted([*drawn, *(text for text in _texts(page) if text in inputs)]) == sorted(inputs)
     page.number_input(key=f"page-{evaluation.id}-Random").set_value(1).run()
     page.number_input(key=f"seed-{evaluation.id}").set_value(8).run()
-    assert [text for text in _texts(page) if text in held] != drawn
+    assert [text for text in _texts(page) if text in inputs] != drawn
 
 
 def test_the_base_alone_is_a_baseline(engine: Engine, open_page: OpenPage) -> None:
