@@ -34,7 +34,7 @@ def _held_out_inputs(engine: Engine, story: tuned.Frozen) -> list[str]:
 def test_an_empty_project_is_sent_to_versions(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
     page = open_page(PAGE, user="lena")
-    assert _texts(page) == ["There are no inputs-out pairs yet: a version keeps them apart."]
+    assert _texts(page) == ["There are no held-out pairs yet: a version keeps them apart."]
 
 
 def test_a_first_comparison_is_started_from_here(engine: Engine, open_page: OpenPage) -> None:
