@@ -7,7 +7,6 @@ quantised copy, answers the same.
 
 import gc
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,24 +138,15 @@ def _save(
     """Write the model with tokenizer, chat template, generation settings and a manifest of hashes,
     whole or not at all.
     """
-    temporary = Path(tempfile.mkdtemp(prefix=".merged-", dir=final.parent))
-    try:
+    with evidence.new_folder(final, ".merged-") as folder:
         model.config.name_or_path = name  # not the path on this machine
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        (temporary / "chat_template.jinja").write_text(
-            str(tokenizer.chat_template), encoding="utf-8"
-        )
-        evidence.write_json(
-            temporary / "manifest.json",
-            {"files": model_files.file_hashes(temporary), "hash": "sha256"},
-        )
-        evidence.write_json(temporary / "assay.json", {"name": name, "licence": licence})
-        evidence.sync_tree(temporary)
-        temporary.chmod(0o755)
-        evidence.publish(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")
+        files = model_files.file_hashes(folder)
+        evidence.write_json(folder / "manifest.json", {"files": files, "hash": "sha256"})
+        evidence.write_json(folder / "assay.json", {"name": name, "licence": licence})
+        folder.chmod(0o755)
 
 
 def _compared(before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: str) -> MergeCheck:

@@ -36,19 +36,6 @@ class Hyperparameters(msgspec.Struct, frozen=True, omit_defaults=True):
     learning_rate_multiplier: float | None = None
 
 
-class Supervised(msgspec.Struct, frozen=True):
-    """Training on answers."""
-
-    hyperparameters: Hyperparameters
-
-
-class TuningMethod(msgspec.Struct, frozen=True):
-    """The method of a new job."""
-
-    supervised: Supervised
-    type: str = "supervised"
-
-
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What `POST /fine_tuning/jobs` is sent."""
 
@@ -57,8 +44,13 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     validation_file: str | None = None
     suffix: str | None = None
     seed: int
-    method: TuningMethod
+    method: dict[str, object]
     metadata: dict[str, str]
+
+
+def supervised(hyperparameters: Hyperparameters) -> dict[str, object]:
+    """The method of a new job that trains on answers."""
+    return {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
 
 
 class _Job(msgspec.Struct):

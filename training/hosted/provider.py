@@ -29,8 +29,7 @@ from training.hosted.finetuning import (
     JobRequest,
     RemoteCheckpoint,
     RemoteJob,
-    Supervised,
-    TuningMethod,
+    supervised,
 )
 from training.hosted.provider_record import Cleanup, ProviderRecord
 from training.hosted.remote import RemoteRun
@@ -230,7 +229,7 @@ def _request(settings: Provider, remote_run: RemoteRun, training_file: str) -> J
         validation_file=remote_run.validation_file,
         suffix=settings.suffix or None,
         seed=settings.seed,
-        method=TuningMethod(Supervised(chosen)),
+        method=supervised(chosen),
         metadata={"assay_run": remote_run.key},
     )
 

@@ -39,16 +39,17 @@ def get(session: Session, adapter_id: int) -> Adapter:
     return _adapter(row, session.scalar(query) or 0)
 
 
-def named(session: Session, project_id: int, words: str) -> Adapter:
+def named(session: Session, project_id: int, name: str) -> Adapter:
     """The adapter of a project that is called so: "adapter@3", "3", or its whole name.
 
     Raises:
         NotFound: there is none.
     """
-    found = listing(session, project_id)
-    numbered = _NUMBERED.fullmatch(words.strip())
-    for one in found:
-        if one.name == words or (numbered and one.number == int(numbered[1])):
-            return one
-    there = f"There are adapter@1 to adapter@{len(found)}." if found else "There is none yet."
-    raise NotFound(f"There is no adapter {words[:80]!r} in this project. {there}")
+    candidates = listing(session, project_id)
+    numbered = _NUMBERED.fullmatch(name.strip())
+    for adapter in candidates:
+        if adapter.name == name or (numbered and adapter.number == int(numbered[1])):
+            return adapter
+    count = len(candidates)
+    choice = f"There are adapter@1 to adapter@{count}." if count else "There is none yet."
+    raise NotFound(f"There is no adapter {name[:80]!r} in this project. {choice}")

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,15 +42,11 @@ def _atomic_folder(final: Path) -> Iterator[Path]:
 
     The caller holds the folder's lock, so what an earlier, killed process left can go.
     """
-    for left in final.parent.glob(f".{final.name}-making-*"):
-        shutil.rmtree(left)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}-making-", dir=final.parent))
-    try:
+    prefix = f".{final.name}-making-"
+    for leftover in final.parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover)
+    with evidence.new_folder(final, prefix) as temporary:
         yield temporary
-        evidence.sync_tree(temporary)
-        evidence.publish(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def packaged(models: Path, say: Say) -> Path:

@@ -2,10 +2,6 @@
 weights.
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -79,7 +75,7 @@ def save(
         Diverged: a weight is not finite.
     """
     check_finite(trained(model))
-    with _published(final) as folder:
+    with evidence.new_folder(final, ".adapter-") as folder:
         if isinstance(model, PeftModel):
             _write_adapter(model, base_name, folder)
         else:
@@ -90,7 +86,7 @@ def save(
         (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")
         if not isinstance(model, PeftModel):
             vetting.vet(folder)
-        evidence.sync_tree(folder)
+        folder.chmod(0o755)
     return model_files.file_hashes(final)
 
 
@@ -98,15 +94,3 @@ def _write_adapter(model: PeftModel, base_name: str, folder: Path) -> None:
     model.peft_config["default"].base_model_name_or_path = base_name  # not the path on this machine
     model.save_pretrained(str(folder), selected_adapters=["default"], safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # the adapter's card takes its place
-
-
-@contextmanager
-def _published(final: Path) -> Iterator[Path]:
-    """An empty folder that gets its name when the block ends well, and goes when it does not."""
-    temporary = Path(tempfile.mkdtemp(prefix=".adapter-", dir=final.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        evidence.publish(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

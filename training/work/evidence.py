@@ -11,10 +11,12 @@ import fcntl
 import json
 import math
 import os
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -66,6 +68,20 @@ def publish(temporary: Path, final: Path) -> None:
     """Rename a finished file or folder to its name and force the rename to the disk."""
     temporary.rename(final)
     _sync_folder(final.parent)
+
+
+@contextmanager
+def new_folder(final: Path, prefix: str) -> Iterator[Path]:
+    """An empty folder that gets its name once the block ended well and all in it is on the disk,
+    and goes where it did not.
+    """
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
+    try:
+        yield temporary
+        sync_tree(temporary)
+        publish(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
