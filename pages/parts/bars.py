@@ -7,7 +7,7 @@ import streamlit as st
 from curation.health.measured import Bars
 
 Bar = dict[str, str | int]
-MOST = 14
+LIMIT = 14
 """Bars of one picture; the page says how many more there are."""
 _LINE = 24
 """Pixels of a bar that lies."""
@@ -16,7 +16,7 @@ _LINE = 24
 def lying(bars: Bars, key: str) -> None:
     """Names with counts, one below the other."""
     # The chart cuts long names on its axis by itself; cut here, two could become one bar.
-    boxes: list[Bar] = [{"name": " ".join(n.split()), "pairs": count} for n, count in bars[:MOST]]
+    boxes: list[Bar] = [{"name": " ".join(n.split()), "pairs": count} for n, count in bars[:LIMIT]]
     names = {
         "field": "name",
         "type": "nominal",
@@ -43,12 +43,12 @@ def standing(bars: Bars, title: str, key: str) -> None:
 
 def _counts(boxes: list[Bar]) -> dict[str, object]:
     """The axis of counts, with room for the longest bar's number."""
-    most = max(int(bar["pairs"]) for bar in boxes)
+    longest = max(int(bar["pairs"]) for bar in boxes)
     return {
         "field": "pairs",
         "type": "quantitative",
         "title": "pairs",
-        "scale": {"domain": [0, max(1, most * 1.12)], "nice": False},
+        "scale": {"domain": [0, max(1, longest * 1.12)], "nice": False},
         "axis": {"tickMinStep": 1, "tickCount": 5},
     }
 
@@ -56,12 +56,12 @@ def _counts(boxes: list[Bar]) -> dict[str, object]:
 def _draw(
     values: list[Bar],
     encoding: Mapping[str, object],
-    beside: Mapping[str, object],
+    offset: Mapping[str, object],
     height: int,
     key: str,
 ) -> None:
     # Grey at half lightness is read on both backgrounds; a chart cannot ask for the theme's ink.
-    number = {"type": "text", "fontSize": 12, "color": "#808495", **beside}
+    number = {"type": "text", "fontSize": 12, "color": "#808495", **offset}
     layers = [
         {"mark": {"type": "bar", "tooltip": True}, "encoding": encoding},
         {"mark": number, "encoding": {**encoding, "text": {"field": "pairs"}}},

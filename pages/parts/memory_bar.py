@@ -10,7 +10,7 @@ from pages.frame import shell
 from pages.frame.theme import COMPONENT_CSS
 from training.launch.estimates import PARTS
 
-_LEAST = 0.004
+_NARROWEST = 0.004
 """A part narrower than this share of the bar is only in the list."""
 
 _JS = """
@@ -56,7 +56,7 @@ def show(parts: Mapping[str, float], room: float, *, key: str) -> None:
     boxes = [
         {"kind": kind, "share": size / total, "number": str(number)}
         for number, (kind, size) in enumerate(drawn, 1)
-        if size / total > _LEAST
+        if size / total > _NARROWEST
     ]
     # Registered at each draw: a registry belongs to one server runtime, or to one test run.
     component = st.components.v2.component("assay_memory_bar", html=_HTML, css=_CSS, js=_JS)

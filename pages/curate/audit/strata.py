@@ -21,7 +21,7 @@ def show(user: User, project: Project, result: Result) -> None:
     with looking() as session:
         names = people.names(session)
         eras = {era.id: era.name for era in projects.eras(session, project.id)}
-        back = {
+        reopenable = {
             part.stratum: len(audit.reopening(session, project.id, part.stratum))
             for part in result.parts
             if part.bad
@@ -31,7 +31,7 @@ def show(user: User, project: Project, result: Result) -> None:
         titles = ("Pairs that came about alike", "Pairs", "Judged", "Bad", "Good, 95 %", "")
         table.heads(_WIDTHS, titles)
         for part in result.parts:
-            _line(user, project, part, named(part, names, eras), back.get(part.stratum, 0))
+            _line(user, project, part, named(part, names, eras), reopenable.get(part.stratum, 0))
     shell.note(
         "A group fails where so many bad pairs would be rarer than 1 in 20 if only 5 % of it were "
         "bad; two at least. Small samples miss much: of 10 pairs judged, a group with 20 % bad "
@@ -50,7 +50,7 @@ def named(part: Part, names: dict[int, str], eras: dict[int, str]) -> str:
     return " · ".join(parts)
 
 
-def _line(user: User, project: Project, part: Part, name: str, back: int) -> None:
+def _line(user: User, project: Project, part: Part, name: str, reopenable: int) -> None:
     title, size, judged, bad, good, state = st.columns(_WIDTHS, gap="small")
     title.text(name)
     size.text(f"{part.rows}")
@@ -64,14 +64,14 @@ def _line(user: User, project: Project, part: Part, name: str, back: int) -> Non
             st.badge("Bad pairs", icon=":material/warning:", color="orange")
         elif part.judged:
             st.badge("No bad pair", icon=":material/check:", color="green")
-    if back:
-        _reopen(user, project, part, name, back)
+    if reopenable:
+        _reopen(user, project, part, name, reopenable)
     elif part.failed:
         shell.note("All its pairs are back in review. Draw a new audit once they are repaired.")
 
 
-def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> None:
-    remaining = statistics.count(back, "pair")
+def _reopen(user: User, project: Project, part: Part, name: str, reopenable: int) -> None:
+    remaining = statistics.count(reopenable, "pair")
     if Role.LEAD not in user.roles:
         if part.failed:
             shell.note(f"A lead can send the other {remaining} of this group back to review.")
@@ -86,7 +86,7 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
         stratum = part.stratum
         st.button(
             f"Send {remaining} back",
-            key=f"reopen-{stratum.origin}-{stratum.author_id}-{stratum.era_id}-{part.bad}-{part.judged}-{back}",
+            key=f"reopen-{stratum.origin}-{stratum.author_id}-{stratum.era_id}-{part.bad}-{part.judged}-{reopenable}",
             type="primary" if part.failed else "secondary",
             on_click=act,
             args=(
@@ -95,6 +95,6 @@ def _reopen(user: User, project: Project, part: Part, name: str, back: int) -> N
                 user,
                 project.id,
                 stratum,
-                (part.bad, part.judged, back),
+                (part.bad, part.judged, reopenable),
             ),
         )

@@ -29,7 +29,7 @@ _WHY = {
     "it is: keep the test pair.",
 }
 _REASONS = {NEAR: Reason.DUPLICATE, CLASH: "Contradiction", LEAK: "Repeats a test row"}
-_MOST = 10
+_LIMIT = 10
 """Groups drawn at once; settled ones make room for the next."""
 _COLUMNS = 3
 
@@ -50,10 +50,10 @@ def show(user: User, project: Project, kinds: Kinds, groups: Sequence[Group]) ->
         shell.note("None is open in what has been compared.")
         return
     shell.note(_WHY[kinds])
-    for group in groups[:_MOST]:
+    for group in groups[:_LIMIT]:
         _group(user, project, kinds, group)
-    if len(groups) > _MOST:
-        shell.note(f"The first {_MOST} of {len(groups)} are shown. Settle them to see the next.")
+    if len(groups) > _LIMIT:
+        shell.note(f"The first {_LIMIT} of {len(groups)} are shown. Settle them to see the next.")
 
 
 def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:

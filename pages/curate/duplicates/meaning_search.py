@@ -25,7 +25,7 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             "it holds for nearly the same joins the near-duplicates, the closest "
             f'{meanings.MOST} at a time. It is an opinion: "do" and "do not" may look alike.'
         )
-        least = st.number_input(
+        minimum = st.number_input(
             "From this cosine on (1.00 is the same)",
             meanings.LOWEST,
             1.0,
@@ -38,7 +38,14 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             key=f"meanings-{project.id}",
             disabled=bool(due) or going,
             on_click=act,
-            args=("The comparison begins.", asks.compare_meanings, user, project.id, config, least),
+            args=(
+                "The comparison begins.",
+                asks.compare_meanings,
+                user,
+                project.id,
+                config,
+                minimum,
+            ),
         )
         if due:
             shell.note("First compare all pairs word by word.")

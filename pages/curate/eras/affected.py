@@ -69,14 +69,14 @@ def search(project: Project, project_eras: Sequence[Era]) -> Search:
     )
 
 
-def matches(project: Project, wish: Search) -> Affected | None:
+def matches(project: Project, search: Search) -> Affected | None:
     """What the search finds; None where it asks for nothing yet."""
-    if wish.empty:
+    if search.empty:
         shell.note("Choose an era, a topic or a label, or give a phrase. All must hold.")
         return None
     try:
         with looking() as session:
-            return era_search.affected(session, project.id, wish)
+            return era_search.affected(session, project.id, search)
     except BadInput as error:
         st.error(plain(str(error)))
         return None

@@ -86,8 +86,8 @@ def _picture(measure: Measure, key: str) -> None:
         bars.standing(measure.bars, "tokens (estimated)", key)
     elif measure.bars:
         bars.lying(measure.bars, key)
-        if len(measure.bars) > bars.MOST:
-            shell.note(f"The {bars.MOST} largest of {len(measure.bars)} are drawn.")
+        if len(measure.bars) > bars.LIMIT:
+            shell.note(f"The {bars.LIMIT} largest of {len(measure.bars)} are drawn.")
     if measure.rows:
         pairs = statistics.count(len(measure.rows), *_NOUNS[measure.key])
         pair_view.link(_ids(measure), f"Show {pairs}")

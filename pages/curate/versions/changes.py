@@ -13,7 +13,7 @@ from pages.parts import diff, pair_view
 from storage.errors import AssayError
 from storage.types import Version
 
-_MOST = 500
+_LIMIT = 500
 """Pairs in the list; the command `diff` prints all."""
 
 
@@ -62,15 +62,14 @@ def _links(difference: changes.VersionDifference) -> None:
 
 def _list(difference: changes.VersionDifference) -> None:
     st.dataframe(
-        [_cells(change) for change in difference.rows[:_MOST]],
+        [_cells(change) for change in difference.rows[:_LIMIT]],
         hide_index=True,
         column_config={"Why": st.column_config.TextColumn(width="large")},
         key="version-changes",
     )
-    if len(difference.rows) > _MOST:
-        shell.note(
-            f"The first {_MOST} of {len(difference.rows)}; python -m curation diff prints them all."
-        )
+    if len(difference.rows) > _LIMIT:
+        total = len(difference.rows)
+        shell.note(f"The first {_LIMIT} of {total}; python -m curation diff prints them all.")
 
 
 def _cells(change: PairChange) -> dict[str, str]:

@@ -16,7 +16,7 @@ from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
 from storage.types import Split, Version
 
-_MOST_BYTES = 100_000_000
+_BYTE_LIMIT = 100_000_000
 """Text in one download: it is made in the server's memory."""
 
 
@@ -61,7 +61,7 @@ def _download(opened: archive.Opened, layout: str, splits: Sequence[Split]) -> N
         return
     if outline.left_out:
         shell.note(outline.left_out)
-    if outline.text_bytes > _MOST_BYTES:
+    if outline.text_bytes > _BYTE_LIMIT:
         st.info(
             f"{outline.text_bytes / 1e6:,.0f} MB of text is too much for one download. Choose one "
             "split, or use the command: python -m curation export FOLDER"

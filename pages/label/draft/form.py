@@ -64,21 +64,21 @@ def show(user: User, project: Project) -> None:
 def _model(endpoint: Endpoint | None) -> str:
     if endpoint is None:
         return "The packaged small model, on this computer"
-    return f"{endpoint.name}: {endpoint.model}, at {endpoint.url} (examples leave this computer)"
+    return f"{endpoint.name}: {endpoint.model}, at {endpoint.url} (gold pairs leave this computer)"
 
 
 def _ask(user: User, project: Project, name: str) -> None:
     def field(of: str) -> object:
         return st.session_state[fields.key(name, of)]
 
-    wish = DraftPlan(
+    plan = DraftPlan(
         topic=fields.value(name, "topic"),
         count=int(str(field("count"))),
         seed=int(str(field("seed"))),
         temperature=float(str(field("temperature"))),
         endpoint=fields.value(name, "model") or None,
     )
-    act("The model drafts now.", asks.draft, user, project.id, wish)
+    act("The model drafts now.", asks.draft, user, project.id, plan)
 
 
 def requests(project: Project) -> None:

@@ -25,7 +25,7 @@ _KEY = "review"
 _ACKS = "review-answers"
 _ENOUGH = 12
 """Cards in the browser's memory above which no more are handed out."""
-_MOST = 20
+_LIMIT = 20
 
 
 def show(user: User, project: Project) -> Progress:
@@ -71,7 +71,7 @@ def _hand_out(user: User, project: Project) -> list[Card]:
     deciding = bool(ops.ops(message))
     if deciding and len(loaded) >= _ENOUGH and not wanted:
         return []
-    return act("", claims.lease, user, project.id, loaded, limit=_MOST) or []
+    return act("", claims.lease, user, project.id, loaded, limit=_LIMIT) or []
 
 
 def _card(user: User, project: Project, card: Card) -> CardData:

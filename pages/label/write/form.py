@@ -86,12 +86,12 @@ def _near(session: Session, project: Project, typed: Scratch | None) -> tuple[Pa
 def _hint(near: tuple[Pair, float] | None) -> str:
     if near is None:
         return ""
-    pair, alike = near
+    pair, similarity = near
     more = "…" if len(pair.prompt) > _QUOTED else ""
     quoted = visible.reveal(pair.prompt[:_QUOTED]) + more
     return (
-        f"This nearly repeats pair {pair.id} ({alike:.0%} of the word runs are shared): “{quoted}” "
-        "A near-duplicate teaches little: write another case. The whole pair is below."
+        f"This nearly repeats pair {pair.id} ({similarity:.0%} of the word runs are shared): "
+        f"“{quoted}” A near-duplicate teaches little: write another case. The whole pair is below."
     )
 
 
@@ -130,8 +130,8 @@ def _gold(session: Session, project: Project) -> list[Pair]:
 def _mine(user: User, project: Project) -> None:
     """The person's last gold pairs, newest first."""
     with looking() as session:
-        mine = [pair for pair in _gold(session, project) if pair.author_id == user.id]
-    if not mine:
+        own = [pair for pair in _gold(session, project) if pair.author_id == user.id]
+    if not own:
         return
     st.subheader("Your last pairs", anchor=False)
     wide = st.column_config.TextColumn(width=340)
@@ -144,8 +144,8 @@ def _mine(user: User, project: Project) -> None:
                 "Output": visible.reveal(pair.response),
                 "Rejected because": visible.reveal(pair.reject_reason or ""),
             }
-            for pair in reversed(mine[-_LAST:])
+            for pair in reversed(own[-_LAST:])
         ],
-        key=f"mine-{mine[-1].id}",
+        key=f"mine-{own[-1].id}",
         column_config={"Input": wide, "Output": wide},
     )
