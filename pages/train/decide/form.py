@@ -26,9 +26,10 @@ def advice(*, expanded: bool) -> None:
     with st.expander("Prompt first, then retrieval, then tuning", expanded=expanded):
         st.markdown(ADVICE)
         st.text(
-            "Tune when prompting has stopped getting better on the same kind of error three times "
-            "or more, or when speed, cost or privacy ask for a small model. Both together is a "
-            "good answer too: tune how it answers, look up what it answers with.\n"
+            "Tune when prompting has stopped getting better on the same kind of error "
+            f"{decision.PLATEAU} times or more, or when speed, cost or privacy ask for a small "
+            "model. Both together is a good answer too: tune how it answers, look up what it "
+            "answers with.\n"
             "Do not tune when facts change weekly, when answers must cite line by line, when "
             "fewer than 200 good pairs can be had, or when the task is no input and output."
         )

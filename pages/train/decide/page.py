@@ -19,7 +19,7 @@ form.record(user, project, newest)
 if newest is None:
     form.questions(user, project, newest)
 else:
-    if len(newest.signatures) == 2:
+    if set(decision.OWNERS) <= set(newest.signatures):
         shell.link("ready", "Next: see what is still missing for a training run")
     with st.expander("Write it anew (both owners sign again)"):
         form.questions(user, project, newest)

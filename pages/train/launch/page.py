@@ -46,20 +46,20 @@ with choices:
     )
     choice = settings_form.show(method, start.base, start.settings)
 with card.container(border=True):
-    drawn = run_card.show(user, version, start.base, choice.settings)
+    outlook = run_card.show(user, version, start.base, choice.settings)
     plan = starting_point.plan(version, name, start.base, choice.settings)
     st.button(
         "Launch",
         type="primary",
-        disabled=bool(drawn.reasons) or plan is None or not starting_point.agreed(plan),
+        disabled=bool(outlook.reasons) or plan is None or not starting_point.agreed(plan),
         key=f"launch-{version.id}",
         on_click=act,
         args=("Launched. It goes on when you close this page.", asks.launch, user, plan),
     )
-    if drawn.reasons:
-        st.text("\n".join(drawn.reasons))
+    if outlook.reasons:
+        st.text("\n".join(outlook.reasons))
     shell.link("runs", "Watch the runs")
-    run_card.memory_of(drawn, version, start.base, choice.settings, choice.scope)
+    run_card.memory_of(outlook, version, start.base, choice.settings, choice.scope)
 
 command, tokens, checks = st.tabs(
     ["Command", "What the model sees", "Pre-flight"], on_change="rerun", key="launch-tabs"
@@ -68,7 +68,7 @@ with command:
     run_command.show(user, project, version, plan)
 if tokens.open:
     with tokens:
-        pair_tokens.show(drawn.probe)
+        pair_tokens.show(outlook.probe)
 if checks.open:
     with checks:
         preflight_lines.show(plan)

@@ -25,8 +25,8 @@ from training.work import machine
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What the card found."""
+class RunOutlook:
+    """What is known of a run before it starts."""
 
     reasons: list[str]
     """Why the run cannot be launched now; empty where it can."""
@@ -36,7 +36,7 @@ class Card:
     """What the run will take, where it was measured."""
 
 
-def show(user: User, version: Version, base: BaseModel | str, settings: Tuning | str) -> Card:
+def show(user: User, version: Version, base: BaseModel | str, settings: Tuning | str) -> RunOutlook:
     """What would be trained, whether it may, and how long it takes."""
     with looking() as session:
         signals = readiness.report(session, version.project_id, version)
@@ -50,28 +50,32 @@ def show(user: User, version: Version, base: BaseModel | str, settings: Tuning |
         lines = statistics.count(len(blocking), "readiness line blocks", "readiness lines block")
         reasons.append(f"{lines}; they are listed on the card.")
     if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
-        return Card(reasons)
+        return RunOutlook(reasons)
     with looking() as session:
         probe = probes.newest(session, version, base, settings)
         estimate = probes.estimate(session, version, base, settings)
     _time(user, version, base, settings, probe, estimate)
-    return Card(reasons, probe, estimate)
+    return RunOutlook(reasons, probe, estimate)
 
 
 def memory_of(
-    card: Card, version: Version, base: BaseModel | str, settings: Tuning | str, scope: str
+    outlook: RunOutlook, version: Version, base: BaseModel | str, settings: Tuning | str, scope: str
 ) -> None:
     """How much memory it takes, and what to change where that is too much."""
     if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return
-    parts = card.estimate.parts if card.estimate is not None else _expected(version, base, settings)
+    parts = (
+        outlook.estimate.parts
+        if outlook.estimate is not None
+        else _expected(version, base, settings)
+    )
     if parts is None:
         st.text("Memory: not known before the base model is here")
         return
     room, needed = machine.memory_mb(), sum(parts.values())
-    st.text(f"Memory: {memory_bar.amount(needed)}{'' if card.estimate else ', estimated'}")
+    st.text(f"Memory: {memory_bar.amount(needed)}{'' if outlook.estimate else ', estimated'}")
     memory_bar.show(parts, room, key=f"memory-{version.id}")
-    if card.estimate is None:
+    if outlook.estimate is None:
         shell.note("Estimated from the files of the base model; activations may be off by half.")
     if needed > room * (1 - memory.TIGHT):
         _advice(settings, scope, short=needed > room)

@@ -25,7 +25,7 @@ PRESET = "preset"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SettingsChoice:
     """What was chosen, or the sentence that says which setting cannot be."""
 
     settings: Tuning | str
@@ -38,7 +38,7 @@ def key(name: str, scope: str) -> str:
     return f"{name}-{scope}"
 
 
-def show(method: Method, base: BaseModel | str, fixed: Mapping[str, object]) -> Choice:
+def show(method: Method, base: BaseModel | str, fixed: Mapping[str, object]) -> SettingsChoice:
     """Presets and drawer; `fixed` are settings chosen elsewhere, such as an adapter."""
     offered = _offered(method, base if isinstance(base, BaseModel) else None)
     if st.session_state.get(PRESET) not in offered:
@@ -53,9 +53,9 @@ def show(method: Method, base: BaseModel | str, fixed: Mapping[str, object]) -> 
     with st.expander("Advanced settings"):
         chosen = _drawer(preset.settings, scope)
     try:
-        return Choice(METHODS[method].from_dict({**chosen, **fixed}), scope)
+        return SettingsChoice(METHODS[method].from_dict({**chosen, **fixed}), scope)
     except BadInput as error:
-        return Choice(str(error), scope)
+        return SettingsChoice(str(error), scope)
 
 
 def _offered(method: Method, base: BaseModel | None) -> dict[str, Preset[Tuning]]:
