@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from curation.gate import audit
 from curation.gate.audit import Part
 from curation.overlap import overlaps
-from curation.personal import scan_settings, scanning, scrub
+from curation.personal import scan_settings, scanning, scans, scrub
 from curation.personal.findings import coverage, marked
 from curation.review.decisions import Reason
 from storage import console, pairs, people
@@ -25,7 +25,7 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     """Scan every row whose text has no scan for personal data."""
     with console.looking() as session:
         inside = console.project(session, project).id
-        rows = scrub.to_scan(session, inside)
+        rows = scans.to_scan(session, inside)
         config = scan_settings.current(session, inside).config
     batches = -(-len(rows) // scanning.BATCH)
     steps = track(
@@ -37,7 +37,7 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     )
     found = [line for batch in steps for line in batch]
     with console.acting() as session:
-        kept = scrub.store(session, console.actor(session, as_), inside, found)
+        kept = scans.store(session, console.actor(session, as_), inside, found)
         state = coverage(session, inside)
     console.show(
         {"scanned": kept, "open": state.open, "quarantined": state.quarantined},

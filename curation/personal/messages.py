@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import scan_settings
-from curation.personal.scan_lines import ScanInput, ScanResult
+from curation.personal.scan_lines import ScanInput, ScannedPair
 from storage import events, projects
 from storage.access import allowed
 from storage.errors import NotFound
@@ -71,7 +71,7 @@ def to_scan(session: Session, project_id: int) -> list[ScanInput]:
     return [ScanInput(0, _sha256(text), {FIELD: text})]
 
 
-def store(session: Session, project_id: int, result: ScanResult) -> bool:
+def store(session: Session, project_id: int, result: ScannedPair) -> bool:
     """Take in a result; whether it counted: not if the message changed, or was scanned before."""
     text = projects.get(session, project_id).system_message
     if result.content_sha256 != _sha256(text):

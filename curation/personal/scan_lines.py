@@ -35,7 +35,7 @@ class ScanFinding(msgspec.Struct, frozen=True, kw_only=True):
     score: float
 
 
-class ScanResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ScannedPair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The findings in one pair, or why it could not be scanned whole."""
 
     pair_id: int

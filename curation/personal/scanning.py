@@ -10,7 +10,7 @@ from itertools import chain
 from curation.personal.analyzer import Scanner
 from curation.personal.detect import NAMES, Quarantine, Span
 from curation.personal.pii import Config
-from curation.personal.scan_lines import ScanFinding, ScanInput, ScanResult
+from curation.personal.scan_lines import ScanFinding, ScanInput, ScannedPair
 
 BATCH = 32
 _PROSE = frozenset({"prompt", "response", "system_message"})
@@ -26,8 +26,8 @@ def results(
     inputs: Sequence[ScanInput],
     config: Config,
     ready: Callable[[], None] = lambda: None,
-) -> Iterator[list[ScanResult]]:
-    """What `scrub.store` takes in, a batch at a time.
+) -> Iterator[list[ScannedPair]]:
+    """What `scans.store` takes in, a batch at a time.
 
     `ready` is called once the language model is loaded.
     """
@@ -39,7 +39,7 @@ def results(
 
 def _scanned(
     scanner: Scanner, config_sha256: str, inputs: Sequence[ScanInput]
-) -> Iterator[ScanResult]:
+) -> Iterator[ScannedPair]:
     spans: list[dict[str, list[Span] | Quarantine]] = [{} for _ in inputs]
     for output in (False, True):
         places = [
@@ -54,7 +54,7 @@ def _scanned(
             spans[number][place] = outcome if place in _PROSE else _identifying(text, outcome)
     for each, by_place in zip(inputs, spans, strict=True):
         reason, findings = _result(by_place)
-        yield ScanResult(
+        yield ScannedPair(
             pair_id=each.pair_id,
             content_sha256=each.content_sha256,
             config_sha256=config_sha256,

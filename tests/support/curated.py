@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from curation.gate import decision
 from curation.overlap import overlaps
-from curation.personal import findings, messages, scan_settings, scrub
-from curation.personal.scan_lines import ScanFinding, ScanResult
+from curation.personal import findings, messages, scan_settings, scans
+from curation.personal.scan_lines import ScanFinding, ScannedPair
 from curation.review import claims, decisions
 from curation.versions import freezing
 from storage import pairs, people, scratch
@@ -101,7 +101,7 @@ def scanned(
             for pair in findings.unscanned(session, desk.id)
         ]
         results += [
-            ScanResult(
+            ScannedPair(
                 pair_id=0,
                 content_sha256=unscanned.content_sha256,
                 config_sha256=config,
@@ -109,13 +109,13 @@ def scanned(
             )
             for unscanned in messages.to_scan(session, desk.id)
         ]
-        scrub.store(session, actor, desk.id, results)
+        scans.store(session, actor, desk.id, results)
 
 
 def _result(
     pair: Pair, marked: Sequence[tuple[str, str, str]], quarantined: str | None, config: str
-) -> ScanResult:
-    return ScanResult(
+) -> ScannedPair:
+    return ScannedPair(
         pair_id=pair.id,
         content_sha256=pair.content_sha256,
         config_sha256=config,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from curation.personal import pii, scan_lines, scan_settings, scanning, scrub
-from curation.personal.scan_lines import ScanInput, ScanResult
+from curation.personal import pii, scan_lines, scan_settings, scanning, scans
+from curation.personal.scan_lines import ScanInput, ScannedPair
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, User
@@ -24,14 +24,14 @@ def request(session: Session, project_id: int) -> ScanSpec:
     Raises:
         RuleBroken: every row has been scanned.
     """
-    if not scrub.to_scan(session, project_id):
+    if not scans.to_scan(session, project_id):
         raise RuleBroken("Every row has been scanned. There is nothing to do.")
     return ScanSpec()
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> ScanTask:  # noqa: ARG001 - one shape for all kinds
     """Write the rows to scan; the settings are those in force when the job begins."""
-    lines = scrub.to_scan(session, job.project_id)
+    lines = scans.to_scan(session, job.project_id)
     config = scan_settings.current(session, job.project_id).config
     evidence.write_bytes(directory / "rows.jsonl", scan_lines.written(lines, ascii_only=False))
     return ScanTask(config=pii.to_json(config))
@@ -42,8 +42,8 @@ def ingest(
 ) -> None:
     """Store what the scan found."""
     del result
-    results = scan_lines.read(directory / "findings.jsonl", ScanResult)
-    scrub.store(session, actor, job.project_id, results)
+    results = scan_lines.read(directory / "findings.jsonl", ScannedPair)
+    scans.store(session, actor, job.project_id, results)
 
 
 def main(directory: Path, held: Evidence) -> None:
@@ -51,7 +51,7 @@ def main(directory: Path, held: Evidence) -> None:
     task = tasks.read(ScanTask, directory)
     rows = scan_lines.read(directory / "rows.jsonl", ScanInput)
     held.say("Loading the language model.")
-    results: list[ScanResult] = []
+    results: list[ScannedPair] = []
     config = pii.from_json(task.config)
     for batch in scanning.results(rows, config, lambda: held.progress(0, len(rows))):
         results += batch

@@ -7,6 +7,7 @@ from curation.personal.detect import Span
 from curation.personal.id_numbers import COUNTRIES, places
 from curation.personal.pii import Config
 from storage.errors import BadInput
+from storage.settings import ROOT
 
 
 def findings(text: str, *model: Span, **settings: object) -> list[tuple[str, str]]:
@@ -70,6 +71,12 @@ def test_numbers_of_people_need_right_check_digits(country: str) -> None:
     wrong = f"{number[:at]}{(int(number[at]) + 1) % 10}{number[at + 1 :]}"
     assert list(places(f"It is {wrong}.", (country,))) == []
     assert findings(f"It is {number}.") == []
+
+
+def test_the_documents_name_every_country() -> None:
+    text = (ROOT / "docs" / "personal-data.md").read_text(encoding="utf-8")
+    countries = {country.label.partition(":")[0] for country in COUNTRIES.values()}
+    assert {name for name in countries if name not in text} == set()
 
 
 def test_a_pattern_finds_numbers_that_stand_alone() -> None:

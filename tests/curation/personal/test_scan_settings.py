@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from curation.gate import readiness
-from curation.personal import findings, messages, scan_settings, scanning, scrub
+from curation.personal import findings, messages, scan_settings, scanning, scans, scrub
 from curation.personal.pii import Config, Replacement
-from curation.personal.scan_lines import ScanFinding, ScanResult
+from curation.personal.scan_lines import ScanFinding, ScannedPair
 from storage import events, pairs, projects, settings
 from storage.engine import driver, reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound
@@ -176,7 +176,7 @@ def test_a_message_written_anew_is_scanned_anew(engine: Engine) -> None:
         fresh = messages.to_scan(session, desk.id)
     assert (stale, len(fresh)) == ([], 1)
     assert not line(engine, desk, "unscanned").met
-    late = ScanResult(pair_id=0, content_sha256="0" * 64, config_sha256="c", findings=())
+    late = ScannedPair(pair_id=0, content_sha256="0" * 64, config_sha256="c", findings=())
     with writing(engine) as session:
         assert messages.store(session, desk.id, late) is False
         with pytest.raises(BadInput, match="needs a system message"):
@@ -196,10 +196,10 @@ def test_a_real_scan_reads_every_field(engine: Engine) -> None:
             topic="Ana Roth, lost card",
             source={"id": "ana@example.com", "file": "Ana Roth.csv"},
         )
-        rows = scrub.to_scan(session, desk.id)
+        rows = scans.to_scan(session, desk.id)
         config = scan_settings.current(session, desk.id).config
         lines = [finding for batch in scanning.results(rows, config) for finding in batch]
-        scrub.store(session, ana, desk.id, lines)
+        scans.store(session, ana, desk.id, lines)
         (row,) = findings.marked(session, desk.id)
     assert {(finding.field, finding.key, finding.type) for finding in row.findings} == {
         ("prompt", None, "ORDER_NUMBER"),

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, insert, select
 
-from curation.personal import findings, scan_settings, scrub
+from curation.personal import findings, scan_settings, scans, scrub
 from curation.personal.pii import Replacement
-from curation.personal.scan_lines import ScanResult
+from curation.personal.scan_lines import ScannedPair
 from curation.review import claims
 from storage import events, pairs, people
 from storage.engine import reading, writing
@@ -73,12 +73,12 @@ def test_a_row_is_unscanned_until_its_present_text_was_scanned(engine: Engine) -
 def test_a_result_for_a_text_that_changed_meanwhile_is_left_out(engine: Engine) -> None:
     desk = stories.project(engine)
     ana, row = curated.ana(engine), stories.waiting(engine, desk, [(HELLO, ANSWER)])[0]
-    result = ScanResult(
+    result = ScannedPair(
         pair_id=row.id, content_sha256=row.content_sha256, config_sha256="c", findings=()
     )
     with writing(engine) as session:
         pairs.rewrite(session, pairs.row_of(session, row.id), "Other words", ANSWER, None)
-        assert scrub.store(session, ana, desk.id, [result]) == 0
+        assert scans.store(session, ana, desk.id, [result]) == 0
         assert findings.coverage(session, desk.id).unscanned == (row.id,)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from curation import visible
 from curation.overlap import overlaps
-from curation.personal import findings, scan_settings, scanning, scrub
+from curation.personal import findings, scan_settings, scanning, scans
 from curation.policy.eras import retired
 from curation.project import sample
 from curation.review import decisions
@@ -67,12 +67,12 @@ def _links(engine: Engine, found: Found) -> dict[frozenset[int], set[LinkKind]]:
 
 def test_all_personal_data_is_found(engine: Engine, opened: Found) -> None:
     with reading(engine) as session:
-        rows = scrub.to_scan(session, opened[0].id)
+        rows = scans.to_scan(session, opened[0].id)
         config = scan_settings.current(session, opened[0].id).config
     lines = [line for batch in scanning.results(rows, config) for line in batch]
     lea = stories.person(engine, "lea")
     with writing(engine) as session:
-        scrub.store(session, lea, opened[0].id, lines)
+        scans.store(session, lea, opened[0].id, lines)
         marked = {m.pair.id: m for m in findings.marked(session, opened[0].id)}
     missed = []
     for place in PLANTED["personal_data"]:
