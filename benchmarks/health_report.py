@@ -12,7 +12,7 @@ import sys
 import time
 
 from curation.health import report, texts
-from curation.health.measured import row_of
+from curation.health.measured import MeasuredPair, Task, row_of
 from tests.support import stories
 
 ROUNDS = 3
@@ -23,7 +23,7 @@ _WORDS = (
 )
 
 
-def rows(count: int, seed: int) -> list[report.Row]:
+def rows(count: int, seed: int) -> list[MeasuredPair]:
     """Rows of random words: each is like no other."""
     draw = random.Random(seed)
     made = []
@@ -38,7 +38,7 @@ def main() -> None:
     """Measure and print."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     properties = {**stories.SCHEMA["properties"], "why": {"type": "string"}}
-    task = report.Task({**stories.SCHEMA, "properties": properties}, "team")
+    task = Task({**stories.SCHEMA, "properties": properties}, "team")
     started = time.perf_counter()
     texts.language("a" * 60)
     texts.encoding("\u00e9")

@@ -17,7 +17,7 @@ import typer
 from curation import statistics
 from curation.exchange.reading import file_rows
 from curation.overlap import duplicates, leakage
-from curation.overlap.leakage import Row
+from curation.overlap.leakage import SourcedInput
 from tests.support import leaks
 
 
@@ -31,7 +31,7 @@ def main(
     texts = [file_rows.prompt(row, field, need=True) for row in file_rows.read(file)]
     near = {
         at
-        for members in leakage.families([Row(at, text) for at, text in enumerate(texts)])
+        for members in leakage.families([SourcedInput(at, text) for at, text in enumerate(texts)])
         for at in members[1:]
     }
     alone = [text for at, text in enumerate(texts) if at not in near]
@@ -39,7 +39,7 @@ def main(
     cut = max(each, len(alone) // 5)
     planted = leaks.planted(alone[cut:], alone[:cut], each, seed)
     sides = [
-        [Row(at, row["prompt"]) for at, row in enumerate(rows)]
+        [SourcedInput(at, row["prompt"]) for at, row in enumerate(rows)]
         for rows in (planted.train, planted.test)
     ]
     begun = time.perf_counter()

@@ -12,16 +12,15 @@ from sqlalchemy.orm import Session
 from storage import events
 from storage.access import allowed
 from storage.errors import BadInput, NotFound
-from storage.tables import EraRow, ProjectRow
+from storage.tables import EraRevisionRow, EraRow, ProjectRow
 from storage.types import Era, Project, Role, User
 from storage.values import value_of
 
 
-def era(row: EraRow) -> Era:
-    """The value of an era's row."""
-    return value_of(
-        Era, row, phrases=tuple(row.phrases), document=row.document or "", url=row.url or ""
-    )
+def era(row: EraRow | EraRevisionRow, **derived: object) -> Era:
+    """The value of an era's row, or of one of its revisions under the era's own ids."""
+    texts = {"document": row.document or "", "url": row.url or ""}
+    return value_of(Era, row, phrases=tuple(row.phrases), **texts, **derived)
 
 
 def get(session: Session, project_id: int) -> Project:

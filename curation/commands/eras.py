@@ -99,7 +99,7 @@ def affected(
         if not (send_back or reject or clone):
             told = {
                 "rows": ids,
-                "held": sorted(found.held),
+                "held": sorted(found.claimed),
                 "rejected": found.rejected,
                 "counts": dict(found.counts),
             }
@@ -116,7 +116,7 @@ def affected(
             into = eras.named(session, inside, clone).id
             done = era_rows.clone(session, actor, inside, seen, into)
         words = (
-            f"Rows: {len(done.rows)}; left alone: {len(done.held)} in a reviewer's hand, "
+            f"Rows: {len(done.rows)}; left alone: {len(done.claimed)} in a reviewer's hand, "
             f"{len(done.changed)} changed, {len(done.already)} already there."
         )
         console.show(done, as_json=as_json, words=words)

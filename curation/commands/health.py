@@ -10,7 +10,7 @@ import typer
 
 from curation import statistics, strict_json
 from curation.health import report
-from curation.health.measured import row_of
+from curation.health.measured import Measure, MeasuredPair, Task, row_of
 from storage import console
 from storage.errors import BadInput
 
@@ -33,7 +33,7 @@ def measure(
     """Show what a set holds, what is thin and what looks wrong, with the rows."""
     started = time.monotonic()
     if file is not None:
-        task = report.Task(_schema(schema), label_field or None)
+        task = Task(_schema(schema), label_field or None)
         health = report.measure(_rows(file), task)
     else:
         from curation.health import project_rows
@@ -42,7 +42,7 @@ def measure(
             inside = console.project(session, project).id
             health = project_rows.measure(session, inside, approved=approved)
     console.show(
-        [_told(one) for one in health.measures] if as_json else None,
+        [_plain(measure) for measure in health.measures] if as_json else None,
         as_json=as_json,
         words="\n".join(_words(one) for one in health.measures),
     )
@@ -50,22 +50,24 @@ def measure(
     sys.stderr.write(f"{health.n:,} rows in {seconds:.2f} s\n")
 
 
-def _told(one: report.Measure) -> dict[str, Any]:
+def _plain(measure: Measure) -> dict[str, object]:
+    """A measure for machines; its summary is called `told` there."""
+    fields = dataclasses.asdict(measure)
     return {
-        **dataclasses.asdict(one),
-        "rows": list(one.rows),
-        "bars": dict(one.bars),
-        "share_low": one.share[0],
-        "share_high": one.share[1],
+        **{"told" if name == "summary" else name: value for name, value in fields.items()},
+        "rows": list(measure.rows),
+        "bars": dict(measure.bars),
+        "share_low": measure.share[0],
+        "share_high": measure.share[1],
     }
 
 
-def _words(one: report.Measure) -> str:
+def _words(one: Measure) -> str:
     interval = statistics.percent(one.share, digits=1)
     share = f" (95 % interval {interval})" if one.look and one.rows else ""
     first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
     more = f" and {len(one.rows) - 10} more" if len(one.rows) > 10 else ""
-    return f"{one.name}: {one.told}{share}{first}{more}"
+    return f"{one.name}: {one.summary}{share}{first}{more}"
 
 
 def _schema(path: Path | None) -> dict[str, Any] | None:
@@ -87,8 +89,8 @@ def _read(path: Path) -> str:
         raise BadInput(f"{path.name} cannot be read as UTF-8 text. Save it as UTF-8.") from error
 
 
-def _rows(path: Path) -> list[report.Row]:
-    rows: list[report.Row] = []
+def _rows(path: Path) -> list[MeasuredPair]:
+    rows: list[MeasuredPair] = []
     seen: dict[int | str, int] = {}
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():

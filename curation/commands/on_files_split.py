@@ -164,7 +164,7 @@ def _leakage(train: Path, test: Path, out: Path, threshold: float, source: str, 
     sides = [file_rows.read(path, ids=True) for path in (train, test)]
     candidates = [
         [
-            engine.Row(
+            engine.SourcedInput(
                 at,
                 file_rows.prompt(row, text, need=True),
                 file_rows.label(row, source, need=False) if source else None,

@@ -42,7 +42,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class AuditResult:
     """What the newest audit has shown so far.
 
     All shares are of the random sample alone: rows drawn beside it, so that each stratum has one,
@@ -92,7 +92,7 @@ def _approved(session: Session, project_id: int) -> list[Pair]:
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
 def draw(
     session: Session, actor: User, project_id: int, seed: int, share: float = sampling.SHARE
-) -> Result:
+) -> AuditResult:
     """Draw a new audit. The same seed on the same approved rows draws the same rows.
 
     Each stratum gives in proportion; of one that would give none, one row is drawn beside.
@@ -138,7 +138,7 @@ def draw(
 
 
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
-def extend(session: Session, actor: User, project_id: int) -> Result:
+def extend(session: Session, actor: User, project_id: int) -> AuditResult:
     """Draw the rows that are still missing to prove `sampling.GOOD`, beside those already judged.
 
     The verdicts given so far are carried over, the bad ones too. Going on after a look at the
@@ -309,7 +309,7 @@ def judge(
     *,
     good: bool,
     note: str | None = None,
-) -> Result:
+) -> AuditResult:
     """Judge one drawn row. A bad one goes back to review.
 
     Raises:
@@ -356,20 +356,20 @@ def _latest_row(session: Session, project_id: int) -> AuditRow | None:
     return session.scalar(query.limit(1))
 
 
-def latest(session: Session, project_id: int) -> Result | None:
+def latest(session: Session, project_id: int) -> AuditResult | None:
     """The newest audit; None where there was none."""
     row = _latest_row(session, project_id)
     return None if row is None else _result(session, row)
 
 
-def _result(session: Session, audit: AuditRow) -> Result:
+def _result(session: Session, audit: AuditRow) -> AuditResult:
     query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == audit.id)
     verdicts = {verdict.pair_id: verdict.good for verdict in session.scalars(query)}
     judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
     good, n = sum(judged), len(judged)
     low, high = statistics.wilson(good, n)
     exact_low, exact_high = statistics.clopper_pearson(good, n)
-    return Result(
+    return AuditResult(
         audit_id=audit.id,
         seed=audit.seed,
         population=audit.population,

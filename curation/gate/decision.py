@@ -30,7 +30,7 @@ PLATEAU = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DecisionRecord:
     """The newest decision record of a project."""
 
     id: int
@@ -45,7 +45,7 @@ class Record:
     created_at: datetime
 
 
-def latest(session: Session, project_id: int) -> Record | None:
+def latest(session: Session, project_id: int) -> DecisionRecord | None:
     """The newest record; None where nobody has written one."""
     row = session.scalar(
         select(RecordRow)
@@ -58,7 +58,7 @@ def latest(session: Session, project_id: int) -> Record | None:
     query = select(SignatureRow).where(SignatureRow.record_id == row.id)
     signatures = session.scalars(query).all()
     answers = dict(row.answers)
-    return Record(
+    return DecisionRecord(
         id=row.id,
         facts_change=answers.pop("facts_change"),
         iterations=answers.pop("iterations"),
@@ -78,7 +78,7 @@ def write(
     answers: Mapping[str, str],
     facts_change: str,
     iterations: int,
-) -> Record:
+) -> DecisionRecord:
     """Write a new record. It replaces the one before and needs both signatures anew.
 
     Raises:

@@ -49,8 +49,8 @@ class _Evidence:
     links: Sequence[Link]
     due: int
     coverage: findings.Coverage
-    audit: audit.Result | None
-    record: decision.Record | None
+    audit: audit.AuditResult | None
+    record: decision.DecisionRecord | None
     version: Version | None
     withdrawn: Sequence[int]
     baseline: tuple[int, int] | None
@@ -102,7 +102,7 @@ def _number(e: _Evidence) -> int | None:
     return e.version.number if e.version else None
 
 
-def _audited(result: audit.Result | None) -> signals.Audited | None:
+def _audited(result: audit.AuditResult | None) -> signals.Audited | None:
     if result is None:
         return None
     return signals.Audited(

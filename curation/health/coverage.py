@@ -38,18 +38,18 @@ def labels(s: Set) -> Measure:
     for label in _declared(s.task):
         counted.setdefault(label, 0)
     thin = {label for label, n in counted.items() if n < FEW}
-    told = "This set has no label field."
+    summary = "This set has no label field."
     if counted:
-        most, least = max(counted.values()), min(counted.values())
-        told = (
-            f"{count(len(counted), 'label')}; the commonest has {most} rows, the rarest "
-            f"{least}; {len(thin)} with under {FEW} rows."
+        highest, lowest = max(counted.values()), min(counted.values())
+        summary = (
+            f"{count(len(counted), 'label')}; the commonest has {highest} rows, the rarest "
+            f"{lowest}; {len(thin)} with under {FEW} rows."
         )
     return Measure(
         "labels",
         "Labels",
         "coverage",
-        told,
+        summary,
         "Balance is not right or wrong by itself: rare labels are learnt badly, but even shares "
         "are not what the model will meet.",
         sum(counted.values()),
@@ -64,38 +64,40 @@ def label_of(name: str, response: str) -> str | None:
     value = parsed(response)
     if not isinstance(value, dict) or name not in value:
         return None
-    found = value[name]
-    return found if isinstance(found, str) else json.dumps(found, sort_keys=True)
+    label = value[name]
+    return label if isinstance(label, str) else json.dumps(label, sort_keys=True)
 
 
 def _declared(task: Task) -> Iterable[str]:
     """The labels that the schema lists, so that those without a row are counted too."""
     part = (task.output_schema or {}).get("properties", {}).get(task.label_field or "", {})
     listed = part.get("enum", []) if isinstance(part, dict) else []
-    return [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in listed]
+    return [
+        label if isinstance(label, str) else json.dumps(label, sort_keys=True) for label in listed
+    ]
 
 
 def length(key: str, name: str, tokens: Callable[[Marks], int]) -> Callable[[Set], Measure]:
     def measure(s: Set) -> Measure:
         counts = [tokens(m) for m in s.marks]
-        told, far = "No rows.", float("inf")
+        summary, far = "No rows.", float("inf")
         if len(counts) > 1:
             first, middle, third = quantiles(counts, n=4)
             far = third + 3 * max(third - first, 5)
-            told = (
+            summary = (
                 f"Tokens, estimated: median {middle:.0f}, nine of ten under "
                 f"{quantiles(counts, n=10)[-1]:.0f}, longest {max(counts)}."
             )
-        found = [row.id for row, n in zip(s.rows, counts, strict=True) if n > far]
+        rows = [row.id for row, n in zip(s.rows, counts, strict=True) if n > far]
         return Measure(
             key,
             name,
             "coverage",
-            told + (f" {count(len(found), 'row is', 'rows are')} far longer." if found else ""),
+            summary + (f" {count(len(rows), 'row is', 'rows are')} far longer." if rows else ""),
             "Estimated: one token a word, digit and mark; within about 10 % on English prose, 16 % "
             "too high on JSON. Launch counts with the model's own tokenizer.",
             len(s.rows),
-            tuple(found),
+            tuple(rows),
             look=False,
             bars=histogram(counts),
         )
@@ -103,13 +105,13 @@ def length(key: str, name: str, tokens: Callable[[Marks], int]) -> Callable[[Set
     return measure
 
 
-def histogram(counts: Sequence[int], most: int = 12) -> Bars:
-    """Counts in up to `most` + 1 equal bins of a round width, as ("10-19", n); empty of nothing."""
+def histogram(counts: Sequence[int], limit: int = 12) -> Bars:
+    """Counts in up to `limit` + 1 equal bins of a round width, as ("10-19", n); none of nothing."""
     if not counts:
         return ()
     low, high = min(counts), max(counts)
     widths = (step * 10**power for power in range(9) for step in (1, 2, 5))
-    width = next(width for width in widths if (high - low) // width < most)
+    width = next(width for width in widths if (high - low) // width < limit)
     binned = Counter(n // width for n in counts)
     bins = range(low // width, high // width + 1)
     return tuple(
@@ -119,14 +121,14 @@ def histogram(counts: Sequence[int], most: int = 12) -> Bars:
 
 def difficulty(s: Set) -> Measure:
     counted = Counter(row.difficulty for row in s.rows if row.difficulty)
-    told = "No row says how difficult it is, so nothing is counted here."
+    summary = "No row says how difficult it is, so nothing is counted here."
     if counted:
-        told = f"{sum(counted.values())} of {len(s.rows)} rows say how difficult they are."
+        summary = f"{sum(counted.values())} of {len(s.rows)} rows say how difficult they are."
     return Measure(
         "difficulty",
         "Difficulty",
         "coverage",
-        told,
+        summary,
         "Taken from a row's source where a file gave it. Assay does not guess it: length and "
         "rare words say little about how hard an input is.",
         sum(counted.values()),
@@ -136,7 +138,7 @@ def difficulty(s: Set) -> Measure:
 
 
 def edge(s: Set) -> Measure:
-    found = tuple(
+    rows = tuple(
         row.id
         for row in s.rows
         if row.flagged or {(row.topic or "").lower(), (row.difficulty or "").lower()} & _EDGE
@@ -145,9 +147,9 @@ def edge(s: Set) -> Measure:
         "edge",
         "Edge cases",
         "coverage",
-        f"{of(found, s.rows)} are flagged, or tagged as an edge case by topic or difficulty.",
+        f"{of(rows, s.rows)} are flagged, or tagged as an edge case by topic or difficulty.",
         "Only what somebody tagged. A set without edge cases teaches none.",
         len(s.rows),
-        found,
+        rows,
         look=False,
     )

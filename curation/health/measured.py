@@ -9,19 +9,19 @@ from functools import lru_cache
 from typing import Any
 
 from curation import strict_json
-from curation.health import texts as text
+from curation.health import texts
 from curation.review.phrases import folded
 from curation.statistics import Interval, wilson
 from storage.errors import BadInput
 
-KEPT = 50_000
-"""Texts whose marks are kept between two looks at a set."""
+REMEMBERED = 50_000
+"""Texts whose marks are remembered between two looks at a set."""
 Id = int | str
 Bars = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MeasuredPair:
     """One row as the measures see it."""
 
     id: Id
@@ -49,7 +49,7 @@ class Approval:
 
     row: Id
     seconds: float
-    words: int
+    word_count: int
     """Of input and response together."""
 
 
@@ -61,7 +61,7 @@ class Measure:
     name: str
     group: str
     """"coverage", "consistency", "text" or "review"."""
-    told: str
+    summary: str
     """What was measured, in words."""
     limits: str
     """What it does not catch."""
@@ -96,46 +96,47 @@ class Marks:
 class Set:
     """What the measures look at."""
 
-    rows: Sequence[Row]
+    rows: Sequence[MeasuredPair]
     task: Task
     approvals: Sequence[Approval]
     marks: Sequence[Marks]
 
 
-_known: OrderedDict[str, Marks] = OrderedDict()
+_marks: OrderedDict[str, Marks] = OrderedDict()
 
 
-def marks_of(row: Row) -> Marks:
-    known = _known.get(row.content_sha256)
-    if known is None:
-        known = _known[row.content_sha256] = _look(row.prompt, row.response)
-        if len(_known) > KEPT:
-            _known.popitem(last=False)
-    return known
+def marks_of(row: MeasuredPair) -> Marks:
+    """What the text of a row shows, looked at once."""
+    marks = _marks.get(row.content_sha256)
+    if marks is None:
+        marks = _marks[row.content_sha256] = _look(row.prompt, row.response)
+        if len(_marks) > REMEMBERED:
+            _marks.popitem(last=False)
+    return marks
 
 
 def _look(prompt: str, response: str) -> Marks:
-    said = folded(response)
+    answer = folded(response)
     odd = {
-        "short": text.short(prompt, response),
-        "copied": text.copied(folded(prompt), said),
-        "refusal": text.refuses(said),
-        "model_talk": text.model_talk(said),
-        "fence": text.open_fence(response) or text.open_fence(prompt),
-        "left_in": text.left_in(response),
+        "short": texts.short(prompt, response),
+        "copied": texts.copied(folded(prompt), answer),
+        "refusal": texts.refuses(answer),
+        "model_talk": texts.model_talk(answer),
+        "fence": texts.open_fence(response) or texts.open_fence(prompt),
+        "left_in": texts.left_in(response),
     }
-    guessed = [text.language(prompt), text.language(response)]
+    guessed = [texts.language(prompt), texts.language(response)]
     foreign = [code for code in guessed if code not in (None, "en")]
     return Marks(
-        text.tokens(prompt),
-        text.tokens(response),
+        texts.tokens(prompt),
+        texts.tokens(response),
         foreign[0] if foreign else next((code for code in guessed if code), None),
-        tuple(dict.fromkeys((*text.encoding(prompt), *text.encoding(response)))),
+        tuple(dict.fromkeys((*texts.encoding(prompt), *texts.encoding(response)))),
         frozenset(key for key, met in odd.items() if met),
     )
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=REMEMBERED)
 def parsed(response: str) -> object:
     """The JSON value of a response that is an object; None for any other."""
     if not response.lstrip().startswith("{"):
@@ -146,35 +147,34 @@ def parsed(response: str) -> object:
         return None
 
 
-def of(found: Sequence[object], rows: Sequence[object]) -> str:
-    return f"{len(found)} of {len(rows)}"
+def of(some: Sequence[object], rows: Sequence[object]) -> str:
+    """How many of how many."""
+    return f"{len(some)} of {len(rows)}"
 
 
-def row_of(line: Mapping[str, Any], system_message: str | None = None) -> Row:
+def row_of(line: Mapping[str, object], system_message: str | None = None) -> MeasuredPair:
     """A row from a JSON object with `id`, `prompt`, `response` and, if given, `topic`,
     `difficulty`, `system` and `flagged`.
 
     Raises:
         BadInput: a key is missing or is no text.
     """
-    for name in ("prompt", "response"):
-        if not isinstance(line.get(name), str):
-            raise BadInput(f"it needs a text under {name!r}")
-    if not isinstance(line.get("id"), int | str):
+    prompt, response = (_text(line, name) for name in ("prompt", "response"))
+    row_id = line.get("id")
+    if not isinstance(row_id, int | str):
         raise BadInput("it needs a number or a text under 'id'")
-    told = {name: line.get(name) for name in ("topic", "difficulty", "system")}
-    words = {name: str(value) for name, value in told.items() if value not in (None, "")}
-    if words.get("system") == system_message:
-        words.pop("system", None)
-    both = json.dumps([line["prompt"], line["response"]], ensure_ascii=False)
+    optional = {name: line.get(name) for name in ("topic", "difficulty", "system")}
+    tags = {name: str(value) for name, value in optional.items() if value not in (None, "")}
+    if tags.get("system") == system_message:
+        tags.pop("system", None)
+    both = json.dumps([prompt, response], ensure_ascii=False)
     sha256 = hashlib.sha256(both.encode(errors="surrogatepass")).hexdigest()
-    return Row(
-        line["id"],
-        line["prompt"],
-        line["response"],
-        sha256,
-        topic=words.get("topic"),
-        difficulty=words.get("difficulty"),
-        system=words.get("system"),
-        flagged=line.get("flagged") is True,
-    )
+    flagged = line.get("flagged") is True
+    return MeasuredPair(row_id, prompt, response, sha256, **tags, flagged=flagged)
+
+
+def _text(line: Mapping[str, object], name: str) -> str:
+    text = line.get(name)
+    if not isinstance(text, str):
+        raise BadInput(f"it needs a text under {name!r}")
+    return text

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.health import report, texts
+from curation.health.measured import Approval, MeasuredPair, Task
 from storage import pairs, projects
 from storage.tables import DecisionRow, PairRow
 from storage.types import Action, Outcome, Pair, PairStatus
@@ -14,20 +15,20 @@ _PAUSE = 600.0
 """Seconds after which a reviewer was not reading any more."""
 
 
-def measure(session: Session, project_id: int, *, approved: bool = False) -> report.Report:
+def measure(session: Session, project_id: int, *, approved: bool = False) -> report.HealthReport:
     """The health of a project's rows: all that are not rejected, or only the approved ones."""
     project = projects.get(session, project_id)
-    known = pairs.listing(session, project_id, status=PairStatus.APPROVED if approved else None)
-    alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
+    listed = pairs.listing(session, project_id, status=PairStatus.APPROVED if approved else None)
+    alive = [pair for pair in listed if pair.status is not PairStatus.REJECTED]
     return report.measure(
         [_row(pair) for pair in alive],
-        report.Task(project.output_schema, project.label_field),
+        Task(project.output_schema, project.label_field),
         _approvals(session, project_id, alive),
     )
 
 
-def _row(pair: Pair) -> report.Row:
-    return report.Row(
+def _row(pair: Pair) -> MeasuredPair:
+    return MeasuredPair(
         id=pair.id,
         prompt=pair.prompt,
         response=pair.response,
@@ -44,7 +45,7 @@ def _word(pair: Pair, name: str) -> str | None:
     return None if value in (None, "") else str(value)
 
 
-def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list[report.Approval]:
+def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list[Approval]:
     """The approvals that count, with the seconds since the same person's decision before."""
     by_id = {pair.id: pair for pair in alive if pair.status is PairStatus.APPROVED}
     query = (
@@ -60,7 +61,7 @@ def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list
         .where(PairRow.project_id == project_id, DecisionRow.outcome == Outcome.APPLIED)
         .order_by(DecisionRow.user_id, DecisionRow.id)
     )
-    found: list[report.Approval] = []
+    approvals: list[Approval] = []
     before = None
     for row in session.execute(query):
         last, before = before, row
@@ -69,6 +70,6 @@ def _approvals(session: Session, project_id: int, alive: Sequence[Pair]) -> list
         seconds = (row.created_at - last.created_at).total_seconds()
         pair = by_id.get(row.pair_id)
         if pair is not None and row.approval_id == row.id and 0 <= seconds <= _PAUSE:
-            words = texts.words(pair.prompt) + texts.words(pair.response)
-            found.append(report.Approval(pair.id, seconds, words))
-    return found
+            count = texts.word_count(pair.prompt) + texts.word_count(pair.response)
+            approvals.append(Approval(pair.id, seconds, count))
+    return approvals

@@ -10,7 +10,7 @@ from curation.overlap.duplicates import Schema
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldDifference:
     """A field that is not the same in all answers."""
 
     field: str
@@ -23,14 +23,14 @@ class Difference:
 
 def between(
     responses: Sequence[str], schema: Schema = None, label: str | None = None
-) -> list[Difference] | None:
+) -> list[FieldDifference] | None:
     """The fields in which answers differ, the label first; None unless all are JSON objects."""
     values = [_object(response) for response in responses]
     if any(value is None for value in values):
         return None
     fields = [dict(_fields(duplicates.uniform(value, schema), "")) for value in values]
     differences = [
-        Difference(name, tuple(answer.get(name) for answer in fields), name == label)
+        FieldDifference(name, tuple(answer.get(name) for answer in fields), name == label)
         for name in dict.fromkeys(name for answer in fields for name in answer)
         if len({answer.get(name) for answer in fields}) > 1
     ]

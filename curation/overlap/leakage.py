@@ -35,7 +35,7 @@ _STEP = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourcedInput:
     """One row as far as leaks go: its input and the document it comes from, if known."""
 
     id: int
@@ -55,7 +55,9 @@ class Leak:
 
 
 def leaks(
-    train: Sequence[Row], test: Sequence[Row], threshold: float = duplicates.THRESHOLD
+    train: Sequence[SourcedInput],
+    test: Sequence[SourcedInput],
+    threshold: float = duplicates.THRESHOLD,
 ) -> list[Leak]:
     """Each pair of a training and a test row that share something, once, in the order of ids."""
     strongest: dict[tuple[int, int], Leak] = {}
@@ -74,7 +76,9 @@ def leaks(
     return [strongest[ids] for ids in sorted(strongest)]
 
 
-def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> list[list[int]]:
+def families(
+    rows: Sequence[SourcedInput], threshold: float = duplicates.THRESHOLD
+) -> list[list[int]]:
     """Ids of rows that would leak into each other, whichever side each came to stand on.
 
     A split that keeps these together has no leaks. Rows that are alone are left out.
@@ -94,8 +98,10 @@ def families(rows: Sequence[Row], threshold: float = duplicates.THRESHOLD) -> li
 
 
 def _sharing(
-    train: Sequence[Row], test: Sequence[Row], key: Callable[[Row], str | None]
-) -> Iterator[tuple[Row, Row]]:
+    train: Sequence[SourcedInput],
+    test: Sequence[SourcedInput],
+    key: Callable[[SourcedInput], str | None],
+) -> Iterator[tuple[SourcedInput, SourcedInput]]:
     """Pairs across the sides with an equal key; a missing key is equal to nothing."""
     tested = _by(test, key)
     for row in train:
@@ -105,8 +111,8 @@ def _sharing(
 
 
 def _near(
-    train: Sequence[Row], test: Sequence[Row], threshold: float
-) -> Iterator[tuple[Row, Row, float]]:
+    train: Sequence[SourcedInput], test: Sequence[SourcedInput], threshold: float
+) -> Iterator[tuple[SourcedInput, SourcedInput, float]]:
     """Pairs across the sides whose inputs are nearly the same."""
     sides = _by(train, _normalised), _by(test, _normalised)
     if not sides[0] or not sides[1]:
@@ -155,12 +161,14 @@ def _in_large(edited: Sequence[Near], limit: float) -> set[int]:
     return {at for group in duplicates.groups(edited) if len(group) > limit for at in group}
 
 
-def _normalised(row: Row) -> str:
+def _normalised(row: SourcedInput) -> str:
     return duplicates.normalised(row.prompt)
 
 
-def _by(rows: Sequence[Row], key: Callable[[Row], str | None]) -> dict[str, list[Row]]:
-    grouped: dict[str, list[Row]] = defaultdict(list)
+def _by(
+    rows: Sequence[SourcedInput], key: Callable[[SourcedInput], str | None]
+) -> dict[str, list[SourcedInput]]:
+    grouped: dict[str, list[SourcedInput]] = defaultdict(list)
     for row in rows:
         grouped[key(row) or ""].append(row)
     return grouped

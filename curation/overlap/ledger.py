@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.overlap import duplicates, leakage
-from curation.overlap.leakage import Leak, Row
+from curation.overlap.leakage import Leak, SourcedInput
 from storage.errors import RuleBroken
 from storage.tables import LinkRow, MemberRow, PairRow, VersionRowTable
 from storage.types import LinkKind, LinkState, Pair, Split, VersionRow
@@ -61,17 +61,17 @@ def source_of(source: dict[str, object]) -> str | None:
     return str(source["id"]) if source.get("id") else None
 
 
-def row(pair: Pair) -> Row:
+def row(pair: Pair) -> SourcedInput:
     """A pair as far as leaks go."""
-    return Row(pair.id, pair.prompt, source_of(pair.source))
+    return SourcedInput(pair.id, pair.prompt, source_of(pair.source))
 
 
-def repeats(ledger: Sequence[Tested], rows: Sequence[Row]) -> list[Leak]:
+def repeats(ledger: Sequence[Tested], rows: Sequence[SourcedInput]) -> list[Leak]:
     """Which of these rows repeat tested ones, each with the row it repeats; themselves left out.
 
     `test_id` is the id of the tested pair.
     """
-    test = [Row(place, entry.prompt, entry.source) for place, entry in enumerate(ledger)]
+    test = [SourcedInput(place, entry.prompt, entry.source) for place, entry in enumerate(ledger)]
     own = {entry.pair_id for entry in ledger}
     nearest: dict[tuple[int, int], Leak] = {}
     for leak in leakage.leaks([row for row in rows if row.id not in own], test):
@@ -90,7 +90,7 @@ def untested(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Pa
     return [pair for pair in rows if pair.id not in shut]
 
 
-def check(session: Session, project_id: int, training: Sequence[Row], doing: str) -> None:
+def check(session: Session, project_id: int, training: Sequence[SourcedInput], doing: str) -> None:
     """Refuse rows for training that repeat a tested row, also one that is long gone.
 
     Raises:
@@ -111,11 +111,13 @@ def check(session: Session, project_id: int, training: Sequence[Row], doing: str
     )
 
 
-def rows(session: Session, project_id: int, frozen: Sequence[VersionRow]) -> list[Row]:
+def rows(session: Session, project_id: int, frozen: Sequence[VersionRow]) -> list[SourcedInput]:
     """Rows of a version as far as leaks go."""
     query = select(PairRow.id, PairRow.source).where(PairRow.project_id == project_id)
     sources = {pair.id: pair.source for pair in session.execute(query)}
-    return [Row(row.pair_id, row.prompt, source_of(sources[row.pair_id])) for row in frozen]
+    return [
+        SourcedInput(row.pair_id, row.prompt, source_of(sources[row.pair_id])) for row in frozen
+    ]
 
 
 def digests(session: Session, project_id: int) -> list[str]:

@@ -118,9 +118,11 @@ def _search(
 
 
 def _leaks(alive: Sequence[Pair]) -> Iterable[leakage.Leak]:
-    def rows(*, tested: bool) -> list[leakage.Row]:
+    def rows(*, tested: bool) -> list[leakage.SourcedInput]:
         return [
-            leakage.Row(p.id, p.prompt, p.source.get("id")) for p in alive if p.held_out is tested
+            leakage.SourcedInput(p.id, p.prompt, p.source.get("id"))
+            for p in alive
+            if p.held_out is tested
         ]
 
     return leakage.leaks(rows(tested=False), rows(tested=True), duplicates.THRESHOLD)

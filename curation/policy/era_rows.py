@@ -22,11 +22,11 @@ from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import EventRow, PairRow
 from storage.types import PairStatus, Role, User
 
-MOST = 1000
+LIMIT = 1000
 """Rows of one change, so that others can write in between."""
 RETIRED = "Policy era retired"
 """The reason of a rejection by a policy change."""
-_TAKEN_BACK, _CLONE_BACK = "Policy change taken back", "Clone taken back"
+_UNDONE, _CLONE_UNDONE = "Policy change taken back", "Clone taken back"
 _VERBS = {
     "policy_send_back": "sent back to review",
     "policy_reject": "retired",
@@ -36,12 +36,12 @@ _UNDO = "policy_undo"
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Effect:
     """What a change did."""
 
     rows: tuple[int, ...]
     """Sent back or rejected; for a clone, the new rows."""
-    held: tuple[int, ...]
+    claimed: tuple[int, ...]
     """Left alone: in a reviewer's hand."""
     changed: tuple[int, ...]
     """Left alone: changed since they were shown."""
@@ -50,13 +50,13 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """One change as the log tells it."""
 
     event_id: int
     at: datetime
     by: str
-    words: str
+    summary: str
     rows: tuple[int, ...]
     undoable: bool
     """Rejections and clones can be taken back; an approval only a person gives."""
@@ -64,8 +64,8 @@ class Change:
 
 @allowed(Role.LEAD)
 def send_back(
-    session: Session, actor: User, project_id: int, seen: Mapping[int, int], reason: str
-) -> Done:
+    session: Session, actor: User, project_id: int, versions: Mapping[int, int], reason: str
+) -> Effect:
     """Withdraw the approval of these rows (ids with the versions shown), by a new decision each.
 
     Raises:
@@ -74,36 +74,36 @@ def send_back(
     if not reason.strip():
         raise BadInput("Say in a few words why these rows go back to review.")
 
-    def one(row: PairRow) -> int | None:
+    def operation(row: PairRow) -> int | None:
         if row.status is not PairStatus.APPROVED:
             return None
         decisions.send_back(session, actor, row, reason.strip())
         return row.id
 
-    return _each(session, actor, project_id, seen, one, "policy_send_back")
+    return _each(session, actor, project_id, versions, operation, "policy_send_back")
 
 
 @allowed(Role.LEAD)
-def reject(session: Session, actor: User, project_id: int, seen: Mapping[int, int]) -> Done:
+def reject(session: Session, actor: User, project_id: int, versions: Mapping[int, int]) -> Effect:
     """Retire these rows: rejected, with the reason that their policy era is over.
 
     Raises:
         BadInput: no rows, or too many.
     """
 
-    def one(row: PairRow) -> int | None:
+    def operation(row: PairRow) -> int | None:
         if row.status is PairStatus.REJECTED:
             return None
         decisions.reject(session, actor, row, RETIRED)
         return row.id
 
-    return _each(session, actor, project_id, seen, one, "policy_reject")
+    return _each(session, actor, project_id, versions, operation, "policy_reject")
 
 
 @allowed(Role.LEAD)
 def clone(
-    session: Session, actor: User, project_id: int, seen: Mapping[int, int], era_id: int
-) -> Done:
+    session: Session, actor: User, project_id: int, versions: Mapping[int, int], era_id: int
+) -> Effect:
     """Copy these rows into another era as new rows that wait for review; none is approved.
 
     A copy keeps origin, author, topic and lineage, names its row under `cloned_from` in its
@@ -117,15 +117,13 @@ def clone(
     if era.retired:
         raise RuleBroken(f"The era {era.name} is retired. Clone into one that is in force.")
 
-    def one(row: PairRow) -> int | None:
+    def operation(row: PairRow) -> int | None:
         key = f"{lineage.CLONE}{row.id}:{row.version}:{era_id}"
-        known = select(PairRow.id).where(
-            PairRow.project_id == project_id, PairRow.source_key == key
-        )
-        if row.era_id == era_id or session.scalar(known) is not None:
+        copy = select(PairRow.id).where(PairRow.project_id == project_id, PairRow.source_key == key)
+        if row.era_id == era_id or session.scalar(copy) is not None:
             return None
         author = people.get(session, row.author_id) if row.author_id is not None else None
-        made = pairs.add(
+        fresh = pairs.add(
             session,
             project_id,
             row.prompt,
@@ -143,44 +141,44 @@ def clone(
             actor,
             "clone",
             "pair",
-            made.id,
+            fresh.id,
             project_id=project_id,
             cloned_from=row.id,
             era=era_id,
-            after=made.content_sha256,
+            after=fresh.content_sha256,
         )
-        return made.id
+        return fresh.id
 
-    return _each(session, actor, project_id, seen, one, "policy_clone")
+    return _each(session, actor, project_id, versions, operation, "policy_clone")
 
 
 def _each(
     session: Session,
     actor: User,
     project_id: int,
-    seen: Mapping[int, int],
-    one: Callable[[PairRow], int | None],
+    versions: Mapping[int, int],
+    operation: Callable[[PairRow], int | None],
     verb: str,
-) -> Done:
+) -> Effect:
     """Do one thing to each row that nobody holds and that stands as it was shown."""
-    if not 1 <= len(seen) <= MOST:
-        raise BadInput(f"Choose 1 to {MOST:,} rows at a time; {len(seen):,} are chosen.")
-    held = era_search.held(session, seen)
+    if not 1 <= len(versions) <= LIMIT:
+        raise BadInput(f"Choose 1 to {LIMIT:,} rows at a time; {len(versions):,} are chosen.")
+    claimed = era_search.claimed(session, versions)
     rows, changed, already = {}, [], []
-    for pair_id, version in seen.items():
+    for pair_id, version in versions.items():
         row = pairs.row_of(session, pair_id)
         if row.project_id != project_id:
             raise RuleBroken(f"Pair {pair_id} belongs to another project.")
-        if pair_id in held:
+        if pair_id in claimed:
             continue
         if row.version != version:
             changed.append(pair_id)
             continue
-        made = one(row)
-        if made is None:
+        result = operation(row)
+        if result is None:
             already.append(pair_id)
         else:
-            rows[made] = pairs.row_of(session, made).version
+            rows[result] = pairs.row_of(session, result).version
     events.record(
         session,
         actor,
@@ -189,52 +187,51 @@ def _each(
         project_id,
         project_id=project_id,
         rows=[[i, version] for i, version in rows.items()],
-        held=len(held),
+        held=len(claimed),
         changed=len(changed),
         already=len(already),
     )
-    return Done(tuple(rows), tuple(sorted(held)), tuple(changed), tuple(already))
+    return Effect(tuple(rows), tuple(sorted(claimed)), tuple(changed), tuple(already))
 
 
-def changes(session: Session, project_id: int, limit: int = 10) -> list[Change]:
+def changes(session: Session, project_id: int, limit: int = 10) -> list[PolicyChange]:
     """The latest policy changes to rows, newest first."""
     query = (
         select(EventRow)
         .where(EventRow.project_id == project_id, EventRow.verb.in_([*_VERBS, _UNDO]))
         .order_by(EventRow.id.desc())
     )
-    told, names = list(session.scalars(query)), people.names(session)
-    undone = {row.detail["undone"] for row in told if row.verb == _UNDO}
+    entries, names = list(session.scalars(query)), people.names(session)
+    undone = {row.detail["undone"] for row in entries if row.verb == _UNDO}
     return [
-        Change(
+        PolicyChange(
             event_id=row.id,
             at=datetime.fromisoformat(row.at),
             by=names.get(row.actor_id or 0, "someone"),
-            words=_words(row.verb, row.detail, taken_back=row.id in undone),
+            summary=_summary(row.verb, row.detail, undone=row.id in undone),
             rows=tuple(pair_id for pair_id, _ in row.detail["rows"]),
             undoable=row.verb in ("policy_reject", "policy_clone")
             and bool(row.detail["rows"])
             and row.id not in undone,
         )
-        for row in told[:limit]
+        for row in entries[:limit]
     ]
 
 
-def _words(verb: str, detail: Mapping[str, Any], *, taken_back: bool) -> str:
-    n = len(detail["rows"])
-    rows = statistics.count(n, "row")
-    said = f"{rows} {_VERBS.get(verb, 'taken back')}"
+def _summary(verb: str, detail: Mapping[str, Any], *, undone: bool) -> str:
+    rows = statistics.count(len(detail["rows"]), "row")
     left = {
         "in a reviewer's hand": detail["held"],
         "changed since they were shown": detail["changed"],
         "already there": detail["already"],
     }
     skipped = ", ".join(f"{count} {why}" for why, count in left.items() if count)
-    return said + (f"; left alone: {skipped}" if skipped else "") + ("; undone" * taken_back)
+    alone = f"; left alone: {skipped}" if skipped else ""
+    return f"{rows} {_VERBS.get(verb, 'taken back')}{alone}{'; undone' * undone}"
 
 
 @allowed(Role.LEAD)
-def undo(session: Session, actor: User, event_id: int) -> Done:
+def undo(session: Session, actor: User, event_id: int) -> Effect:
     """Take a change back by new decisions: retired rows wait again, clones are rejected.
 
     Raises:
@@ -250,24 +247,25 @@ def undo(session: Session, actor: User, event_id: int) -> Done:
     )
     if any(detail["undone"] == event_id for detail in session.scalars(query)):
         raise RuleBroken("This change was taken back already.")
-    seen: dict[int, int] = dict(row.detail["rows"])
-    return _take_back(session, actor, row, seen)
+    return _take_back(session, actor, row, dict(row.detail["rows"]))
 
 
-def _take_back(session: Session, actor: User, done: EventRow, seen: Mapping[int, int]) -> Done:
-    held = era_search.held(session, seen)
+def _take_back(
+    session: Session, actor: User, done: EventRow, versions: Mapping[int, int]
+) -> Effect:
+    claimed = era_search.claimed(session, versions)
     rows, changed = [], []
-    for pair_id, version in seen.items():
+    for pair_id, version in versions.items():
         row = pairs.row_of(session, pair_id)
-        if pair_id in held:
+        if pair_id in claimed:
             continue
         if row.version != version:
             changed.append(pair_id)
             continue
         if done.verb == "policy_reject":
-            decisions.send_back(session, actor, row, _TAKEN_BACK)
+            decisions.send_back(session, actor, row, _UNDONE)
         else:
-            decisions.reject(session, actor, row, _CLONE_BACK)
+            decisions.reject(session, actor, row, _CLONE_UNDONE)
         rows.append(pair_id)
     events.record(
         session,
@@ -278,8 +276,8 @@ def _take_back(session: Session, actor: User, done: EventRow, seen: Mapping[int,
         project_id=done.project_id,
         undone=done.id,
         rows=[[i, 0] for i in rows],
-        held=len(held),
+        held=len(claimed),
         changed=len(changed),
         already=0,
     )
-    return Done(tuple(rows), tuple(sorted(held)), tuple(changed), ())
+    return Effect(tuple(rows), tuple(sorted(claimed)), tuple(changed), ())

@@ -21,7 +21,7 @@ from storage.types import Era, Pair, PairStatus
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Which rows a policy change may concern: all that is given must hold, one of the phrases."""
+    """Which rows a policy change may concern: all that is set must hold, one of the phrases."""
 
     era_id: int | None = None
     phrases: tuple[str, ...] = ()
@@ -31,8 +31,8 @@ class Search:
     @property
     def empty(self) -> bool:
         """Whether it asks for nothing."""
-        named = (self.era_id, self.topic, self.label)
-        return all(one is None for one in named) and not any(map(str.strip, self.phrases))
+        parts = (self.era_id, self.topic, self.label)
+        return all(part is None for part in parts) and not any(map(str.strip, self.phrases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Affected:
     """The rows that a search finds; rejected ones are only counted."""
 
     pairs: tuple[Pair, ...]
-    held: frozenset[int]
+    claimed: frozenset[int]
     """Those in a reviewer's hand now."""
     rejected: int
     counts: Mapping[str, int]
@@ -54,15 +54,15 @@ def affected(session: Session, project_id: int, search: Search) -> Affected:
         BadInput: it asks for nothing, or for phrases that cannot be searched.
     """
     tests = _tests(session, project_id, search)
-    known = pairs.listing(session, project_id)
-    alive = [pair for pair in known if pair.status is not PairStatus.REJECTED]
-    met = {name: {pair.id for pair in known if test(pair)} for name, test in tests.items()}
+    everything = pairs.listing(session, project_id)
+    alive = [pair for pair in everything if pair.status is not PairStatus.REJECTED]
+    met = {name: {pair.id for pair in everything if test(pair)} for name, test in tests.items()}
     wanted = set.intersection(*met.values())
-    found = tuple(pair for pair in alive if pair.id in wanted)
+    matches = tuple(pair for pair in alive if pair.id in wanted)
     ids = {pair.id for pair in alive}
     return Affected(
-        pairs=found,
-        held=frozenset(held(session, [pair.id for pair in found])),
+        pairs=matches,
+        claimed=frozenset(claimed(session, [pair.id for pair in matches])),
         rejected=len(wanted - ids),
         counts={name: len(rows & ids) for name, rows in met.items()},
     )
@@ -73,9 +73,9 @@ def _tests(session: Session, project_id: int, search: Search) -> dict[str, Calla
     if search.era_id is not None:
         era = era_of(session, project_id, search.era_id)
         tests[f"of the era {era.name}"] = lambda pair: eras.belongs(pair, era)
-    if words := _searchable(search.phrases):
-        name = "with the phrase" if len(words) == 1 else "with one of the phrases"
-        tests[name] = lambda p: bool(phrases.found(f"{p.prompt}\n{p.response}", words))
+    if wording := _searchable(search.phrases):
+        name = "with the phrase" if len(wording) == 1 else "with one of the phrases"
+        tests[name] = lambda p: bool(phrases.matches(f"{p.prompt}\n{p.response}", wording))
     if search.topic is not None:
         topic = search.topic
         tests[f"of the topic {topic}"] = lambda pair: pair.topic == topic
@@ -87,15 +87,15 @@ def _tests(session: Session, project_id: int, search: Search) -> dict[str, Calla
     return tests
 
 
-def _searchable(given: tuple[str, ...]) -> tuple[str, ...]:
-    words = phrases.cleaned(given)
-    if len(words) > phrases.MOST or any(len(one) > phrases.LONGEST for one in words):
+def _searchable(typed: tuple[str, ...]) -> tuple[str, ...]:
+    wording = phrases.cleaned(typed)
+    if len(wording) > phrases.LIMIT or any(len(phrase) > phrases.LONGEST for phrase in wording):
         raise BadInput(
-            f"Search for {phrases.MOST} phrases of {phrases.LONGEST} characters at most."
+            f"Search for {phrases.LIMIT} phrases of {phrases.LONGEST} characters at most."
         )
-    if any(not any(c.isalnum() for c in one) for one in words):
+    if any(not any(c.isalnum() for c in phrase) for phrase in wording):
         raise BadInput("A phrase needs at least one letter or digit.")
-    return words
+    return wording
 
 
 def era_of(session: Session, project_id: int, era_id: int) -> Era:
@@ -131,15 +131,15 @@ def labels(session: Session, project_id: int) -> list[str]:
     name = projects.get(session, project_id).label_field
     if name is None:
         return []
-    known = pairs.listing(session, project_id)
-    return sorted({label for pair in known if (label := _label(name, pair)) is not None})
+    listed = pairs.listing(session, project_id)
+    return sorted({label for pair in listed if (label := _label(name, pair)) is not None})
 
 
 def _label(name: str | None, pair: Pair) -> str | None:
     return None if name is None else coverage.label_of(name, pair.response)
 
 
-def held(session: Session, ids: Collection[int]) -> set[int]:
+def claimed(session: Session, ids: Collection[int]) -> set[int]:
     """Which of these rows are in a reviewer's hand now."""
     wanted = set(ids)
     query = select(ClaimRow.pair_id).where(ClaimRow.lease_until > datetime.now(UTC))

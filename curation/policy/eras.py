@@ -53,12 +53,12 @@ def named(session: Session, project_id: int, name: str) -> Era:
     Raises:
         NotFound: the project has none.
     """
-    known = projects.eras(session, project_id)
-    for era in known:
+    eras = projects.eras(session, project_id)
+    for era in eras:
         if era.name.casefold() == name.strip().casefold():
             return era
-    there = ", ".join(era.name for era in known) or "none yet"
-    raise NotFound(f"This project has no era {name[:80]!r}. There are: {there}.")
+    names = ", ".join(era.name for era in eras) or "none yet"
+    raise NotFound(f"This project has no era {name[:80]!r}. There are: {names}.")
 
 
 def retired(pair: Pair, eras: Sequence[Era]) -> bool:
@@ -70,7 +70,7 @@ def belongs(pair: Pair, era: Era) -> bool:
     """Whether a row bears the tag of an era, or wording that only this era used."""
     if pair.era_id == era.id:
         return True
-    return bool(wording.found(f"{pair.prompt}\n{pair.response}", era.phrases))
+    return bool(wording.matches(f"{pair.prompt}\n{pair.response}", era.phrases))
 
 
 def names_of(session: Session, pair_ids: Iterable[int]) -> dict[int, str]:
@@ -108,7 +108,7 @@ def add(
     row = EraRow(project_id=project_id, **_columns(fit))
     session.add(row)
     session.flush()
-    return _kept(session, actor, row, "add")
+    return _record(session, actor, row, "add")
 
 
 @allowed(Role.LEAD)
@@ -117,7 +117,7 @@ def change(
     actor: User,
     era_id: int,
     *,
-    seen: int,
+    revision: int,
     name: str,
     starts_on: date,
     ends_on: date | None = None,
@@ -125,7 +125,7 @@ def change(
     url: str = "",
     phrases: Sequence[str] = (),
 ) -> Era:
-    """Give an era other dates, words or another document. `seen` is the revision on the screen.
+    """Give an era other dates, words or another document. `revision` is the one on the screen.
 
     Rows keep their tags: what they were written under does not change with the era's name.
 
@@ -135,7 +135,7 @@ def change(
     """
     row = _row(session, era_id)
     newest = history(session, era_id)[0]
-    if newest.number != seen:
+    if newest.number != revision:
         raise RuleBroken(f"The era {row.name} changed since it was shown. Look at it again.")
     wish = replace(
         newest.era,
@@ -171,20 +171,20 @@ def reinstate(session: Session, actor: User, era_id: int) -> Era:
 
 
 @allowed(Role.LEAD)
-def undo(session: Session, actor: User, era_id: int, seen: int) -> Era:
+def undo(session: Session, actor: User, era_id: int, revision: int) -> Era:
     """Put an era back to what it said before its last change, as one more change.
 
     Raises:
         RuleBroken: nothing changed since it was added, or it changed since it was shown.
         BadInput: another era has taken its days or its name meanwhile.
     """
-    row, told = _row(session, era_id), history(session, era_id)
-    if told[0].number != seen:
+    row, revisions = _row(session, era_id), history(session, era_id)
+    if revisions[0].number != revision:
         raise RuleBroken(f"The era {row.name} changed since it was shown. Look at it again.")
-    if len(told) < 2:
+    if len(revisions) < 2:
         raise RuleBroken(f"The era {row.name} stands as it was added. There is nothing to undo.")
     others = [era for era in projects.eras(session, row.project_id) if era.id != era_id]
-    return _write(session, actor, row, _fitting(told[1].era, others), "undo")
+    return _write(session, actor, row, _fitting(revisions[1].era, others), "undo")
 
 
 def history(session: Session, era_id: int) -> list[Revision]:
@@ -204,24 +204,14 @@ def histories(session: Session, era_ids: Sequence[int]) -> dict[int, list[Revisi
         .where(EraRevisionRow.era_id.in_(era_ids))
         .order_by(EraRevisionRow.number.desc())
     )
-    told: dict[int, list[Revision]] = {}
+    revisions: dict[int, list[Revision]] = {}
     for row in session.scalars(query):
-        era = Era(
-            row.era_id,
-            projects_of[row.era_id],
-            row.name,
-            row.starts_on,
-            row.retired,
-            tuple(row.phrases),
-            row.ends_on,
-            row.document or "",
-            row.url or "",
-        )
+        era = projects.era(row, id=row.era_id, project_id=projects_of[row.era_id])
         by = "" if row.user_id is None else names.get(row.user_id, "someone")
-        told.setdefault(row.era_id, []).append(
+        revisions.setdefault(row.era_id, []).append(
             Revision(row.number, row.verb, by, row.created_at, era)
         )
-    return told
+    return revisions
 
 
 def _row(session: Session, era_id: int) -> EraRow:
@@ -244,13 +234,13 @@ def _write(session: Session, actor: User, row: EraRow, era: Era, verb: str) -> E
     for column, value in _columns(era).items():
         setattr(row, column, value)
     session.flush()
-    return _kept(session, actor, row, verb)
+    return _record(session, actor, row, verb)
 
 
-def _kept(session: Session, actor: User, row: EraRow, verb: str) -> Era:
+def _record(session: Session, actor: User, row: EraRow, verb: str) -> Era:
     """Keep the era as it stands in its history and in the log."""
-    era, told = projects.era(row), history(session, row.id)
-    number = told[0].number + 1 if told else 1
+    era, revisions = projects.era(row), history(session, row.id)
+    number = revisions[0].number + 1 if revisions else 1
     session.add(
         EraRevisionRow(era_id=row.id, number=number, user_id=actor.id, verb=verb, **_columns(era))
     )
@@ -278,15 +268,15 @@ def _fitting(era: Era, others: Sequence[Era]) -> Era:
     name = " ".join(era.name.split())
     if not name or len(name) > 80:
         raise BadInput("An era needs a name of 1 to 80 characters.")
-    if any(other.name.casefold() == name.casefold() for other in others):
+    if any(sibling.name.casefold() == name.casefold() for sibling in others):
         raise BadInput(f"There is already an era {name}. Choose another name.")
     _check_days(name, era, others)
     document, url = (" ".join(text.split()) for text in (era.document, era.url))
     if max(len(document), len(url)) > _LONGEST:
         raise BadInput(f"The era {name}: a title or an address is over {_LONGEST} characters.")
-    kept = wording.cleaned(era.phrases)
-    _check_phrases(name, kept)
-    return replace(era, name=name, document=document, url=url, phrases=kept)
+    phrases = wording.cleaned(era.phrases)
+    _check_phrases(name, phrases)
+    return replace(era, name=name, document=document, url=url, phrases=phrases)
 
 
 def _check_days(name: str, era: Era, others: Sequence[Era]) -> None:
@@ -295,20 +285,20 @@ def _check_days(name: str, era: Era, others: Sequence[Era]) -> None:
             f"The era {name} would end on {era.ends_on}, before it starts on {era.starts_on}. "
             "Exchange the dates."
         )
-    for other in others:
-        first, second = sorted((era, other), key=lambda one: one.starts_on)
-        same = first.starts_on == second.starts_on
-        if same or (first.ends_on is not None and first.ends_on >= second.starts_on):
+    for neighbour in others:
+        first, second = sorted((era, neighbour), key=lambda each: each.starts_on)
+        tied = first.starts_on == second.starts_on
+        if tied or (first.ends_on is not None and first.ends_on >= second.starts_on):
             raise BadInput(
-                f"The era {name} would overlap the era {other.name} on {second.starts_on}: only "
-                "one policy is in force on a day. Change the dates of one of them."
+                f"The era {name} would overlap the era {neighbour.name} on {second.starts_on}: "
+                "only one policy is in force on a day. Change the dates of one of them."
             )
 
 
-def _check_phrases(name: str, kept: Sequence[str]) -> None:
-    if len(kept) > wording.MOST or any(len(phrase) > wording.LONGEST for phrase in kept):
+def _check_phrases(name: str, phrases: Sequence[str]) -> None:
+    if len(phrases) > wording.LIMIT or any(len(phrase) > wording.LONGEST for phrase in phrases):
         raise BadInput(
-            f"The era {name} may list {wording.MOST} phrases of {wording.LONGEST} characters."
+            f"The era {name} may list {wording.LIMIT} phrases of {wording.LONGEST} characters."
         )
-    if any(not any(c.isalnum() for c in phrase) for phrase in kept):
+    if any(not any(c.isalnum() for c in phrase) for phrase in phrases):
         raise BadInput(f"The era {name} lists a phrase without a letter or a digit. Take it out.")

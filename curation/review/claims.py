@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, or_, select
 from sqlalchemy.orm import Session
 
 from storage import pairs, projects
@@ -13,7 +13,6 @@ from storage.tables import (
     DecisionRow,
     EraRow,
     PairRow,
-    ProjectRow,
 )
 from storage.types import (
     Action,
@@ -35,13 +34,13 @@ def lease(
     session: Session,
     actor: User,
     project_id: int,
-    have: Sequence[int] = (),
+    loaded: Sequence[int] = (),
     limit: int = 20,
     now: datetime | None = None,
 ) -> list[Card]:
     """Cards for one person: renew what they hold, then claim more, up to `limit` in all.
 
-    A row is held by one person at a time. Rows in `have` are renewed, not sent again. A person's
+    A row is held by one person at a time. Rows in `loaded` are renewed, not sent again. A person's
     own gold rows are left out where the project asks for two people; rows they skipped come last,
     as do flagged rows, which only leads get. `now` is for tests.
     """
@@ -50,7 +49,7 @@ def lease(
     mine = _renew(session, actor, project_id, now)
     room = max(0, limit - len(mine))
     fresh = _claim(session, actor, project, room, now) if room else []
-    wanted = [row for row in mine if row.id not in set(have)] + fresh
+    wanted = [row for row in mine if row.id not in set(loaded)] + fresh
     return cards(session, wanted)
 
 
@@ -61,20 +60,20 @@ def _renew(session: Session, actor: User, project_id: int, now: datetime) -> lis
         .where(ClaimRow.user_id == actor.id, PairRow.project_id == project_id)
         .order_by(PairRow.id)
     )
-    held = []
+    rows = []
     for row, claim in session.execute(query).all():
         if row.status is PairStatus.WAITING:
             claim.lease_until = now + LEASE
-            held.append(row)
+            rows.append(row)
         else:
             session.delete(claim)
-    return held
+    return rows
 
 
 def _claim(
     session: Session, actor: User, project: Project, room: int, now: datetime
 ) -> list[PairRow]:
-    taken = exists().where(
+    others = exists().where(
         ClaimRow.pair_id == PairRow.id, ClaimRow.user_id != actor.id, ClaimRow.lease_until > now
     )
     skipped = exists().where(
@@ -89,7 +88,7 @@ def _claim(
         .where(
             PairRow.project_id == project.id,
             PairRow.status == PairStatus.WAITING,
-            ~taken,
+            ~others,
             ~mine,
             *_may_review(actor, project),
         )
@@ -113,15 +112,10 @@ def _may_review(actor: User, project: Project) -> list[ColumnElement[bool]]:
     return rules
 
 
-def take(session: Session, actor: User, row: PairRow, now: datetime) -> ClaimRow:
+def take(session: Session, actor: User, row: PairRow, now: datetime) -> None:
     """Give the row to a person; the fence rises, so a decision of the holder before is late."""
     row.fence += 1
-    claim = session.get(ClaimRow, row.id)
-    if claim is None:
-        claim = ClaimRow(pair_id=row.id)
-        session.add(claim)
-    claim.user_id, claim.fence, claim.lease_until = actor.id, row.fence, now + LEASE
-    return claim
+    _lend(session, actor, row, now)
 
 
 def release(session: Session, row: PairRow) -> None:
@@ -134,52 +128,35 @@ def release(session: Session, row: PairRow) -> None:
 
 def give_back(session: Session, actor: User, row: PairRow) -> None:
     """Hand the row back under the same fence, so that the browser can show it at once."""
+    _lend(session, actor, row, datetime.now(UTC))
+    session.flush()
+
+
+def _lend(session: Session, actor: User, row: PairRow, now: datetime) -> None:
     claim = session.get(ClaimRow, row.id)
     if claim is None:
         claim = ClaimRow(pair_id=row.id)
         session.add(claim)
-    claim.user_id, claim.fence, claim.lease_until = actor.id, row.fence, datetime.now(UTC) + LEASE
-    session.flush()
+    claim.user_id, claim.fence, claim.lease_until = actor.id, row.fence, now + LEASE
 
 
 def cards(session: Session, rows: Sequence[PairRow]) -> list[Card]:
-    """The rows as cards, with the words they arrived with and their era."""
+    """The rows as cards, with the text they arrived with and their era."""
     ids = [row.id for row in rows]
-    first = pairs.first_texts(session, ids)
+    drafts = pairs.first_texts(session, ids)
     claims = {
         claim.pair_id: claim
         for claim in session.scalars(select(ClaimRow).where(ClaimRow.pair_id.in_(ids)))
     }
-    named = {era.id: era.name for era in session.scalars(select(EraRow))}
+    eras = {era.id: era.name for era in session.scalars(select(EraRow))}
     return [
         Card(
             pair=value_of(Pair, row),
             fence=row.fence,
             lease_until=claims[row.id].lease_until,
-            draft_prompt=first[row.id][0],
-            draft_response=first[row.id][1],
-            era=named.get(row.era_id) if row.era_id is not None else None,
+            draft_prompt=drafts[row.id][0],
+            draft_response=drafts[row.id][1],
+            era=eras.get(row.era_id) if row.era_id is not None else None,
         )
         for row in rows
     ]
-
-
-def held_by_others(session: Session, actor: User, project_id: int) -> int:
-    """How many waiting rows other people are looking at now."""
-    query = (
-        select(func.count())
-        .select_from(ClaimRow)
-        .join(PairRow, PairRow.id == ClaimRow.pair_id)
-        .where(
-            PairRow.project_id == project_id,
-            ClaimRow.user_id != actor.id,
-            ClaimRow.lease_until > datetime.now(UTC),
-        )
-    )
-    return session.scalar(query) or 0
-
-
-def needs_two_people(session: Session, project_id: int) -> bool:
-    """Whether gold rows need someone else's approval here."""
-    row = session.get(ProjectRow, project_id)
-    return bool(row and row.two_people)

@@ -1,4 +1,4 @@
-"""Late decisions: kept with their words until a lead takes them over or keeps the row."""
+"""Late decisions: kept with their text until a lead takes them over or keeps the row."""
 
 from datetime import UTC, datetime
 
@@ -57,12 +57,12 @@ def settle(
     Raises:
         RuleBroken: it was settled already, or the row changed since it was shown.
     """
-    kept = session.get(DecisionRow, decision_id)
-    if kept is None or kept.outcome is not Outcome.LATE:
+    decision = session.get(DecisionRow, decision_id)
+    if decision is None or decision.outcome is not Outcome.LATE:
         raise NotFound(f"There is no late decision {decision_id}.")
     if session.get(ResolutionRow, decision_id) is not None:
         raise RuleBroken("This late decision was settled already.")
-    row = pairs.row_of(session, kept.pair_id)
+    row = pairs.row_of(session, decision.pair_id)
     if take and seen_version is not None and row.version != seen_version:
         raise RuleBroken(f"Pair {row.id} changed since it was shown. Look at it again.")
     session.add(
@@ -70,23 +70,22 @@ def settle(
     )
     decisions.log(session, actor, row, "settle", decision=decision_id, take=take)
     if take:
-        _take_over(session, actor, row, kept)
+        _take_over(session, actor, row, decision)
 
 
-def _take_over(session: Session, actor: User, row: PairRow, kept: DecisionRow) -> None:
+def _take_over(session: Session, actor: User, row: PairRow, decision: DecisionRow) -> None:
     if row.status is not PairStatus.WAITING:
         decisions.send_back(session, actor, row, "late decision taken")
     claims.take(session, actor, row, datetime.now(UTC))
     session.flush()
     op = Op(
-        op=f"settle-{kept.id}",
+        op=f"settle-{decision.id}",
         row=row.id,
         version=row.version,
         fence=row.fence,
-        action=kept.action,
-        prompt=kept.prompt,
-        response=kept.response,
-        reason=kept.reason,
-        target=None,
+        action=decision.action,
+        prompt=decision.prompt,
+        response=decision.response,
+        reason=decision.reason,
     )
     decisions.apply(session, actor, row, op)

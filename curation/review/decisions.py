@@ -52,16 +52,16 @@ def decide(session: Session, actor: User, op: Op) -> Receipt:
     """Take one decision exactly once.
 
     The same op again is answered as before. If someone else has taken the row over, or it changed
-    since it was shown, the decision and its words are kept aside for a lead, never dropped and
+    since it was shown, the decision and its text are kept aside for a lead, never dropped and
     never applied unseen.
 
     Raises:
         NotFound: there is no such pair.
         RuleBroken: the row is the person's own gold, or its output does not fit the schema.
     """
-    known = session.scalar(select(DecisionRow).where(DecisionRow.op == op.op))
-    if known is not None:
-        return _again(session, actor, known)
+    earlier = session.scalar(select(DecisionRow).where(DecisionRow.op == op.op))
+    if earlier is not None:
+        return _again(session, actor, earlier)
     if op.action is Action.UNDO:
         return _undo(session, actor, op)
     row = pairs.row_of(session, op.row)
@@ -77,12 +77,12 @@ def refused(session: Session, op: Op, why: str) -> Receipt:
     return Receipt(op.op, Answer.REFUSED, why, version, fence)
 
 
-def _again(session: Session, actor: User, known: DecisionRow) -> Receipt:
-    if known.user_id != actor.id:
+def _again(session: Session, actor: User, earlier: DecisionRow) -> Receipt:
+    if earlier.user_id != actor.id:
         raise RuleBroken("This decision was made by someone else.")
-    row = pairs.row_of(session, known.pair_id)
-    answer = Answer.LATE if known.outcome is Outcome.LATE else Answer.SAVED
-    return Receipt(known.op, answer, "Already saved.", row.version, row.fence)
+    row = pairs.row_of(session, earlier.pair_id)
+    answer = Answer.LATE if earlier.outcome is Outcome.LATE else Answer.SAVED
+    return Receipt(earlier.op, answer, "Already saved.", row.version, row.fence)
 
 
 def _late(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
@@ -134,7 +134,7 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
     row.status = _STATUS.get(op.action, row.status)
     row.flagged = op.action is Action.FLAG
     row.reject_reason = op.reason if op.action is Action.REJECT else None
-    made = pairs.decide(
+    decision = pairs.decide(
         session,
         actor,
         row,
@@ -147,9 +147,17 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
         response=op.response,
         reason=op.reason,
     )
-    row.approval_id = made.id if op.action is Action.APPROVE else None
+    row.approval_id = decision.id if op.action is Action.APPROVE else None
     claims.release(session, row)
-    log(session, actor, row, op.action, decision=made.id, before=before, after=row.content_sha256)
+    log(
+        session,
+        actor,
+        row,
+        op.action,
+        decision=decision.id,
+        before=before,
+        after=row.content_sha256,
+    )
     return Receipt(op.op, Answer.SAVED, "Saved.", row.version, row.fence)
 
 
@@ -189,7 +197,7 @@ def _undo(session: Session, actor: User, op: Op) -> Receipt:
     if done.action is not Action.SKIP:
         row.status, row.approval_id, row.reject_reason = PairStatus.WAITING, None, None
         row.flagged = False
-    made = pairs.decide(
+    decision = pairs.decide(
         session,
         actor,
         row,
@@ -201,7 +209,7 @@ def _undo(session: Session, actor: User, op: Op) -> Receipt:
         supersedes_id=done.id,
     )
     claims.give_back(session, actor, row)
-    log(session, actor, row, "undo", decision=made.id, undone=done.id)
+    log(session, actor, row, "undo", decision=decision.id, undone=done.id)
     return Receipt(op.op, Answer.SAVED, "Undone.", row.version, row.fence)
 
 
@@ -262,23 +270,23 @@ def _set(
     session: Session, actor: User, row: PairRow, action: Action, status: PairStatus, reason: str
 ) -> None:
     """Move a row outside the stream; the fence rises, so a decision in someone's hand is late."""
-    before, seen = row.content_sha256, row.version
+    before, version = row.content_sha256, row.version
     pairs.rewrite(session, row, row.prompt, row.response, None)
     row.status, row.approval_id, row.flagged = status, None, False
     row.reject_reason = reason if status is PairStatus.REJECTED else None
     row.fence += 1
     claims.release(session, row)
-    made = pairs.decide(
+    decision = pairs.decide(
         session,
         actor,
         row,
         action,
         op=f"{action}-{row.id}-{row.version}",
         before_sha256=before,
-        seen_version=seen,
+        seen_version=version,
         reason=reason,
     )
-    log(session, actor, row, action, decision=made.id)
+    log(session, actor, row, action, decision=decision.id)
 
 
 def log(session: Session, actor: User, row: PairRow, verb: str, **detail: object) -> None:

@@ -1,17 +1,19 @@
 """What a browser's outbox may say: decisions and votes; whatever is not well formed is ignored."""
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from storage.types import Action, Choice
 
-MOST_OPS = 200
-"""Operations read from one outbox; the rest comes with its next message."""
+LIMIT = 200
+"""Operations read from one outbox; the others come with its next message."""
 LONGEST_TEXT = 64 * 1024
-"""Characters of a prompt or a response that a browser may send."""
+"""Characters of an input or an output that a browser may send."""
 LONGEST_REASON = 200
 LARGEST_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
@@ -19,7 +21,14 @@ LARGEST_NUMBER = 2**53 - 1
 ACTIONS = frozenset({Action.APPROVE, Action.REJECT, Action.FLAG, Action.SKIP, Action.UNDO})
 """What a reviewer can do to a card. The other actions belong to other pages."""
 
-M = TypeVar("M", bound=StrEnum)
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Phrase = Annotated[str, Meta(max_length=LONGEST_REASON)]
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON)]
+Number = Annotated[int, Meta(ge=0, le=LARGEST_NUMBER)]
+Identity = Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+"""A UUID in its canonical form."""
+
+T = TypeVar("T")
 
 
 class Answer(StrEnum):
@@ -38,17 +47,17 @@ class Answer(StrEnum):
 class Op:
     """One decision of a reviewer, with the row as it was on the screen."""
 
-    op: str
+    op: Identity
     """Made once, in the browser: the same op twice is one decision."""
-    row: int
-    version: int
-    fence: int
+    row: Number
+    version: Number
+    fence: Number
     action: Action
-    prompt: str | None
+    prompt: Text | None = None
     """The edited words; None where the reviewer changed nothing."""
-    response: str | None
-    reason: str | None
-    target: str | None
+    response: Text | None = None
+    reason: Phrase | None = None
+    target: Identity | None = None
     """For an undo: the op it takes back."""
 
 
@@ -67,168 +76,110 @@ class Receipt:
 class BallotOp:
     """One blind vote, or (`Choice.WITHDRAWN`) the withdrawal of the vote that `target` cast."""
 
-    op: str
-    item: str
+    op: Identity
+    item: Name
     choice: Choice
-    target: str | None
+    target: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A pair that an expert asks to save."""
 
-    op: str
-    prompt: str
-    response: str
-    topic: str | None
+    op: Identity
+    prompt: Text
+    response: Text
+    topic: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """Words an expert is typing; `at` is the browser's clock in milliseconds."""
 
-    prompt: str
-    response: str
-    topic: str | None
-    at: int
+    prompt: Text
+    response: Text
+    topic: Name | None
+    at: Number
 
 
 def ops(value: object) -> list[Op]:
     """Read a review outbox `{"ops": [...], ...}`; entries that are not well formed are left out."""
-    return [op for entry in _entries(value) if (op := _op(entry)) is not None]
+    decisions = _read_all(Op, value, reason=Phrase, target=Identity)
+    return [op for op in decisions if op.action in ACTIONS and _aimed(op, Action.UNDO, op.action)]
 
 
 def ballot_ops(value: object) -> list[BallotOp]:
     """Read a ballot outbox; entries that are not well formed are left out."""
-    return [op for entry in _entries(value) if (op := _ballot_op(entry)) is not None]
+    votes = _read_all(BallotOp, value, target=Identity)
+    return [vote for vote in votes if _aimed(vote, Choice.WITHDRAWN, vote.choice)]
+
+
+def _aimed(op: Op | BallotOp, undo: StrEnum, chosen: StrEnum) -> bool:
+    """Whether what takes something back names it, and nothing else does."""
+    return (chosen is undo) == (op.target is not None)
 
 
 def submissions(value: object) -> list[Submission]:
     """Read the pairs that the editor asks to save; entries not well formed are left out."""
-    return [pair for entry in _entries(value) if (pair := _submission(entry)) is not None]
+    return _read_all(Submission, value, topic=Name)
 
 
 def scratch(value: object) -> Scratch | None:
     """Read the words being typed; None where they are not well formed."""
-    if not isinstance(value, Mapping):
-        return None
-    prompt, response = _text(value.get("prompt")), _text(value.get("response"))
-    at = number(value.get("at"))
-    if prompt is None or response is None or at is None:
-        return None
-    return Scratch(prompt, response, _text(value.get("topic"), LONGEST_REASON) or None, at)
+    return _read(Scratch, _mended(value, topic=Name)) if isinstance(value, Mapping) else None
 
 
-def held(value: object) -> list[int]:
-    """The rows that a browser says it holds in memory."""
-    return _rows(value, "have")
+def loaded(value: object) -> list[int]:
+    """The rows that a browser says it has in memory."""
+    return _listed(value, "have", Number)
 
 
 def wanted(value: object) -> list[int]:
     """The rows that a browser waits for: reopened ones, and those that changed under it."""
-    return _rows(value, "want")
+    return _listed(value, "want", Number)
 
 
-def held_items(value: object) -> list[str]:
-    """The ballot items that a browser says it holds in memory."""
-    have = value.get("have") if isinstance(value, Mapping) else None
-    if not isinstance(have, list):
-        return []
-    return [item for entry in have[:MOST_OPS] if (item := _text(entry, LONGEST_REASON))]
-
-
-def _rows(value: object, field: str) -> list[int]:
-    rows = value.get(field) if isinstance(value, Mapping) else None
-    if not isinstance(rows, list):
-        return []
-    return [row for entry in rows[:MOST_OPS] if (row := number(entry)) is not None]
-
-
-def _entries(value: object) -> list[Mapping[str, object]]:
-    entries = value.get("ops") if isinstance(value, Mapping) else None
-    if not isinstance(entries, list):
-        return []
-    return [entry for entry in entries[:MOST_OPS] if isinstance(entry, Mapping)]
-
-
-def _op(entry: Mapping[str, object]) -> Op | None:
-    op, row = _identity(entry.get("op")), number(entry.get("row"))
-    version, fence = number(entry.get("version")), number(entry.get("fence"))
-    action = _member(Action, entry.get("action"))
-    target = _identity(entry.get("target"))
-    if op is None or row is None or version is None or fence is None or action not in ACTIONS:
-        return None
-    if (action is Action.UNDO) != (target is not None) or not _edits_fit(entry):
-        return None
-    return Op(
-        op=op,
-        row=row,
-        version=version,
-        fence=fence,
-        action=action,
-        prompt=_text(entry.get("prompt")),
-        response=_text(entry.get("response")),
-        reason=_text(entry.get("reason"), LONGEST_REASON),
-        target=target,
-    )
-
-
-def _submission(entry: Mapping[str, object]) -> Submission | None:
-    op = _identity(entry.get("op"))
-    prompt, response = _text(entry.get("prompt")), _text(entry.get("response"))
-    if op is None or prompt is None or response is None:
-        return None
-    return Submission(op, prompt, response, _text(entry.get("topic"), LONGEST_REASON) or None)
-
-
-def _edits_fit(entry: Mapping[str, object]) -> bool:
-    """Whether each edited field is absent or usable: approving the old words would be worse."""
-    edits = [entry[field] for field in ("prompt", "response") if entry.get(field) is not None]
-    return all(_text(edit) is not None for edit in edits)
-
-
-def _ballot_op(entry: Mapping[str, object]) -> BallotOp | None:
-    op, item = _identity(entry.get("op")), _text(entry.get("item"), LONGEST_REASON)
-    choice, target = _member(Choice, entry.get("choice")), _identity(entry.get("target"))
-    if op is None or not item or choice is None:
-        return None
-    if (choice is Choice.WITHDRAWN) != (target is not None):
-        return None
-    return BallotOp(op, item, choice, target)
-
-
-def _identity(value: object) -> str | None:
-    """A canonical UUID, or None."""
-    if not isinstance(value, str) or len(value) != 36:
-        return None
-    try:
-        return value if str(uuid.UUID(value)) == value else None
-    except ValueError:
-        return None
+def loaded_items(value: object) -> list[str]:
+    """The ballot items that a browser says it has in memory."""
+    return _listed(value, "have", Name)
 
 
 def number(value: object) -> int | None:
-    """A whole number from 0, or None; JSON carries 3 as 3.0 at times."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if not 0 <= value <= LARGEST_NUMBER or value != int(value):
-        return None
-    return int(value)
+    """A whole number from 0, or None."""
+    return _read(Number, value)
 
 
-def _text(value: object, longest: int = LONGEST_TEXT) -> str | None:
-    """Text that fits and that a database can hold: a lone surrogate cannot be encoded."""
-    if not isinstance(value, str) or len(value) > longest:
-        return None
+def _read_all(kind: type[T], value: object, **optional: type[str]) -> list[T]:
+    """The entries of an outbox that are well formed; of the `optional` fields junk is dropped."""
+    entries = (_mended(entry, **optional) for entry in _entries(value, "ops"))
+    return [op for entry in entries if (op := _read(kind, entry)) is not None]
+
+
+def _listed(value: object, field: str, kind: type[T]) -> list[T]:
+    return [part for entry in _entries(value, field) if (part := _read(kind, entry)) is not None]
+
+
+def _entries(value: object, field: str) -> list[object]:
+    entries = value.get(field) if isinstance(value, Mapping) else None
+    return entries[:LIMIT] if isinstance(entries, list) else []
+
+
+def _mended(entry: object, **optional: type[str]) -> object:
+    if not isinstance(entry, Mapping):
+        return entry
+    fields = {name: _exact(part) for name, part in entry.items()}
+    return fields | {name: _read(kind, fields.get(name)) for name, kind in optional.items()}
+
+
+def _exact(value: object) -> object:
+    """JSON carries 3 as 3.0 at times."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _read(kind: type[T], value: object) -> T | None:
     try:
-        value.encode()
-    except UnicodeEncodeError:
+        read = msgspec.convert(_exact(value), kind)
+        msgspec.json.encode(read)  # a lone surrogate cannot be encoded: no database holds it
+    except (msgspec.ValidationError, UnicodeEncodeError):
         return None
-    return value
-
-
-def _member(kind: type[M], value: object) -> M | None:
-    try:
-        return kind(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return read

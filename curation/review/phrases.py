@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
-MOST, LONGEST = 50, 200
+LIMIT, LONGEST = 50, 200
 """Phrases of one search, and characters of one phrase."""
 _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 """Scripts that put no space between words, so that a word's edge cannot be seen."""
@@ -21,24 +21,26 @@ def folded(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())
     wide = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
-    seen = "".join(c for c in wide if unicodedata.category(c) != "Cf")
-    return " ".join(seen.split())
+    visible = "".join(c for c in wide if unicodedata.category(c) != "Cf")
+    return " ".join(visible.split())
 
 
 def cleaned(phrases: Iterable[str]) -> tuple[str, ...]:
     """The phrases without spaces around them, empty ones and repeats."""
-    return tuple(dict.fromkeys(kept for one in phrases if (kept := " ".join(one.split()))))
+    return tuple(dict.fromkeys(filter(None, (" ".join(phrase.split()) for phrase in phrases))))
 
 
-def found(text: str, phrases: tuple[str, ...]) -> tuple[str, ...]:
+def matches(text: str, phrases: tuple[str, ...]) -> tuple[str, ...]:
     """Which of the phrases stand in `text` as whole words; those without a letter never do."""
     return among(folded(text), phrases) if phrases else ()
 
 
 def among(plain: str, phrases: tuple[str, ...]) -> tuple[str, ...]:
-    """The same in a text that is folded already."""
+    """As `matches`, in a text that is folded already."""
     return tuple(
-        p for p, words, whole in _sought(phrases) if words in plain and whole.search(plain)
+        phrase
+        for phrase, core, pattern in _sought(phrases)
+        if core in plain and pattern.search(plain)
     )
 
 
@@ -46,9 +48,9 @@ def among(plain: str, phrases: tuple[str, ...]) -> tuple[str, ...]:
 def _sought(phrases: tuple[str, ...]) -> tuple[tuple[str, str, re.Pattern[str]], ...]:
     both = ((phrase, folded(phrase)) for phrase in phrases)
     return tuple(
-        (phrase, words, re.compile(_edge(words[0], "<") + re.escape(words) + _edge(words[-1], "")))
-        for phrase, words in both
-        if any(c.isalnum() for c in words)
+        (phrase, core, re.compile(_edge(core[0], "<") + re.escape(core) + _edge(core[-1], "")))
+        for phrase, core in both
+        if any(c.isalnum() for c in core)
     )
 
 

@@ -1,4 +1,4 @@
-"""Write gold pairs: an expert's own words, checked against the schema, stored once."""
+"""Write gold pairs: an expert's own, checked against the schema, stored once."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,39 +14,43 @@ from storage.values import value_of
 
 
 def form(project_id: int) -> str:
-    """The name under which a person's unsent gold words are kept."""
+    """The name under which a person's unsent gold pair is kept."""
     return f"write-{project_id}"
 
 
 @allowed(Role.EXPERT, Role.LEAD)
 def gold(
-    session: Session, actor: User, project_id: int, words: Submission, era_id: int | None = None
+    session: Session,
+    actor: User,
+    project_id: int,
+    submission: Submission,
+    era_id: int | None = None,
 ) -> Pair:
     """Store a gold pair; it waits for review. The same submission twice is one pair.
 
     Raises:
         RuleBroken: a side is empty, or the output does not fit the schema.
     """
-    key = f"write:{words.op}"
-    known = session.scalar(
+    key = f"write:{submission.op}"
+    stored = session.scalar(
         select(PairRow).where(PairRow.project_id == project_id, PairRow.source_key == key)
     )
-    if known is not None:
-        return value_of(Pair, known)
-    if not words.prompt.strip() or not words.response.strip():
+    if stored is not None:
+        return value_of(Pair, stored)
+    if not submission.prompt.strip() or not submission.response.strip():
         raise RuleBroken("A gold pair needs an input and an output. Fill in the empty one.")
-    wrong = decisions.problems(projects.get(session, project_id), words.response)
+    wrong = decisions.problems(projects.get(session, project_id), submission.response)
     if wrong:
         raise RuleBroken(f"The output does not fit the schema: {wrong[0]}")
     row = pairs.add(
         session,
         project_id,
-        words.prompt,
-        words.response,
+        submission.prompt,
+        submission.response,
         Origin.GOLD,
         author=actor,
         era_id=era_id if era_id is not None else current_era(session, project_id),
-        topic=words.topic,
+        topic=submission.topic,
         source_key=key,
     )
     scratch.clear(session, actor, form(project_id))

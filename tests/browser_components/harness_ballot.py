@@ -40,7 +40,7 @@ def _voted() -> None:
 
 def _page() -> None:
     state = st.session_state.get("ballot")
-    have = ops.held_items(state.get("outbox")) if state else []
+    have = ops.loaded_items(state.get("outbox")) if state else []
     ballot(
         key="ballot",
         data={

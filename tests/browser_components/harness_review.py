@@ -65,7 +65,7 @@ def _probed() -> None:
 def _page() -> None:
     state = st.session_state.get("review")
     outbox = state.get("outbox") if state else None
-    have = ops.held(outbox)
+    have = ops.loaded(outbox)
     cards = desk.hand_out(have, ops.wanted(outbox), 20 - len(have) if len(have) < 12 else 0)
     approved = len(desk.rows("select 1 from row where status = 'approved'"))
     review_card(

@@ -141,7 +141,7 @@ def frozen(engine: Engine, desk: Project, seed: int = 7) -> Version:
 
 def recorded(
     engine: Engine, desk: Project, facts_change: str = decision.CHANGE[0], iterations: int = 3
-) -> decision.Record:
+) -> decision.DecisionRecord:
     """A decision record that nobody has signed."""
     lead = stories.person(engine, "lena", Role.LEAD)
     words = dict.fromkeys(decision.QUESTIONS, "Because it was tried.")

@@ -89,7 +89,7 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
         )
     )
     wording = tuple(phrase for era in eras for phrase in era.phrases)
-    retired = [i for i, text in learnt.items() if i in tagged or phrases.found(text, wording)]
+    retired = [i for i, text in learnt.items() if i in tagged or phrases.matches(text, wording)]
     return sorted(retired), len(learnt)
 
 

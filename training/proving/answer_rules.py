@@ -55,7 +55,7 @@ def broken(rule: Rule, text: str, schema: Schema | None) -> tuple[str, ...]:
 
 
 def _has(text: str, word: str) -> bool:
-    return bool(phrases.found(text, (word,)))
+    return bool(phrases.matches(text, (word,)))
 
 
 def _equals(required: str, text: str, _schema: Schema | None) -> str:

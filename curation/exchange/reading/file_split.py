@@ -113,7 +113,7 @@ def _groups(rows: Sequence[FileRow], request: SplitRequest, name: str) -> list[s
     """The name of each row's group: of its members' keys the one whose hash is the smallest."""
     sources = _column(rows, request.group, name) if request.group else [None] * len(rows)
     candidates = [
-        leakage.Row(at, file_rows.prompt(row, request.text), source)
+        leakage.SourcedInput(at, file_rows.prompt(row, request.text), source)
         for at, (row, source) in enumerate(zip(rows, sources, strict=True))
     ]
     edges = [

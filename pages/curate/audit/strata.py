@@ -4,7 +4,7 @@ import streamlit as st
 
 from curation import statistics
 from curation.gate import audit
-from curation.gate.audit import Part, Result
+from curation.gate.audit import AuditResult, Part
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import pair_view, table
@@ -14,7 +14,7 @@ from storage.types import Origin, Project, Role, User
 _WIDTHS = [4, 1.2, 1.4, 1, 2.4, 2]
 
 
-def show(user: User, project: Project, result: Result) -> None:
+def show(user: User, project: Project, result: AuditResult) -> None:
     """Each stratum with its figures; those with bad pairs can be sent back by a lead."""
     if not result.parts:
         return

@@ -84,7 +84,7 @@ def someone_else(user: User, project: Project, waiting: int) -> None:
         shell.link("people", "Ask an admin for one more expert or reviewer")
 
 
-def outcome(result: audit.Result) -> None:
+def outcome(result: audit.AuditResult) -> None:
     """The figures, with what they prove."""
     bad = result.judged - result.good
     shell.stats(
@@ -107,14 +107,16 @@ def outcome(result: audit.Result) -> None:
         )
 
 
-def _judged(result: audit.Result) -> str:
+def _judged(result: audit.AuditResult) -> str:
     judged = f"{result.judged} of {result.drawn}"
     if result.beside:
         judged += f" (and {result.beside} beside, of groups that the sample left out)"
     return judged
 
 
-def after(user: User, project: Project, result: audit.Result, ready: int, bad: list[int]) -> None:
+def after(
+    user: User, project: Project, result: audit.AuditResult, ready: int, bad: list[int]
+) -> None:
     """What can be done once every drawn pair is judged."""
     if bad:
         st.warning(f"{statistics.count(len(bad), 'bad pair is', 'bad pairs are')} back in review.")
@@ -131,7 +133,7 @@ def after(user: User, project: Project, result: audit.Result, ready: int, bad: l
         draw(user, project, ready, "Draw anew")
 
 
-def _more(user: User, project: Project, result: audit.Result) -> None:
+def _more(user: User, project: Project, result: audit.AuditResult) -> None:
     st.button(
         f"Audit {result.more} more to prove 95 %",
         key=f"extend-{result.audit_id}",

@@ -94,7 +94,7 @@ def preview(affected: Affected, project_eras: Sequence[Era]) -> list[Pair]:
     names = {era.id: era.name for era in project_eras}
     digest = pair_view.digest(affected.pairs)
     st.dataframe(
-        [_cells(pair, names, in_review=pair.id in affected.held) for pair in affected.pairs],
+        [_cells(pair, names, in_review=pair.id in affected.claimed) for pair in affected.pairs],
         key=f"affected-rows-{digest}",
         height=pair_view.height(len(affected.pairs)),
         column_config={"Input": st.column_config.TextColumn(width=420)},
@@ -194,7 +194,7 @@ def changes(user: User, session: Session, project: Project) -> None:
         with st.container(border=True):
             left, way = st.columns([5, 2], vertical_alignment="center")
             with left.container(gap="xxsmall"):
-                st.text(operation.words)
+                st.text(operation.summary)
                 shell.note(f"{operation.by}, {operation.at:%Y-%m-%d %H:%M} UTC")
             with way:
                 if operation.rows:

@@ -164,7 +164,7 @@ def _save(user: User, era: Era, key: str, revision: int | None) -> None:
             eras.change,
             user,
             era.id,
-            seen=revision,
+            revision=revision,
             name=typed["name"],
             starts_on=typed["starts"],
             **details,

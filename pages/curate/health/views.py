@@ -3,7 +3,8 @@
 import streamlit as st
 
 from curation import statistics
-from curation.health.report import Measure, Report
+from curation.health.measured import Measure
+from curation.health.report import HealthReport
 from pages.frame import shell
 from pages.parts import bars, pair_view
 
@@ -22,7 +23,7 @@ _NOUNS = {
 }
 
 
-def figures(report: Report) -> None:
+def figures(report: HealthReport) -> None:
     """The set in four numbers."""
     to_check = (measure for measure in report.to_look_at() if measure.group != "review")
     wrong = {row for measure in to_check for row in measure.rows}
@@ -37,7 +38,7 @@ def figures(report: Report) -> None:
     )
 
 
-def checks(report: Report) -> None:
+def checks(report: HealthReport) -> None:
     """What was found, first things first, and in one line what was not."""
     to_check = report.to_look_at()
     st.subheader("Pairs to look at", anchor=False)
@@ -48,7 +49,7 @@ def checks(report: Report) -> None:
             left, way = st.columns([5, 2], vertical_alignment="center")
             with left.container(gap="xxsmall"):
                 st.text(f"Look here first: {measure.name}" if number == 0 else measure.name)
-                shell.note(f"{measure.told}{_share(measure)}")
+                shell.note(f"{measure.summary}{_share(measure)}")
                 if measure.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in measure.bars[:8]))
             with way:
@@ -56,7 +57,7 @@ def checks(report: Report) -> None:
     clean = [measure for measure in report.measures if measure.look and not measure.rows]
     if clean:
         with st.expander(f"{statistics.count(len(clean), 'check')} that found nothing"):
-            st.text("\n".join(f"• {measure.name}: {measure.told}" for measure in clean))
+            st.text("\n".join(f"• {measure.name}: {measure.summary}" for measure in clean))
 
 
 def _share(measure: Measure) -> str:
@@ -68,7 +69,7 @@ def _ids(measure: Measure) -> list[int]:
     return [row for row in measure.rows if isinstance(row, int)]
 
 
-def pictures(report: Report, key: str) -> None:
+def pictures(report: HealthReport, key: str) -> None:
     """What the set holds: labels, topics, lengths, and what somebody tagged."""
     st.subheader("What the set holds", anchor=False)
     by_key = {measure.key: measure for measure in report.measures}
@@ -81,7 +82,7 @@ def pictures(report: Report, key: str) -> None:
 def _picture(measure: Measure, key: str) -> None:
     with st.container(gap="xxsmall"):
         st.text(measure.name)
-        shell.note(measure.told)
+        shell.note(measure.summary)
     if measure.bars and measure.key in _STANDING:
         bars.standing(measure.bars, "tokens (estimated)", key)
     elif measure.bars:
@@ -93,7 +94,7 @@ def _picture(measure: Measure, key: str) -> None:
         pair_view.link(_ids(measure), f"Show {pairs}")
 
 
-def limits(report: Report) -> None:
+def limits(report: HealthReport) -> None:
     """What the measures do not catch."""
     with st.expander("What these measures do not catch"):
         st.text("\n".join(f"• {measure.name}: {measure.limits}" for measure in report.measures))

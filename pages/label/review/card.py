@@ -67,7 +67,7 @@ def _hand_out(user: User, project: Project) -> list[Card]:
     browser still has from before are replaced by what they are now."""
     message = _message("outbox")
     wanted = set(ops.wanted(message))
-    loaded = [row for row in ops.held(message) if row not in wanted]
+    loaded = [row for row in ops.loaded(message) if row not in wanted]
     deciding = bool(ops.ops(message))
     if deciding and len(loaded) >= _ENOUGH and not wanted:
         return []

@@ -101,7 +101,7 @@ def review_card(
     """Mount the card.
 
     `st.session_state[key]["outbox"]` is `{ops, have, want, n}` for `curation.review.ops.ops`,
-    `held` and `wanted`: the pairs wanted must be among the cards, however many the browser holds.
+    `loaded` and `wanted`: the pairs wanted must be among the cards, however many the browser holds.
     `["probe"]` is `{row, version, prompt, response, n}`. The browser repeats unacknowledged ops,
     so `data["acks"]` needs the answers of the last callback only. Undo raises the version by one
     whatever it takes back, a skip included.

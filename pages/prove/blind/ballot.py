@@ -53,7 +53,7 @@ def ballot(*, data: BallotData, key: str, on_outbox_change: Callable[[], None]) 
     """Mount the ballot.
 
     `st.session_state[key]["outbox"]` is `{ops, have, n}` for `curation.review.ops.ballot_ops` and
-    `held_items`.
+    `loaded_items`.
 
     Not inside `st.fragment`: after a restart Streamlit drops, unheard, the messages of a fragment
     that the new session has not drawn yet, and the outbox would wait for ever.

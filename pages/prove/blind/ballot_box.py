@@ -30,7 +30,7 @@ def show(user: User, trial: Trial, project_id: int) -> None:
     with looking() as session:
         if blind.get(session, trial.id).closed_at is not None:
             st.rerun()  # the page shows the result instead
-        have = ops.held_items(message)
+        have = ops.loaded_items(message)
         wanted = _FULL - len(have) if len(have) < _LOW else 0
         items = blind.ballots(session, user, trial.id, have, wanted) if wanted else []
         done = blind.voted(session, trial.id, user.id)

@@ -35,7 +35,7 @@ def advice(*, expanded: bool) -> None:
         )
 
 
-def record(user: User, project: Project, newest: decision.Record | None) -> None:
+def record(user: User, project: Project, newest: decision.DecisionRecord | None) -> None:
     """The newest record, with who signed it and when."""
     if newest is None:
         shell.note("Nobody has written the record yet. Answer the questions below.")
@@ -57,7 +57,7 @@ def record(user: User, project: Project, newest: decision.Record | None) -> None
             _signature(user, project, newest, part, title, names)
 
 
-def _warnings(newest: decision.Record) -> None:
+def _warnings(newest: decision.DecisionRecord) -> None:
     if newest.facts_change == decision.CHANGE[-1]:
         st.warning("Facts that change weekly ask for retrieval: tuning would teach old ones.")
     if newest.iterations < decision.PLATEAU:
@@ -70,7 +70,7 @@ def _warnings(newest: decision.Record) -> None:
 def _signature(
     user: User,
     project: Project,
-    newest: decision.Record,
+    newest: decision.DecisionRecord,
     part: str,
     title: str,
     names: dict[int, str],
@@ -89,7 +89,7 @@ def _signature(
     )
 
 
-def questions(user: User, project: Project, newest: decision.Record | None) -> None:
+def questions(user: User, project: Project, newest: decision.DecisionRecord | None) -> None:
     """The questions. Words are kept as typed; a new record replaces the one before."""
     form = f"decide-{project.id}-{newest.id if newest else 0}"
     before = newest.answers if newest else {}

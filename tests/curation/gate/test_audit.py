@@ -26,7 +26,7 @@ def drawn(engine: Engine, rows: int = 30, share: float = sampling.SHARE) -> tupl
     return desk, ben
 
 
-def judge_all(engine: Engine, desk: Project, who: User, bad: int = 0) -> audit.Result:
+def judge_all(engine: Engine, desk: Project, who: User, bad: int = 0) -> audit.AuditResult:
     """Judge all rows that wait, the first so many as bad."""
     while True:
         with writing(engine) as session:

@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from curation.__main__ import app
 from curation.exchange import columns, files, incoming, intake
 from curation.health import coverage, project_rows, report
-from curation.health.measured import row_of
-from curation.health.report import Approval, Measure, Row, Task
+from curation.health.measured import Approval, Measure, MeasuredPair, Task, row_of
 from storage.engine import reading, writing
 from storage.errors import BadInput
 from storage.types import Project, Role
@@ -22,7 +21,7 @@ from tests.support import curated, stories
 TASK = Task(stories.SCHEMA, "team")
 
 
-def rows(*lines: tuple[str, str], **more: Any) -> list[Row]:  # noqa: ANN401
+def rows(*lines: tuple[str, str], **more: Any) -> list[MeasuredPair]:  # noqa: ANN401
     """Rows numbered from 1."""
     return [
         row_of({"id": number, "prompt": prompt, "response": response, **more})
@@ -30,12 +29,14 @@ def rows(*lines: tuple[str, str], **more: Any) -> list[Row]:  # noqa: ANN401
     ]
 
 
-def good(count: int = 8) -> list[Row]:
+def good(count: int = 8) -> list[MeasuredPair]:
     """Rows without a fault."""
     return rows(*stories.messages(count))
 
 
-def measured(key: str, given: list[Row], task: Task = TASK, *approvals: Approval) -> Measure:
+def measured(
+    key: str, given: list[MeasuredPair], task: Task = TASK, *approvals: Approval
+) -> Measure:
     """One line of the report."""
     health = report.measure(given, task, approvals)
     return next(one for one in health.measures if one.key == key)
@@ -45,7 +46,7 @@ def test_a_good_set_has_nothing_to_look_at() -> None:
     health = report.measure(good(), TASK)
     assert health.to_look_at() == []
     assert (health.n, len({one.key for one in health.measures})) == (8, len(health.measures))
-    assert all(one.told and one.limits for one in health.measures)
+    assert all(one.summary and one.limits for one in health.measures)
 
 
 def test_an_empty_set_is_measured_too() -> None:
@@ -84,7 +85,7 @@ def test_the_language_counts_only_rows_that_could_be_guessed() -> None:
         ),
     )
     assert (found.n, found.rows) == (1, ())
-    assert "1 are too short to tell" in found.told
+    assert "1 are too short to tell" in found.summary
 
 
 def test_a_response_far_under_the_median_is_short() -> None:
@@ -119,7 +120,7 @@ def test_thin_topics_and_labels_without_a_row() -> None:
     assert ("fraud", 0) in labels.bars
     assert labels.n == 3
     assert not topics.look
-    assert "no label field" in measured("labels", good(), Task()).told
+    assert "no label field" in measured("labels", good(), Task()).summary
 
 
 def test_lengths_have_a_histogram_and_outliers() -> None:
@@ -154,7 +155,7 @@ def test_histograms(counts: list[int], bars: tuple[tuple[str, int], ...]) -> Non
 
 def test_difficulty_and_edge_cases_only_where_somebody_said_so() -> None:
     assert measured("difficulty", good()).n == 0
-    assert "No row says" in measured("difficulty", good()).told
+    assert "No row says" in measured("difficulty", good()).summary
     hard = rows(*stories.messages(3), difficulty="hard")
     assert measured("difficulty", hard).bars == (("hard", 3),)
     edge = rows(("a b", stories.CARDS), topic="Edge case")

@@ -1,7 +1,7 @@
 """Where answers differ: by field, the label first, and what means the same is the same."""
 
 from curation.overlap import differences
-from curation.overlap.differences import Difference
+from curation.overlap.differences import FieldDifference
 
 SCHEMA = {"properties": {"tags": {"uniqueItems": True}, "steps": {}}}
 
@@ -12,9 +12,9 @@ def test_each_field_that_differs_is_named_with_what_each_row_says() -> None:
         '{"team": "fraud", "urgency": "low", "who": {"name": "B", "age": 3.0}, "list": [1]}',
     ]
     assert differences.between(answers, None, "team") == [
-        Difference("team", ("cards", "fraud"), True),
-        Difference("who.name", ("A", "B"), False),
-        Difference("list[1]", ("2", None), False),
+        FieldDifference("team", ("cards", "fraud"), True),
+        FieldDifference("who.name", ("A", "B"), False),
+        FieldDifference("list[1]", ("2", None), False),
     ]
 
 

@@ -1,19 +1,19 @@
 """Leaks from training into test: each way found, once, with the strongest reason."""
 
-from curation.overlap.leakage import How, Row, leaks
+from curation.overlap.leakage import How, SourcedInput, leaks
 
 ASK = "I paid with my card at a shop on Sunday and was charged twice for the same coffee"
 
 
 def test_each_way_of_leaking_is_found_and_named() -> None:
-    test = [Row(10, ASK, "mail-1"), Row(11, "How do I close my account?", None)]
+    test = [SourcedInput(10, ASK, "mail-1"), SourcedInput(11, "How do I close my account?", None)]
     train = [
-        Row(1, ASK, "mail-1"),
-        Row(2, ASK.upper() + "!!", "mail-2"),
-        Row(3, "Hello, " + ASK, None),
-        Row(4, "What a lovely day it is", "mail-1"),
-        Row(5, "What a lovely day it is", None),
-        Row(6, "how do i close my account", ""),
+        SourcedInput(1, ASK, "mail-1"),
+        SourcedInput(2, ASK.upper() + "!!", "mail-2"),
+        SourcedInput(3, "Hello, " + ASK, None),
+        SourcedInput(4, "What a lovely day it is", "mail-1"),
+        SourcedInput(5, "What a lovely day it is", None),
+        SourcedInput(6, "how do i close my account", ""),
     ]
     found = leaks(train, test)
     assert [(leak.train_id, leak.test_id, leak.how) for leak in found] == [
@@ -29,12 +29,12 @@ def test_each_way_of_leaking_is_found_and_named() -> None:
 
 
 def test_every_copy_leaks_into_every_copy() -> None:
-    train = [Row(n, ASK) for n in range(100)]
-    test = [Row(1_000 + n, "Hello, " + ASK) for n in range(100)]
+    train = [SourcedInput(n, ASK) for n in range(100)]
+    test = [SourcedInput(1_000 + n, "Hello, " + ASK) for n in range(100)]
     assert len(leaks(train, test)) == 10_000
 
 
 def test_nothing_leaks_within_one_side_or_through_nothing() -> None:
-    assert leaks([Row(1, ASK), Row(2, ASK)], []) == []
-    assert leaks([Row(1, "", None)], [Row(2, "", None)]) == []
-    assert leaks([Row(1, "one thing", "")], [Row(2, "quite another", "")]) == []
+    assert leaks([SourcedInput(1, ASK), SourcedInput(2, ASK)], []) == []
+    assert leaks([SourcedInput(1, "", None)], [SourcedInput(2, "", None)]) == []
+    assert leaks([SourcedInput(1, "one thing", "")], [SourcedInput(2, "quite another", "")]) == []

@@ -10,7 +10,7 @@ from curation.gate import readiness
 from curation.overlap import overlaps
 from curation.overlap.near import lineage
 from curation.policy import era_rows, era_search, eras
-from curation.policy.era_rows import Done
+from curation.policy.era_rows import Effect
 from curation.policy.era_search import Search
 from curation.review import claims, decisions
 from curation.versions import archive, freezing
@@ -65,22 +65,22 @@ def status(engine: Engine, row: Pair) -> PairStatus:
     return stories.again(engine, row).status
 
 
-def reject(engine: Engine, lea: User, desk: Project, rows: Mapping[int, int]) -> Done:
+def reject(engine: Engine, lea: User, desk: Project, rows: Mapping[int, int]) -> Effect:
     with writing(engine) as session:
         return era_rows.reject(session, lea, desk.id, rows)
 
 
-def clone(engine: Engine, lea: User, desk: Project, rows: list[Pair], era: Era) -> Done:
+def clone(engine: Engine, lea: User, desk: Project, rows: list[Pair], era: Era) -> Effect:
     with writing(engine) as session:
         return era_rows.clone(session, lea, desk.id, seen(rows), era.id)
 
 
-def newest(engine: Engine, desk: Project) -> era_rows.Change:
+def newest(engine: Engine, desk: Project) -> era_rows.PolicyChange:
     with reading(engine) as session:
         return era_rows.changes(session, desk.id)[0]
 
 
-def undo(engine: Engine, lea: User, desk: Project) -> Done:
+def undo(engine: Engine, lea: User, desk: Project) -> Effect:
     with writing(engine) as session:
         return era_rows.undo(session, lea, newest(engine, desk).event_id)
 
@@ -172,7 +172,7 @@ def test_a_retirement_is_undone_once_and_approves_nothing(
     assert status(engine, first) is PairStatus.WAITING
     with reading(engine) as session:
         undone = era_rows.changes(session, desk.id)[1]
-    assert "undone" in undone.words
+    assert "undone" in undone.summary
     assert not undone.undoable
     with writing(engine) as session, pytest.raises(RuleBroken, match="taken back already"):
         era_rows.undo(session, lea, undone.event_id)
@@ -229,7 +229,7 @@ def test_clones_are_taken_back_unless_somebody_touched_them(
     shown = stories.card(engine, stories.person(engine, "ben", Role.REVIEWER), desk, limit=1)
     assert shown.pair.id == made[0]
     told = undo(engine, lea, desk)
-    assert (told.rows, told.held) == (made[1:], (made[0],))
+    assert (told.rows, told.claimed) == (made[1:], (made[0],))
     with reading(engine) as session:
         assert pairs.get(session, made[1]).status is PairStatus.REJECTED
         assert pairs.get(session, made[0]).status is PairStatus.WAITING
@@ -242,11 +242,11 @@ def test_rows_in_a_reviewers_hand_and_changed_rows_are_left_alone(
     ben = stories.person(engine, "ben", Role.REVIEWER)
     assert stories.card(engine, ben, desk, limit=1).pair.id == held.id
     search = Search(phrases=("ticket",))
-    assert found(engine, desk, search).held == {held.id}
+    assert found(engine, desk, search).claimed == {held.id}
     told = reject(engine, lea, desk, {held.id: held.version, free.id: free.version + 1})
-    assert (told.rows, told.held, told.changed) == ((), (held.id,), (free.id,))
+    assert (told.rows, told.claimed, told.changed) == ((), (held.id,), (free.id,))
     assert status(engine, held) is status(engine, free) is PairStatus.WAITING
-    words = newest(engine, desk).words
+    words = newest(engine, desk).summary
     assert "1 in a reviewer's hand, 1 changed since they were shown" in words
     with writing(engine) as session:
         claims.lease(session, ben, desk.id, limit=1, now=datetime.now(UTC) - timedelta(hours=2))
@@ -259,7 +259,7 @@ def test_rows_of_another_project_and_too_many_are_refused(
     (foreign,) = stories.waiting(engine, stories.project(engine, "Other"), stories.messages(1))
     with pytest.raises(RuleBroken, match="another project"):
         reject(engine, lea, desk, seen([foreign]))
-    for rows in ({}, dict.fromkeys(range(1, era_rows.MOST + 2), 1)):
+    for rows in ({}, dict.fromkeys(range(1, era_rows.LIMIT + 2), 1)):
         with pytest.raises(BadInput, match="Choose 1 to 1,000 rows"):
             reject(engine, lea, desk, rows)
 

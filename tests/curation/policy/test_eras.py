@@ -41,7 +41,7 @@ def add(engine: Engine, lea: User, desk: Project, name: str, starts: date, **mor
 def change(engine: Engine, lea: User, era: Era, seen: int = 1, **more: Any) -> Era:  # noqa: ANN401
     given = {"name": era.name, "starts_on": era.starts_on, **more}
     with writing(engine) as session:
-        return eras.change(session, lea, era.id, seen=seen, **given)
+        return eras.change(session, lea, era.id, revision=seen, **given)
 
 
 def test_an_era_has_days_a_document_and_phrases(engine: Engine, lea: User, desk: Project) -> None:
@@ -129,20 +129,20 @@ def test_a_change_is_kept_and_taken_back_by_one_more(
     with pytest.raises(RuleBroken, match="changed since it was shown"):
         change(engine, lea, era, seen=1, name="late")
     with writing(engine) as session:
-        assert eras.undo(session, lea, era.id, seen=2) == era
+        assert eras.undo(session, lea, era.id, revision=2) == era
     with reading(engine) as session:
         told = eras.history(session, era.id)
         verbs = [one.verb for one in events.latest(session, desk.id)]
     assert [one.verb for one in told] == ["undo", "change", "add"]
     assert verbs[:3] == ["undo_era", "change_era", "add_era"]
     with writing(engine) as session, pytest.raises(RuleBroken, match="changed since"):
-        eras.undo(session, lea, era.id, seen=2)
+        eras.undo(session, lea, era.id, revision=2)
 
 
 def test_there_is_nothing_to_undo_at_first(engine: Engine, lea: User, desk: Project) -> None:
     era = add(engine, lea, desk, "old", JAN)
     with writing(engine) as session, pytest.raises(RuleBroken, match="nothing to undo"):
-        eras.undo(session, lea, era.id, seen=1)
+        eras.undo(session, lea, era.id, revision=1)
 
 
 def test_an_undo_that_would_overlap_is_refused(engine: Engine, lea: User, desk: Project) -> None:
@@ -150,7 +150,7 @@ def test_an_undo_that_would_overlap_is_refused(engine: Engine, lea: User, desk: 
     change(engine, lea, era, ends_on=date(2024, 1, 31))
     add(engine, lea, desk, "new", MAR)
     with writing(engine) as session, pytest.raises(BadInput, match="overlap the era new"):
-        eras.undo(session, lea, era.id, seen=2)
+        eras.undo(session, lea, era.id, revision=2)
 
 
 def test_retired_and_reinstated_once_each(engine: Engine, lea: User, desk: Project) -> None:

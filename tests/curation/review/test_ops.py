@@ -56,7 +56,7 @@ def test_an_undo_names_what_it_takes_back() -> None:
 
 
 def test_no_more_than_two_hundred_are_read() -> None:
-    assert len(ops.ops({"ops": [GOOD] * 300})) == ops.MOST_OPS
+    assert len(ops.ops({"ops": [GOOD] * 300})) == ops.LIMIT
 
 
 def test_votes_are_read() -> None:
@@ -83,9 +83,9 @@ def test_words_and_submissions_are_read() -> None:
 
 def test_rows_held_and_wanted_are_read() -> None:
     outbox = {"have": [1, "2", 3.0, None], "want": [9]}
-    assert ops.held(outbox) == [1, 3]
+    assert ops.loaded(outbox) == [1, 3]
     assert ops.wanted(outbox) == [9]
-    assert ops.held_items({"have": ["a", 1, ""]}) == ["a"]
+    assert ops.loaded_items({"have": ["a", 1, ""]}) == ["a"]
 
 
 @given(JUNK)
@@ -93,6 +93,6 @@ def test_junk_is_ignored(value: object) -> None:
     for read in (ops.ops, ops.ballot_ops, ops.submissions):
         assert read({"ops": [value]}) == []
         assert read({"ops": value}) == []
-    for rows in (ops.held, ops.wanted, ops.held_items):
+    for rows in (ops.loaded, ops.wanted, ops.loaded_items):
         assert rows(value) == []
     assert ops.scratch(value) is None

@@ -24,7 +24,7 @@ def _wide(text: str) -> str:
     ],
 )
 def test_found(text: str, phrase: str) -> None:
-    assert phrases.found(text, (phrase,)) == (phrase,)
+    assert phrases.matches(text, (phrase,)) == (phrase,)
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_found(text: str, phrase: str) -> None:
     ],
 )
 def test_not_found(text: str, phrase: str) -> None:
-    assert phrases.found(text, (phrase,)) == ()
+    assert phrases.matches(text, (phrase,)) == ()
 
 
 def test_only_those_that_stand_there_are_named() -> None:
-    assert phrases.found("the old desk", ("new desk", "old desk", "desk")) == ("old desk", "desk")
+    assert phrases.matches("the old desk", ("new desk", "old desk", "desk")) == ("old desk", "desk")
 
 
 def test_phrases_are_cleaned() -> None:

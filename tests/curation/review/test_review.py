@@ -59,7 +59,7 @@ def test_a_reload_gives_the_same_cards_again(engine: Engine) -> None:
     with writing(engine) as session:
         first = claims.lease(session, ben, desk.id, limit=3)
         again = claims.lease(session, ben, desk.id, limit=3)
-        topped = claims.lease(session, ben, desk.id, have=[c.pair.id for c in first], limit=5)
+        topped = claims.lease(session, ben, desk.id, loaded=[c.pair.id for c in first], limit=5)
     assert [(c.pair.id, c.fence) for c in first] == [(c.pair.id, c.fence) for c in again]
     assert [c.pair.id for c in topped] == [4, 5]
 

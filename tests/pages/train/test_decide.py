@@ -13,7 +13,7 @@ from tests.support.ui import OpenPage
 PAGE = "pages/train/decide/page.py"
 
 
-def latest(engine: Engine, desk: Project) -> decision.Record:
+def latest(engine: Engine, desk: Project) -> decision.DecisionRecord:
     """The newest record, which exists."""
     with reading(engine) as session:
         record = decision.latest(session, desk.id)

@@ -76,10 +76,10 @@ def test_nothing_and_almost_nothing_are_like_nothing() -> None:
 
 def test_forms_with_one_field_filled_in_are_a_template_not_copies() -> None:
     forms = [f"Please tell me what the capital city of {name} is called" for name in _names(60)]
-    train = [leakage.Row(n, text) for n, text in enumerate(forms[:40])]
-    test = [leakage.Row(100 + n, text) for n, text in enumerate(forms[40:])]
+    train = [leakage.SourcedInput(n, text) for n, text in enumerate(forms[:40])]
+    test = [leakage.SourcedInput(100 + n, text) for n, text in enumerate(forms[40:])]
     assert all(edits.similarity(forms[0].lower(), form.lower()) for form in forms[1:])
-    again = leakage.Row(99, forms[45].replace("tell", "teel"))
+    again = leakage.SourcedInput(99, forms[45].replace("tell", "teel"))
     found = leakage.leaks([*train, again], test)
     assert len(found) < 0.05 * len(train) * len(test)
     assert (99, 105) in {(leak.train_id, leak.test_id) for leak in found}
