@@ -54,11 +54,12 @@ def main() -> None:
 
 
 def _held_out() -> list[Any]:
-    from training.work.rows import Held
+    from training.work.rows import HeldOutPair
 
     lines = (ROOT / "sample_data" / "held_out.jsonl").read_text(encoding="utf-8").splitlines()
     return [
-        Held(n, line["prompt"], line["response"]) for n, line in enumerate(map(json.loads, lines))
+        HeldOutPair(n, line["prompt"], line["response"])
+        for n, line in enumerate(map(json.loads, lines))
     ]
 
 

@@ -27,6 +27,7 @@ from typing import Annotated, Any
 
 import psutil
 import typer
+from msgspec import UNSET
 from sqlalchemy import Engine
 
 from storage import migrate, settings
@@ -87,12 +88,14 @@ def _until(done: Callable[[], bool], seconds: float = 120) -> bool:
 
 
 def _steps(directory: Path) -> int:
-    return max((e["step"] for e in evidence.read_events(directory)[0] if "loss" in e), default=0)
+    return max(
+        (e.step for e in evidence.read_events(directory)[0] if e.loss is not UNSET), default=0
+    )
 
 
 def _span(directory: Path) -> float:
     """Seconds from the first measured step to the last."""
-    times = [e["at"] for e in evidence.read_events(directory)[0] if "loss" in e]
+    times = [e.at for e in evidence.read_events(directory)[0] if e.loss is not UNSET]
     first, last = (datetime.fromisoformat(at) for at in (times[0], times[-1]))
     return (last - first).total_seconds()
 

@@ -18,7 +18,7 @@ from training.launch import methods, probes, runs
 from training.lifecycle import checks
 from training.proving import evaluations
 from training.records import results
-from training.records.record import Record, written
+from training.records.record import JsonRecord, written
 from training.scans import meaning, personal_data
 from training.tuning import trackers
 from training.work import jobs
@@ -37,7 +37,7 @@ class Kind(Generic[R]):
     """The work in plain words."""
     module: Callable[[Mapping[str, Any]], str | None]
     """The module whose `main` does the work of a spec, by name: only a job's process imports it."""
-    prepare: Callable[[Session, Job, Path, Settings], Record]
+    prepare: Callable[[Session, Job, Path, Settings], JsonRecord]
     """Writes the input files and returns the task for the process."""
     result: type[R]
     """How it ended, and what it measured."""
@@ -140,7 +140,7 @@ def module(spec: Mapping[str, Any]) -> str | None:
     return KINDS[JobKind(kind)].module(spec) if kind in set(JobKind) else None
 
 
-def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: Record) -> Job:
+def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: JsonRecord) -> Job:
     """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
     for one another; other work of one kind is asked for once.
 

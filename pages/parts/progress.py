@@ -6,10 +6,10 @@ The time left is the recent pace carried on; it does not know of a slower part s
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from storage import settings
 from storage.types import Job
+from training.records.running import Heartbeat, Launch, ProgressLine
 from training.work import evidence, health, jobs
 from training.work.health import Health
 
@@ -58,19 +58,18 @@ def read(job: Job) -> JobProgress:
     """Where a job is now; all zero before its process began."""
     directory = folder(job)
     events = _tail(directory)
-    last = events[-1] if events else {}
-    launch = evidence.read_json(directory / "launch.json") or {}
-    messages = [event["message"] for event in events if "message" in event]
-    step, total = int(last.get("step", 0)), int(last.get("total", 0))
-    pace = _pace([event for event in events if not event.get("earlier")])
-    beat = evidence.read_json(directory / "heartbeat.json")
+    last = events[-1] if events else ProgressLine()
+    launch = evidence.read(Launch, directory / "launch.json")
+    messages = [event.message for event in events if event.message is not None]
+    pace = _pace([event for event in events if not event.earlier])
+    beat = evidence.read(Heartbeat, directory / "heartbeat.json")
     well, since = health.of(beat, events, datetime.now(UTC))
     return JobProgress(
-        step=step,
-        total=total,
-        message=str(messages[-1]) if messages else "",
-        elapsed=_since(launch["at"]) if "at" in launch else None,
-        left=(total - step) * pace if pace is not None else None,
+        step=last.step,
+        total=last.total,
+        message=messages[-1] if messages else "",
+        elapsed=_since(launch.at) if launch is not None else None,
+        left=(last.total - last.step) * pace if pace is not None else None,
         stopping=evidence.cancel_requested(directory),
         saving=evidence.stop_requested(directory),
         health=well,
@@ -78,7 +77,7 @@ def read(job: Job) -> JobProgress:
     )
 
 
-def _tail(directory: Path) -> list[dict[str, Any]]:
+def _tail(directory: Path) -> list[ProgressLine]:
     try:
         size = (directory / "events.jsonl").stat().st_size
     except FileNotFoundError:
@@ -90,12 +89,12 @@ def _since(moment: str) -> float:
     return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
-def _pace(events: list[dict[str, Any]]) -> float | None:
+def _pace(events: list[ProgressLine]) -> float | None:
     """Seconds a step, between the first lines of the first and the last step at hand."""
     reached: dict[int, str] = {}
     for event in events:
-        if event.get("step") and "message" not in event:
-            reached.setdefault(int(event["step"]), event["at"])
+        if event.step and event.message is None:
+            reached.setdefault(event.step, event.at)
     if len(reached) < 2:
         return None
     first, last = min(reached), max(reached)
@@ -107,11 +106,11 @@ def curve(job: Job) -> list[Point]:
     """Training and validation loss by step, thinned to what a screen can show."""
     points: dict[int, Point] = {}
     for event in evidence.every_event(folder(job)):
-        step, loss, checked = int(event.get("step", 0)), event.get("loss"), event.get("eval_loss")
+        step, loss, checked = event.step, event.number("loss"), event.number("eval_loss")
         if loss is not None or checked is not None:
             point = points.setdefault(step, {"step": step, "training": None, "validation": None})
-            point["training"] = point["training"] if loss is None else float(loss)
-            point["validation"] = point["validation"] if checked is None else float(checked)
+            point["training"] = point["training"] if loss is None else loss
+            point["validation"] = point["validation"] if checked is None else checked
     return _thinned([points[step] for step in sorted(points)])
 
 
@@ -122,8 +121,9 @@ def gauges(job: Job) -> dict[str, list[tuple[int, float]]]:
     series: dict[str, list[tuple[int, float]]] = {}
     for event in evidence.every_event(folder(job)):
         for name in GAUGES:
-            if event.get(name) is not None:
-                series.setdefault(name, []).append((int(event["step"]), float(event[name])))
+            value = event.number(name)
+            if value is not None:
+                series.setdefault(name, []).append((event.step, value))
     return {name: points[:: max(1, len(points) // _SMALL)] for name, points in series.items()}
 
 

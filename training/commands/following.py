@@ -24,7 +24,7 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
     Raises:
         Unavailable: it did not finish.
     """
-    here = settings.current()
+    place = settings.current()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,19 +35,19 @@ def wait(job: Job, *, quiet: bool = False) -> Job:
     offset = 0
     with Progress(*columns, console=console.err, disable=quiet) as bar:
         task = bar.add_task(f"{job.kind} {job.id[:8]}", total=1)
-        for latest in reconcile.finish_all(console.engine(), here, job.id):
+        for latest in reconcile.finish_all(console.engine(), place, job.id):
             job = latest
-            seen, offset = evidence.read_events(jobs.folder(here, job.id), offset)
-            for event in seen:
-                bar.update(task, completed=event["step"], total=max(1, event["total"]))
+            events, offset = evidence.read_events(jobs.folder(place, job.id), offset)
+            for event in events:
+                bar.update(task, completed=event.step, total=max(1, event.total))
     if job.state is not JobState.FINISHED:
         raise Unavailable(f"The {job.kind} job ended {job.state}: {job.message}")
     return job
 
 
 def version_numbered(session: Session, project_id: int, number: int) -> Version:
-    known = archive.listing(session, project_id)
-    chosen = [v for v in known if not number or v.number == number]
+    versions = archive.listing(session, project_id)
+    chosen = [v for v in versions if not number or v.number == number]
     if not chosen:
         raise RuleBroken("There is no such version. See: python -m curation versions")
     return chosen[0]

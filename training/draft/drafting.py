@@ -37,7 +37,7 @@ _QUOTES = "\"'\u201c\u201d\u2018\u2019 \n\t"
 
 
 @dataclass(frozen=True, slots=True)
-class DraftTask:
+class DraftBrief:
     """What drafts are made from."""
 
     topic: str
@@ -72,7 +72,7 @@ class DraftTask:
 class Drafts:
     """The drafts so far, and why others were refused."""
 
-    task: DraftTask
+    task: DraftBrief
     lines: list[dict[str, Any]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     _vocabularies: list[frozenset[str]] = field(default_factory=list)
@@ -132,7 +132,7 @@ def main(directory: Path, hold: Evidence) -> None:
     hold.finish("finished" if drafts.lines else "failed", _ending(drafts, tried), detail)
 
 
-def read_task(spec: Mapping[str, Any]) -> DraftTask:
+def read_task(spec: Mapping[str, Any]) -> DraftBrief:
     """The task of a spec.
 
     Raises:
@@ -147,7 +147,7 @@ def read_task(spec: Mapping[str, Any]) -> DraftTask:
     if schema is not None:
         check_schema(schema)
     task = spec.get("task") or "answering such messages."
-    return DraftTask(str(spec["topic"]), task, spec["system_message"], schema, examples)
+    return DraftBrief(str(spec["topic"]), task, spec["system_message"], schema, examples)
 
 
 def fill(

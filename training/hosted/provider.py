@@ -39,7 +39,7 @@ from training.records.tasks import TrainTask
 from training.settings import Provider
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
-from training.work.rows import Row, read_rows, refuse_tested
+from training.work.rows import TrainingPair, read_training, refuse_tested
 
 _GIVE_UP_SECONDS = 3600.0
 """An endpoint that gives no answer for so long ends the run here; it can be taken up again."""
@@ -68,7 +68,7 @@ class _Run:
     endpoint: Endpoint
     offer: TuningOffer
     remote: RemoteRun
-    rows: Sequence[Row]
+    rows: Sequence[TrainingPair]
     total: int
     """Steps, guessed until the endpoint says."""
     losses: list[Loss] = field(default_factory=list)
@@ -121,14 +121,14 @@ def _prepared(directory: Path, hold: Evidence, task: TrainTask) -> _Run:
     settings, endpoint = task.settings, task.endpoint
     if not isinstance(settings, Provider) or endpoint is None or endpoint.tuning is None:
         raise BadInput("The endpoint of this run tunes no models. Launch the run again.")
-    rows = read_rows(directory / task.rows_path, task.rows_sha256)
+    rows = read_training(directory / task.rows_path, task.rows_sha256)
     refuse_tested(rows, task.tested_sha256)
     remote_run = remote.read(directory) or RemoteRun(endpoint.name, directory.name)
     train = sum(row.split == Split.TRAIN for row in rows)
     total = settings.epochs * -(-train // (settings.batch_size or 1))
     run = _Run(directory, hold, task, settings, endpoint, endpoint.tuning, remote_run, rows, total)
     for event in evidence.every_event(directory):  # of the run that this one goes on from
-        run.note(int(event.get("step", 0)), event.get("loss"), event.get("eval_loss"))
+        run.note(event.step, event.number("loss"), event.number("eval_loss"))
     return run
 
 
@@ -202,7 +202,7 @@ def _refuse_cancelled(hold: Evidence) -> None:
         raise Cancelled
 
 
-def _chat_files(rows: Sequence[Row], system: str) -> dict[Split, bytes]:
+def _chat_files(rows: Sequence[TrainingPair], system: str) -> dict[Split, bytes]:
     """The pairs as the endpoint reads them: the chat layout in which versions are exported, a file
     a split; a split without pairs has none.
     """

@@ -69,9 +69,9 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
     """Every row rendered as the run will, and of that what a person wants to see."""
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    pairs = rows.read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    pairs = rows.read_training(directory / spec["rows_path"], spec["rows_sha256"])
     system = spec["system_message"]
-    rendered: list[tuple[rows.Row, str, list[int], list[int]]] = []
+    rendered: list[tuple[rows.TrainingPair, str, list[int], list[int]]] = []
     for row in pairs:
         answers = {"": row.response}
         if row.rejected:

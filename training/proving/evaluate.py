@@ -32,7 +32,14 @@ from training.records.record import written
 from training.records.tasks import EarlierAnswers, EvaluateTask, PromptingFiles, TunedModel
 from training.work import machine
 from training.work.evidence import Evidence
-from training.work.rows import Figures, Held, OutputLine, answer_line, read_held, write_outputs
+from training.work.rows import (
+    Figures,
+    HeldOutPair,
+    OutputLine,
+    answer_line,
+    read_held_out,
+    write_outputs,
+)
 
 _LEAST_TOKENS, _MOST_TOKENS = 48, 1024
 
@@ -47,7 +54,7 @@ def main(directory: Path, hold: Evidence) -> None:
     """
     started = time.monotonic()
     task = tasks.read(EvaluateTask, directory)
-    rows = read_held(directory / task.rows, task.rows_sha256)
+    rows = read_held_out(directory / task.rows, task.rows_sha256)
     if task.output_schema is not None:
         check_schema(task.output_schema)  # refuse a bad schema before the long part
     base = base_models.prepare(task.base, Path(task.data_dir), hold.say)
@@ -130,19 +137,21 @@ def _before(
 class _PromptSearch:
     """What the base model's best prompt is looked for with."""
 
-    examples: Sequence[Held]
-    rows: Sequence[Held]
+    examples: Sequence[HeldOutPair]
+    rows: Sequence[HeldOutPair]
 
 
 def _prompt_search(directory: Path, files: PromptingFiles | None) -> _PromptSearch | None:
     if files is None:
         return None
-    return _PromptSearch(read_held(directory / files.examples), read_held(directory / files.rows))
+    return _PromptSearch(
+        read_held_out(directory / files.examples), read_held_out(directory / files.rows)
+    )
 
 
 def _all_arms(
     base: Path,
-    rows: Sequence[Held],
+    rows: Sequence[HeldOutPair],
     task: EvaluateTask,
     before: _ArmAnswers | None,
     trying: _PromptSearch | None,
@@ -177,7 +186,7 @@ def _all_arms(
 
 def _with_best_prompt(
     loaded: Loaded,
-    rows: Sequence[Held],
+    rows: Sequence[HeldOutPair],
     task: EvaluateTask,
     limit: int,
     trying: _PromptSearch,
@@ -222,7 +231,7 @@ def _with_best_prompt(
     return replace(answered, prompting=prompting)
 
 
-def _scored(answered: _ArmAnswers, rows: Sequence[Held], task: EvaluateTask) -> list[Score]:
+def _scored(answered: _ArmAnswers, rows: Sequence[HeldOutPair], task: EvaluateTask) -> list[Score]:
     return [
         score(text, row.response, task.output_schema, task.label_field)
         for text, row in zip(answered.texts, rows, strict=True)
@@ -235,7 +244,7 @@ def _examples(trying: _PromptSearch, count: int) -> best_prompt.Examples:
 
 def _answers(
     loaded: Loaded,
-    rows: Sequence[Held],
+    rows: Sequence[HeldOutPair],
     task: EvaluateTask,
     limit: int,
     progress: "_Progress",
@@ -267,7 +276,7 @@ class _Progress:
         self.hold.progress(self.before + done, self.total)
 
 
-def answer_limit(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Held]) -> int:
+def answer_limit(tokenizer: PreTrainedTokenizerBase, rows: Sequence[HeldOutPair]) -> int:
     """Tokens an answer may have: twice the longest expected one, from 48 to 1,024.
 
     A longer answer is wrong whatever follows; without the limit an untuned model talks on.

@@ -20,7 +20,14 @@ from training.proving import output_scan
 from training.records import tasks
 from training.records.tasks import RemoteEvaluateTask
 from training.work.evidence import Cancelled, Evidence
-from training.work.rows import Figures, Held, OutputLine, answer_line, read_held, write_outputs
+from training.work.rows import (
+    Figures,
+    HeldOutPair,
+    OutputLine,
+    answer_line,
+    read_held_out,
+    write_outputs,
+)
 
 _LEAST_TOKENS, _MOST_TOKENS = 64, 1024
 
@@ -33,7 +40,7 @@ def main(directory: Path, hold: Evidence) -> None:
     """
     started = time.monotonic()
     task = tasks.read(RemoteEvaluateTask, directory)
-    rows, endpoint = read_held(directory / task.rows, task.rows_sha256), task.endpoint
+    rows, endpoint = read_held_out(directory / task.rows, task.rows_sha256), task.endpoint
     if task.output_schema is not None:
         check_schema(task.output_schema)
     try:
@@ -54,7 +61,7 @@ def main(directory: Path, hold: Evidence) -> None:
 
 
 def _all_arms(
-    calls: Calls, task: RemoteEvaluateTask, rows: Sequence[Held], hold: Evidence
+    calls: Calls, task: RemoteEvaluateTask, rows: Sequence[HeldOutPair], hold: Evidence
 ) -> tuple[list[OutputLine], Figures]:
     """Lines of `outputs.jsonl` and figures, each arm in turn."""
     limit = answer_limit(rows)
@@ -77,7 +84,7 @@ def _all_arms(
     return lines, figures
 
 
-def answer_limit(rows: Sequence[Held]) -> int:
+def answer_limit(rows: Sequence[HeldOutPair]) -> int:
     """Tokens an answer may have: as many as the longest expected one has characters, which is
     several times what it needs, from 64 to 1,024.
     """

@@ -12,12 +12,12 @@ from training.records.parts import (
     Price,
     StartedFrom,
 )
-from training.records.record import Record, always, read
+from training.records.record import JsonRecord, always, read
 from training.records.results import EvaluateResult, GeneralTally, RedTeamTally, TrainResult
 from training.settings import Method
 
 
-class CardVersion(Record, frozen=True, kw_only=True):
+class CardVersion(JsonRecord, frozen=True, kw_only=True):
     """The version that an adapter learnt from, or is judged on."""
 
     number: int
@@ -29,7 +29,7 @@ class CardVersion(Record, frozen=True, kw_only=True):
     """Pairs by the person who approved them."""
 
 
-class ImportedCard(Record, frozen=True, kw_only=True):
+class ImportedCard(JsonRecord, frozen=True, kw_only=True):
     """Who took an adapter in that was trained elsewhere, and what is not known of it."""
 
     by: str
@@ -37,7 +37,7 @@ class ImportedCard(Record, frozen=True, kw_only=True):
     limits: tuple[str, ...] = always(())
 
 
-class AdapterCard(Record, frozen=True, kw_only=True):
+class AdapterCard(JsonRecord, frozen=True, kw_only=True):
     """What is stored of an adapter when its run ends; comparisons, trials, checks and stages are
     added when the card is read (`lifecycle.adapter_cards`).
     """
@@ -67,7 +67,7 @@ class AdapterCard(Record, frozen=True, kw_only=True):
         return str(self.settings.get("method", Method.LORA))
 
 
-class CardRate(Record, frozen=True, kw_only=True):
+class CardRate(JsonRecord, frozen=True, kw_only=True):
     """A metric of an arm: hits of so many answers, with its 95 % Wilson interval."""
 
     k: int
@@ -84,14 +84,14 @@ class CardTally(GeneralTally, frozen=True, kw_only=True):
     """Of nothing being forgotten: exact McNemar test."""
 
 
-class CardCheck(Record, frozen=True, kw_only=True):
+class CardCheck(JsonRecord, frozen=True, kw_only=True):
     """The newest check as a card has it."""
 
     general: CardTally
     red_team: RedTeamTally
 
 
-class CardTrial(Record, frozen=True, kw_only=True):
+class CardTrial(JsonRecord, frozen=True, kw_only=True):
     """A closed blind trial as a card has it."""
 
     verdict: str
@@ -103,7 +103,7 @@ class CardTrial(Record, frozen=True, kw_only=True):
     reviewers: int
 
 
-class CardEnvironment(Record, frozen=True, kw_only=True):
+class CardEnvironment(JsonRecord, frozen=True, kw_only=True):
     """What a run ran on."""
 
     libraries: dict[str, str] = always({})
@@ -122,7 +122,7 @@ class CompleteCard(AdapterCard, frozen=True, kw_only=True):
     limits: tuple[str, ...]
 
 
-class PersonalAnswers(Record, frozen=True, kw_only=True):
+class PersonalAnswers(JsonRecord, frozen=True, kw_only=True):
     """Types of personal data in an arm's answers, by pair."""
 
     found: dict[str, tuple[str, ...]] = always({})
@@ -130,7 +130,7 @@ class PersonalAnswers(Record, frozen=True, kw_only=True):
     """Pairs whose answer could not be read whole."""
 
 
-class ArmCounts(Record, frozen=True, kw_only=True):
+class ArmCounts(JsonRecord, frozen=True, kw_only=True):
     """What one arm answered right."""
 
     correct: int
@@ -140,7 +140,7 @@ class ArmCounts(Record, frozen=True, kw_only=True):
     """Of a part of the rows: the 95 % Wilson interval of its accuracy."""
 
 
-class Summary(Record, frozen=True, kw_only=True):
+class Summary(JsonRecord, frozen=True, kw_only=True):
     """A comparison in numbers."""
 
     n: int

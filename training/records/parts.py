@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Self
 from msgspec import Meta
 
 from storage.errors import BadInput
-from training.records.record import Record, always, written
+from training.records.record import JsonRecord, always, written
 
 PACKAGED = "smollm2-135m-instruct"
 """The base model that comes with Assay, by the name of its folder."""
 
 
-class BaseModel(Record, frozen=True):
+class BaseModel(JsonRecord, frozen=True):
     """A base model as a run names it."""
 
     kind: Literal["packaged", "folder", "hub", "provider"]
@@ -40,7 +40,7 @@ class BaseModel(Record, frozen=True):
         return written(self)
 
 
-class BaseFiles(Record, frozen=True, kw_only=True):
+class BaseFiles(JsonRecord, frozen=True, kw_only=True):
     """The base model that a job worked with."""
 
     name: str = ""
@@ -55,7 +55,7 @@ class BaseOrigin(BaseFiles, frozen=True, kw_only=True):
     revision: str | None = always(None)
 
 
-class AdapterRef(Record, frozen=True, kw_only=True):
+class AdapterRef(JsonRecord, frozen=True, kw_only=True):
     """An adapter as a job names it."""
 
     id: int
@@ -63,7 +63,7 @@ class AdapterRef(Record, frozen=True, kw_only=True):
     sha256: str
 
 
-class StartedFrom(Record, frozen=True, kw_only=True):
+class StartedFrom(JsonRecord, frozen=True, kw_only=True):
     """The adapter that a run goes on from, as it was."""
 
     id: int
@@ -74,14 +74,14 @@ class StartedFrom(Record, frozen=True, kw_only=True):
     precision: str | None = always(None)
 
 
-class PassedOver(Record, frozen=True, kw_only=True):
+class PassedOver(JsonRecord, frozen=True, kw_only=True):
     """A checkpoint that did not verify."""
 
     step: int
     why: str
 
 
-class ResumedFrom(Record, frozen=True, kw_only=True):
+class ResumedFrom(JsonRecord, frozen=True, kw_only=True):
     """Where a run goes on that was interrupted."""
 
     job: str
@@ -92,7 +92,7 @@ class ResumedFrom(Record, frozen=True, kw_only=True):
     before: "ResumedFrom | None" = always(None)
 
 
-class GateLine(Record, frozen=True, kw_only=True):
+class GateLine(JsonRecord, frozen=True, kw_only=True):
     """A line of a gate as it was when somebody passed it."""
 
     key: str
@@ -102,7 +102,7 @@ class GateLine(Record, frozen=True, kw_only=True):
     waiver: str | None = always(None)
 
 
-class ExperimentPlace(Record, frozen=True, kw_only=True):
+class ExperimentPlace(JsonRecord, frozen=True, kw_only=True):
     """A run's place in an experiment."""
 
     id: str
@@ -113,7 +113,7 @@ class ExperimentPlace(Record, frozen=True, kw_only=True):
     """What sets it apart from the others: settings by name, or the share of the rows."""
 
 
-class TuningOffer(Record, frozen=True):
+class TuningOffer(JsonRecord, frozen=True):
     """What an endpoint tunes, and what it asks for that."""
 
     models: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -124,7 +124,7 @@ class TuningOffer(Record, frozen=True):
     """Between two questions how far a run is; up to six times as long where nothing changes."""
 
 
-class Endpoint(Record, frozen=True):
+class Endpoint(JsonRecord, frozen=True):
     """An OpenAI-compatible endpoint that the server's configuration names; never its key, only the
     environment variable that holds it.
     """
@@ -143,7 +143,7 @@ class Endpoint(Record, frozen=True):
         return [self.api_key_env] if self.api_key_env else []
 
 
-class Consent(Record, frozen=True):
+class Consent(JsonRecord, frozen=True):
     """That the pairs of one version may leave the house for one endpoint."""
 
     endpoint: str
@@ -155,7 +155,7 @@ class Consent(Record, frozen=True):
     at: str | None = None
 
 
-class Price(Record, frozen=True, rename={"basis": "made"}):
+class Price(JsonRecord, frozen=True, rename={"basis": "made"}):
     """What a run will cost, as far as it can be known before it."""
 
     tokens: int
@@ -169,7 +169,7 @@ class Price(Record, frozen=True, rename={"basis": "made"}):
     """Tokens times epochs times the price of a token."""
 
 
-class Cost(Record, frozen=True, rename={"basis": "made"}):
+class Cost(JsonRecord, frozen=True, rename={"basis": "made"}):
     """What a run cost, as far as it can be told here."""
 
     amount: float
@@ -183,7 +183,7 @@ _CHECKPOINT = 4
 """A checkpoint holds the weights, two moments of the optimizer and the best weights so far."""
 
 
-class Estimate(Record, frozen=True, kw_only=True):
+class Estimate(JsonRecord, frozen=True, kw_only=True):
     """What a run will take."""
 
     ready: float
@@ -218,21 +218,21 @@ class Estimate(Record, frozen=True, kw_only=True):
         return self.seconds(self.low), self.seconds(self.high)
 
 
-class PairCounts(Record, frozen=True):
+class PairCounts(JsonRecord, frozen=True):
     """How many pairs a run learnt from and was checked on."""
 
     train: int = always(0)
     validation: int = always(0)
 
 
-class Loss(Record, frozen=True):
+class Loss(JsonRecord, frozen=True):
     """A loss that was measured after a step."""
 
     step: int
     loss: float
 
 
-class PromptTrial(Record, frozen=True, kw_only=True):
+class PromptTrial(JsonRecord, frozen=True, kw_only=True):
     """How a number of examples did on the validation rows."""
 
     examples: int
@@ -241,7 +241,7 @@ class PromptTrial(Record, frozen=True, kw_only=True):
     n: int
 
 
-class Prompting(Record, frozen=True, kw_only=True):
+class Prompting(JsonRecord, frozen=True, kw_only=True):
     """The best prompt of a base model, and what came of the others."""
 
     chosen: int

@@ -9,7 +9,7 @@ from storage.errors import Unavailable
 T = TypeVar("T")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class JsonRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A JSON object with known keys."""
 
 
@@ -30,7 +30,7 @@ def read(kind: type[T], value: object) -> T:
         raise unreadable(kind, error) from error
 
 
-def written(record: Record) -> dict[str, Any]:
+def written(record: JsonRecord) -> dict[str, Any]:
     """The JSON object that `read` reads back to the same record."""
     return cast("dict[str, Any]", _plain(msgspec.to_builtins(record)))
 

@@ -1,9 +1,9 @@
 """What a probe writes of the pairs as the model sees them."""
 
-from training.records.record import Record, always
+from training.records.record import JsonRecord, always
 
 
-class Stretch(Record, frozen=True, kw_only=True):
+class Stretch(JsonRecord, frozen=True, kw_only=True):
     """Neighbouring tokens of a pair that are all learnt or all read."""
 
     text: str
@@ -13,7 +13,7 @@ class Stretch(Record, frozen=True, kw_only=True):
     tokens: int = always(0)
 
 
-class RenderedPair(Record, frozen=True, kw_only=True):
+class RenderedPair(JsonRecord, frozen=True, kw_only=True):
     """A pair as it goes into the model."""
 
     pair_id: int
@@ -23,7 +23,7 @@ class RenderedPair(Record, frozen=True, kw_only=True):
     stretches: tuple[Stretch, ...]
 
 
-class RenderedPairs(Record, frozen=True, kw_only=True):
+class RenderedPairs(JsonRecord, frozen=True, kw_only=True):
     """All pairs of a run in figures, and some of them in full."""
 
     lengths: tuple[int, ...]

@@ -13,17 +13,17 @@ from training.records.parts import (
     ResumedFrom,
     StartedFrom,
 )
-from training.records.record import Record, always, read
+from training.records.record import JsonRecord, always, read
 
 
-class Took(Record, frozen=True, kw_only=True):
+class Took(JsonRecord, frozen=True, kw_only=True):
     """What a job's process took."""
 
     seconds: float
     peak_memory_mb: float | None = always(None)
 
 
-class TrackerLink(Record, frozen=True, kw_only=True):
+class TrackerLink(JsonRecord, frozen=True, kw_only=True):
     """Where a run is found at a tracker."""
 
     run: str | None = None
@@ -31,7 +31,7 @@ class TrackerLink(Record, frozen=True, kw_only=True):
     ended: bool | None = None
 
 
-class Ended(Record, frozen=True, kw_only=True):
+class Ended(JsonRecord, frozen=True, kw_only=True):
     """How any job ended."""
 
     state: JobState | None = None
@@ -151,7 +151,7 @@ class EvaluateResult(Ended, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-class MergeCheck(Record, frozen=True, kw_only=True):
+class MergeCheck(JsonRecord, frozen=True, kw_only=True):
     """A merged model beside base and adapter."""
 
     prompts: int
@@ -173,7 +173,7 @@ class MergeResult(Ended, frozen=True, kw_only=True):
     merged_sha256: str | None = None
 
 
-class GeneralTally(Record, frozen=True, kw_only=True):
+class GeneralTally(JsonRecord, frozen=True, kw_only=True):
     """General tasks passed by each arm, and where they differ."""
 
     n: int
@@ -183,7 +183,7 @@ class GeneralTally(Record, frozen=True, kw_only=True):
     gained: int
 
 
-class RedTeamTally(Record, frozen=True, kw_only=True):
+class RedTeamTally(JsonRecord, frozen=True, kw_only=True):
     """Red-team prompts withstood by each arm."""
 
     n: int

@@ -13,15 +13,15 @@ from training.records.parts import (
     ResumedFrom,
     StartedFrom,
 )
-from training.records.record import Record, always, read
+from training.records.record import JsonRecord, always, read
 from training.settings import Method, MethodSettings, with_method
 
 
-class ScanSpec(Record, frozen=True, kw_only=True):
+class ScanSpec(JsonRecord, frozen=True, kw_only=True):
     """A scan for personal data: of whatever has none, by the project's settings at that time."""
 
 
-class MeaningSpec(Record, frozen=True, kw_only=True):
+class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
     """A comparison of what rows mean; its task says the same."""
 
     least: float
@@ -30,7 +30,7 @@ class MeaningSpec(Record, frozen=True, kw_only=True):
     """Folder of the model."""
 
 
-class DraftSpec(Record, frozen=True, kw_only=True):
+class DraftSpec(JsonRecord, frozen=True, kw_only=True):
     """Drafts by a model: the base on this machine, or an endpoint's."""
 
     topic: str
@@ -43,7 +43,7 @@ class DraftSpec(Record, frozen=True, kw_only=True):
     """Variables of the server's environment that its process is given."""
 
 
-class Training(Record, frozen=True, kw_only=True):
+class Training(JsonRecord, frozen=True, kw_only=True):
     """What decides how a run trains."""
 
     version_id: int
@@ -82,7 +82,7 @@ class ProbeSpec(Training, frozen=True, kw_only=True):
     """What makes two probes the same."""
 
 
-class EvaluateSpec(Record, frozen=True, kw_only=True):
+class EvaluateSpec(JsonRecord, frozen=True, kw_only=True):
     """Answers to the held-out rows of a version: the base's alone, or base and tuned."""
 
     version_id: int
@@ -98,7 +98,7 @@ class EvaluateSpec(Record, frozen=True, kw_only=True):
     """By arm, where an endpoint keeps them."""
 
 
-class MergeSpec(Record, frozen=True, kw_only=True):
+class MergeSpec(JsonRecord, frozen=True, kw_only=True):
     """Base and adapter made one model."""
 
     exit: str
@@ -107,7 +107,7 @@ class MergeSpec(Record, frozen=True, kw_only=True):
     adapter: AdapterRef
 
 
-class ImportSpec(Record, frozen=True, kw_only=True):
+class ImportSpec(JsonRecord, frozen=True, kw_only=True):
     """An adapter taken in from elsewhere: a job that is recorded, never run."""
 
     imported: dict[str, str]
@@ -115,7 +115,7 @@ class ImportSpec(Record, frozen=True, kw_only=True):
     version_id: int
 
 
-class CheckSpec(Record, frozen=True, kw_only=True):
+class CheckSpec(JsonRecord, frozen=True, kw_only=True):
     """General tasks and red-team prompts for base and tuned model."""
 
     version_id: int

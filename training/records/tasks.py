@@ -7,13 +7,13 @@ import msgspec
 
 from storage.errors import BadInput
 from training.records.parts import BaseModel, Endpoint, Prompting, ResumedFrom, StartedFrom
-from training.records.record import Record, always, unreadable
+from training.records.record import JsonRecord, always, unreadable
 from training.settings import Method, MethodSettings
 
 T = TypeVar("T")
 
 
-class Order(Record, frozen=True, kw_only=True):
+class TaskHead(JsonRecord, frozen=True, kw_only=True):
     """What every process looks at first: which kind of work it is, and by which method."""
 
     kind: str = ""
@@ -27,21 +27,21 @@ class Order(Record, frozen=True, kw_only=True):
         return str(self.settings.get("method", Method.LORA))
 
 
-class ScanTask(Record, frozen=True, kw_only=True):
+class ScanTask(JsonRecord, frozen=True, kw_only=True):
     """Look for personal data in `rows.jsonl`."""
 
     config: dict[str, Any]
     """The scan's settings, as `curation.personal.pii` writes them."""
 
 
-class Example(Record, frozen=True, kw_only=True):
+class Example(JsonRecord, frozen=True, kw_only=True):
     """A gold pair to draft from."""
 
     prompt: str
     response: str
 
 
-class DraftTask(Record, frozen=True, kw_only=True):
+class DraftTask(JsonRecord, frozen=True, kw_only=True):
     """Write drafts."""
 
     topic: str
@@ -57,7 +57,7 @@ class DraftTask(Record, frozen=True, kw_only=True):
     data_dir: str = always("")
 
 
-class TrainTask(Record, frozen=True, kw_only=True):
+class TrainTask(JsonRecord, frozen=True, kw_only=True):
     """Train on `rows.jsonl`; of a probe, take a few steps."""
 
     rows_path: str
@@ -78,7 +78,7 @@ class TrainTask(Record, frozen=True, kw_only=True):
     precision: str | None = None
 
 
-class TunedModel(Record, frozen=True, kw_only=True):
+class TunedModel(JsonRecord, frozen=True, kw_only=True):
     """A base model with what was made of it, to be asked."""
 
     base: BaseModel
@@ -91,7 +91,7 @@ class TunedModel(Record, frozen=True, kw_only=True):
     max_new_tokens: int | None = None
 
 
-class EarlierAnswers(Record, frozen=True, kw_only=True):
+class EarlierAnswers(JsonRecord, frozen=True, kw_only=True):
     """What the same base answered to the same rows in another comparison."""
 
     file: str
@@ -103,7 +103,7 @@ class EarlierAnswers(Record, frozen=True, kw_only=True):
     prompting: Prompting | None = always(None)
 
 
-class PromptingFiles(Record, frozen=True, kw_only=True):
+class PromptingFiles(JsonRecord, frozen=True, kw_only=True):
     """The files that the base model's best prompt is looked for with."""
 
     examples: str
@@ -133,7 +133,7 @@ class RemoteEvaluateTask(EvaluateTask, frozen=True, kw_only=True):
     models: dict[str, str]
 
 
-class MergeTask(Record, frozen=True, kw_only=True):
+class MergeTask(JsonRecord, frozen=True, kw_only=True):
     """Merge an adapter into its base."""
 
     name: str

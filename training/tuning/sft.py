@@ -27,7 +27,7 @@ from training.tuning.trainer import Trainer
 from training.tuning.watch import Watch
 from training.work import evidence
 from training.work.evidence import Evidence
-from training.work.rows import Row, read_rows, refuse_tested
+from training.work.rows import TrainingPair, read_training, refuse_tested
 
 _EXAMPLES_NAMED = 5
 
@@ -43,7 +43,7 @@ def main(
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     settings = cast("Answering", read(spec.get("settings", {})))
-    rows = read_rows(directory / spec["rows_path"], spec["rows_sha256"])
+    rows = read_training(directory / spec["rows_path"], spec["rows_sha256"])
     refuse_tested(rows, spec.get("tested_sha256", ()))
     base = course.base(spec, hold)
 
@@ -73,7 +73,7 @@ def learnt_tokens(rows: Dataset) -> int:
 
 
 def tokenized(
-    rows: Sequence[Row],
+    rows: Sequence[TrainingPair],
     split: str,
     tokenizer: PreTrainedTokenizerBase,
     system: str,

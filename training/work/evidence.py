@@ -20,11 +20,15 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+import msgspec
 import psutil
+from msgspec import structs
 
 from storage.errors import RuleBroken
+from training.records.record import written
+from training.records.running import Heartbeat, Launch, ProgressLine
 from training.work import machine
 
 RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
@@ -35,6 +39,9 @@ _LOCK_TRIES = 30
 _LOCK_PAUSE = 0.1
 _CHUNK = 1 << 20
 _MESSAGE_CHARACTERS = 1000
+
+
+T = TypeVar("T")
 
 
 class Cancelled(Exception):
@@ -99,7 +106,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write a JSON object whole or not at all. Non-finite numbers are refused."""
     write_bytes(path, json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
 
@@ -111,6 +118,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def read(kind: type[T], path: Path) -> T | None:
+    """The record in a file; None where there is none, or another."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 def boot_id() -> str:
@@ -140,11 +155,11 @@ def request_stop(directory: Path) -> None:
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
-    """How the job ended; None while it has not said so."""
+    """How the job ended; None while it has not sentence so."""
     return read_json(directory / "result.json")
 
 
-def read_events(directory: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_events(directory: Path, offset: int = 0) -> tuple[list[ProgressLine], int]:
     """Whole progress lines from a byte offset, and the offset to go on from.
 
     A half-written last line is left for the next call; at most a megabyte is read at a time.
@@ -158,10 +173,11 @@ def read_events(directory: Path, offset: int = 0) -> tuple[list[dict[str, Any]],
     end = chunk.rfind(b"\n") + 1
     if end == 0 and len(chunk) == _CHUNK:
         end = _CHUNK
-    return [event for line in chunk[:end].splitlines() if (event := _parsed(line))], offset + end
+    events = (_parsed(line) for line in chunk[:end].splitlines())
+    return [event for event in events if event is not None], offset + end
 
 
-def every_event(directory: Path) -> Iterator[dict[str, Any]]:
+def every_event(directory: Path) -> Iterator[ProgressLine]:
     """All whole progress lines."""
     events, offset = read_events(directory)
     while events:
@@ -172,23 +188,26 @@ def every_event(directory: Path) -> Iterator[dict[str, Any]]:
 def copy_events(source: Path, directory: Path, step: int) -> None:
     """Give a job the measured progress lines of another up to a step, marked as `earlier`."""
     lines = (
-        json.dumps(event | {"earlier": True}, ensure_ascii=False) + "\n"
+        _line(structs.replace(event, earlier=True))
         for event in every_event(source)
-        if event.get("step", 0) <= step and "message" not in event
+        if event.step <= step and event.message is None
     )
     write_bytes(directory / "events.jsonl", "".join(lines).encode())
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _line(event: ProgressLine) -> str:
+    return json.dumps(written(event), allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _parsed(line: bytes) -> ProgressLine | None:
     """One progress line, or None where a crash tore it."""
     try:
-        value = json.loads(line)
-    except ValueError:
+        return msgspec.json.decode(line, type=ProgressLine)
+    except msgspec.DecodeError:
         return None
-    return value if isinstance(value, dict) else None
 
 
-def _lock_held(directory: Path) -> bool:
+def _is_locked(directory: Path) -> bool:
     """Whether a living worker holds the job's lock."""
     try:
         handle = os.open(directory / "run.lock", os.O_RDONLY)
@@ -203,18 +222,17 @@ def _lock_held(directory: Path) -> bool:
     return False
 
 
-def _same_process(launch: Mapping[str, Any]) -> bool:
+def _runs_still(launch: Launch) -> bool:
     """Whether the very process that wrote `launch.json` still runs (not another with its
     number).
     """
-    if launch.get("boot_id") != boot_id():
+    if launch.boot_id != boot_id():
         return False
     try:
-        process = psutil.Process(int(launch["pid"]))
-        started = process.create_time()
-        same = abs(started - float(launch["create_time"])) < 1
-        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except (psutil.Error, KeyError, ValueError):
+        process = psutil.Process(launch.pid)
+        began_then = abs(process.create_time() - launch.create_time) < 1
+        return began_then and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except (psutil.Error, ValueError):
         return False
 
 
@@ -230,14 +248,14 @@ def alive(directory: Path) -> bool:
     """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
     ended.
     """
-    if _lock_held(directory):
+    if _is_locked(directory):
         return True
-    launch = read_json(directory / "launch.json")
-    return launch is not None and read_result(directory) is None and _same_process(launch)
+    launch = read(Launch, directory / "launch.json")
+    return launch is not None and read_result(directory) is None and _runs_still(launch)
 
 
 def finish(
-    directory: Path, state: str, message: str, detail: Mapping[str, Any] | None = None
+    directory: Path, state: str, message: str, detail: Mapping[str, object] | None = None
 ) -> None:
     """Say how the job ended. The first word stands: a final state never changes."""
     if read_result(directory) is None:
@@ -290,14 +308,15 @@ class Evidence:
         """
         self._step, self._total = step, total
         self.moved()
-        event: dict[str, Any] = {"at": now(), "step": step, "total": total}
-        for name, value in numbers.items():
-            event[name] = value if value is not None and math.isfinite(value) else None
-        if message is not None:
-            event["message"] = message[:_MESSAGE_CHARACTERS]
-        line = json.dumps(event, allow_nan=False, ensure_ascii=False) + "\n"
+        finite = {
+            name: value if value is not None and math.isfinite(value) else None
+            for name, value in numbers.items()
+        }
+        sentence = message[:_MESSAGE_CHARACTERS] if message is not None else None
+        line = ProgressLine(at=now(), step=step, total=total, message=sentence)
+        event = structs.replace(line, **finite)
         with (self.directory / "events.jsonl").open("ab") as file:
-            file.write(line.encode())
+            file.write(_line(event).encode())
 
     def say(self, message: str) -> None:
         """Add a progress line that only tells what happens now."""
@@ -315,7 +334,7 @@ class Evidence:
         """Whether someone asked this job to stop at its next step."""
         return cancel_requested(self.directory)
 
-    def finish(self, state: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+    def finish(self, state: str, message: str, detail: Mapping[str, object] | None = None) -> None:
         """Say how the job ended, and what its process took: seconds, and memory at its highest."""
         took = {"seconds": round(machine.lived(), 2), "peak_memory_mb": machine.peak_mb()}
         finish(self.directory, state, message, {**(detail or {}), "took": took})
@@ -334,14 +353,14 @@ class Evidence:
         )
 
     def _write_launch(self) -> None:
-        launch = {
-            "pid": os.getpid(),
-            "create_time": psutil.Process().create_time(),
-            "boot_id": boot_id(),
-            "token": os.environ.get(RUN_TOKEN, self.directory.name),
-            "at": now(),
-        }
-        write_json(self.directory / "launch.json", launch)
+        launch = Launch(
+            pid=os.getpid(),
+            create_time=psutil.Process().create_time(),
+            boot_id=boot_id(),
+            token=os.environ.get(RUN_TOKEN, self.directory.name),
+            at=now(),
+        )
+        write_json(self.directory / "launch.json", written(launch))
 
     def _mend_events(self) -> None:
         """End a line that a killed worker tore, so that the next one starts clean."""
@@ -356,12 +375,7 @@ class Evidence:
         """
         while True:
             with suppress(OSError):
-                beat = {
-                    "at": now(),
-                    "step": self._step,
-                    "total": self._total,
-                    "moved": self._moved,
-                }
-                write_json(self.directory / "heartbeat.json", beat)
+                beat = Heartbeat(at=now(), step=self._step, total=self._total, moved=self._moved)
+                write_json(self.directory / "heartbeat.json", written(beat))
             if self._stopped.wait(_HEARTBEAT_SECONDS):
                 return

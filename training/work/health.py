@@ -4,12 +4,15 @@ What it cannot tell: a process that is frozen from one that waits for a disk or 
 work that moves but learns nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
-from typing import Any
+
+from msgspec import UNSET
+
+from training.records.running import Heartbeat, ProgressLine
 
 UNRESPONSIVE_SECONDS = 60.0
 """A heartbeat comes every five seconds; twelve in a row do not get lost."""
@@ -46,20 +49,20 @@ def judge(beat_age: float | None, still: float | None, step_seconds: float | Non
 
 
 def of(
-    beat: Mapping[str, Any] | None, events: Sequence[Mapping[str, Any]], now: datetime
+    beat: Heartbeat | None, events: Sequence[ProgressLine], now: datetime
 ) -> tuple[Health, float]:
     """The health of a job from its heartbeat and progress lines, and the seconds it has been so."""
     if beat is None:
         return Health.WELL, 0.0
-    age = _since(beat["at"], now)
-    still = _since(beat["moved"], now) if "moved" in beat else None
-    found = judge(age, still, step_seconds(events))
-    return found, age if found is Health.UNRESPONSIVE else still or 0.0
+    age = _since(beat.at, now)
+    still = _since(beat.moved, now) if beat.moved is not None else None
+    health = judge(age, still, step_seconds(events))
+    return health, age if health is Health.UNRESPONSIVE else still or 0.0
 
 
-def step_seconds(events: Sequence[Mapping[str, Any]]) -> float | None:
+def step_seconds(events: Sequence[ProgressLine]) -> float | None:
     """The median time between two steps; None before there are two."""
-    times = [datetime.fromisoformat(event["at"]) for event in events if "loss" in event]
+    times = [datetime.fromisoformat(event.at) for event in events if event.loss is not UNSET]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     return median(gaps) if gaps else None
 

@@ -13,6 +13,7 @@ import psutil
 
 from storage import priority
 from storage.settings import ROOT
+from training.records.running import Launch
 from training.work import evidence, spawning
 
 CANCEL_SECONDS = 20.0
@@ -69,11 +70,11 @@ def stop(directory: Path, token: str) -> None:
     """See a cancelled worker out: wait for its step, terminate its group, kill what is left."""
     if _gone(directory, CANCEL_SECONDS - evidence.age(directory / "cancel.requested")):
         return
-    launched = evidence.read_json(directory / "launch.json")
+    launch = evidence.read(Launch, directory / "launch.json")
     for strength in (signal.SIGTERM, signal.SIGKILL):
-        if launched is not None and evidence.alive(directory):
+        if launch is not None and evidence.alive(directory):
             with suppress(ProcessLookupError):
-                os.killpg(int(launched["pid"]), strength)
+                os.killpg(launch.pid, strength)
         if _gone(directory, TERM_SECONDS):
             break
     sweep(token)

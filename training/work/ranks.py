@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from training.work import evidence
 
@@ -44,9 +44,9 @@ def agreed(value: int) -> int:
     if not distributed.is_initialized():
         return value
     device = torch.device("cuda", local()) if torch.cuda.is_available() else torch.device("cpu")
-    told = torch.tensor([value], device=device)
-    distributed.broadcast(told, 0)
-    return int(told.item())
+    shared = torch.tensor([value], device=device)
+    distributed.broadcast(shared, 0)
+    return int(shared.item())
 
 
 def together() -> None:
@@ -90,7 +90,7 @@ class Quiet(evidence.Evidence):
     ) -> None:
         """The first process says it."""
 
-    def finish(self, state: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+    def finish(self, state: str, message: str, detail: Mapping[str, object] | None = None) -> None:
         """Only a failure; the first word stands."""
         if state == "failed":
             super().finish(state, message, detail)

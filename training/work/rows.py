@@ -1,4 +1,4 @@
-"""The rows that a job is given, one JSON object a line, held to the hash they were sent with."""
+"""The pairs that a job is given, one JSON object a line, held to the hash they were sent with."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from curation.overlap import duplicates
 from curation.project.score import Score
 from storage.errors import BadInput, RuleBroken
 from storage.types import VersionRow
-from training.records.record import Record, always
+from training.records.record import JsonRecord, always
 from training.work import evidence
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the frozen version."""
+class TrainingPair:
+    """One train or validation pair of the frozen version."""
 
     pair_id: int
     split: str
@@ -31,8 +31,8 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One held-out row."""
+class HeldOutPair:
+    """One held-out pair."""
 
     pair_id: int
     prompt: str
@@ -40,7 +40,7 @@ class Held:
 
 
 def written(frozen: Sequence[VersionRow]) -> bytes:
-    """The lines that `read_rows` and `read_held` read back."""
+    """The lines that `read_training` and `read_held_out` read back."""
     lines = (
         {
             "pair_id": row.pair_id,
@@ -53,51 +53,49 @@ def written(frozen: Sequence[VersionRow]) -> bytes:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 
-def read_rows(path: Path, sha256: str) -> list[Row]:
-    """The rows of the frozen version, one JSON object a line.
+def read_training(path: Path, sha256: str) -> list[TrainingPair]:
+    """The pairs of the frozen version that a run learns from or watches, one JSON object a line.
 
     Raises:
-        RuleBroken: the file is not the one the run was launched with, or holds a test row.
-        BadInput: there are no train rows.
+        RuleBroken: the file is not the one the run was launched with, or holds a test pair.
+        BadInput: there are no train pairs.
     """
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise RuleBroken("The rows file changed since the run was launched. Launch the run again.")
-    found = [json.loads(line) for line in content.splitlines() if line]
-    rows = [
-        Row(one["pair_id"], one["split"], one["prompt"], one["response"], one.get("rejected", ""))
-        for one in found
-    ]
-    wrong = [row.pair_id for row in rows if row.split not in ("train", "validation")]
+        raise RuleBroken(
+            "The file of pairs changed since the run was launched. Launch the run again."
+        )
+    pairs = [msgspec.json.decode(line, type=TrainingPair) for line in content.splitlines() if line]
+    wrong = [pair.pair_id for pair in pairs if pair.split not in ("train", "validation")]
     if wrong:
         raise RuleBroken(
-            f"Pair {wrong[0]} is a test row; test rows never train. Make the version again."
+            f"Pair {wrong[0]} is a test pair; test pairs never train. Make the version again."
         )
-    if not any(row.split == "train" for row in rows):
-        raise BadInput("The version has no train rows. Approve more pairs and make a new version.")
-    return rows
+    if not any(pair.split == "train" for pair in pairs):
+        raise BadInput("The version has no train pairs. Approve more pairs and make a new version.")
+    return pairs
 
 
-def refuse_tested(rows: Sequence[Row], tested: Sequence[str]) -> None:
-    """Refuse a row whose input is or ever was that of a test row.
+def refuse_tested(pairs: Sequence[TrainingPair], tested: Sequence[str]) -> None:
+    """Refuse a pair whose input is or ever was that of a test pair.
 
-    Told by digests of the inputs without case, marks and spacing; what nearly repeats a test row
-    was refused when the run was prepared, where the words are known.
+    Told by digests of the inputs without case, marks and spacing; what nearly repeats a test pair
+    was refused when the run was prepared, where the words are at hand.
 
     Raises:
-        RuleBroken: naming the first such row.
+        RuleBroken: naming the first such pair.
     """
-    known = set(tested)
-    wrong = [row.pair_id for row in rows if duplicates.digest(row.prompt) in known]
+    digests = set(tested)
+    wrong = [pair.pair_id for pair in pairs if duplicates.digest(pair.prompt) in digests]
     if wrong:
         raise RuleBroken(
-            f"Pair {wrong[0]} asks what a test row asks or once asked; test rows never train. "
+            f"Pair {wrong[0]} asks what a test pair asks or once asked; test pairs never train. "
             "Reject it and make a new version."
         )
 
 
-def read_held(path: Path, sha256: str | None = None) -> list[Held]:
-    """The held-out rows, one JSON object a line.
+def read_held_out(path: Path, sha256: str | None = None) -> list[HeldOutPair]:
+    """The held-out pairs, one JSON object a line.
 
     Raises:
         RuleBroken: the file is not the one the job was started with.
@@ -105,17 +103,14 @@ def read_held(path: Path, sha256: str | None = None) -> list[Held]:
     """
     content = path.read_bytes()
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
-        raise RuleBroken("The held-out rows changed since the job was started. Start it again.")
-    names = ("pair_id", "prompt", "response")
-    rows = [
-        Held(*(json.loads(line)[name] for name in names)) for line in content.splitlines() if line
-    ]
-    if not rows:
-        raise BadInput("The version has no test rows to evaluate on. Make a new version.")
-    return rows
+        raise RuleBroken("The held-out pairs changed since the job was started. Start it again.")
+    pairs = [msgspec.json.decode(line, type=HeldOutPair) for line in content.splitlines() if line]
+    if not pairs:
+        raise BadInput("The version has no test pairs to evaluate on. Make a new version.")
+    return pairs
 
 
-class OutputLine(Record, frozen=True, kw_only=True):
+class OutputLine(JsonRecord, frozen=True, kw_only=True):
     """One line of `outputs.jsonl`: an answer and what it scored."""
 
     pair_id: int

@@ -104,10 +104,10 @@ def test_each_step_becomes_one_progress_line(server: TuningServer, tmp_path: Pat
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 0
     told = list(evidence.every_event(directory))
-    losses = [(one["step"], one["total"]) for one in told if one.get("loss") is not None]
+    losses = [(one.step, one.total) for one in told if one.number("loss") is not None]
     assert losses == [(step, 6) for step in range(1, 7)]
-    assert [one["step"] for one in told if one.get("eval_loss") is not None] == [3, 6]
-    messages = [one["message"] for one in told if "message" in one]
+    assert [one.step for one in told if one.number("eval_loss") is not None] == [3, 6]
+    messages = [one.message for one in told if one.message is not None]
     assert "The run waits in the endpoint's queue." in messages
 
 
@@ -133,7 +133,7 @@ def test_a_worker_killed_after_the_job_began_pays_once(
     assert work(again) == 0
     assert len(server.jobs) == 1
     assert server.count("POST", "/files") == 2
-    steps = [one["step"] for one in evidence.every_event(again) if one.get("loss") is not None]
+    steps = [one.step for one in evidence.every_event(again) if one.number("loss") is not None]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert _result(again)["first_train_loss"] == 3.0
 

@@ -50,7 +50,7 @@ def test_a_lost_run_goes_on_as_a_new_one(engine: Engine) -> None:
     assert task.resumed_from is not None
     assert written(task.resumed_from) == used
     assert checkpoints.find(directory, 20, used["sha256"]).step == 20
-    assert [event["step"] for event in evidence.every_event(directory)] == list(range(1, 21))
+    assert [event.step for event in evidence.every_event(directory)] == list(range(1, 21))
 
 
 def test_a_damaged_checkpoint_is_named_in_the_record_and_the_one_before_used(

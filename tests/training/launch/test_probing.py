@@ -177,4 +177,4 @@ def test_places_are_spread_evenly() -> None:
 def test_a_probe_takes_no_test_row(small: Path, tmp_path: Path) -> None:
     _, result = _probe(tmp_path / "probe", small, rows(4) + rows(1, "test", first=9))
     assert result["state"] == "failed"
-    assert "test rows never train" in result["message"]
+    assert "test pairs never train" in result["message"]

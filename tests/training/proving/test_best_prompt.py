@@ -15,7 +15,7 @@ from training import asks
 from training.proving import best_prompt, evaluations
 from training.records.parts import BaseModel, Prompting, PromptTrial
 from training.work import jobs
-from training.work.rows import read_held
+from training.work.rows import read_held_out
 
 
 def _row(number: int, team: str, origin: Origin = Origin.DRAFT) -> VersionRow:
@@ -78,7 +78,7 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
 
 
 def _splits(path: Path, known: dict[int, Split]) -> list[Split]:
-    return [known[row.pair_id] for row in read_held(path)]
+    return [known[row.pair_id] for row in read_held_out(path)]
 
 
 def test_without_validation_rows_there_is_nothing_to_choose_on(engine: Engine) -> None:

@@ -324,4 +324,4 @@ def test_a_pair_that_was_ever_tested_is_refused_by_the_worker(tmp_path: Path) ->
     assert worker.work(directory) == 1
     result = evidence.read_result(directory)
     assert result is not None
-    assert "asks what a test row asks" in result["message"]
+    assert "asks what a test pair asks" in result["message"]

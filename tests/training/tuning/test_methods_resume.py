@@ -11,7 +11,7 @@ import pytest
 from tests.support.tiny_model import job, rows, tiny
 from training.tuning import checkpoints
 from training.work import evidence
-from training.work.rows import Row
+from training.work.rows import TrainingPair
 from training.worker import work
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
@@ -177,7 +177,7 @@ def test_the_loss_of_preferences_is_that_of_trl(small: Path, first: Path, tmp_pa
 
     model, tokenizer = base_models.load(small)
     tuned = tuned_models.with_adapter(model, first / "adapter", None, trained=True)
-    lines = [Row(i, "train", f"Ask {'x' * i}", "yes " * i, "no") for i in range(1, 5)]
+    lines = [TrainingPair(i, "train", f"Ask {'x' * i}", "yes " * i, "no") for i in range(1, 5)]
     train = preference.tokenized(lines, "train", tokenizer, "Be brief.", 256)
     none = preference.tokenized(lines, "validation", tokenizer, "Be brief.", 256)
     watch = Watch(evidence.Evidence(tmp_path), 0, 4, 4)

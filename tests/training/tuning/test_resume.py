@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from tests.support.patience import until
 from tests.support.tiny_model import rows, started, training_job
@@ -45,7 +46,9 @@ def _result(directory: Path) -> dict[str, Any]:
 
 
 def _steps(directory: Path) -> int:
-    return max((e["step"] for e in evidence.read_events(directory)[0] if "loss" in e), default=0)
+    return max(
+        (e.step for e in evidence.read_events(directory)[0] if e.loss is not UNSET), default=0
+    )
 
 
 def _killed_at(directory: Path, step: int) -> None:
@@ -123,8 +126,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(small: Path, whole: Path, tmp_
     assert work(last) == 0, _result(last)["message"]
     assert _furthest(whole, last) == 0.0
     _same_course(whole, last)
-    events = [e["step"] for e in evidence.every_event(last) if "loss" in e]
-    assert events == [e["step"] for e in evidence.every_event(whole) if "loss" in e]
+    events = [e.step for e in evidence.every_event(last) if e.loss is not UNSET]
+    assert events == [e.step for e in evidence.every_event(whole) if e.loss is not UNSET]
 
 
 @pytest.mark.parametrize("step", [7, 10, 20])

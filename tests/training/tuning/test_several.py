@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState
@@ -125,7 +126,7 @@ def test_two_processes_end_where_one_does(small: Path, tmp_path: Path) -> None:
         assert shared[name] == alone[name]
     for name in ("first_train_loss", "train_loss", "validation_loss"):
         assert shared[name] == pytest.approx(alone[name], rel=1e-4)
-    assert [e["step"] for e in evidence.every_event(two) if "loss" in e] == [1, 2]
+    assert [e.step for e in evidence.every_event(two) if e.loss is not UNSET] == [1, 2]
     manifest = json.loads((two / "checkpoints/checkpoint-1/MANIFEST.json").read_text())
     assert {"rng_state_0.pth", "rng_state_1.pth"} <= set(manifest["files"])
 

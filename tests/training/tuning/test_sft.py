@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from curation.overlap import duplicates
 from curation.personal import model_files
@@ -12,8 +13,9 @@ from storage.errors import RuleBroken
 from tests.support.patience import PATIENCE, until
 from tests.support.tiny_model import SYSTEM, job, packaged, rows, started, tiny, training_job
 from training.models import base_models, render
+from training.records.record import written
 from training.work import evidence
-from training.work.rows import Row, refuse_tested
+from training.work.rows import TrainingPair, refuse_tested
 from training.worker import DISK_FULL, OUT_OF_MEMORY, _cause, work
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("model_code")]
@@ -43,10 +45,10 @@ def test_a_run_finishes_and_the_loss_falls(trained: Path) -> None:
     assert result["rows"] == {"train": 32, "validation": 8}
     assert result["libraries"]["torch"].startswith("2.")
     events, _ = evidence.read_events(trained)
-    steps = [event for event in events if "loss" in event]
-    assert [event["step"] for event in steps] == list(range(1, 9))
-    assert {"loss", "learning_rate", "grad_norm", "total", "at"} <= set(steps[0])
-    assert len([event for event in events if "eval_loss" in event]) == 2
+    steps = [event for event in events if event.loss is not UNSET]
+    assert [event.step for event in steps] == list(range(1, 9))
+    assert {"loss", "learning_rate", "grad_norm", "total", "at"} <= set(written(steps[0]))
+    assert len([event for event in events if event.eval_loss is not UNSET]) == 2
 
 
 def test_the_adapter_is_recorded_and_loads(trained: Path, small: Path) -> None:
@@ -126,7 +128,7 @@ def test_a_loss_that_is_no_number_never_finishes(tmp_path: Path) -> None:
     assert result["state"] == "failed"
     assert "no number at step 1" in result["message"]
     assert not (directory / "adapter").exists()
-    losses = [event["loss"] for event in evidence.read_events(directory)[0] if "loss" in event]
+    losses = [event.loss for event in evidence.read_events(directory)[0] if event.loss is not UNSET]
     assert losses == [None]
 
 
@@ -155,7 +157,7 @@ def test_early_stop_keeps_the_best_weights(small: Path, tmp_path: Path) -> None:
 def test_a_second_worker_is_refused_and_cancel_stops_the_first(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
     first = started(directory)
-    until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
+    until(lambda: any(event.loss is not UNSET for event in evidence.read_events(directory)[0]))
     assert evidence.alive(directory)
     assert started(directory).wait(PATIENCE) == 1
     launch = evidence.read_json(directory / "launch.json")
@@ -172,7 +174,7 @@ def test_a_second_worker_is_refused_and_cancel_stops_the_first(small: Path, tmp_
 def test_a_killed_run_is_not_alive_and_says_nothing(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, rows(64), epochs=20)
     child = started(directory)
-    until(lambda: any("loss" in event for event in evidence.read_events(directory)[0]))
+    until(lambda: any(event.loss is not UNSET for event in evidence.read_events(directory)[0]))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not evidence.alive(directory)
@@ -241,7 +243,10 @@ def test_rows_that_share_a_beginning_train_as_if_apart() -> None:
 
 def test_a_row_that_was_ever_tested_is_refused_by_the_worker() -> None:
 
-    rows = [Row(1, "train", "Where is my card?", "{}"), Row(2, "validation", "Hi", "{}")]
+    rows = [
+        TrainingPair(1, "train", "Where is my card?", "{}"),
+        TrainingPair(2, "validation", "Hi", "{}"),
+    ]
     refuse_tested(rows, [duplicates.digest("Where is my money?")])
-    with pytest.raises(RuleBroken, match="Pair 1 asks what a test row asks"):
+    with pytest.raises(RuleBroken, match="Pair 1 asks what a test pair asks"):
         refuse_tested(rows, [duplicates.digest("where is MY card")])

@@ -94,7 +94,7 @@ def _run(directory: Path, small: Path, *names: str, **chosen: object) -> Path:
 
 
 def _told(directory: Path) -> str:
-    return "\n".join(str(one.get("message")) for one in evidence.every_event(directory))
+    return "\n".join(str(one.message) for one in evidence.every_event(directory))
 
 
 def test_a_run_is_reported_with_figures_and_parameters_and_no_row(

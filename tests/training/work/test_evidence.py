@@ -13,6 +13,7 @@ from storage.errors import RuleBroken
 from storage.settings import ROOT
 from tests.support.patience import until
 from tests.support.tiny_model import hold
+from training.records.running import ProgressLine
 from training.work import evidence
 from training.work.evidence import Evidence
 
@@ -28,21 +29,21 @@ def test_progress_is_read_in_pieces_and_a_torn_line_waits(tmp_path: Path) -> Non
         held.progress(1, 3, loss=2.0)
         held.progress(2, 3, loss=float("nan"), grad_norm=1.0)
     first, offset = evidence.read_events(tmp_path, 0)
-    assert [event["step"] for event in first] == [1, 2]
-    assert first[1]["loss"] is None
+    assert [event.step for event in first] == [1, 2]
+    assert first[1].loss is None
     with (tmp_path / "events.jsonl").open("ab") as file:
         file.write(b'{"step": 3, "to')
     assert evidence.read_events(tmp_path, offset) == ([], offset)
     with (tmp_path / "events.jsonl").open("ab") as file:
         file.write(b'tal": 3}\n')
-    assert evidence.read_events(tmp_path, offset)[0] == [{"step": 3, "total": 3}]
+    assert evidence.read_events(tmp_path, offset)[0] == [ProgressLine(step=3, total=3)]
 
 
 def test_a_line_that_a_crash_tore_does_not_spoil_the_next(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_bytes(b'{"step": 1}\n{"ste')
     with Evidence(tmp_path) as held:
         held.progress(2, 3)
-    assert [event["step"] for event in evidence.read_events(tmp_path)[0]] == [1, 2]
+    assert [event.step for event in evidence.read_events(tmp_path)[0]] == [1, 2]
 
 
 def test_a_flood_is_read_a_megabyte_at_a_time(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_a_flood_is_read_a_megabyte_at_a_time(tmp_path: Path) -> None:
     for _ in range(5):
         events, offset = evidence.read_events(tmp_path, offset)
         found += events
-    assert found == [{"step": 7}]
+    assert found == [ProgressLine(step=7)]
 
 
 def test_the_first_result_stands(tmp_path: Path) -> None:

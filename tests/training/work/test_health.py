@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
+from training.records.running import Heartbeat, ProgressLine
 from training.work import health
 from training.work.health import Health
 
@@ -36,11 +38,11 @@ def test_health_follows_from_three_figures(
 
 
 def test_health_is_read_from_the_files_of_a_job() -> None:
-    events = [{"at": _ago(200 - 2 * i), "step": i, "loss": 1.0} for i in range(10)]
-    events.append({"at": _ago(150), "step": 10, "message": "Saving."})
+    events = [ProgressLine(at=_ago(200 - 2 * i), step=i, loss=1.0) for i in range(10)]
+    events.append(ProgressLine(at=_ago(150), step=10, message="Saving."))
     assert health.step_seconds(events) == 2
-    beat = {"at": _ago(3), "step": 10, "total": 40, "moved": _ago(180)}
+    beat = Heartbeat(at=_ago(3), step=10, total=40, moved=_ago(180))
     assert health.of(beat, events, NOW) == (Health.STALLED, 180)
-    assert health.of(beat | {"moved": _ago(1)}, events, NOW) == (Health.WELL, 1)
-    assert health.of(beat | {"at": _ago(90)}, events, NOW) == (Health.UNRESPONSIVE, 90)
+    assert health.of(structs.replace(beat, moved=_ago(1)), events, NOW) == (Health.WELL, 1)
+    assert health.of(structs.replace(beat, at=_ago(90)), events, NOW) == (Health.UNRESPONSIVE, 90)
     assert health.of(None, events, NOW) == (Health.WELL, 0)

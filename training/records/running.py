@@ -1,0 +1,52 @@
+"""What a process shows of itself while it runs: who it is, that it lives, how far it is."""
+
+from msgspec import UNSET, UnsetType
+
+from training.records.record import JsonRecord, always
+
+Number = float | UnsetType | None
+"""A measured number: None where it was not finite, UNSET where it was not measured."""
+
+
+class Launch(JsonRecord, frozen=True, kw_only=True):
+    """The process of a job (`launch.json`)."""
+
+    pid: int
+    create_time: float
+    """Seconds since the epoch: a number alone may be another process's by now."""
+    boot_id: str
+    """Changes when the machine restarts."""
+    token: str = always("")
+    at: str
+
+
+class Heartbeat(JsonRecord, frozen=True, kw_only=True):
+    """That it lives (`heartbeat.json`)."""
+
+    at: str
+    step: int = always(0)
+    total: int = always(0)
+    moved: str | None = None
+    """When the work last went on."""
+
+
+class ProgressLine(JsonRecord, frozen=True, kw_only=True):
+    """A progress line (`events.jsonl`): what was measured at a step, or a message."""
+
+    at: str = ""
+    step: int = always(0)
+    total: int = always(0)
+    loss: Number = UNSET
+    eval_loss: Number = UNSET
+    learning_rate: Number = UNSET
+    grad_norm: Number = UNSET
+    memory_mb: Number = UNSET
+    rows_a_second: Number = UNSET
+    message: str | None = None
+    earlier: bool = False
+    """Whether the run that this one goes on from measured it."""
+
+    def number(self, name: str) -> float | None:
+        """A number by the name of its field; None where there is none."""
+        value = getattr(self, name)
+        return None if value is UNSET else value
