@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.support.browser_fixture import window
+from tests.support.browser_fixture import still, window
 from tests.support.live import Live
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
@@ -33,9 +33,7 @@ class Person:
 
     def still(self) -> Page:
         """Wait until Streamlit has drawn."""
-        expect(self.page.get_by_test_id("stApp")).to_have_attribute(
-            "data-test-script-state", "notRunning"
-        )
+        still(self.page)
         self.page.wait_for_timeout(150)
         return self.page
 

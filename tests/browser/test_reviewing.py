@@ -39,7 +39,7 @@ def desk(tmp_path: Path) -> Iterator[tuple[Live, Engine, Project]]:
 def _at_review(person: Person) -> None:
     person.go("review")
     expect(person.page.locator("#card")).not_to_have_attribute("data-row", "")
-    person.page.wait_for_timeout(600)
+    person.still()
 
 
 def _saved(person: Person) -> None:

@@ -6,6 +6,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
+from tests.support.browser_fixture import still
 
 CHOICES = {"1": "left", "2": "right", "3": "tie", "0": "both_bad"}
 
@@ -15,7 +16,7 @@ def opened(window: BrowserContext, server: Server) -> Page:
     page = window.new_page()
     page.goto(server.url)
     expect(page.locator("#card")).to_have_attribute("data-item", "i1")
-    page.wait_for_timeout(300)
+    still(page)
     return page
 
 

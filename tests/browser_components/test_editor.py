@@ -4,6 +4,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
+from tests.support.browser_fixture import still
 
 GOOD = '{"team":"cards"}'
 
@@ -13,7 +14,7 @@ def opened(window: BrowserContext, server: Server) -> Page:
     page = window.new_page()
     page.goto(server.url)
     expect(page.locator("#prompt")).to_be_visible(timeout=30_000)
-    page.wait_for_timeout(500)
+    still(page)
     return page
 
 

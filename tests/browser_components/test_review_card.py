@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
+from tests.support.browser_fixture import still
 from tests.support.patience import until
 
 # Notes which row is on the screen at each key press, and the time to the frame that shows another.
@@ -35,7 +36,7 @@ def opened(window: BrowserContext, server: Server) -> Page:
     page = window.new_page()
     page.goto(server.url)
     expect(page.locator("#card")).not_to_have_attribute("data-row", "")
-    page.wait_for_timeout(300)
+    still(page)
     return page
 
 

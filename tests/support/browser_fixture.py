@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support import chromium
 from tests.support.patience import PATIENCE
@@ -36,3 +36,9 @@ def window(browser: Browser, **options: Any) -> BrowserContext:  # noqa: ANN401 
     made = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
     made.set_default_timeout(PATIENCE * 1000)
     return made
+
+
+def still(page: Page) -> None:
+    """Wait until Streamlit has drawn."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
