@@ -57,6 +57,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(marker)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what was given a longer time limit: begun last, it would run alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuse model code to a run without a test that may load it; libraries remember a refusal."""
     refusal.active = not any(item.get_closest_marker("model") for item in session.items)

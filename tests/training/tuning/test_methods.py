@@ -204,7 +204,7 @@ def test_full_tuning_leaves_a_whole_model(
     assert "all weights trained" in _card(engine, adapter)
     assert "model.safetensors" in _packed(engine, adapter)
     with monkeypatch.context() as small:
-        small.setattr(adapters, "LARGEST", 1000)
+        small.setattr(adapter_files, "LARGEST", 1000)
         assert _packed(engine, adapter) == {"WHERE.txt", "card.json", "card.md"}
     with writing(engine) as session:
         told = _refused(session, story, story.version, adapter.id)
@@ -238,6 +238,7 @@ def _card(engine: Engine, adapter: Adapter) -> str:
     return "\n".join(adapter_card._training(cards.complete(card)))
 
 
+@pytest.mark.usefixtures("workers")
 def test_preference_goes_on_from_an_adapter(
     engine: Engine, base: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
