@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -21,20 +21,18 @@ from training import asks
 from training.exits import exports
 from training.exits import source as sources
 from training.exits.registry import EXITS, MERGED, Offered, offered
-from training.lifecycle import adapter_cards
 from training.work import jobs
 
 _LIMIT = 200_000_000
 """Of weights in one download: it is made in the server's memory."""
 
 
-def show(user: User, adapter: Adapter) -> None:
+def show(user: User, adapter: Adapter, card: Mapping[str, object]) -> None:
     """The exits of one adapter; nothing where its files are missing or changed."""
     present = settings.current()
     try:
         with looking() as session:
             source = sources.of(session, adapter, present)
-            card = adapter_cards.build(session, adapter)
             merged = exports.merged(session, adapter, present)
             tried = [jobs.get(session, job_id) for job_id in exports.tried(session, adapter)]
             project = projects.get(session, adapter.project_id).name
@@ -44,7 +42,13 @@ def show(user: User, adapter: Adapter) -> None:
     offers = offered(source)
     programs = ", ".join(entry.program for entry in EXITS.values() if entry.program)
     with st.expander(f"Use it elsewhere: {programs}"):
-        _list(offers)
+        st.text(
+            "\n".join(
+                f"{'○' if offer.why_not else '✓'} {offer.exit.title}: "
+                f"{offer.why_not or offer.exit.purpose}"
+                for offer in offers
+            )
+        )
         _download(adapter, card, offers)
         if all(offer.why_not is None for offer in offers if offer.exit.name == MERGED):
             _merge(user, adapter, merged, tried[0] if tried else None)
@@ -54,15 +58,7 @@ def show(user: User, adapter: Adapter) -> None:
         )
 
 
-def _list(offers: list[Offered]) -> None:
-    lines = [
-        f"{'○' if offer.why_not else '✓'} {offer.exit.title}: {offer.why_not or offer.exit.purpose}"
-        for offer in offers
-    ]
-    st.text("\n".join(lines))
-
-
-def _download(adapter: Adapter, card: dict[str, object], offers: list[Offered]) -> None:
+def _download(adapter: Adapter, card: Mapping[str, object], offers: list[Offered]) -> None:
     """One zip of all that fit, but the merged model, which is too large for a download."""
     names = [offer.exit.name for offer in offers if not offer.why_not and offer.exit.name != MERGED]
     folder = settings.current().data / adapter.path
