@@ -29,6 +29,7 @@ PROBE: dict[str, Any] = {
     "ready_seconds": 10.0,
     "step_seconds": [2.0] * 4,
     "step_tokens": [100] * 4,
+    "median_seconds": 2.0,
     "tokens_a_batch": 100.0,
     "evaluation_seconds": 1.0,
     "saving_seconds": 0.0,
