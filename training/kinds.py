@@ -19,6 +19,7 @@ from training.lifecycle import checks
 from training.proving import evaluations
 from training.records import results
 from training.records.record import JsonRecord, written
+from training.records.tasks import TaskHead
 from training.scans import meaning, personal_data
 from training.tuning import trackers
 from training.work import jobs
@@ -35,15 +36,15 @@ class Kind(Generic[R]):
 
     title: str
     """The work in plain words."""
-    module: Callable[[Mapping[str, Any]], str | None]
-    """The module whose `main` does the work of a spec, by name: only a job's process imports it."""
+    module: Callable[[TaskHead], str | None]
+    """The module whose `main` does the work of a task, by name: only a job's process imports it."""
     prepare: Callable[[Session, Job, Path, Settings], JsonRecord]
     """Writes the input files and returns the task for the process."""
     result: type[R]
     """How it ended, and what it measured."""
     ingest: Callable[[Session, User, Job, Path, R], None]
     """Takes what a finished job wrote into the database."""
-    same: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
     """Keys of the spec by which two jobs are the same work; without any, every two are."""
     rivals: frozenset[JobKind] = frozenset()
     """Other kinds that may not wait or run at the same time in a project."""
@@ -55,12 +56,12 @@ class Kind(Generic[R]):
     """What its process is given of the server's environment, besides what every one is."""
 
 
-def _always(module: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda _spec: module
+def _always(module: str) -> Callable[[TaskHead], str]:
+    return lambda _task: module
 
 
-def _answering(spec: Mapping[str, Any]) -> str:
-    remote = "endpoint" in spec
+def _answering(task: TaskHead) -> str:
+    remote = task.endpoint is not None
     return f"training.proving.{'evaluate_remote' if remote else 'evaluate'}"
 
 
@@ -94,7 +95,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         runs.prepare,
         results.TrainResult,
         runs.ingest,
-        same=("version_id", "base", "settings", "share", "resumed_from"),
+        identity=("version_id", "base", "settings", "share", "resumed_from"),
         cancelled_by=_LEADS,
         batch_size=runs.shared_batch,
         environment=trackers.passed,
@@ -105,7 +106,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         evaluations.prepare,
         dict,  # its rates bear the names of output fields
         evaluations.ingest,
-        same=("version_id", "base", "adapter", "best_prompt"),
+        identity=("version_id", "base", "adapter", "best_prompt"),
     ),
     JobKind.PROBE: Kind(
         "probe of the settings",
@@ -132,12 +133,9 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
 }
 
 
-def module(spec: Mapping[str, Any]) -> str | None:
-    """The module whose `main` does the work that a job's `spec.json` names; None where it names
-    none.
-    """
-    kind = spec.get("kind")
-    return KINDS[JobKind(kind)].module(spec) if kind in set(JobKind) else None
+def module(task: TaskHead) -> str | None:
+    """The module whose `main` does the work of a task; None where it is of no known kind."""
+    return KINDS[JobKind(task.kind)].module(task) if task.kind in set(JobKind) else None
 
 
 def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: JsonRecord) -> Job:
@@ -148,17 +146,15 @@ def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: J
         RuleBroken: the same work is going on in this project, or waits to.
     """
     wanted = written(spec)
-    for going in jobs.listing(session, project_id):
-        if going.state.final or not _same(going, kind, wanted):
+    for job in jobs.listing(session, project_id):
+        if job.state.final or not _clashes(job, kind, wanted):
             continue
         if kind is JobKind.TRAIN:
             raise RuleBroken(
                 "This run, with the same rows, base model and settings, is already waiting or "
                 "running. Change a setting, or wait for it."
             )
-        raise RuleBroken(
-            f"A {going.kind} job is already going on. Wait for it, or cancel it first."
-        )
+        raise RuleBroken(f"A {job.kind} job is already going on. Wait for it, or cancel it first.")
     return jobs.queue(session, actor, project_id, kind, wanted)
 
 
@@ -170,8 +166,8 @@ def going(session: Session, project_id: int, kind: JobKind) -> bool:
     )
 
 
-def _same(going: Job, kind: JobKind, spec: Mapping[str, Any]) -> bool:
+def _clashes(job: Job, kind: JobKind, spec: Mapping[str, object]) -> bool:
     """Whether a job is what someone asks for, or may not go on beside it."""
-    if going.kind is kind:
-        return all(going.spec.get(key) == spec.get(key) for key in KINDS[kind].same)
-    return going.kind in KINDS[kind].rivals
+    if job.kind is kind:
+        return all(job.spec.get(key) == spec.get(key) for key in KINDS[kind].identity)
+    return job.kind in KINDS[kind].rivals

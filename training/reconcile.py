@@ -68,65 +68,65 @@ def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
         _start_next(engine, settings)
 
 
-def _observe(engine: Engine, settings: Settings, one: Job, wait: bool) -> None:
-    directory = jobs.folder(settings, one.id)
+def _observe(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
+    directory = jobs.folder(settings, job.id)
     if wait and evidence.cancel_requested(directory) and evidence.alive(directory):
-        processes.stop(directory, one.id)
+        processes.stop(directory, job.id)
     if evidence.alive(directory):
         return
     result = evidence.read_result(directory)
     if result is not None:
-        _end(engine, settings, one, result)
+        _end(engine, settings, job, result)
     elif evidence.cancel_requested(directory):
         message = f"Cancelled.{remote.left(directory)}"
-        _end(engine, settings, one, {"state": "cancelled", "message": message})
+        _end(engine, settings, job, {"state": "cancelled", "message": message})
     elif (directory / "launch.json").exists():
         message = "The process ended without a result: it was killed, or the machine restarted."
         message += remote.left(directory)
-        _end(engine, settings, one, {"state": "lost", "message": message})
+        _end(engine, settings, job, {"state": "lost", "message": message})
     elif evidence.age(directory / "spec.json") > START_SECONDS:
         message = "The process never started. See train.log in the job's folder."
-        _end(engine, settings, one, {"state": "failed", "message": message})
+        _end(engine, settings, job, {"state": "failed", "message": message})
 
 
-def _end(engine: Engine, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
+def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]) -> None:
     """Take in what a job wrote and set its final state, in one transaction.
 
     What is cancelled is removed before that, so that a crash in between is made good by the next
     look; the rest after it, as the adapter may yet be refused.
     """
-    directory = jobs.folder(settings, one.id)
-    found = trackers.links(directory)
-    result = {**result, "trackers": found} if found else result
+    directory = jobs.folder(settings, job.id)
+    links = trackers.links(directory)
+    result = {**result, "trackers": links} if links else result
     if result.get("state") == JobState.CANCELLED:
-        runs.tidy(one, directory, JobState.CANCELLED, stopped=False)
+        runs.tidy(job, directory, JobState.CANCELLED, stopped=False)
     try:
         with writing(engine) as session:
-            _finish(session, settings, one, result)
+            _finish(session, settings, job, result)
     except (AssayError, OSError, ValueError, LookupError, TypeError, IntegrityError) as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
-        told = str(error) if isinstance(error, AssayError) else type(error).__name__
-        message = f"What the job wrote could not be taken in ({told}). Start it again."
+        reason = str(error) if isinstance(error, AssayError) else type(error).__name__
+        message = f"What the job wrote could not be taken in ({reason}). Start it again."
         result = {"state": "failed", "message": message}
         with writing(engine) as session:
-            _finish(session, settings, one, result)
+            _finish(session, settings, job, result)
     stopped = bool(result.get("stopped_by_request"))
-    runs.tidy(one, directory, JobState(result["state"]), stopped=stopped)
+    runs.tidy(job, directory, JobState(result["state"]), stopped=stopped)
     trackers.end_elsewhere(directory, result["state"])
 
 
-def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str, Any]) -> None:
-    row = session.get(JobRow, one.id)
+def _finish(session: Session, settings: Settings, job: Job, result: Mapping[str, Any]) -> None:
+    row = session.get(JobRow, job.id)
     if row is None or row.state.final:
         return
-    actor = people.get(session, one.requested_by)
+    actor = people.get(session, job.requested_by)
     state = JobState(result["state"])
     if state is JobState.FINISHED:
-        kind = kinds.KINDS[one.kind]
-        directory = jobs.folder(settings, one.id)
-        kind.ingest(session, actor, one, directory, read(kind.result, result))
-        if one.kind is JobKind.TRAIN:
-            _measure(session, actor, one)
+        kind = kinds.KINDS[job.kind]
+        directory = jobs.folder(settings, job.id)
+        kind.ingest(session, actor, job, directory, read(kind.result, result))
+        if job.kind is JobKind.TRAIN:
+            _measure(session, actor, job)
     row.state, row.message = state, result.get("message")
     row.result, row.ended_at = dict(result), datetime.now(UTC)
     session.flush()
@@ -135,9 +135,9 @@ def _finish(session: Session, settings: Settings, one: Job, result: Mapping[str,
         actor,
         f"job_{state}",
         "job",
-        one.id,
-        project_id=one.project_id,
-        kind=one.kind.value,
+        job.id,
+        project_id=job.project_id,
+        kind=job.kind.value,
     )
 
 
@@ -149,28 +149,28 @@ def _measure(session: Session, actor: User, run: Job) -> None:
     spec = specs.train(run)
     if spec.experiment is None:
         return
-    made = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
+    adapter_id = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
     try:
-        project_id, wanted = evaluations.request(session, spec.version_id, spec.base, made)
+        project_id, wanted = evaluations.request(session, spec.version_id, spec.base, adapter_id)
         kinds.queue(session, actor, project_id, JobKind.EVALUATE, wanted)
     except AssayError as refusal:
         log.warning("Run %s was not measured: %s", run.id[:8], refusal)
 
 
 def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
+    """Start the oldest waiting job that may start: memory has job owner at a time. A run at an
     endpoint needs none, so other work goes on beside it; other runs wait for it.
     """
     with reading(engine) as session:
         unfinished = jobs.unfinished(session)
-    running = [one for one in unfinished if one.state is JobState.RUNNING]
-    if not all(runs.is_remote(one) for one in running):
+    running = [job for job in unfinished if job.state is JobState.RUNNING]
+    if not all(runs.is_remote(job) for job in running):
         return
     waiting = next(
         (
-            one
-            for one in unfinished
-            if one.state is JobState.QUEUED and not (running and one.kind is JobKind.TRAIN)
+            job
+            for job in unfinished
+            if job.state is JobState.QUEUED and not (running and job.kind is JobKind.TRAIN)
         ),
         None,
     )
@@ -183,24 +183,23 @@ def _start_next(engine: Engine, settings: Settings) -> None:
         _end(engine, settings, waiting, {"state": "failed", "message": message})
 
 
-def _start(engine: Engine, settings: Settings, one: Job) -> None:
-    directory = jobs.folder(settings, one.id)
+def _start(engine: Engine, settings: Settings, job: Job) -> None:
+    directory = jobs.folder(settings, job.id)
     directory.mkdir(parents=True, exist_ok=True)
     if evidence.cancel_requested(directory):
-        _end(engine, settings, one, {"state": "cancelled", "message": "Cancelled before it began."})
+        _end(engine, settings, job, {"state": "cancelled", "message": "Cancelled before it began."})
         return
     with reading(engine) as session:
-        task = kinds.KINDS[one.kind].prepare(session, one, directory, settings)
-    evidence.write_json(directory / "spec.json", {"kind": one.kind.value, **written(task)})
+        task = kinds.KINDS[job.kind].prepare(session, job, directory, settings)
+    evidence.write_json(directory / "spec.json", {"kind": job.kind.value, **written(task)})
     with writing(engine) as session:
-        row = session.get(JobRow, one.id)
+        row = session.get(JobRow, job.id)
         if row is not None:
             row.state = JobState.RUNNING
-    kind = kinds.KINDS[one.kind]
-    named = {
-        name: os.environ[name] for name in one.spec.get("environment", ()) if name in os.environ
-    }
-    processes.start(directory, one.id, {**kind.environment(), **named}, kind.batch_size(one))
+    kind = kinds.KINDS[job.kind]
+    keys = [name for name in job.spec.get("environment", ()) if name in os.environ]
+    environment = {**kind.environment(), **{name: os.environ[name] for name in keys}}
+    processes.start(directory, job.id, environment, kind.batch_size(job))
 
 
 def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
@@ -217,8 +216,8 @@ def finish_all(engine: Engine, settings: Settings, job_id: str) -> Iterator[Job]
     while True:
         tick(engine, settings, wait=False)
         with reading(engine) as session:
-            one = jobs.get(session, job_id)
-        yield one
-        if one.state.final:
+            job = jobs.get(session, job_id)
+        yield job
+        if job.state.final:
             return
         time.sleep(0.5)

@@ -15,6 +15,8 @@ from typing import Any
 
 from storage.errors import AssayError, BadInput
 from training import kinds
+from training.records import tasks
+from training.records.tasks import TaskHead
 from training.tuning import checkpoints
 from training.work import evidence, ranks
 from training.work.evidence import Cancelled, Evidence
@@ -28,7 +30,7 @@ _LESS = {
     "full": "choose LoRA, which needs a quarter of the memory or less",
 }
 """The method that asks for less memory, where there is one."""
-_TELLING = (OSError, RuntimeError, ImportError, MemoryError)
+_OWN_WORDS = (OSError, RuntimeError, ImportError, MemoryError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TORCH_FULL = ("PytorchStreamWriter failed writing", "unexpected pos ")
 """What torch says when a file that it writes is cut; the system's own error is lost."""
@@ -41,32 +43,37 @@ def work(directory: Path) -> int:
     """
     _calm()
     try:
-        with ranks.held(directory) as held:
-            status = _guarded(directory, held)
-            _tell_trackers(directory)
+        with ranks.hold(directory) as hold:
+            status = _guarded(directory, hold)
+            _end_trackers(directory)
             return status
     except AssayError as error:  # another worker holds the lock: the result is its to write
         sys.stderr.write(f"{error}\n")
         return FAILED
 
 
-def _guarded(directory: Path, held: Evidence) -> int:
+def _guarded(directory: Path, hold: Evidence) -> int:
     try:
-        _run(directory, held)
+        _run(directory, hold)
     except Cancelled:
-        held.finish("cancelled", "Cancelled. Nothing was kept.")
+        hold.finish("cancelled", "Cancelled. Nothing was kept.")
     except AssayError as error:
-        return _ended(held, FAILED, str(error))
+        return _failed(hold, FAILED, str(error))
     except Exception as error:
         _log(directory, error)
-        kept = checkpoints.offered(directory)
-        spec = evidence.read_json(directory / "spec.json") or {}
-        status, told = _cause(error, kept.step if kept else None, spec.get("settings") or {})
-        return _ended(held, status, told)
+        checkpoint = checkpoints.offered(directory)
+        step = checkpoint.step if checkpoint is not None else None
+        status, sentence = _cause(error, step, _settings(directory))
+        return _failed(hold, status, sentence)
     return 0
 
 
-def _tell_trackers(directory: Path) -> None:
+def _settings(directory: Path) -> Mapping[str, Any]:
+    head = evidence.read(TaskHead, directory / "spec.json")
+    return head.settings if head is not None else {}
+
+
+def _end_trackers(directory: Path) -> None:
     """Tell the trackers that were reported to how the run ended; they were loaded by it if any."""
     tracking = sys.modules.get("training.tuning.tracking")
     if tracking is not None:
@@ -74,24 +81,16 @@ def _tell_trackers(directory: Path) -> None:
         tracking.end(result["state"])
 
 
-def _run(directory: Path, held: Evidence) -> None:
-    spec = evidence.read_json(directory / "spec.json")
-    module = kinds.module(spec or {})
-    if spec is None or module is None:
-        raise BadInput(
-            "The job's spec.json is missing or names no known kind of work. Start the job again."
-        )
-    _offline(spec)
-    import_module(module).main(directory, held)
-
-
-def _offline(spec: dict[str, object]) -> None:
-    """Only a job whose base model is on the hub may ask the hub. Read by libraries when they are
-    imported.
-    """
-    base = spec.get("base")
-    if not (isinstance(base, dict) and base.get("kind") == "hub"):
+def _run(directory: Path, hold: Evidence) -> None:
+    task = tasks.read(TaskHead, directory)
+    module = kinds.module(task)
+    if module is None:
+        raise BadInput(tasks.MISSING)
+    if (task.base or {}).get("kind") != "hub":
+        # Only a job whose base model is on the hub may ask the hub. Read by libraries when they
+        # are imported.
         os.environ["HF_HUB_OFFLINE"] = "1"
+    import_module(module).main(directory, hold)
 
 
 def _calm() -> None:
@@ -123,17 +122,19 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _cause(
-    error: Exception, kept: int | None = None, chosen: Mapping[str, Any] | None = None
+    error: Exception,
+    step: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> tuple[int, str]:
-    """Exit status and sentence for an error that is not a refusal; `kept` is the step of the last
-    checkpoint, `chosen` the run's settings.
+    """Exit status and sentence for an error that is not a refusal, of a run with these settings and
+    its last checkpoint at this step.
     """
     causes = list(_chain(error))
-    again = "launch again" if kept is None else f"go on from step {kept}"
+    again = "launch again" if step is None else f"go on from step {step}"
     if any(_is_memory(cause) for cause in causes):
-        other = "" if kept is None else f" Or close what else needs memory and {again}."
+        or_so = "" if step is None else f" Or close what else needs memory and {again}."
         return OUT_OF_MEMORY, (
-            f"The memory was not enough. {_less_memory(chosen or {})}, and launch again.{other}"
+            f"The memory was not enough. {_less_memory(settings or {})}, and launch again.{or_so}"
         )
     if any(_is_full(cause) for cause in causes):
         return DISK_FULL, f"The disk is full. Free some space and {again}."
@@ -143,20 +144,20 @@ def _cause(
     )
 
 
-def _less_memory(chosen: Mapping[str, Any]) -> str:
+def _less_memory(settings: Mapping[str, Any]) -> str:
     """What to change, what harms least first: the result, then the speed, then the method."""
     ways = []
-    if chosen.get("batch_size", 2) > 1:
+    if settings.get("batch_size", 2) > 1:
         ways.append("halve the batch size")
-    if not chosen.get("gradient_checkpointing"):
+    if not settings.get("gradient_checkpointing"):
         ways.append("turn gradient checkpointing on")
-    ways.append(_LESS.get(chosen.get("method", "lora"), "choose a smaller base model"))
+    ways.append(_LESS.get(settings.get("method", "lora"), "choose a smaller base model"))
     first, *others = ways
     return ", or ".join([first[0].upper() + first[1:], *others])
 
 
 def _is_memory(error: BaseException) -> bool:
-    """Whether memory ran out; torch's class is known by name so that it need not be imported."""
+    """Whether memory ran out; torch's class is told by its name so that it need not be imported."""
     names = {kind.__name__ for kind in type(error).__mro__}
     allocator = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or allocator
@@ -164,15 +165,16 @@ def _is_memory(error: BaseException) -> bool:
 
 def _is_full(error: BaseException) -> bool:
     """Whether the disk was full; safetensors and torch tell it in words only."""
-    known = isinstance(error, OSError) and error.errno in _FULL
-    told = type(error).__name__ == "SafetensorError" and "No space left" in str(error)
-    return known or told or any(words in str(error) for words in _TORCH_FULL)
+    by_system = isinstance(error, OSError) and error.errno in _FULL
+    by_safetensors = type(error).__name__ == "SafetensorError" and "No space left" in str(error)
+    by_torch = any(sign in str(error) for sign in _TORCH_FULL)
+    return by_system or by_safetensors or by_torch
 
 
-def _ended(held: Evidence, status: int, message: str) -> int:
+def _failed(hold: Evidence, status: int, message: str) -> int:
     """Write the result; on a disk too full even for that, the exit status has to tell."""
     try:
-        held.finish("failed", message, {"exit": status})
+        hold.finish("failed", message, {"exit": status})
     except OSError:
         return DISK_FULL
     return status
@@ -181,16 +183,15 @@ def _ended(held: Evidence, status: int, message: str) -> int:
 def _log(directory: Path, error: Exception) -> None:
     """Add where an error arose to the log.
 
-    Messages of other errors than the machine's own are left out: a library may quote the row it
+    Messages of other errors than the machine's own are left out: a library may quote the pair it
     failed on.
     """
     lines: list[str] = []
     for cause in _chain(error):
         lines.extend(traceback.format_tb(cause.__traceback__))
-        said = (
-            str(cause) if isinstance(cause, _TELLING) else "(message left out: it may quote a row)"
-        )
-        lines.append(f"{type(cause).__qualname__}: {said}\n")
+        own = isinstance(cause, _OWN_WORDS)
+        message = str(cause) if own else "(message left out: it may quote a pair)"
+        lines.append(f"{type(cause).__qualname__}: {message}\n")
     try:
         with (directory / "train.log").open("a", encoding="utf-8") as file:
             file.writelines(lines)

@@ -1,11 +1,9 @@
 """Which module trains by which method, by name: only the process of a run imports it."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from training.records.tasks import TaskHead
 from training.settings import Method
 
-MODULES = {
+MODULES: dict[str, str] = {
     Method.LORA: "training.tuning.sft",
     Method.QLORA: "training.tuning.sft",
     Method.FULL: "training.tuning.sft",
@@ -14,6 +12,6 @@ MODULES = {
 }
 
 
-def module(spec: Mapping[str, Any]) -> str | None:
-    """The module that trains by the method of a spec's settings; None where there is none."""
-    return MODULES.get(spec.get("settings", {}).get("method", Method.LORA))
+def module(task: TaskHead) -> str | None:
+    """The module that trains by the method of a task; None where there is none."""
+    return MODULES.get(task.method)

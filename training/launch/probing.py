@@ -28,6 +28,8 @@ from transformers import (
 from training.launch import methods, probes
 from training.launch.estimates import MINIMUM_STEPS
 from training.models import fetching, render
+from training.records import tasks
+from training.records.tasks import TaskHead
 from training.settings import read
 from training.tuning import course, saving
 from training.tuning.course import Course
@@ -55,7 +57,7 @@ def main(directory: Path, hold: Evidence) -> None:
     """
     spec = evidence.read_json(directory / "spec.json") or {}
     base = course.base(spec, hold)
-    method = import_module(str(methods.module(spec)))
+    method = import_module(str(methods.module(tasks.read(TaskHead, directory))))
     if ranks.first():
         began = time.monotonic()
         hold.say("Looking at the rows as the model sees them.")

@@ -179,7 +179,8 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, T
 
 def is_remote(job: Job) -> bool:
     """Whether a run is an endpoint's, not this machine's."""
-    return job.kind is JobKind.TRAIN and specs.train(job).remote
+    method = job.spec.get("settings", {}).get("method")  # also of a spec that cannot be read
+    return job.kind is JobKind.TRAIN and method == Method.PROVIDER
 
 
 def shared_batch(job: Job) -> int | None:

@@ -12,6 +12,8 @@ from training.settings import Method, MethodSettings
 
 T = TypeVar("T")
 
+MISSING = "The job's spec.json is missing or names no known kind of work. Start the job again."
+
 
 class TaskHead(JsonRecord, frozen=True, kw_only=True):
     """What every process looks at first: which kind of work it is, and by which method."""
@@ -167,6 +169,4 @@ def read(kind: type[T], directory: Path) -> T:
     except msgspec.ValidationError as error:
         raise unreadable(kind, error) from error
     except (FileNotFoundError, msgspec.DecodeError) as error:
-        raise BadInput(
-            "The job's spec.json is missing or names no known kind of work. Start the job again."
-        ) from error
+        raise BadInput(MISSING) from error

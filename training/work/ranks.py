@@ -96,6 +96,6 @@ class Quiet(evidence.Evidence):
             super().finish(state, message, detail)
 
 
-def held(directory: Path) -> evidence.Evidence:
+def hold(directory: Path) -> evidence.Evidence:
     """This process's hold on a job directory."""
     return evidence.Evidence(directory) if first() else Quiet(directory)
