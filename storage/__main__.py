@@ -17,7 +17,7 @@ app = console.app("The database of Assay: upgrade it, list people and projects, 
 def upgrade() -> None:
     """Bring the database in ASSAY_DATA to the present schema."""
     console.engine(upgrade=True)
-    console.show(None, as_json=False, words="The database is up to date.")
+    console.show(None, as_json=False, message="The database is up to date.")
 
 
 @app.command("people")
@@ -45,9 +45,9 @@ def join(
 def list_projects(as_json: console.AsJson = False) -> None:
     """List the projects."""
     with console.looking() as session:
-        found = projects.everything(session)
-        short = [{"id": p.id, "name": p.name, "task": p.task} for p in found]
-        console.show(found if as_json else short, as_json=as_json)
+        listed = projects.everything(session)
+        short = [{"id": p.id, "name": p.name, "task": p.task} for p in listed]
+        console.show(listed if as_json else short, as_json=as_json)
 
 
 @app.command()
@@ -66,8 +66,8 @@ def verify(as_json: console.AsJson = False) -> None:
         links, broken = events.verify(session)
         if broken is not None:
             raise Unavailable(f"Event {broken} or one before it was changed. Restore a backup.")
-        found = {"events": links, "head": events.head(session)}
-        console.show(found, as_json=as_json, words=f"{links} events, head {found['head']}")
+        chain = {"events": links, "head": events.head(session)}
+        console.show(chain, as_json=as_json, message=f"{links} events, head {chain['head']}")
 
 
 @app.command()
@@ -78,7 +78,7 @@ def backup(to: Path) -> None:
         raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
     with console.engine().connect() as connection:
         connection.connection.driver_connection.execute("VACUUM INTO ?", (str(to),))  # type: ignore[union-attr]
-    console.show(None, as_json=False, words=f"Saved {to}.")
+    console.show(None, as_json=False, message=f"Saved {to}.")
 
 
 if __name__ == "__main__":

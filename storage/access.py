@@ -47,10 +47,10 @@ def require(session: Session, actor: User, roles: tuple[Role, ...], what: str) -
         NotAllowed: the profile is gone, or none of its roles fits.
     """
     row = session.get(UserRow, actor.id)
-    held = set(row.roles) if row is not None and row.kind == "person" else set()
-    if not held & {role.value for role in roles}:
-        asked = " or ".join(role.value for role in roles)
+    own = set(row.roles) if row is not None and row.kind == "person" else set()
+    if not own & {role.value for role in roles}:
+        fitting = " or ".join(role.value for role in roles)
         raise NotAllowed(
-            f"{actor.name} may not {what.replace('_', ' ')}: this asks for the role {asked}. "
+            f"{actor.name} may not {what.replace('_', ' ')}: this asks for the role {fitting}. "
             "Ask an admin to add it to your profile."
         )

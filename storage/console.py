@@ -32,10 +32,10 @@ out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def app(words: str) -> typer.Typer:
+def app(help: str) -> typer.Typer:
     """A command line whose help reads well and that never prints a traceback with values."""
     return typer.Typer(
-        help=words, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+        help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
     )
 
 
@@ -95,22 +95,22 @@ def project(session: Session, name: str) -> Project:
     Raises:
         NotFound: there is none of this name, or the name is needed to tell several apart.
     """
-    known = projects.everything(session)
-    if not name and len(known) == 1:
-        return known[0]
-    for one in known:
-        if one.name == name:
-            return one
-    names = ", ".join(one.name for one in known) or "none yet"
+    listed = projects.everything(session)
+    if not name and len(listed) == 1:
+        return listed[0]
+    for candidate in listed:
+        if candidate.name == name:
+            return candidate
+    names = ", ".join(candidate.name for candidate in listed) or "none yet"
     raise NotFound(f"Name the project with --project. There are: {names}.")
 
 
-def show(value: object, *, as_json: bool, words: str | None = None) -> None:
-    """Print a result: JSON for machines, else `words` or the value as a small table."""
+def show(value: object, *, as_json: bool, message: str | None = None) -> None:
+    """Print a result: JSON for machines, else `message` or the value as a small table."""
     if as_json:
         sys.stdout.write(json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
-    elif words is not None:
-        out.print(words, markup=False)
+    elif message is not None:
+        out.print(message, markup=False)
     else:
         _print(value)
 

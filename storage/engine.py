@@ -26,7 +26,7 @@ _write_lock = threading.Lock()
 class _Writer(threading.local):
     """Whether this thread is inside `writing`."""
 
-    here = False
+    active = False
 
 
 _writer = _Writer()
@@ -104,15 +104,15 @@ def writing(engine: Engine) -> Iterator[Session]:
     A rule checked inside therefore still holds at commit. The lock of this process keeps waiting
     fair where SQLite's own busy handler is not.
     """
-    if _writer.here:
+    if _writer.active:
         raise RuntimeError(
             "A write transaction inside another of the same thread would wait for it"
         )
     locked = engine.execution_options(begin="BEGIN IMMEDIATE")
     with _write_lock:
-        _writer.here = True
+        _writer.active = True
         try:
             with Session(locked, expire_on_commit=False) as session, session.begin():
                 yield session
         finally:
-            _writer.here = False
+            _writer.active = False

@@ -93,8 +93,8 @@ def verify(session: Session) -> tuple[int, int | None]:
     try:
         for number, before, named, *facts, detail in session.execute(query):
             body = dict(zip(_FACTS, (*facts, json.loads(detail)), strict=True))
-            whole = number == count + 1 and json.dumps(body["detail"]) == detail
-            if not whole or before != prev or named != _digest(prev, body):
+            intact = number == count + 1 and json.dumps(body["detail"]) == detail
+            if not intact or before != prev or named != _digest(prev, body):
                 return count, number
             prev, count = named, count + 1
     except (DBAPIError, ValueError, TypeError):  # damaged text: no UTF-8, no JSON

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from storage.errors import AssayError
 
 
-def commands(words: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
+def commands(help: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
     """The command line made of the `app` of several modules: module names with their commands."""
     places = {name: module for module, names in where.items() for name in names}
 
@@ -29,7 +29,7 @@ def commands(words: str, where: Mapping[str, Sequence[str]]) -> typer.Typer:
 
     app = typer.Typer(
         cls=Lazily,
-        help=words,
+        help=help,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

@@ -75,8 +75,8 @@ def check(engine: Engine) -> None:
     scripts = ScriptDirectory.from_config(_config())
     if at == scripts.get_current_head():
         return
-    known = {script.revision for script in scripts.walk_revisions()}
-    if at is None or at in known:
+    revisions = {script.revision for script in scripts.walk_revisions()}
+    if at is None or at in revisions:
         raise Unavailable("The database is not up to date. Run: python -m storage upgrade")
     raise Unavailable(
         f"The database was written by a newer Assay (schema {at}). Start that version instead."

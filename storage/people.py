@@ -65,18 +65,18 @@ def set_roles(
     actor: User,
     user_id: int,
     roles: frozenset[Role],
-    seen: frozenset[Role] | None = None,
+    before: frozenset[Role] | None = None,
 ) -> User:
     """Change what a person may do; it counts from their next click.
 
     Raises:
         RuleBroken: nobody with the admin role would be left, no role was chosen, or the roles are
-            no longer the ones that were `seen`.
+            no longer the ones `before`.
     """
     row = session.get(UserRow, user_id)
     if row is None or row.kind != "person":
         raise NotFound("This profile does not exist.")
-    if seen is not None and _user(row).roles != seen:
+    if before is not None and _user(row).roles != before:
         raise RuleBroken(f"Someone else changed the roles of {row.name}. Look at them again.")
     if not roles:
         raise RuleBroken(f"Choose at least one role for {row.name}.")

@@ -5,12 +5,12 @@ from contextlib import suppress
 
 POLITE = 10
 """Added to the niceness: of a core that both want, a page gets nine tenths."""
-_LEAST = 19
+_LOWEST = 19
 
 
 def behind(group: int) -> None:
     """Let a group of processes go behind this one, where it still runs."""
     with suppress(ProcessLookupError):
         os.setpriority(
-            os.PRIO_PGRP, group, min(os.getpriority(os.PRIO_PROCESS, 0) + POLITE, _LEAST)
+            os.PRIO_PGRP, group, min(os.getpriority(os.PRIO_PROCESS, 0) + POLITE, _LOWEST)
         )

@@ -9,13 +9,13 @@ from storage.tables import ScratchRow
 from storage.types import User
 
 
-def save(session: Session, actor: User, form: str, words: dict[str, Any]) -> None:
+def save(session: Session, actor: User, form: str, fields: dict[str, Any]) -> None:
     """Keep the words of a form; the last save wins."""
     row = session.get(ScratchRow, (actor.id, form))
     if row is None:
-        session.add(ScratchRow(user_id=actor.id, form=form, words=words))
+        session.add(ScratchRow(user_id=actor.id, form=form, words=fields))
     else:
-        row.words, row.updated_at = words, datetime.now(UTC)
+        row.words, row.updated_at = fields, datetime.now(UTC)
     session.flush()
 
 

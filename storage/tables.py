@@ -40,7 +40,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def _words(noun: type[StrEnum]) -> Enum:
+def _values(noun: type[StrEnum]) -> Enum:
     """A column that stores the values, not the names, and whose words the database checks."""
     return Enum(
         noun,
@@ -73,7 +73,7 @@ _COLUMNS: dict[Any, Any] = {
     dict[str, Any]: JSON,
     list[Any]: JSON,
     str: Text,
-    **{noun: _words(noun) for noun in _NOUNS},
+    **{noun: _values(noun) for noun in _NOUNS},
 }
 
 
@@ -387,7 +387,7 @@ class AuditVerdictRow(Base):
 
 
 class WaiverRow(Base):
-    """A readiness line set aside by a lead, by name, with reason and expiry. Insert-only."""
+    """A line of a gate waived by a lead, by name, with reason and expiry. Insert-only."""
 
     __tablename__ = "waiver"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -23,7 +23,7 @@ app = commands(
         "training.commands.registry": (
             "check",
             "gate",
-            "set-aside",
+            "waive",
             "promote",
             "retire",
             "rollback",

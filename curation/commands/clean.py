@@ -42,7 +42,7 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
     console.show(
         {"scanned": kept, "open": state.open, "quarantined": state.quarantined},
         as_json=as_json,
-        words=f"Scanned {kept} rows. Rows with open findings: {len(state.open)}; "
+        message=f"Scanned {kept} rows. Rows with open findings: {len(state.open)}; "
         f"quarantined: {len(state.quarantined)}.",
     )
 
@@ -115,7 +115,7 @@ def audit_rows(
         words = f"{found['result']}"
         if row is not None:
             words += f"\n\nNext: pair {row.id}\n\n{row.prompt}\n\n{row.response}"
-        console.show(found, as_json=as_json, words=words)
+        console.show(found, as_json=as_json, message=words)
 
 
 @app.command()
@@ -142,7 +142,7 @@ def strata(
         figures = _figures(seen)
         actor, chosen = console.actor(session, as_), parts[reopen - 1].stratum
         back = audit.reopen_stratum(session, actor, inside, chosen, figures)
-        console.show({"back": back}, as_json=as_json, words=f"{back} rows are back in review.")
+        console.show({"back": back}, as_json=as_json, message=f"{back} rows are back in review.")
 
 
 def _stratum(session: Session, project_id: int, number: int, part: Part) -> dict[str, object]:

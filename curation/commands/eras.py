@@ -105,7 +105,7 @@ def affected(
             }
             counts = "".join(f"{count} {name}\n" for name, count in found.counts.items())
             words = f"{counts}Rows: {len(ids)}; rejected ones not listed: {found.rejected}."
-            console.show(told, as_json=as_json, words=f"{words}\n{' '.join(map(str, ids))}")
+            console.show(told, as_json=as_json, message=f"{words}\n{' '.join(map(str, ids))}")
             return
         actor, seen = console.actor(session, as_), {pair.id: pair.version for pair in found.pairs}
         if send_back:
@@ -119,4 +119,4 @@ def affected(
             f"Rows: {len(done.rows)}; left alone: {len(done.claimed)} in a reviewer's hand, "
             f"{len(done.changed)} changed, {len(done.already)} already there."
         )
-        console.show(done, as_json=as_json, words=words)
+        console.show(done, as_json=as_json, message=words)

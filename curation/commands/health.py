@@ -44,7 +44,7 @@ def measure(
     console.show(
         [_plain(measure) for measure in health.measures] if as_json else None,
         as_json=as_json,
-        words="\n".join(_words(one) for one in health.measures),
+        message="\n".join(_words(one) for one in health.measures),
     )
     seconds = time.monotonic() - started
     sys.stderr.write(f"{health.n:,} rows in {seconds:.2f} s\n")

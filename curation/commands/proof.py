@@ -58,7 +58,7 @@ def ready(project: console.In = "", as_json: console.AsJson = False) -> None:
 def waive(
     signal: str, reason: str, as_: console.As, days: int = 30, project: console.In = ""
 ) -> None:
-    """Set one readiness line aside for some days, with a reason."""
+    """Waive one readiness line for some days, with a reason."""
     with console.acting() as session:
         inside = console.project(session, project).id
         until = date.today() + timedelta(days=days)  # noqa: DTZ011 - a calendar day of the person's
@@ -112,7 +112,7 @@ def freeze(
         inside = console.project(session, project).id
         made = freezing.freeze(session, console.actor(session, as_), inside, seed, note)
         console.show(
-            made, as_json=as_json, words=f"Version {made.number}: {made.counts}, {made.sha256}"
+            made, as_json=as_json, message=f"Version {made.number}: {made.counts}, {made.sha256}"
         )
 
 
@@ -162,7 +162,7 @@ def export(
     console.show(
         None,
         as_json=False,
-        words=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",
+        message=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",
     )
 
 
@@ -200,7 +200,7 @@ def tag(name: str, as_: console.As, version: Named = "", project: console.In = "
     with console.acting() as session:
         found = _find(session, project, version)
         tags.tag(session, console.actor(session, as_), found.id, name)
-        console.show(None, as_json=False, words=f"{name.strip()} is version {found.number} now.")
+        console.show(None, as_json=False, message=f"{name.strip()} is version {found.number} now.")
 
 
 @app.command()
@@ -241,7 +241,7 @@ def verify(
             done = verify_version.verify(export, sha256 or None, root or None)
         except verify_version.DamagedError as damage:
             raise Unavailable(f"{export} is not intact: {damage}.") from None
-        console.show(done, as_json=as_json, words="\n".join([*done, "Intact."]))
+        console.show(done, as_json=as_json, message="\n".join([*done, "Intact."]))
         return
     with console.looking() as session:
         report = verification.everything(session)
@@ -249,7 +249,7 @@ def verify(
         f"{report.versions} versions with {report.rows} rows and {report.events} events: "
         f"{'intact' if not report.problems else 'NOT INTACT'}.\nHead of the log: {report.head}"
     )
-    console.show(report, as_json=as_json, words="\n".join([*report.problems, words]))
+    console.show(report, as_json=as_json, message="\n".join([*report.problems, words]))
     if report.problems:
         raise typer.Exit(1)
 

@@ -31,7 +31,7 @@ def open_sample(
     """Open the sample project."""
     with console.acting() as session:
         project = sample.begin(session, console.actor(session, as_), reviewed=reviewed)
-        console.show(None, as_json=False, words=f"Opened {project.name} (project {project.id}).")
+        console.show(None, as_json=False, message=f"Opened {project.name} (project {project.id}).")
 
 
 @app.command()
@@ -40,7 +40,7 @@ def guidelines(project: console.In = "") -> None:
     """Print the project's guidelines."""
     with console.looking() as session:
         inside = projects.get(session, console.project(session, project).id)
-        console.show(None, as_json=False, words=inside.guidelines)
+        console.show(None, as_json=False, message=inside.guidelines)
 
 
 @app.command()
@@ -58,7 +58,7 @@ def write(
         words = Submission(str(uuid.uuid4()), prompt, response, topic or None)
         inside = console.project(session, project).id
         pair = writing.gold(session, console.actor(session, as_), inside, words)
-        console.show(pair, as_json=as_json, words=f"Saved as pair {pair.id}.")
+        console.show(pair, as_json=as_json, message=f"Saved as pair {pair.id}.")
 
 
 @app.command("import")
@@ -103,7 +103,7 @@ def import_file(
     console.show(
         msgspec.to_builtins(taken),
         as_json=as_json,
-        words=f"Added {len(taken.added)} rows; {taken.existing} were there already; "
+        message=f"Added {len(taken.added)} rows; {taken.existing} were there already; "
         f"{taken.invalid} do not fit the schema and wait for repair.",
     )
 
@@ -147,14 +147,14 @@ def review_one(
         actor = console.actor(session, as_)
         cards = claims.lease(session, actor, console.project(session, project).id, limit=1)
         if not cards:
-            console.show(None, as_json=as_json, words="Nothing is waiting for you.")
+            console.show(None, as_json=as_json, message="Nothing is waiting for you.")
             return
         card = cards[0]
         if not approve and not reject:
             console.show(
                 card,
                 as_json=as_json,
-                words=f"Pair {card.pair.id}\n\n{card.pair.prompt}\n\n{card.pair.response}",
+                message=f"Pair {card.pair.id}\n\n{card.pair.prompt}\n\n{card.pair.response}",
             )
             return
         if pair != card.pair.id:

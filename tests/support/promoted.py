@@ -1,4 +1,4 @@
-"""Stories on the way to production: an adapter checked, its lines set aside, its trial won."""
+"""Stories on the way to production: an adapter checked, its lines waived, its trial won."""
 
 import hashlib
 import json
@@ -64,7 +64,7 @@ def _line(task: dict[str, object], arm: Arm, *, passed: bool) -> dict[str, objec
     }
 
 
-def set_aside(engine: Engine, story: tuned.Frozen, adapter: Adapter, *keys: str) -> None:
+def waive(engine: Engine, story: tuned.Frozen, adapter: Adapter, *keys: str) -> None:
     """Waive these lines of the gate, or every one that blocks and can be waived."""
     until = datetime.now(UTC).date() + timedelta(days=7)
     with writing(engine) as session:
@@ -81,8 +81,8 @@ def promote(engine: Engine, story: tuned.Frozen, adapter: Adapter, *to: Stage) -
 
 
 def in_production(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> None:
-    """Into production, with every line set aside that blocks."""
-    set_aside(engine, story, adapter)
+    """Into production, with every line waived that blocks."""
+    waive(engine, story, adapter)
     promote(engine, story, adapter, Stage.APPROVED, Stage.PRODUCTION)
 
 

@@ -71,7 +71,7 @@ def _frozen(engine: Engine, rows: int, name: str) -> Frozen:
 
 
 def waive(engine: Engine, lead: User, desk: Project) -> None:
-    """Set aside every line that a small project cannot meet."""
+    """Waive every line that a small project cannot meet."""
     until = datetime.now(UTC).date() + timedelta(days=7)
     with writing(engine) as session:
         for signal in readiness.unmet(readiness.report(session, desk.id)):

@@ -45,7 +45,7 @@ def card(adapter: str, project: console.In = "", as_json: console.AsJson = False
     with console.looking() as session:
         one = adapters.named(session, console.project(session, project).id, adapter)
         whole = adapter_cards.build(session, one)
-    console.show(whole, as_json=as_json, words=adapter_cards.markdown(whole))
+    console.show(whole, as_json=as_json, message=adapter_cards.markdown(whole))
 
 
 @app.command()
@@ -57,4 +57,4 @@ def package(adapter: str, to: Path, project: console.In = "") -> None:
     with console.looking() as session:
         one = adapters.named(session, console.project(session, project).id, adapter)
         to.write_bytes(adapter_files.package(session, one.id, settings.current()))
-    console.show(None, as_json=False, words=f"Saved {to}.")
+    console.show(None, as_json=False, message=f"Saved {to}.")

@@ -52,7 +52,7 @@ def export(
     exports.write(made, to.resolve())
     told = [f"Saved {', '.join(made.exits)} in {to}."]
     told += [f"Not {EXITS[name].title}: {why}" for name, why in made.left_out.items()]
-    console.show(None, as_json=False, words="\n".join(told))
+    console.show(None, as_json=False, message="\n".join(told))
 
 
 def _merge(chosen: int, as_: str) -> None:
@@ -62,7 +62,7 @@ def _merge(chosen: int, as_: str) -> None:
         if exports.merged(session, known, here) is not None:
             return
         job = asks.merge(session, console.actor(session, as_), chosen, here)
-    console.show(None, as_json=False, words=wait(job).message or "Merged.")
+    console.show(None, as_json=False, message=wait(job).message or "Merged.")
 
 
 @app.command()
@@ -87,7 +87,7 @@ def serve(
         merged = exports.merged(session, found, here)
     _refuse_taken(port)
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    console.show(None, as_json=False, words=f"{source.served} on http://127.0.0.1:{port}/v1")
+    console.show(None, as_json=False, message=f"{source.served} on http://127.0.0.1:{port}/v1")
     if server == "vllm" or (server == "auto" and shutil.which("vllm")):
         _become_vllm(source, merged, here, port)
     _with_transformers(source, here, port)
@@ -157,7 +157,7 @@ def import_adapter(
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
         made = imports.take(session, actor, inside, source.absolute(), name, _base(base), here)
-    console.show(None, as_json=False, words=f"adapter@{made.number} is {made.name}.")
+    console.show(None, as_json=False, message=f"adapter@{made.number} is {made.name}.")
 
 
 def _base(text: str) -> BaseModel:

@@ -51,7 +51,7 @@ def sweep(
         grid = _grid(vary, read(start.spec["settings"]).to_dict())
         actor = console.actor(session, as_)
         made = asks.sweep(session, actor, experiments.again(start), grid)
-    console.show(made, as_json=as_json, words=_told(made))
+    console.show(made, as_json=as_json, message=_told(made))
 
 
 @app.command()
@@ -63,7 +63,7 @@ def curve(
     with console.acting() as session:
         start = _run(session, console.project(session, project).id, run)
         made = asks.curve(session, console.actor(session, as_), experiments.again(start))
-    console.show(made, as_json=as_json, words=_told(made))
+    console.show(made, as_json=as_json, message=_told(made))
 
 
 def _told(made: list[Job]) -> str:

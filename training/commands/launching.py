@@ -72,7 +72,7 @@ def launch(
         wish = _agreeing(session, wish, send_rows)
         job = asks.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
-    console.show(done, as_json=as_json, words=done.message or f"Run {done.id} is {done.state}.")
+    console.show(done, as_json=as_json, message=done.message or f"Run {done.id} is {done.state}.")
 
 
 @app.command("preflight")
@@ -122,7 +122,7 @@ def probe(
         f"About {told.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {told.steps} steps of "
         f"{told.step:.2g} s. Memory {told.memory_mb:,.0f} MB at its highest."
     )
-    console.show(written(told), as_json=as_json, words=words)
+    console.show(written(told), as_json=as_json, message=words)
 
 
 def _wished(

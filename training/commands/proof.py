@@ -63,7 +63,7 @@ def plan_trial(
     with console.acting() as session:
         actor = console.actor(session, as_)
         trial = blind.plan(session, actor, evaluation, planned, question)
-        console.show(trial, as_json=as_json, words=f"Trial {trial.id} is open.")
+        console.show(trial, as_json=as_json, message=f"Trial {trial.id} is open.")
 
 
 @app.command("ballot")
@@ -90,13 +90,13 @@ def cast(
             blind.vote(session, actor, trial, op)
         waiting = blind.ballots(session, actor, trial, limit=1)
         if not waiting:
-            console.show(None, as_json=as_json, words="You have voted on every item.")
+            console.show(None, as_json=as_json, message="You have voted on every item.")
             return
         one = waiting[0]
         console.show(
             one,
             as_json=as_json,
-            words=f"Item {one.item}\n\n{one.prompt}\n\nLEFT\n{one.left}\n\nRIGHT\n{one.right}",
+            message=f"Item {one.item}\n\n{one.prompt}\n\nLEFT\n{one.left}\n\nRIGHT\n{one.right}",
         )
 
 
@@ -106,4 +106,4 @@ def close_trial(trial: int, as_: console.As, as_json: console.AsJson = False) ->
     """Close a trial and show its verdict."""
     with console.acting() as session:
         found = blind.close(session, console.actor(session, as_), trial)
-        console.show(found, as_json=as_json, words=f"{found.verdict}: {found.why}")
+        console.show(found, as_json=as_json, message=f"{found.verdict}: {found.why}")

@@ -53,7 +53,7 @@ def show_gate(adapter: Which, project: console.In = "", as_json: console.AsJson 
         {
             "key": one.key,
             "line": one.name,
-            "met": "met" if one.met else f"set aside by {one.waiver}" if one.waiver else "not met",
+            "met": "met" if one.met else f"waived by {one.waiver}" if one.waiver else "not met",
             "measured": one.measured,
             "asked": one.required,
             "to do": "" if one.met else one.fix,
@@ -65,9 +65,9 @@ def show_gate(adapter: Which, project: console.In = "", as_json: console.AsJson 
         raise typer.Exit(1)
 
 
-@app.command("set-aside")
+@app.command()
 @console.plain
-def set_aside(
+def waive(
     adapter: Which,
     line: Annotated[str, typer.Argument(help="Key of the line, as `gate` lists it.")],
     as_: console.As,
@@ -75,11 +75,11 @@ def set_aside(
     until: Annotated[datetime, typer.Option(help="Day on which it ends.", formats=["%Y-%m-%d"])],
     project: console.In = "",
 ) -> None:
-    """Set one line of the gate aside for one adapter, under your name, until a day."""
+    """Waive one line of the gate for one adapter, under your name, until a day."""
     with console.acting() as session:
         one = _find(session, project, adapter)
         gate.waive(session, console.actor(session, as_), one.id, line, why, until.date())
-    console.show(None, as_json=False, words=f"Set aside for adapter@{one.number}: {line}.")
+    console.show(None, as_json=False, message=f"Waived for adapter@{one.number}: {line}.")
 
 
 @app.command()
@@ -101,7 +101,7 @@ def promote(
         one = _find(session, project, adapter)
         registry.promote(session, console.actor(session, as_), one.id, Stage(to), here, why)
     console.show(
-        None, as_json=False, words=f"adapter@{one.number} is {registry.STAGES[Stage(to)]}."
+        None, as_json=False, message=f"adapter@{one.number} is {registry.STAGES[Stage(to)]}."
     )
 
 
@@ -112,7 +112,7 @@ def retire(adapter: Which, as_: console.As, why: Why, project: console.In = "") 
     with console.acting() as session:
         one = _find(session, project, adapter)
         registry.retire(session, console.actor(session, as_), one.id, why)
-    console.show(None, as_json=False, words=f"adapter@{one.number} is retired.")
+    console.show(None, as_json=False, message=f"adapter@{one.number} is retired.")
 
 
 @app.command()
@@ -123,7 +123,7 @@ def rollback(as_: console.As, why: Why, project: console.In = "") -> None:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
         one = registry.rollback(session, actor, inside, settings.current(), why)
-    console.show(None, as_json=False, words=f"adapter@{one.number} is in production again.")
+    console.show(None, as_json=False, message=f"adapter@{one.number} is in production again.")
 
 
 @app.command("red-team")

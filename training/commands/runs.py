@@ -46,7 +46,7 @@ def draft_rows(
         inside = console.project(session, project).id
         job = asks.draft(session, console.actor(session, as_), inside, wish)
     done = wait(job, quiet=as_json)
-    console.show(done, as_json=as_json, words=done.message or "Done.")
+    console.show(done, as_json=as_json, message=done.message or "Done.")
 
 
 @app.command("runs")
@@ -71,7 +71,7 @@ def cancel(job: str, as_: console.As) -> None:
         asks.cancel(session, console.actor(session, as_), job, here)
     reconcile.tick(engine, here)
     with console.looking() as session:
-        console.show(None, as_json=False, words=f"The job is {jobs.get(session, job).state}.")
+        console.show(None, as_json=False, message=f"The job is {jobs.get(session, job).state}.")
 
 
 @app.command()
@@ -83,7 +83,7 @@ def stop(job: str, as_: console.As) -> None:
         asks.stop(session, console.actor(session, as_), job, here)
         asked = jobs.get(session, job)
     done = wait(asked)
-    console.show(None, as_json=False, words=done.message or "Done.")
+    console.show(None, as_json=False, message=done.message or "Done.")
 
 
 @app.command()
@@ -96,9 +96,9 @@ def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
     told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
     told += [f"Passed over: {one['why']}" for one in used["refused"]]
     if not as_json:
-        console.show(None, as_json=False, words="\n".join(told))
+        console.show(None, as_json=False, message="\n".join(told))
     done = wait(made, quiet=as_json)
-    console.show(done, as_json=as_json, words=done.message or "Done.")
+    console.show(done, as_json=as_json, message=done.message or "Done.")
 
 
 @app.command("meanings")
@@ -118,4 +118,4 @@ def compare_meanings(
     with console.looking() as session:
         links = overlaps.current(session, inside, [LinkKind.NEAR])
     found = meanings.by_meaning(links)
-    console.show(found, as_json=as_json, words=done.message or "Done.")
+    console.show(found, as_json=as_json, message=done.message or "Done.")

@@ -130,7 +130,7 @@ def _change(change: StageChange) -> dict[str, Any]:
 
 
 def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str]]:
-    """Every line that was set aside, at launch and at each promotion."""
+    """Every line that was waived, at launch and at each promotion."""
     gates = [("launch", adapter.card.get("gate", ()))]
     gates += [(change.stage.value, change.gate) for change in history]
     return [

@@ -57,7 +57,7 @@ def request(adapter: Adapter) -> tuple[int, CheckSpec]:
     if standing.kind(adapter) == standing.PROVIDER:
         raise RuleBroken(
             f"Adapter {adapter.number} lives at its provider, so nothing here can ask it. A lead "
-            "may set these lines aside and say how it was checked there."
+            "may waive these lines and say how it was checked there."
         )
     card = cards.of(adapter)
     return adapter.project_id, CheckSpec(

@@ -1,6 +1,6 @@
-"""The promotion gate of an adapter: gather what its lines look at, ask each, set lines aside.
+"""The promotion gate of an adapter: gather what its lines look at, ask each, waive lines.
 
-The lines are in `training.lifecycle.promotion`. A lead may set one aside for one adapter by name,
+The lines are in `training.lifecycle.promotion`. A lead may waive one for one adapter by name,
 with a reason and an expiry date.
 """
 
@@ -68,7 +68,7 @@ def _waiver_key(adapter: Adapter, key: str) -> str:
 
 
 def unmet(lines: Sequence[Signal]) -> list[Signal]:
-    """The lines that block: neither met nor set aside."""
+    """The lines that block: neither met nor waived."""
     return [s for s in lines if not s.met and (s.waiver is None or s.key in promotion.NEVER_WAIVED)]
 
 
@@ -76,17 +76,15 @@ def unmet(lines: Sequence[Signal]) -> list[Signal]:
 def waive(
     session: Session, actor: User, adapter_id: int, key: str, reason: str, expires_on: date
 ) -> None:
-    """Set one line of the gate aside for one adapter, until a date.
+    """Waive one line of the gate for one adapter, until a date.
 
     Raises:
-        RuleBroken: this line can never be set aside.
+        RuleBroken: this line can never be waived.
         BadInput: unknown line, no reason, or a date that is past or too far away.
     """
     adapter = adapters.get(session, adapter_id)
     if key in promotion.NEVER_WAIVED:
-        raise RuleBroken(
-            "This line cannot be set aside: the adapter itself is not as it should be."
-        )
+        raise RuleBroken("This line cannot be waived: the adapter itself is not as it should be.")
     if key not in promotion.WAIVABLE:
         raise BadInput(f"There is no line {key[:40]!r}. There are: {', '.join(promotion.KEYS)}.")
     signal = _waiver_key(adapter, key)

@@ -19,7 +19,7 @@ TOLERANCE = 0.10
 ALPHA = 0.05
 NOT_CHECKED, NOT_COMPARED = "not checked yet", "not compared yet"
 NEVER_WAIVED = frozenset({"files", "base", "eras"})
-"""Lines that no lead can set aside: the adapter cannot be used, or its rules no longer hold."""
+"""Lines that no lead can waive: the adapter cannot be used, or its rules no longer hold."""
 WAIVABLE = ("runs", "regression", "format", "redteam", "trial")
 KEYS = (*WAIVABLE, "files", "base", "eras")
 
@@ -95,7 +95,7 @@ def regression(check: CheckCounts | None) -> Signal:
         ) + ("; too few right by the base to tell" if few else "")
         fix = (
             "The base model is too weak for these tasks, so they show nothing. Use a larger base, "
-            "or set the line aside and say why that is safe."
+            "or waive the line and say why that is safe."
             if few
             else "Train for fewer epochs, at a lower learning rate, or on fewer layers."
         )
@@ -147,7 +147,7 @@ def redteam(check: CheckCounts | None) -> Signal:
         )
         fix = (
             "Read the answers that failed below; add rows that show the right answer, and train "
-            "again. A lead can also set this line aside."
+            "again. A lead can also waive this line."
         )
         if check.outdated:
             measured += "; the project's own prompts changed since"
@@ -247,5 +247,5 @@ def elsewhere(line: Signal) -> Signal:
         line,
         met=False,
         measured="not asked: an endpoint keeps the model",
-        fix="Set this line aside and say how the model was checked there.",
+        fix="Waive this line and say how the model was checked there.",
     )

@@ -141,7 +141,7 @@ def test_approve_put_into_production_and_roll_back(engine: Engine, open_page: Op
     assert _stands(engine, story.project.id)[0] is Stage.RETIRED
 
 
-def test_a_line_is_set_aside_for_one_adapter(engine: Engine, open_page: OpenPage) -> None:
+def test_a_line_is_waived_for_one_adapter(engine: Engine, open_page: OpenPage) -> None:
     story = tuned.frozen(engine, 20)
     adapter = tuned.trained(engine, story)
     page = open_page(PAGE, user="lena")

@@ -37,7 +37,7 @@ def test_from_candidate_to_production_and_back(engine: Engine) -> None:
     assert (code, "is not promoted: 5 of 8 lines block" in err) == (1, True)
     for key in ("runs", "format", "regression", "redteam", "trial"):
         code, out, _ = run(
-            "set-aside",
+            "waive",
             "1",
             key,
             "--as",
@@ -47,7 +47,7 @@ def test_from_candidate_to_production_and_back(engine: Engine) -> None:
             "--until",
             curated.SOON.isoformat(),
         )
-        assert (code, out) == (0, f"Set aside for adapter@1: {key}.\n")
+        assert (code, out) == (0, f"Waived for adapter@1: {key}.\n")
     assert run("gate", "1")[0] == 0
     assert run("promote", one.name, "--as", "lena")[1] == "adapter@1 is approved.\n"
     done = run("promote", "1", "--to", "production", "--as", "lena", "--why", "First one")
@@ -72,7 +72,7 @@ def test_refusals_are_one_sentence(engine: Engine) -> None:
         ["retire", "1", "--as", "lena", "--why", " "],
         ["rollback", "--as", "lena", "--why", "No reason"],
         [
-            "set-aside",
+            "waive",
             "1",
             "files",
             "--as",

@@ -47,7 +47,7 @@ def test_a_weak_base_is_said_to_show_nothing() -> None:
     line = promotion.regression(_checked(4, 0, 0))
     assert "too few right by the base to tell" in line.measured
     assert "4 of 48 (8 %, 95 % interval 3 to 20 %)" in line.measured
-    assert "Use a larger base, or set the line aside" in line.fix
+    assert "Use a larger base, or waive the line" in line.fix
 
 
 @pytest.mark.parametrize(

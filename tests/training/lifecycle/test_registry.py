@@ -80,11 +80,11 @@ def test_every_line_met_leads_to_production(engine: Engine) -> None:
     assert verbs == ["to_production", "to_approved"]
 
 
-def test_an_unmet_line_blocks_until_it_is_set_aside_by_name(engine: Engine) -> None:
+def test_an_unmet_line_blocks_until_it_is_waived_by_name(engine: Engine) -> None:
     story, adapter, other = _two(engine)
     with pytest.raises(RuleBroken, match="5 of 8 lines block, the first is “Runs compared”"):
         promoted.promote(engine, story, adapter, Stage.APPROVED)
-    promoted.set_aside(engine, story, adapter)
+    promoted.waive(engine, story, adapter)
     assert _gate(engine, adapter)["trial"].waiver is not None
     assert _gate(engine, other)["trial"].waiver is None
     promoted.promote(engine, story, adapter, Stage.APPROVED)
@@ -98,7 +98,7 @@ def test_an_unmet_line_blocks_until_it_is_set_aside_by_name(engine: Engine) -> N
 
 def test_waivers_of_an_adapter_do_not_enter_the_card_of_a_version(engine: Engine) -> None:
     story, adapter, _ = _two(engine)
-    promoted.set_aside(engine, story, adapter)
+    promoted.waive(engine, story, adapter)
     curated.approved(engine, story.project, stories.messages(4, start=100))
     version = curated.frozen(engine, story.project)
     with reading(engine) as session:
@@ -123,7 +123,7 @@ def test_a_waiver_needs_a_line_a_reason_and_a_day(engine: Engine) -> None:
 
 def test_an_expired_waiver_no_longer_opens_the_way(engine: Engine) -> None:
     story, adapter, _ = _two(engine)
-    promoted.set_aside(engine, story, adapter)
+    promoted.waive(engine, story, adapter)
     promoted.promote(engine, story, adapter, Stage.APPROVED)
     with closing(driver().connect(HERE().database)) as raw:
         raw.execute("DROP TRIGGER waiver_no_update")
@@ -135,7 +135,7 @@ def test_an_expired_waiver_no_longer_opens_the_way(engine: Engine) -> None:
 
 def test_stages_are_taken_in_order(engine: Engine) -> None:
     story, adapter, _ = _two(engine)
-    promoted.set_aside(engine, story, adapter)
+    promoted.waive(engine, story, adapter)
     with pytest.raises(RuleBroken, match=r"is a candidate\. Approve it first"):
         promoted.promote(engine, story, adapter, Stage.PRODUCTION)
     for to in (Stage.CANDIDATE, Stage.RETIRED):
@@ -188,7 +188,7 @@ def test_retiring_takes_out_of_production_and_only_the_gate_leads_back(engine: E
 def test_two_leads_promote_at_once(engine: Engine) -> None:
     story, one, two = _two(engine)
     for adapter in (one, two):
-        promoted.set_aside(engine, story, adapter)
+        promoted.waive(engine, story, adapter)
         promoted.promote(engine, story, adapter, Stage.APPROVED)
     other = stories.person(engine, "lou", Role.LEAD)
     refused: list[str] = []
@@ -248,9 +248,9 @@ def test_the_database_itself_refuses(engine: Engine) -> None:
             sql.execute(insert, (two.id, 2, "retired", lead))
 
 
-def test_changed_files_block_and_cannot_be_set_aside(engine: Engine) -> None:
+def test_changed_files_block_and_cannot_be_waived(engine: Engine) -> None:
     story, one, _ = _two(engine)
-    promoted.set_aside(engine, story, one)
+    promoted.waive(engine, story, one)
     promoted.promote(engine, story, one, Stage.APPROVED)
     weights = HERE().data / one.path / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
@@ -310,7 +310,7 @@ def test_rows_of_a_retired_era_are_counted_and_block(engine: Engine) -> None:
     line = _gate(engine, one)["eras"]
     assert line.measured == "3 of 16 rows it learnt from"
     assert set(line.pair_ids) == set(learnt[:3])
-    promoted.set_aside(engine, story, one, "runs", "format", "regression", "redteam", "trial")
+    promoted.waive(engine, story, one, "runs", "format", "regression", "redteam", "trial")
     with pytest.raises(RuleBroken, match="Rows of a retired policy era"):
         promoted.promote(engine, story, one, Stage.APPROVED)
 
