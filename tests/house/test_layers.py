@@ -59,6 +59,11 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("settings",),
         ("families", "described"),
     ),
+    "pages": (
+        ("account", "label", "curate", "train", "prove", "operate"),
+        ("parts",),
+        ("frame",),
+    ),
 }
 """The rooms of a package from the top down: each imports lower ones only, and none beside it."""
 ONLY_IN = {
@@ -104,6 +109,38 @@ def _depends() -> dict[str, set[str]]:
         module: {name for name in imports(path) if name in modules} - {module}
         for module, path in modules.items()
     }
+
+
+def _page(module: str) -> str:
+    """The page to which a module of a section belongs; "" elsewhere."""
+    parts = module.split(".")
+    return ".".join(parts[:3]) if len(parts) > 3 and parts[1] in FLOORS["pages"][0] else ""
+
+
+def test_no_page_draws_with_the_parts_of_another() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, names in _depends().items()
+        for name in names
+        if _page(module) and _page(name) not in ("", _page(module))
+    ]
+    assert wrong == []
+
+
+def _drawn_by(part: str, depends: dict[str, set[str]]) -> set[str]:
+    """The pages that import a part, by itself or through another part."""
+    users = {module for module, names in depends.items() if part in names}
+    pages = {_page(module) for module in users} - {""}
+    for module in users:
+        if _within(module, "pages.parts"):
+            pages |= _drawn_by(module, depends)
+    return pages
+
+
+def test_a_part_is_drawn_by_two_pages_or_more() -> None:
+    depends = _depends()
+    parts = {_module(path) for path in sources("pages/parts") if path.name != "__init__.py"}
+    assert [part for part in sorted(parts) if len(_drawn_by(part, depends)) < 2] == []
 
 
 def _room(module: str) -> str:
