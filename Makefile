@@ -29,10 +29,10 @@ types: install-test # printed whole at its end, since tests may run beside it
 	@report=$$($(BIN)/mypy 2>&1); status=$$?; echo "$$report"; exit $$status
 
 lanes: install-test # two runs, so that no test without a model shares a process with torch
-	@failed=0; \
-	$(PYTEST) -m "$(QUICK)" || failed=1; \
-	$(PYTEST) -m "not ($(QUICK))" || failed=1; \
-	exit $$failed
+	@failed=; \
+	$(PYTEST) -m "$(QUICK)" || failed="$$failed '$(QUICK)'"; \
+	$(PYTEST) -m "not ($(QUICK))" || failed="$$failed 'not ($(QUICK))'"; \
+	test -z "$$failed" || { echo "Tests failed, see above:$$failed"; exit 1; }
 
 demo: install ## Run the sample project's whole loop headless, in data/demo
 	ASSAY_DATA=$(CURDIR)/data/demo $(BIN)/python -m training demo

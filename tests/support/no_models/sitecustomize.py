@@ -8,7 +8,9 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-MODELS = frozenset(("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes"))
+MODELS = frozenset(
+    ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
+)
 
 
 class ModelsRefused(ImportError):
