@@ -10,7 +10,7 @@ from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.personal import pii, scan_settings
+from curation.personal import scan_settings
 from curation.policy import eras
 from curation.statistics import wilson
 from curation.versions import archive
@@ -162,7 +162,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
         whole_model=bool(spec.whole_model),
         version_sha256=version.sha256,
         data_dir=str(settings.data),
-        scan=pii.to_json(scan_settings.current(session, job.project_id).config),
+        scan=scan_settings.current(session, job.project_id).config,
         base_answers=_before(session, spec, [row.pair_id for row in frozen], directory),
         prompting=_prompting(session, job, opened, directory) if spec.best_prompt else None,
         endpoint=spec.endpoint,

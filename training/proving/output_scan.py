@@ -4,29 +4,26 @@ Words that the model copied from the message count too. What the scan misses is 
 `curation.personal.detect.limits`.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from msgspec import structs
 
-from curation.personal import analyzer, detect, pii
+from curation.personal import analyzer, detect
+from curation.personal.pii import Config
 from storage.errors import AssayError
 from training.work.evidence import Evidence
 from training.work.rows import Figures, OutputLine
 
 
 def check(
-    lines: list[OutputLine], settings: Mapping[str, Any] | None, hold: Evidence
+    lines: list[OutputLine], config: Config | None, hold: Evidence
 ) -> tuple[list[OutputLine], Figures]:
     """The lines of `outputs.jsonl`, each with `personal`: the types found in its answer.
 
     None stands for an answer that could not be read whole. Where the scan itself cannot run, the
     lines stay as they are and the figures say why; the answers are worth keeping all the same.
     """
-    if settings is None:
+    if config is None:
         return lines, {}
     hold.say("Looking for personal data in the answers.")
-    config = pii.from_json(settings)
     try:
         scanned = analyzer.Scanner(config).scan([line.text for line in lines], output=True)
     except AssayError as missing:

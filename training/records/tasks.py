@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from curation.personal.pii import Config
 from storage.errors import BadInput
 from training.records.parts import BaseModel, Endpoint, Prompting, ResumedFrom, StartedFrom
 from training.records.record import JsonRecord, always, unreadable
@@ -32,8 +33,7 @@ class TaskHead(JsonRecord, frozen=True, kw_only=True):
 class ScanTask(JsonRecord, frozen=True, kw_only=True):
     """Look for personal data in `rows.jsonl`."""
 
-    config: dict[str, Any]
-    """The scan's settings, as `curation.personal.pii` writes them."""
+    config: Config
 
 
 class Example(JsonRecord, frozen=True, kw_only=True):
@@ -120,8 +120,8 @@ class EvaluateTask(TunedModel, frozen=True, kw_only=True):
     system_message: str
     label_field: str | None = always(None)
     version_sha256: str | None = always(None)
-    scan: dict[str, Any] | None = always(None)
-    """MethodSettings of the scan for personal data, as `curation.personal.pii` writes them."""
+    scan: Config | None = always(None)
+    """What the scan for personal data looks for in the answers."""
     base_answers: EarlierAnswers | None = always(None)
     prompting: PromptingFiles | None = always(None)
     endpoint: Endpoint | None = None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from curation.personal import pii, scan_lines, scan_settings, scanning, scans
+from curation.personal import scan_lines, scan_settings, scanning, scans
 from curation.personal.scan_lines import ScanInput, ScannedPair
 from storage.errors import RuleBroken
 from storage.settings import Settings
@@ -34,7 +34,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     lines = scans.to_scan(session, job.project_id)
     config = scan_settings.current(session, job.project_id).config
     evidence.write_bytes(directory / "rows.jsonl", scan_lines.written(lines, ascii_only=False))
-    return ScanTask(config=pii.to_json(config))
+    return ScanTask(config=config)
 
 
 def ingest(
@@ -52,8 +52,7 @@ def main(directory: Path, held: Evidence) -> None:
     rows = scan_lines.read(directory / "rows.jsonl", ScanInput)
     held.say("Loading the language model.")
     results: list[ScannedPair] = []
-    config = pii.from_json(task.config)
-    for batch in scanning.results(rows, config, lambda: held.progress(0, len(rows))):
+    for batch in scanning.results(rows, task.config, lambda: held.progress(0, len(rows))):
         results += batch
         held.progress(len(results), len(rows))
         if held.cancel_requested():

@@ -15,6 +15,7 @@ from tests.support import stories, tuned
 from training import asks
 from training.proving import evaluations, output_scan
 from training.records.parts import BaseModel
+from training.records.record import written
 from training.work import evidence, jobs
 from training.work.rows import OutputLine
 
@@ -38,7 +39,7 @@ def held(tmp_path: Path) -> evidence.Evidence:
 
 
 def test_each_answer_is_scanned_as_the_project_has_it(held: evidence.Evidence) -> None:
-    told, figures = output_scan.check(LINES, pii.to_json(CONFIG), held)
+    told, figures = output_scan.check(LINES, CONFIG, held)
     assert [line.personal for line in told] == [["EMAIL_ADDRESS", "ORDER_NUMBER"], [], None]
     assert [line.text for line in told] == [line.text for line in LINES]
     assert figures == {"scan_sha256": CONFIG.sha256}
@@ -53,7 +54,7 @@ def test_without_settings_or_a_model_the_answers_stay_and_it_is_said(
         raise Unavailable("The language model is not installed.")
 
     monkeypatch.setattr(analyzer.Scanner, "scan", missing)
-    told, figures = output_scan.check(LINES, pii.to_json(CONFIG), held)
+    told, figures = output_scan.check(LINES, CONFIG, held)
     assert told == LINES
     assert figures == {"personal_unread": "The language model is not installed."}
 
@@ -62,7 +63,7 @@ def test_a_second_model_that_is_gone_costs_no_answer(
     held: evidence.Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASSAY_DATA", str(tmp_path))
-    gone = pii.to_json(pii.Config(second_model="gone"))
+    gone = pii.Config(second_model="gone")
     told, figures = output_scan.check(LINES, gone, held)
     assert told == LINES
     assert "no second model 'gone'" in str(figures["personal_unread"])
@@ -96,5 +97,6 @@ def test_the_worker_gets_the_settings_of_the_project(engine: Engine) -> None:
     directory = jobs.folder(here, job.id)
     directory.mkdir(parents=True)
     with reading(engine) as session:
-        spec = json.loads(json.dumps(evaluations.prepare(session, job, directory, here)))
+        task = evaluations.prepare(session, job, directory, here)
+    spec = json.loads(json.dumps(written(task)))
     assert "cards" in pii.from_json(spec["scan"]).allow
