@@ -2,8 +2,8 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Engine
 
 from curation.versions import archive
@@ -24,13 +24,13 @@ def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:
     with reading(engine) as session:
         opened = archive.opened(session, job.spec["version_id"])
     rows = work_rows.written(opened.part(Split.TRAIN, Split.VALIDATION))
-    run: dict[str, Any] = {
-        "rows_sha256": hashlib.sha256(rows).hexdigest(),
-        "settings": Lora.from_dict(job.spec["settings"]).to_dict(),
-        "libraries": checkpoints.libraries(),
-    }
+    run = checkpoints.RunIdentity(
+        rows_sha256=hashlib.sha256(rows).hexdigest(),
+        settings=Lora.from_dict(job.spec["settings"]).to_dict(),
+        libraries=checkpoints.libraries(),
+    )
     for step in steps:
-        with checkpoints.writing(directory, step, run | changed) as folder:
+        with checkpoints.writing(directory, step, structs.replace(run, **changed)) as folder:
             (folder / "adapter_model.safetensors").write_bytes(f"weights {step}".encode())
     return directory
 

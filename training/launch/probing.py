@@ -8,7 +8,7 @@ over the lengths of a pass, until there are enough or the time is up. Nothing is
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -29,8 +29,8 @@ from training.launch import methods, probes
 from training.launch.estimates import MINIMUM_STEPS
 from training.models import fetching, render
 from training.records import tasks
-from training.records.tasks import TaskHead
-from training.settings import read
+from training.records.tasks import TrainTask
+from training.settings import Local
 from training.tuning import course, saving
 from training.tuning.course import Course
 from training.tuning.trainer import Exact, Saves
@@ -55,24 +55,24 @@ def main(directory: Path, hold: Evidence) -> None:
     Raises:
         AssayError: what would refuse the run refuses the probe.
     """
-    spec = evidence.read_json(directory / "spec.json") or {}
-    base = course.base(spec, hold)
-    method = import_module(str(methods.module(tasks.read(TaskHead, directory))))
+    task = tasks.read(TrainTask, directory)
+    base = course.base(task, hold)
+    method = import_module(methods.MODULES[task.settings.METHOD])
     if ranks.first():
         began = time.monotonic()
         hold.say("Looking at the rows as the model sees them.")
-        lengths = see(directory, base.path, spec)
+        lengths = see(directory, base.path, task)
         lengths |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
         evidence.write_json(directory / probes.ROWS_FILE, lengths)
     method.main(directory, hold, measure)
 
 
-def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
+def see(directory: Path, base: Path, task: TrainTask) -> dict[str, Any]:
     """Every row rendered as the run will, and of that what a person wants to see."""
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-    pairs = rows.read_training(directory / spec["rows_path"], spec["rows_sha256"])
-    system = spec["system_message"]
+    pairs = rows.read_training(directory / task.rows_path, task.rows_sha256)
+    system = task.system_message
     rendered: list[tuple[rows.TrainingPair, str, list[int], list[int]]] = []
     for row in pairs:
         answers = {"": row.response}
@@ -82,7 +82,7 @@ def see(directory: Path, base: Path, spec: dict[str, Any]) -> dict[str, Any]:
             ids, labels = render.pair_ids(tokenizer, system, row.prompt, answer)
             rendered.append((row, which, ids, labels))
     lengths = [len(ids) for _, _, ids, _ in rendered]
-    limit = int(read(spec["settings"]).to_dict()["max_length"])
+    limit = cast("Local", task.settings).max_length
     long = [[row.pair_id, len(ids)] for row, _, ids, _ in rendered if len(ids) > limit]
     train = sorted(
         (entry for entry in rendered if entry[0].split == "train"), key=lambda r: len(r[2])
@@ -207,7 +207,7 @@ def measure(
     trainer: Exact,
     watch: Watch,
     _learnt_tokens: int,
-    _record: Mapping[str, Any],
+    _batches: str,
 ) -> None:
     """Take the steps and leave the figures that `estimates.of` reads, in place of the whole run."""
     lengths = probes.row_lengths(run.directory) or {}

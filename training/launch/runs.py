@@ -155,14 +155,13 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, T
     before = specs.train(job)
     wish = RunPlan(before.version_id, before.name, before.base, before.settings, before.share)
     project_id, spec = request(session, wish)
-    now = {
-        "rows_sha256": hashlib.sha256(
-            _rows(session, archive.opened(session, wish.version_id), before)
-        ).hexdigest(),
-        "settings": before.settings.to_dict(),
-        "libraries": checkpoints.libraries(),
-    }
-    checkpoints.check(checkpoint, checkpoints.verify(checkpoint)["run"], now)
+    content = _rows(session, archive.opened(session, wish.version_id), before)
+    now = checkpoints.RunIdentity(
+        rows_sha256=hashlib.sha256(content).hexdigest(),
+        settings=before.settings.to_dict(),
+        libraries=checkpoints.libraries(),
+    )
+    checkpoints.check(checkpoint, checkpoints.verify(checkpoint).run, now)
     return project_id, structs.replace(
         spec,
         experiment=before.experiment,
@@ -171,7 +170,7 @@ def request_resumed(session: Session, job: Job, directory: Path) -> tuple[int, T
             job=job.id,
             step=checkpoint.step,
             sha256=checkpoint.sha256,
-            refused=tuple(PassedOver(step=one.step, why=one.why) for one in refused),
+            refused=tuple(PassedOver(step=rejected.step, why=rejected.why) for rejected in refused),
             before=before.resumed_from,
         ),
     )

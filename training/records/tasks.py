@@ -7,8 +7,10 @@ import msgspec
 
 from curation.personal.pii import Config
 from storage.errors import BadInput
+from training import settings
+from training.records import record
 from training.records.parts import BaseModel, Endpoint, Prompting, ResumedFrom, StartedFrom
-from training.records.record import JsonRecord, always, unreadable
+from training.records.record import JsonRecord, always
 from training.settings import Method, MethodSettings
 
 T = TypeVar("T")
@@ -161,12 +163,13 @@ def read(kind: type[T], directory: Path) -> T:
     """The task in a job's folder.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is none, or a setting of the run is unknown or out of range.
         Unavailable: it cannot be read.
     """
     try:
-        return msgspec.json.decode((directory / "spec.json").read_bytes(), type=kind)
-    except msgspec.ValidationError as error:
-        raise unreadable(kind, error) from error
-    except (FileNotFoundError, msgspec.DecodeError) as error:
+        value = msgspec.json.decode((directory / "spec.json").read_bytes(), type=dict[str, Any])
+    except (FileNotFoundError, msgspec.MsgspecError) as error:
         raise BadInput(MISSING) from error
+    if kind is TrainTask:
+        value["settings"] = settings.read(value.get("settings", {})).to_dict()
+    return record.read(kind, value)

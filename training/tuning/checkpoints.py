@@ -8,17 +8,19 @@ who can write both.
 
 import errno
 import hashlib
-import json
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from storage.errors import RuleBroken, Unavailable
+from training.records.record import JsonRecord, written
 from training.work import evidence
 
 RETAINED = 2
@@ -44,6 +46,32 @@ _MUST_MATCH = {
     "libraries": "the versions of the libraries",
 }
 """What must be as it was for a run to go on exactly, in words."""
+
+
+class RunIdentity(JsonRecord, frozen=True, kw_only=True):
+    """What must be the same for a run to go on exactly, and what it ran on; None where unknown."""
+
+    rows_sha256: str | None = None
+    system_sha256: str | None = None
+    settings: dict[str, Any] | None = None
+    base_sha256: str | None = None
+    libraries: dict[str, str] | None = None
+    hardware: dict[str, str | int | None] | None = None
+
+
+class CheckpointFile(JsonRecord, frozen=True, kw_only=True):
+    """A file of a checkpoint."""
+
+    size: int
+    sha256: str
+
+
+class Manifest(JsonRecord, frozen=True, kw_only=True):
+    """What a checkpoint holds, and of which run."""
+
+    step: int
+    run: RunIdentity
+    files: dict[str, CheckpointFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +109,15 @@ def recorded(directory: Path) -> list[Checkpoint]:
     return sorted(checkpoints, key=lambda entry: entry.step, reverse=True)
 
 
-def verify(checkpoint: Checkpoint) -> dict[str, Any]:
+def verify(checkpoint: Checkpoint) -> Manifest:
     """The manifest of a checkpoint whose every file is the one that was written.
 
     Raises:
         Unavailable: it is gone, or a file is missing, added, cut or changed.
     """
     manifest = _manifest(checkpoint)
-    for name, entry in manifest["files"].items():
-        if _sha256(checkpoint.path / name) != entry["sha256"]:
+    for name, entry in manifest.files.items():
+        if _sha256(checkpoint.path / name) != entry.sha256:
             raise Unavailable(f"File {name} of checkpoint {checkpoint.step} has changed.")
     return manifest
 
@@ -118,17 +146,19 @@ def offered(directory: Path) -> Checkpoint | None:
     return None
 
 
-def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(saved: RunIdentity, now: RunIdentity) -> list[str]:
     """What is no longer as it was when a checkpoint was written, in words.
 
-    `now` may leave out what the caller cannot know.
+    `now` leaves out (None) what the caller cannot know.
     """
     return [
-        phrase for key, phrase in _MUST_MATCH.items() if key in now and saved.get(key) != now[key]
+        phrase
+        for key, phrase in _MUST_MATCH.items()
+        if getattr(now, key) not in (None, getattr(saved, key))
     ]
 
 
-def check(checkpoint: Checkpoint, saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check(checkpoint: Checkpoint, saved: RunIdentity, now: RunIdentity) -> None:
     """Refuse to go on where the rest of the run could not be the same.
 
     Raises:
@@ -143,7 +173,7 @@ def check(checkpoint: Checkpoint, saved: Mapping[str, Any], now: Mapping[str, An
 
 
 @contextmanager
-def writing(directory: Path, step: int, run: Mapping[str, Any]) -> Iterator[Path]:
+def writing(directory: Path, step: int, run: RunIdentity) -> Iterator[Path]:
     """An empty folder for the files of a checkpoint, which becomes one when the block ends well.
 
     `run` is what must be the same to go on (`differences`). Older checkpoints are removed only
@@ -228,7 +258,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _manifest(checkpoint: Checkpoint) -> dict[str, Any]:
+def _manifest(checkpoint: Checkpoint) -> Manifest:
     """The manifest, once it is the recorded one and names and sizes fit the folder."""
     where, step = checkpoint.path, checkpoint.step
     try:
@@ -238,12 +268,12 @@ def _manifest(checkpoint: Checkpoint) -> dict[str, Any]:
         raise Unavailable(f"Checkpoint {step} is missing or has no manifest.") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise Unavailable(f"The manifest of checkpoint {step} is not the one that was recorded.")
-    manifest: dict[str, Any] = json.loads(content)
-    if set(present) != set(manifest["files"]):
+    manifest = msgspec.json.decode(content, type=Manifest)
+    if set(present) != set(manifest.files):
         raise Unavailable(f"Checkpoint {step} has files too few or too many.")
-    for name, entry in manifest["files"].items():
+    for name, entry in manifest.files.items():
         file = present[name]
-        if file.is_symlink() or not file.is_file() or file.stat().st_size != entry["size"]:
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != entry.size:
             raise Unavailable(f"File {name} of checkpoint {step} is not whole.")
     return manifest
 
@@ -257,14 +287,14 @@ def _need_room(directory: Path, size: int) -> None:
         )
 
 
-def _commit(directory: Path, step: int, working: Path, run: Mapping[str, Any]) -> None:
+def _commit(directory: Path, step: int, working: Path, run: RunIdentity) -> None:
     """Force the files to the disk, describe them, give the folder its name, and read it back."""
     evidence.sync_tree(working)
     files = {
-        file.name: {"size": file.stat().st_size, "sha256": _sha256(file)}
+        file.name: CheckpointFile(size=file.stat().st_size, sha256=_sha256(file))
         for file in sorted(working.iterdir())
     }
-    evidence.write_json(working / _MANIFEST, {"step": step, "run": dict(run), "files": files})
+    evidence.write_json(working / _MANIFEST, written(Manifest(step=step, run=run, files=files)))
     size = sum(file.stat().st_size for file in working.iterdir())
     committed = Checkpoint(step, _sha256(working / _MANIFEST), size, working)
     _publish(directory, committed)

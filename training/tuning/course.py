@@ -5,12 +5,13 @@ keep what was learnt, and leave the record.
 import hashlib
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from msgspec import structs
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -18,9 +19,13 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from curation.personal import model_files
 from training.models import base_models
 from training.models.precision import Precision
-from training.records.parts import BaseModel
+from training.records.parts import BaseOrigin, PairCounts
+from training.records.record import written
+from training.records.results import TrainResult
+from training.records.tasks import TrainTask
 from training.settings import Full, Local
 from training.tuning import checkpoints, saving
+from training.tuning.checkpoints import RunIdentity
 from training.tuning.saving import Diverged, Tuned
 from training.tuning.trainer import Exact, Saves
 from training.tuning.watch import Watch
@@ -28,16 +33,14 @@ from training.work import ranks
 from training.work.evidence import Evidence
 
 
-def base(spec: Mapping[str, Any], hold: Evidence) -> base_models.ModelFolder:
+def base(task: TrainTask, hold: Evidence) -> base_models.ModelFolder:
     """The base model of a run, ready to load.
 
     Raises:
         AssayError: it is refused, or not to be had.
     """
     with ranks.first_then_others():
-        return base_models.prepare(
-            BaseModel.from_dict(spec["base"]), Path(spec["data_dir"]), hold.say
-        )
+        return base_models.prepare(task.base, Path(task.data_dir), hold.say)
 
 
 def arguments(directory: Path, settings: Local, train: int, validation: int) -> dict[str, Any]:
@@ -102,18 +105,16 @@ class Course:
 
     directory: Path
     hold: Evidence
-    spec: Mapping[str, Any]
+    task: TrainTask
     settings: Local
     base: base_models.ModelFolder
     tokenizer: PreTrainedTokenizerBase
     precision: Precision
 
-    def see_through(
-        self, trainer: Exact, watch: Watch, tokens: int, more: Mapping[str, Any]
-    ) -> None:
+    def see_through(self, trainer: Exact, watch: Watch, tokens: int, batches: str) -> None:
         """Train to the end, keep what was learnt in `adapter/` and leave `result.json`.
 
-        `tokens` count towards the loss in one pass; `more` goes into the record as it is.
+        `tokens` count towards the loss in one pass; `batches` says how rows are put together.
 
         Raises:
             Diverged: a loss or weight is no number.
@@ -123,10 +124,10 @@ class Course:
         run = self._identity()
         trainer.keep(self.directory, watch, run)
         before = self._went_on(run, watch)
-        if ranks.first() and self.spec.get("trackers"):
+        if ranks.first() and self.task.trackers:
             from training.tuning import tracking
 
-            tracking.follow(trainer, self.spec, self.hold)
+            tracking.follow(trainer, self.task, self.hold)
         try:
             trainer.train(resume_from_checkpoint=before)
             if watch.cancelled:
@@ -139,39 +140,43 @@ class Course:
                 return
             hashes = saving.save(tuned, self.tokenizer, self.base.name, self.directory / "adapter")
         except Diverged as error:
-            self.hold.finish("failed", str(error), {"exit": 1, "diverged": True} | watch.figures())
+            figures = structs.replace(watch.figures(), exit=1, diverged=True)
+            self.hold.finish("failed", str(error), written(figures))
             raise
-        record = self._record(trainer, watch, run, hashes)
-        record["trained_tokens"] = round(watch.epochs * tokens)
-        self.hold.finish("finished", watch.ending(), record | dict(more))
+        record = structs.replace(
+            self._record(trainer, watch, run, hashes),
+            trained_tokens=round(watch.epochs * tokens),
+            batches=batches,
+        )
+        self.hold.finish("finished", watch.ending(), written(record))
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> RunIdentity:
         """What must be the same for the run to go on exactly, and what it ran on."""
-        return {
-            "rows_sha256": self.spec["rows_sha256"],
-            "system_sha256": hashlib.sha256(self.spec["system_message"].encode()).hexdigest(),
-            "settings": self.settings.to_dict(),
-            "base_sha256": self.base.sha256,
-            "libraries": checkpoints.libraries(),
-            "hardware": hardware(),
-        }
+        return RunIdentity(
+            rows_sha256=self.task.rows_sha256,
+            system_sha256=hashlib.sha256(self.task.system_message.encode()).hexdigest(),
+            settings=self.settings.to_dict(),
+            base_sha256=self.base.sha256,
+            libraries=checkpoints.libraries(),
+            hardware=hardware(),
+        )
 
-    def _went_on(self, run: dict[str, Any], watch: Watch) -> str | None:
+    def _went_on(self, run: RunIdentity, watch: Watch) -> str | None:
         """The checkpoint that the run goes on from, verified and compared; None for a new run.
 
         Raises:
             Unavailable: it is gone or damaged.
             RuleBroken: rows, settings, base model or libraries are no longer as they were.
         """
-        wanted = self.spec.get("resumed_from")
+        wanted = self.task.resumed_from
         if wanted is None:
             return None
-        checkpoint = checkpoints.find(self.directory, wanted["step"], wanted["sha256"])
-        saved = checkpoints.verify(checkpoint)["run"]
+        checkpoint = checkpoints.find(self.directory, wanted.step, wanted.sha256)
+        saved = checkpoints.verify(checkpoint).run
         checkpoints.check(checkpoint, saved, run)
         watch.load(checkpoint.path)
-        self.hold.say(f"Going on from step {checkpoint.step} of run {wanted['job'][:8]}.")
-        if saved["hardware"] != run["hardware"]:
+        self.hold.say(f"Going on from step {checkpoint.step} of run {wanted.job[:8]}.")
+        if saved.hardware != run.hardware:
             self.hold.say(
                 "The machine is another one than before: the last digits of figures may differ."
             )
@@ -183,39 +188,39 @@ class Course:
         self.hold.finish("cancelled", f"Cancelled at step {watch.step}. Nothing was kept.")
 
     def _record(
-        self, trainer: Exact, watch: Watch, run: Mapping[str, Any], hashes: Mapping[str, str]
-    ) -> dict[str, Any]:
+        self, trainer: Exact, watch: Watch, run: RunIdentity, hashes: dict[str, str]
+    ) -> TrainResult:
         sets = (trainer.train_dataset, trainer.eval_dataset)
         train, validation = (len(cast("Any", rows)) if rows is not None else 0 for rows in sets)
-        return {
-            "version_sha256": self.spec.get("version_sha256"),
-            "rows_sha256": self.spec["rows_sha256"],
-            "base": {
-                "name": self.base.name,
-                "sha256": self.base.sha256,
-                "licence": self.base.licence,
-                "revision": self.base.revision,
-            },
-            "settings": self.settings.to_dict(),
-            "precision": self.precision.value,
-            "seed": self.settings.seed,
-            "libraries": run["libraries"],
-            "hardware": run["hardware"],
-            "rows": {"train": train, "validation": validation},
-            **watch.figures(),
-            "seconds": round(watch.seconds(), 1),
-            "resumed_from": self.spec.get("resumed_from"),
-            "started_from": self.spec.get("started_from"),
-            "adapter_files": dict(hashes),
-            "adapter_sha256": model_files.names_sha256(hashes),
-        }
+        return structs.replace(
+            watch.figures(),
+            version_sha256=self.task.version_sha256,
+            rows_sha256=self.task.rows_sha256,
+            base=BaseOrigin(
+                name=self.base.name,
+                sha256=self.base.sha256,
+                licence=self.base.licence,
+                revision=self.base.revision,
+            ),
+            settings=self.settings.to_dict(),
+            precision=self.precision.value,
+            seed=self.settings.seed,
+            libraries=run.libraries,
+            hardware=run.hardware,
+            rows=PairCounts(train=train, validation=validation),
+            seconds=round(watch.seconds(), 1),
+            resumed_from=self.task.resumed_from,
+            started_from=self.task.started_from,
+            adapter_files=hashes,
+            adapter_sha256=model_files.names_sha256(hashes),
+        )
 
 
-Through = Callable[[Course, Exact, Watch, int, Mapping[str, Any]], None]
+Through = Callable[[Course, Exact, Watch, int, str], None]
 """What is done with a run once all is ready: `Course.see_through`, or another of its shape."""
 
 
-def hardware() -> dict[str, Any]:
+def hardware() -> dict[str, str | int | None]:
     """What the run ran on."""
     return {
         "machine": platform.machine(),

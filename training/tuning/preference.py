@@ -23,11 +23,12 @@ from trl.trainer.utils import use_adapter
 from storage.errors import BadInput
 from training.models import base_models, render, tuned_models
 from training.models.precision import Precision
-from training.settings import Preference, read
+from training.records import tasks
+from training.records.tasks import TrainTask
+from training.settings import Preference
 from training.tuning import course
 from training.tuning.trainer import Exact
 from training.tuning.watch import Watch
-from training.work import evidence
 from training.work.evidence import Evidence
 from training.work.rows import TrainingPair, read_training, refuse_tested
 
@@ -111,27 +112,27 @@ def main(
     Raises:
         AssayError: the pairs, settings, base model or adapter are refused, or the run diverged.
     """
-    spec = evidence.read_json(directory / "spec.json") or {}
-    settings = cast("Preference", read(spec["settings"]))
-    rows = read_training(directory / spec["rows_path"], spec["rows_sha256"])
-    refuse_tested(rows, spec.get("tested_sha256", ()))
-    base = course.base(spec, hold)
+    task = tasks.read(TrainTask, directory)
+    settings = cast("Preference", task.settings)
+    rows = read_training(directory / task.rows_path, task.rows_sha256)
+    refuse_tested(rows, task.tested_sha256)
+    base, started = course.base(task, hold), task.started_from
+    if started is None or task.adapter_path is None:
+        raise BadInput("Preference tuning goes on from an adapter, and none is named.")
 
     hold.say("Loading the base model and the adapter.")
-    precision = Precision(spec.get("precision") or Precision.USUAL)
+    precision = Precision(task.precision or Precision.USUAL)
     model, tokenizer = base_models.load(base.path, precision)
-    tuned = tuned_models.with_adapter(
-        model, Path(spec["adapter_path"]), spec["started_from"]["sha256"], trained=True
-    )
-    system, limit = spec["system_message"], settings.max_length
+    tuned = tuned_models.with_adapter(model, Path(task.adapter_path), started.sha256, trained=True)
+    system, limit = task.system_message, settings.max_length
     train = tokenized(rows, "train", tokenizer, system, limit)
     validation = tokenized(rows, "validation", tokenizer, system, limit)
 
     watch = Watch(hold, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, tuned, tokenizer, train, validation, settings, watch)
-    run = course.Course(directory, hold, spec, settings, base, tokenizer, precision)
+    run = course.Course(directory, hold, task, settings, base, tokenizer, precision)
     hold.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
-    through(run, trainer, watch, answer_tokens(train), {"batches": "padded"})
+    through(run, trainer, watch, answer_tokens(train), "padded")
 
 
 def tokenized(

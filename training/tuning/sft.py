@@ -21,11 +21,12 @@ from trl.trainer.sft_config import SFTConfig
 
 from storage.errors import BadInput
 from training.models import base_models, precision, render
-from training.settings import Answering, Batching, Lora, Qlora, read
+from training.records import tasks
+from training.records.tasks import TrainTask
+from training.settings import Answering, Batching, Lora, Qlora
 from training.tuning import attention, batches, course
 from training.tuning.trainer import Trainer
 from training.tuning.watch import Watch
-from training.work import evidence
 from training.work.evidence import Evidence
 from training.work.rows import TrainingPair, read_training, refuse_tested
 
@@ -41,24 +42,22 @@ def main(
     Raises:
         AssayError: the rows, settings or base model are refused, or the run diverged.
     """
-    spec = evidence.read_json(directory / "spec.json") or {}
-    settings = cast("Answering", read(spec.get("settings", {})))
-    rows = read_training(directory / spec["rows_path"], spec["rows_sha256"])
-    refuse_tested(rows, spec.get("tested_sha256", ()))
-    base = course.base(spec, hold)
+    task = tasks.read(TrainTask, directory)
+    settings = cast("Answering", task.settings)
+    rows = read_training(directory / task.rows_path, task.rows_sha256)
+    refuse_tested(rows, task.tested_sha256)
+    base = course.base(task, hold)
 
     hold.say("Loading the base model.")
     model, tokenizer = base_models.load(base.path, precision.of(settings))
-    train = tokenized(rows, "train", tokenizer, spec["system_message"], settings.max_length)
-    validation = tokenized(
-        rows, "validation", tokenizer, spec["system_message"], settings.max_length
-    )
+    train = tokenized(rows, "train", tokenizer, task.system_message, settings.max_length)
+    validation = tokenized(rows, "validation", tokenizer, task.system_message, settings.max_length)
 
     watch = Watch(hold, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
-    run = course.Course(directory, hold, spec, settings, base, tokenizer, precision.of(settings))
+    run = course.Course(directory, hold, task, settings, base, tokenizer, precision.of(settings))
     hold.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
-    through(run, trainer, watch, learnt_tokens(train), {"batches": _batches(trainer)})
+    through(run, trainer, watch, learnt_tokens(train), _batches(trainer))
 
 
 def _batches(trainer: Trainer) -> str:

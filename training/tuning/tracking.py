@@ -23,6 +23,7 @@ from transformers import (
 )
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
+from training.records.tasks import TrainTask
 from training.tuning import trackers
 from training.work.evidence import Evidence
 
@@ -33,16 +34,15 @@ _MOST_WAITING = 10_000
 _OPEN: list["Reporter"] = []
 
 
-def follow(trainer: Trainer, spec: Mapping[str, Any], hold: Evidence) -> None:
-    """Report a run that is about to begin to the trackers of its spec."""
-    names = spec.get("trackers", ())
-    if not names:
+def follow(trainer: Trainer, task: TrainTask, hold: Evidence) -> None:
+    """Report a run that is about to begin to the trackers of its task."""
+    if not task.trackers:
         return
     job_id = hold.directory.name
-    trainer.args.run_name = f"{spec.get('name', 'run')} · {job_id[:8]}"
-    _prepare(hold.directory, Path(spec["data_dir"]), job_id)
-    for name in names:
-        reporter = Reporter(name, hold, parameters(spec, job_id))
+    trainer.args.run_name = f"{task.name} · {job_id[:8]}"
+    _prepare(hold.directory, Path(task.data_dir), job_id)
+    for name in task.trackers:
+        reporter = Reporter(name, hold, parameters(task, job_id))
         _OPEN.append(reporter)
         trainer.add_callback(reporter)
 
@@ -57,13 +57,13 @@ def end(state: str) -> None:
     _OPEN.clear()
 
 
-def parameters(spec: Mapping[str, Any], job_id: str) -> dict[str, str]:
+def parameters(task: TrainTask, job_id: str) -> dict[str, str]:
     """What the integrations do not report by themselves: Assay's own settings, and of what rows."""
     parameters = {
-        **spec.get("settings", {}),
-        "version_sha256": spec.get("version_sha256"),
-        "rows_sha256": spec.get("rows_sha256"),
-        "base": spec.get("base", {}).get("where"),
+        **task.settings.to_dict(),
+        "version_sha256": task.version_sha256,
+        "rows_sha256": task.rows_sha256,
+        "base": task.base.where,
         "job": job_id,
     }
     return {f"assay.{name}": str(value)[:250] for name, value in parameters.items()}

@@ -7,7 +7,7 @@ the same weights to the last bit; on a GPU only as far as its kernels repeat the
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from training.tuning import checkpoints
 from training.tuning.answers import AnswersTrainer
+from training.tuning.checkpoints import RunIdentity
 from training.tuning.saving import Tuned, check_finite, copied, put
 from training.tuning.watch import Watch
 from training.work import ranks
@@ -52,7 +53,7 @@ class Order(Sampler[int]):
 class Exact(HubTrainer):
     """A trainer with an order of its own and checkpoints that are whole or not there."""
 
-    def keep(self, directory: Path, watch: Watch, run: Mapping[str, Any]) -> None:
+    def keep(self, directory: Path, watch: Watch, run: RunIdentity) -> None:
         """Write checkpoints into a run directory; `run` is what must be the same to go on."""
         self._directory, self._watch, self._run = directory, watch, run
 

@@ -4,13 +4,14 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from training.records.parts import Loss
+from training.records.results import TrainResult
 from training.tuning.saving import Diverged, Tuned, Weights, copied, put
 from training.work import ranks
 from training.work.evidence import Evidence
@@ -192,22 +193,22 @@ class Watch(TrainerCallback):
         if self._best is not None:
             put(model, self._best)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> TrainResult:
         """What the run's record says of its course."""
         last, checked = self.curve[-1:], self.validation_curve
-        return {
-            "steps": self.step,
-            "train_loss": last[0]["loss"] if last else None,
-            "first_train_loss": self.curve[0]["loss"] if last else None,
-            "validation_loss": min((point["loss"] for point in checked), default=None),
-            "last_validation_loss": checked[-1]["loss"] if checked else None,
-            "validation_curve": checked,
-            "stopped_early": self.stopped_early,
-            "stopped_by_request": self.stopping,
-            "planned_steps": self.total,
-            "warnings": self._warnings(),
-            "epochs": self.epochs,
-        }
+        return TrainResult(
+            steps=self.step,
+            train_loss=last[0]["loss"] if last else None,
+            first_train_loss=self.curve[0]["loss"] if last else None,
+            validation_loss=min((point["loss"] for point in checked), default=None),
+            last_validation_loss=checked[-1]["loss"] if checked else None,
+            validation_curve=tuple(Loss(step=int(p["step"]), loss=p["loss"]) for p in checked),
+            stopped_early=self.stopped_early,
+            stopped_by_request=self.stopping,
+            planned_steps=self.total,
+            warnings=self._warnings(),
+            epochs=self.epochs,
+        )
 
     def ending(self) -> str:
         """One sentence on how the run ended."""
@@ -250,14 +251,14 @@ class Watch(TrainerCallback):
         if self._zeros > _ZEROS and self._zeros_from is None:
             self._zeros_from = step - self._zeros + 1
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self) -> tuple[str, ...]:
         """What should make people doubt the run."""
         if self._zeros_from is None:
-            return []
-        return [
+            return ()
+        return (
             f"The training loss was exactly 0.0 in more than {_ZEROS} steps in a row from step "
-            f"{self._zeros_from}: numbers overflowed, or no token counts. Doubt this run."
-        ]
+            f"{self._zeros_from}: numbers overflowed, or no token counts. Doubt this run.",
+        )
 
 
 def _memory_mb() -> float:

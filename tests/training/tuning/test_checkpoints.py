@@ -7,11 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from storage.errors import RuleBroken, Unavailable
 from training.tuning import checkpoints
 
-RUN = {"rows_sha256": "a", "settings": {"r": 8}, "base_sha256": "b", "libraries": {"torch": "2"}}
+RUN = checkpoints.RunIdentity(
+    rows_sha256="a", settings={"r": 8}, base_sha256="b", libraries={"torch": "2"}
+)
 
 
 def _write(directory: Path, *steps: int) -> None:
@@ -32,7 +35,7 @@ def test_the_last_two_are_kept_and_verify(tmp_path: Path) -> None:
     assert [one.step for one in checkpoints.recorded(tmp_path)] == [30, 20]
     folders = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert folders == ["checkpoint-20", "checkpoint-30"]
-    assert checkpoints.verify(_newest(tmp_path))["run"] == RUN
+    assert checkpoints.verify(_newest(tmp_path)).run == RUN
 
 
 def _cut(folder: Path) -> None:
@@ -153,7 +156,7 @@ def test_nothing_goes_on_where_what_it_depends_on_changed(
     _write(tmp_path, 10)
     checkpoints.check(_newest(tmp_path), RUN, RUN)
     with pytest.raises(RuleBroken, match=f"cannot go on from step 10: {words}"):
-        checkpoints.check(_newest(tmp_path), RUN, RUN | change)
+        checkpoints.check(_newest(tmp_path), RUN, structs.replace(RUN, **change))
 
 
 def test_a_cancelled_run_keeps_nothing(tmp_path: Path) -> None:

@@ -261,10 +261,10 @@ def test_losses_of_exactly_zero_are_told_in_the_record(tmp_path: Path) -> None:
         watch = Watch(held, 2, 10, 4)
         for step, loss in enumerate([1.0, 0.0, 0.0, 0.0, 1.0], 1):
             watch._count_zeros(step, loss)
-        assert watch.figures()["warnings"] == []
+        assert watch.figures().warnings == ()
         for step in range(6, 11):
             watch._count_zeros(step, 0.0)
-        assert "from step 6" in watch.figures()["warnings"][0]
+        assert "from step 6" in watch.figures().warnings[0]
 
 
 @pytest.mark.parametrize(
