@@ -67,20 +67,20 @@ def empty(text: str) -> bool:
 
 def has_markup(text: str) -> tuple[str, ...]:
     """Kinds of markup in `text`, in plain words; empty where there is none."""
-    found = []
+    kinds = []
     if _HTML.search(text):
-        found.append("HTML")
+        kinds.append("HTML")
     if _IMAGE.search(text) or _IMAGE_TAG.search(text):
-        found.append("an image from elsewhere")
+        kinds.append("an image from elsewhere")
     if _LINK.search(text):
-        found.append("a link to elsewhere")
-    return tuple(found)
+        kinds.append("a link to elsewhere")
+    return tuple(kinds)
 
 
 def _plain(text: str) -> bool:
     """Quickly, whether nothing here can be invisible; False where a closer look is needed."""
-    shown = text.replace("\n", "").replace("\t", "")
-    return shown.isprintable() and (shown.isascii() or not _PRINTABLE_UNSEEN.search(shown))
+    line = text.replace("\n", "").replace("\t", "")
+    return line.isprintable() and (line.isascii() or not _PRINTABLE_UNSEEN.search(line))
 
 
 def _unseen(text: str, i: int, c: str) -> bool:

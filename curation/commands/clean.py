@@ -22,7 +22,7 @@ app = console.app("Commands that keep a set clean.")
 @app.command("scrub")
 @console.plain
 def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
-    """Scan every row whose text has no scan for personal data."""
+    """Scan every pair whose text has no scan for personal data."""
     with console.looking() as session:
         inside = console.project(session, project).id
         rows = scans.to_scan(session, inside)
@@ -35,14 +35,14 @@ def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson
         console=console.err,
         disable=as_json,
     )
-    found = [line for batch in steps for line in batch]
+    lines = [line for batch in steps for line in batch]
     with console.acting() as session:
-        kept = scans.store(session, console.actor(session, as_), inside, found)
+        stored = scans.store(session, console.actor(session, as_), inside, lines)
         state = coverage(session, inside)
     console.show(
-        {"scanned": kept, "open": state.open, "quarantined": state.quarantined},
+        {"scanned": stored, "open": state.open, "quarantined": state.quarantined},
         as_json=as_json,
-        message=f"Scanned {kept} rows. Rows with open findings: {len(state.open)}; "
+        message=f"Scanned {stored} pairs. Pairs with open findings: {len(state.open)}; "
         f"quarantined: {len(state.quarantined)}.",
     )
 
@@ -53,7 +53,7 @@ def findings(
     project: console.In = "",
     accept: Annotated[int, typer.Option(help="Accept this finding.")] = 0,
     dismiss: Annotated[int, typer.Option(help="Say that this finding is harmless.")] = 0,
-    everywhere: Annotated[bool, typer.Option(help="The same words in all rows too.")] = False,
+    everywhere: Annotated[bool, typer.Option(help="The same words in all pairs too.")] = False,
     as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
     as_json: console.AsJson = False,
 ) -> None:
@@ -65,13 +65,15 @@ def findings(
             verb = scrub.everywhere if everywhere else scrub.decide
             verb(session, console.actor(session, as_), accept or dismiss, state)
         pairs_with_findings = marked(session, inside)
-        console.show([one for m in pairs_with_findings for one in m.findings], as_json=as_json)
+        console.show(
+            [finding for m in pairs_with_findings for finding in m.findings], as_json=as_json
+        )
 
 
 @app.command()
 @console.plain
 def sweep(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
-    """Compare all rows and list what repeats, contradicts or leaks."""
+    """Compare all pairs and list what repeats, contradicts or leaks."""
     with console.acting() as session:
         inside = console.project(session, project).id
         overlaps.sweep(session, console.actor(session, as_), inside)
@@ -86,10 +88,10 @@ def keep(
     as_: console.As,
     reason: str = Reason.DUPLICATE,
 ) -> None:
-    """Keep one row and reject the others."""
+    """Keep one pair and reject the others."""
     with console.acting() as session:
-        seen = {i: pairs.get(session, i).version for i in others}
-        overlaps.keep(session, console.actor(session, as_), pair, seen, reason)
+        versions = {i: pairs.get(session, i).version for i in others}
+        overlaps.keep(session, console.actor(session, as_), pair, versions, reason)
 
 
 @app.command("audit")
@@ -102,7 +104,7 @@ def audit_rows(
     bad: Annotated[int, typer.Option(help="Judge this pair bad; it goes back to review.")] = 0,
     as_json: console.AsJson = False,
 ) -> None:
-    """Draw an audit, judge a row, or show the next row and the result so far."""
+    """Draw an audit, judge a pair, or show the next pair and the result so far."""
     with console.acting() as session:
         actor, inside = console.actor(session, as_), console.project(session, project).id
         if draw is not None:
@@ -110,39 +112,42 @@ def audit_rows(
         if good or bad:
             version = pairs.get(session, good or bad).version
             audit.judge(session, actor, good or bad, version, good=bool(good))
-        row = audit.next_row(session, actor, inside)
-        found = {"result": audit.latest(session, inside), "next": row}
-        words = f"{found['result']}"
-        if row is not None:
-            words += f"\n\nNext: pair {row.id}\n\n{row.prompt}\n\n{row.response}"
-        console.show(found, as_json=as_json, message=words)
+        following = audit.next_row(session, actor, inside)
+        state = {"result": audit.latest(session, inside), "next": following}
+        text = f"{state['result']}"
+        if following is not None:
+            text += f"\n\nNext: pair {following.id}\n\n{following.prompt}\n\n{following.response}"
+        console.show(state, as_json=as_json, message=text)
 
 
 @app.command()
 @console.plain
 def strata(
     project: console.In = "",
-    reopen: Annotated[int, typer.Option(help="Send the rows of this stratum back.")] = 0,
-    seen: Annotated[str, typer.Option(help="Its bad/judged/to go back, as listed.")] = "",
+    reopen: Annotated[int, typer.Option(help="Send the pairs of this stratum back.")] = 0,
+    listed: Annotated[
+        str, typer.Option("--seen", help="Its bad/judged/to go back, as listed.")
+    ] = "",
     as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
     as_json: console.AsJson = False,
 ) -> None:
     """List the strata of the newest audit, or send a failed one back to review."""
     with console.acting() as session:
         inside = console.project(session, project).id
-        found = audit.latest(session, inside)
-        parts = found.parts if found else ()
+        result = audit.latest(session, inside)
+        parts = result.parts if result else ()
         if not reopen:
             console.show(
-                [_stratum(session, inside, *one) for one in enumerate(parts, 1)], as_json=as_json
+                [_stratum(session, inside, number, part) for number, part in enumerate(parts, 1)],
+                as_json=as_json,
             )
             return
         if not 1 <= reopen <= len(parts):
             raise NotFound(f"The newest audit has no stratum {reopen}. List them first.")
-        figures = _figures(seen)
+        figures = _figures(listed)
         actor, chosen = console.actor(session, as_), parts[reopen - 1].stratum
         back = audit.reopen_stratum(session, actor, inside, chosen, figures)
-        console.show({"back": back}, as_json=as_json, message=f"{back} rows are back in review.")
+        console.show({"back": back}, as_json=as_json, message=f"{back} pairs are back in review.")
 
 
 def _stratum(session: Session, project_id: int, number: int, part: Part) -> dict[str, object]:
@@ -158,14 +163,14 @@ def _stratum(session: Session, project_id: int, number: int, part: Part) -> dict
     }
 
 
-def _figures(seen: str) -> tuple[int, int, int]:
+def _figures(listed: str) -> tuple[int, int, int]:
     """The three numbers of `--seen`.
 
     Raises:
         BadInput: they are not three.
     """
     try:
-        bad, judged, back = map(int, seen.split("/"))
+        bad, judged, back = map(int, listed.split("/"))
     except ValueError:
         raise BadInput("Give --seen as listed, such as 4/12/28: bad, judged, to go back.") from None
     return bad, judged, back

@@ -1,4 +1,4 @@
-"""Commands for policy eras: add, retire and reinstate them, and deal with the rows they affect."""
+"""Commands for policy eras: add, retire and reinstate them, and deal with the pairs they affect."""
 
 from datetime import date
 from typing import Annotated
@@ -47,8 +47,8 @@ def list_eras(
             if name:
                 era = eras.named(session, inside, name)
                 verb(session, console.actor(session, as_), era.id)
-        known = projects.eras(session, inside)
-    until = projects.last_days(known)
+        existing = projects.eras(session, inside)
+    until = projects.last_days(existing)
     short = [
         {
             "era": era.name,
@@ -57,9 +57,9 @@ def list_eras(
             "state": "retired" if era.retired else "in force",
             "document": " ".join(filter(None, (era.document, era.url))),
         }
-        for era in known
+        for era in existing
     ]
-    console.show(known if as_json else short, as_json=as_json)
+    console.show(existing if as_json else short, as_json=as_json)
 
 
 def _day(text: str, name: str) -> date:
@@ -73,17 +73,17 @@ def _day(text: str, name: str) -> date:
 @console.plain
 def affected(
     project: console.In = "",
-    era: Annotated[str, typer.Option(help="Rows tagged with this era.")] = "",
+    era: Annotated[str, typer.Option(help="Pairs tagged with this era.")] = "",
     phrase: Phrases = None,
-    topic: Annotated[str, typer.Option(help="Rows of this topic.")] = "",
-    label: Annotated[str, typer.Option(help="Rows with this label.")] = "",
+    topic: Annotated[str, typer.Option(help="Pairs of this topic.")] = "",
+    label: Annotated[str, typer.Option(help="Pairs with this label.")] = "",
     send_back: Annotated[str, typer.Option(help="Send them to review, for this reason.")] = "",
     reject: Annotated[bool, typer.Option("--reject", help="Retire them.")] = False,
     clone: Annotated[str, typer.Option(help="Copy them into this era, to be edited.")] = "",
     as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Find the rows that a policy change concerns; with one more option, deal with all of them."""
+    """Find the pairs that a policy change concerns; with one more option, deal with all of them."""
     if sum((bool(send_back), reject, bool(clone))) > 1:
         raise BadInput("Choose one of --send-back, --reject and --clone.")
     with console.acting() as session:
@@ -94,29 +94,30 @@ def affected(
             topic or None,
             label or None,
         )
-        found = era_search.affected(session, inside, search)
-        ids = [pair.id for pair in found.pairs]
+        matches = era_search.affected(session, inside, search)
+        ids = [pair.id for pair in matches.pairs]
         if not (send_back or reject or clone):
-            told = {
+            listing = {
                 "rows": ids,
-                "held": sorted(found.claimed),
-                "rejected": found.rejected,
-                "counts": dict(found.counts),
+                "held": sorted(matches.claimed),
+                "rejected": matches.rejected,
+                "counts": dict(matches.counts),
             }
-            counts = "".join(f"{count} {name}\n" for name, count in found.counts.items())
-            words = f"{counts}Rows: {len(ids)}; rejected ones not listed: {found.rejected}."
-            console.show(told, as_json=as_json, message=f"{words}\n{' '.join(map(str, ids))}")
+            counts = "".join(f"{count} {name}\n" for name, count in matches.counts.items())
+            text = f"{counts}Pairs: {len(ids)}; rejected ones not listed: {matches.rejected}."
+            console.show(listing, as_json=as_json, message=f"{text}\n{' '.join(map(str, ids))}")
             return
-        actor, seen = console.actor(session, as_), {pair.id: pair.version for pair in found.pairs}
+        actor = console.actor(session, as_)
+        versions = {pair.id: pair.version for pair in matches.pairs}
         if send_back:
-            done = era_rows.send_back(session, actor, inside, seen, send_back)
+            done = era_rows.send_back(session, actor, inside, versions, send_back)
         elif reject:
-            done = era_rows.reject(session, actor, inside, seen)
+            done = era_rows.reject(session, actor, inside, versions)
         else:
             into = eras.named(session, inside, clone).id
-            done = era_rows.clone(session, actor, inside, seen, into)
-        words = (
-            f"Rows: {len(done.rows)}; left alone: {len(done.claimed)} in a reviewer's hand, "
+            done = era_rows.clone(session, actor, inside, versions, into)
+        text = (
+            f"Pairs: {len(done.rows)}; left alone: {len(done.claimed)} in a reviewer's hand, "
             f"{len(done.changed)} changed, {len(done.already)} already there."
         )
-        console.show(done, as_json=as_json, message=words)
+        console.show(done, as_json=as_json, message=text)

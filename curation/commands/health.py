@@ -19,9 +19,9 @@ app = console.app("Commands for the health of a set.")
 
 @app.command("health")
 @console.plain
-def measure(
+def show_health(
     project: console.In = "",
-    approved: Annotated[bool, typer.Option("--approved", help="Only approved rows.")] = False,
+    approved: Annotated[bool, typer.Option("--approved", help="Only approved pairs.")] = False,
     file: Annotated[
         Path | None,
         typer.Option(help="Measure this file instead: JSON lines with id, prompt, response."),
@@ -30,7 +30,7 @@ def measure(
     label_field: Annotated[str, typer.Option(help="Label in a file's JSON outputs.")] = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Show what a set holds, what is thin and what looks wrong, with the rows."""
+    """Show what a set holds, what is thin and what looks wrong, with the pairs."""
     started = time.monotonic()
     if file is not None:
         task = Task(_schema(schema), label_field or None)
@@ -42,15 +42,15 @@ def measure(
             inside = console.project(session, project).id
             health = project_rows.measure(session, inside, approved=approved)
     console.show(
-        [_plain(measure) for measure in health.measures] if as_json else None,
+        [_fields(measure) for measure in health.measures] if as_json else None,
         as_json=as_json,
-        message="\n".join(_words(one) for one in health.measures),
+        message="\n".join(_sentence(measure) for measure in health.measures),
     )
     seconds = time.monotonic() - started
     sys.stderr.write(f"{health.n:,} rows in {seconds:.2f} s\n")
 
 
-def _plain(measure: Measure) -> dict[str, object]:
+def _fields(measure: Measure) -> dict[str, object]:
     """A measure for machines; its summary is called `told` there."""
     fields = dataclasses.asdict(measure)
     return {
@@ -62,12 +62,12 @@ def _plain(measure: Measure) -> dict[str, object]:
     }
 
 
-def _words(one: Measure) -> str:
-    interval = statistics.percent(one.share, digits=1)
-    share = f" (95 % interval {interval})" if one.look and one.rows else ""
-    first = f" Rows: {', '.join(map(str, one.rows[:10]))}" if one.rows else ""
-    more = f" and {len(one.rows) - 10} more" if len(one.rows) > 10 else ""
-    return f"{one.name}: {one.summary}{share}{first}{more}"
+def _sentence(measure: Measure) -> str:
+    interval = statistics.percent(measure.share, digits=1)
+    share = f" (95 % interval {interval})" if measure.look and measure.rows else ""
+    first = f" Pairs: {', '.join(map(str, measure.rows[:10]))}" if measure.rows else ""
+    more = f" and {len(measure.rows) - 10} more" if len(measure.rows) > 10 else ""
+    return f"{measure.name}: {measure.summary}{share}{first}{more}"
 
 
 def _schema(path: Path | None) -> dict[str, Any] | None:
@@ -91,7 +91,7 @@ def _read(path: Path) -> str:
 
 def _rows(path: Path) -> list[MeasuredPair]:
     rows: list[MeasuredPair] = []
-    seen: dict[int | str, int] = {}
+    lines: dict[int | str, int] = {}
     for number, line in enumerate(_read(path).split("\n"), 1):
         if not line.strip():
             continue
@@ -102,8 +102,10 @@ def _rows(path: Path) -> list[MeasuredPair]:
             row = row_of(value)
         except BadInput as error:
             raise BadInput(f"{path.name}, line {number}: {error}") from error
-        if row.id in seen:
-            raise BadInput(f"{path.name}, line {number}: its id stands in line {seen[row.id]} too.")
-        seen[row.id] = number
+        if row.id in lines:
+            raise BadInput(
+                f"{path.name}, line {number}: its id stands in line {lines[row.id]} too."
+            )
+        lines[row.id] = number
         rows.append(row)
     return rows

@@ -30,7 +30,7 @@ class SearchMethod(StrEnum):
     MINHASH = "minhash"
 
 
-LEAST = {SearchMethod.EXACT: 0.5, SearchMethod.MINHASH: 0.8}
+MINIMUM = {SearchMethod.EXACT: 0.5, SearchMethod.MINHASH: 0.8}
 """The lowest threshold of each."""
 
 
@@ -85,13 +85,13 @@ def _find(
 
         search = minhash.pairs
     cut = {Shingle.WORD3: shingles.terms, Shingle.CHAR5: shingles.characters}[shingle]
-    seen: dict[str, None] = {}
-    found = jaccard_join.sets(cut(_texts(source, seen, shingle)), threshold)
-    ids = list(seen)
-    together = jaccard_join.Together(found)
+    keys: dict[str, None] = {}
+    sets = jaccard_join.sets(cut(_texts(source, keys, shingle)), threshold)
+    ids = list(keys)
+    together = jaccard_join.Together(sets)
     count = 0
     with jsonl.replacing(out) as file:
-        for a, b, similarity in jaccard_join.row_pairs(found, threshold, together, search):
+        for a, b, similarity in jaccard_join.row_pairs(sets, threshold, together, search):
             file.write(f'{{"a": {ids[a]}, "b": {ids[b]}, "similarity": {similarity}}}\n')
             count += 1
     if groups is not None:
@@ -99,29 +99,29 @@ def _find(
             for rows in together.groups():
                 file.write(f'{{"ids": [{", ".join(ids[row] for row in rows)}]}}\n')
     took = time.perf_counter() - begun
-    words = f"{len(ids):,} rows, {count:,} pairs in {took:.2f} s ({len(ids) / took:,.0f} rows/s)."
-    typer.echo(words, err=True)
+    summary = f"{len(ids):,} rows, {count:,} pairs in {took:.2f} s ({len(ids) / took:,.0f} rows/s)."
+    typer.echo(summary, err=True)
 
 
 def _check(
     source: Path, out: Path, threshold: float, method: SearchMethod, groups: Path | None
 ) -> None:
-    least = LEAST[method]
-    if not least <= threshold <= 1:
-        raise BadInput(f"A threshold of {threshold} cannot be used: give {least} to 1.")
+    minimum = MINIMUM[method]
+    if not minimum <= threshold <= 1:
+        raise BadInput(f"A threshold of {threshold} cannot be used: give {minimum} to 1.")
     files = [path.resolve() for path in (source, out, groups) if path is not None]
     if len(set(files)) < len(files):
         raise BadInput("Two of the files are the same: give each a path of its own.")
 
 
-def _texts(source: Path, seen: dict[str, None], shingle: Shingle) -> Iterator[str]:
-    """The words to compare of each row; its id goes into `seen`, as it is written in JSON."""
+def _texts(source: Path, keys: dict[str, None], shingle: Shingle) -> Iterator[str]:
+    """The words to compare of each row; its id goes into `keys`, as it is written in JSON."""
     for where, row in jsonl.objects(source):
         value = jsonl.identity(row, where)
         key = str(value) if isinstance(value, int) else encode_basestring(value)
-        if key in seen:
+        if key in keys:
             raise BadInput(f"{where} has an id that stands further up: give each row its own.")
-        seen[key] = None
+        keys[key] = None
         prompt, response = jsonl.text(row, "prompt", where), jsonl.text(row, "response", where)
         text = f"{prompt}\n{response}".lower()
         yield text if shingle is Shingle.WORD3 else " ".join(text.split())

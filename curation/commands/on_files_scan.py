@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -71,22 +71,22 @@ def _scan(source: Path, out: Path, processes: int, cache: Path | None, second_mo
     if source.resolve() == out.resolve():
         raise BadInput("Two of the files are the same: give each a path of its own.")
     texts = _texts(source)
-    found: dict[str, list[Span] | Quarantine] = {}
-    known = 0
+    findings: dict[str, list[Span] | Quarantine] = {}
+    cached = 0
     if texts:
         from curation.personal.pii import Config
 
         config = Config(nationality=True, weekdays=True, second_model=second_model)
-        found, known = _found(texts.values(), config, processes, cache)
+        findings, cached = _scanned(texts.values(), config, processes, cache)
     with jsonl.replacing(out) as file:
         for name, text in texts.items():
-            file.writelines(_lines(name, found[text]))
-    spans = [found[text] for text in texts.values()]
-    count = sum(len(one) for one in spans if isinstance(one, list))
-    aside = sum(not isinstance(one, list) for one in spans)
+            file.writelines(_lines(name, findings[text]))
+    by_row = [findings[text] for text in texts.values()]
+    count = sum(len(spans) for spans in by_row if isinstance(spans, list))
+    aside = sum(not isinstance(spans, list) for spans in by_row)
     took = time.perf_counter() - begun
     typer.echo(
-        f"{len(texts):,} rows ({known:,} known), {count:,} findings, {aside:,} set aside "
+        f"{len(texts):,} rows ({cached:,} known), {count:,} findings, {aside:,} set aside "
         f"in {took:.2f} s ({len(texts) / took:,.0f} rows/s).",
         err=True,
     )
@@ -103,32 +103,37 @@ def _texts(source: Path) -> dict[str, str]:
     return texts
 
 
-def _found(
+def _scanned(
     texts: Iterable[str], config: "Config", processes: int, cache: Path | None
 ) -> "tuple[dict[str, list[Span] | Quarantine], int]":
-    """What was found in each text, scanned once however often it stands there; how many knew it."""
+    """The findings in each text, scanned once however often it stands there; how many the cache
+    had.
+    """
     from curation.personal import scan_cache, scanning
 
     by_hash = {scan_cache.key(config.sha256, text): text for text in texts}
     old = scan_cache.lookup(cache, list(by_hash)) if cache else {}
-    found: dict[str, list[Span] | Quarantine] = {by_hash[one]: spans for one, spans in old.items()}
-    new = [text for one, text in by_hash.items() if one not in old]
+    findings: dict[str, list[Span] | Quarantine] = {
+        by_hash[sha256]: spans for sha256, spans in old.items()
+    }
+    new = {sha256: text for sha256, text in by_hash.items() if sha256 not in old}
     if not new:
-        return found, len(old)
-    with scanning.scanners(config, processes or _processes(new)) as each:
-        found.update(zip(new, _shown(each(new), len(new)), strict=True))
+        return findings, len(old)
+    with scanning.scanners(config, processes or _processes(new.values())) as each:
+        scanned = list(_with_progress(each(list(new.values())), len(new)))
+    findings.update(zip(new.values(), scanned, strict=True))
     if cache:
-        clean = {one: found[text] for one, text in by_hash.items() if one not in old}
-        scan_cache.remember(cache, {o: f for o, f in clean.items() if isinstance(f, list)})
-    return found, len(old)
+        clean = dict(zip(new, scanned, strict=True))
+        scan_cache.remember(cache, {h: s for h, s in clean.items() if isinstance(s, list)})
+    return findings, len(old)
 
 
-def _processes(texts: Sequence[str]) -> int:
+def _processes(texts: Iterable[str]) -> int:
     return min(2, os.cpu_count() or 1) if sum(map(len, texts)) >= ENOUGH else 1
 
 
-def _shown(each: Iterable[T], total: int) -> Iterable[T]:
-    """The same, with a progress bar on a terminal."""
+def _with_progress(each: Iterable[T], total: int) -> Iterable[T]:
+    """With a progress bar on a terminal."""
     if not sys.stderr.isatty():
         return each
     from rich.console import Console
@@ -137,12 +142,12 @@ def _shown(each: Iterable[T], total: int) -> Iterable[T]:
     return track(each, "Scanning", total=total, console=Console(stderr=True))
 
 
-def _lines(name: str, found: "list[Span] | Quarantine") -> list[str]:
+def _lines(name: str, findings: "list[Span] | Quarantine") -> list[str]:
     """The lines of one row; `name` is its id as JSON."""
-    if isinstance(found, list):
+    if isinstance(findings, list):
         return [
-            f'{{"id": {name}, "start": {one.start}, "end": {one.end}, '
-            f'"type": "{one.type}", "score": {round(one.score, 3)}}}\n'
-            for one in found
+            f'{{"id": {name}, "start": {span.start}, "end": {span.end}, '
+            f'"type": "{span.type}", "score": {round(span.score, 3)}}}\n'
+            for span in findings
         ]
-    return [f'{{"id": {name}, "quarantined": {json.dumps(found.reason)}}}\n']
+    return [f'{{"id": {name}, "quarantined": {json.dumps(findings.reason)}}}\n']

@@ -75,17 +75,17 @@ def write_record(
     """Write the decision record from a JSON file."""
     from curation import strict_json
 
-    given = strict_json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(given, dict) or not isinstance(given.get("answers"), dict):
+    record = strict_json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or not isinstance(record.get("answers"), dict):
         raise BadInput(f"{file.name} needs the keys answers, facts_change and iterations.")
     with console.acting() as session:
         decision.write(
             session,
             console.actor(session, as_),
             console.project(session, project).id,
-            given["answers"],
-            str(given.get("facts_change")),
-            int(given.get("iterations", 0)),
+            record["answers"],
+            str(record.get("facts_change")),
+            int(record.get("iterations", 0)),
         )
 
 
@@ -107,13 +107,12 @@ def freeze(
     note: str = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Freeze the approved rows as the next version."""
+    """Freeze the approved pairs as the next version."""
     with console.acting() as session:
         inside = console.project(session, project).id
-        made = freezing.freeze(session, console.actor(session, as_), inside, seed, note)
-        console.show(
-            made, as_json=as_json, message=f"Version {made.number}: {made.counts}, {made.sha256}"
-        )
+        frozen = freezing.freeze(session, console.actor(session, as_), inside, seed, note)
+        text = f"Version {frozen.number}: {frozen.counts}, {frozen.sha256}"
+        console.show(frozen, as_json=as_json, message=text)
 
 
 @app.command("versions")
@@ -121,7 +120,7 @@ def freeze(
 def list_versions(project: console.In = "", as_json: console.AsJson = False) -> None:
     """List the versions, newest first."""
     with console.looking() as session:
-        found = archive.listing(session, console.project(session, project).id)
+        versions = archive.listing(session, console.project(session, project).id)
         short = [
             {
                 "number": v.number,
@@ -129,9 +128,9 @@ def list_versions(project: console.In = "", as_json: console.AsJson = False) -> 
                 "sha256": v.sha256,
                 "rows": v.counts,
             }
-            for v in found
+            for v in versions
         ]
-        console.show(found if as_json else short, as_json=as_json)
+        console.show(versions if as_json else short, as_json=as_json)
 
 
 @app.command()
@@ -151,18 +150,20 @@ def export(
 ) -> None:
     """Write a version with its card, a manifest and a script that checks it, once it is proven."""
     with console.looking() as session:
-        found = _find(session, project, version)
-        package = packages.build(session, found.id, format_, split or packages.TO_TRAIN)
-        later = archive.held_out_since(session, found.id)
+        chosen = _find(session, project, version)
+        package = packages.build(session, chosen.id, format_, split or packages.TO_TRAIN)
+        later = archive.held_out_since(session, chosen.id)
     path = packages.write(package, folder, zipped=as_zip)
     if package.left_out:
         console.err.print(package.left_out, markup=False)
     if later:
-        console.err.print(f"Test rows in a later version: {len(later)} training rows of this one.")
+        console.err.print(
+            f"Test pairs in a later version: {len(later)} training pairs of this one."
+        )
     console.show(
         None,
         as_json=False,
-        message=f"{path}: {package.rows} rows of version {found.number}, sha256 {found.sha256}",
+        message=f"{path}: {package.rows} pairs of version {chosen.number}, sha256 {chosen.sha256}",
     )
 
 
@@ -174,10 +175,10 @@ def diff(
     project: console.In = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Show which rows two versions do not share, and why."""
+    """Show which pairs two versions do not share, and why."""
     with console.looking() as session:
-        before, after = (_find(session, project, one) for one in (older, newer))
-        found = changes.difference(session, before.id, after.id)
+        before, after = (_find(session, project, name) for name in (older, newer))
+        difference = changes.difference(session, before.id, after.id)
     rows = [
         {
             "pair": change.pair_id,
@@ -188,7 +189,7 @@ def diff(
             ),
             "why": change.why,
         }
-        for change in found.rows
+        for change in difference.rows
     ]
     console.show(rows, as_json=as_json)
 
@@ -198,9 +199,9 @@ def diff(
 def tag(name: str, as_: console.As, version: Named = "", project: console.In = "") -> None:
     """Give a version a name; the name leaves the version it was on before."""
     with console.acting() as session:
-        found = _find(session, project, version)
-        tags.tag(session, console.actor(session, as_), found.id, name)
-        console.show(None, as_json=False, message=f"{name.strip()} is version {found.number} now.")
+        chosen = _find(session, project, version)
+        tags.tag(session, console.actor(session, as_), chosen.id, name)
+        console.show(None, as_json=False, message=f"{name.strip()} is version {chosen.number} now.")
 
 
 @app.command()
@@ -208,8 +209,8 @@ def tag(name: str, as_: console.As, version: Named = "", project: console.In = "
 def card(version: Named = "", project: console.In = "", as_json: console.AsJson = False) -> None:
     """Print the card of a version: Markdown, or JSON."""
     with console.looking() as session:
-        made = cards.build(session, _find(session, project, version).id)
-    sys.stdout.write((cards.to_json(made) if as_json else cards.to_markdown(made)).decode())
+        built = cards.build(session, _find(session, project, version).id)
+    sys.stdout.write((cards.to_json(built) if as_json else cards.to_markdown(built)).decode())
 
 
 @app.command()
@@ -233,7 +234,7 @@ def verify(
 ) -> None:
     """Prove every version and the event log of the database, or one export; exit status 1 if not.
 
-    Whoever can rewrite rows, hashes and log together is only found by a sha256 or a head of the
+    Whoever can rewrite pairs, hashes and log together is only found by a sha256 or a head of the
     log that was kept elsewhere.
     """
     if export is not None:
@@ -245,11 +246,11 @@ def verify(
         return
     with console.looking() as session:
         report = verification.everything(session)
-    words = (
-        f"{report.versions} versions with {report.rows} rows and {report.events} events: "
+    summary = (
+        f"{report.versions} versions with {report.rows} pairs and {report.events} events: "
         f"{'intact' if not report.problems else 'NOT INTACT'}.\nHead of the log: {report.head}"
     )
-    console.show(report, as_json=as_json, message="\n".join([*report.problems, words]))
+    console.show(report, as_json=as_json, message="\n".join([*report.problems, summary]))
     if report.problems:
         raise typer.Exit(1)
 

@@ -1,8 +1,9 @@
-"""Commands for rows: write, import, list and review them."""
+"""Commands for pairs: write, import, list and review them."""
 
+import dataclasses
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -17,7 +18,7 @@ from storage import console, pairs, projects
 from storage.errors import BadInput
 from storage.types import Action
 
-app = console.app("Commands for rows.")
+app = console.app("Commands for pairs.")
 
 
 @app.command("sample")
@@ -55,9 +56,9 @@ def write(
 ) -> None:
     """Write one gold pair; it waits for review."""
     with console.acting() as session:
-        words = Submission(str(uuid.uuid4()), prompt, response, topic or None)
+        submission = Submission(str(uuid.uuid4()), prompt, response, topic or None)
         inside = console.project(session, project).id
-        pair = writing.gold(session, console.actor(session, as_), inside, words)
+        pair = writing.gold(session, console.actor(session, as_), inside, submission)
         console.show(pair, as_json=as_json, message=f"Saved as pair {pair.id}.")
 
 
@@ -68,7 +69,7 @@ def import_file(
     as_: console.As,
     project: console.In = "",
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="Test rows: reviewed, never trained on.")
+        bool, typer.Option("--held-out", help="Test pairs: reviewed, never trained on.")
     ] = False,
     prompt_column: str = "",
     response_column: str = "",
@@ -84,11 +85,11 @@ def import_file(
     try:
         rows = incoming.apply(table, mapping, inside.system_message).take(file.name)
     except Refused as refused:
-        for one in refused.refusals:
-            console.err.print(f"line {one.line}: {one.why}", markup=False)
+        for refusal in refused.refusals:
+            console.err.print(f"line {refusal.line}: {refusal.why}", markup=False)
         raise
     with console.acting() as session:
-        taken = intake.take(
+        imported = intake.take(
             session,
             console.actor(session, as_),
             inside.id,
@@ -97,23 +98,23 @@ def import_file(
             sha256=table.sha256,
             held_out=held_out,
         )
-    for leak in taken.repeating:
-        words = f"line {leak.line}: repeats test row {leak.test_id} ({leak.how}); it never trains"
-        console.err.print(words, markup=False)
+    for leak in imported.repeating:
+        text = f"line {leak.line}: repeats test pair {leak.test_id} ({leak.how}); it never trains"
+        console.err.print(text, markup=False)
     console.show(
-        msgspec.to_builtins(taken),
+        msgspec.to_builtins(imported),
         as_json=as_json,
-        message=f"Added {len(taken.added)} rows; {taken.existing} were there already; "
-        f"{taken.invalid} do not fit the schema and wait for repair.",
+        message=f"Added {len(imported.added)} pairs; {imported.existing} were there already; "
+        f"{imported.invalid} do not fit the schema and wait for repair.",
     )
 
 
 def _mapping(guess: ColumnMapping, prompt: str, response: str) -> ColumnMapping:
-    import dataclasses
-
-    named = {"prompt": prompt, "response": response}
-    chosen: dict[str, Any] = {key: value for key, value in named.items() if value}
-    return dataclasses.replace(guess, messages=None, **chosen) if chosen else guess
+    if not prompt and not response:
+        return guess
+    return dataclasses.replace(
+        guess, messages=None, prompt=prompt or guess.prompt, response=response or guess.response
+    )
 
 
 @app.command("pairs")
@@ -129,17 +130,17 @@ def list_pairs(project: console.In = "", as_json: console.AsJson = False) -> Non
             console.show({str(k): v for k, v in counts.items()}, as_json=False)
 
 
-_REJECT = f"Reject the card shown: {', '.join(decisions.Reason)}, or a reason of your own."
+_REJECT = f"Reject the next card: {', '.join(decisions.Reason)}, or a reason of your own."
 
 
 @app.command("review")
 @console.plain
-def review_one(
+def review_next(
     as_: console.As,
     project: console.In = "",
-    approve: Annotated[bool, typer.Option("--approve", help="Approve the card shown.")] = False,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve the next card.")] = False,
     reject: Annotated[str, typer.Option(help=_REJECT)] = "",
-    pair: Annotated[int, typer.Option(help="The pair you mean, as it was shown.")] = 0,
+    pair: Annotated[int, typer.Option(help="The pair you mean, as listed.")] = 0,
     as_json: console.AsJson = False,
 ) -> None:
     """Show the next card; with --pair N and --approve or --reject, decide it."""

@@ -1,4 +1,4 @@
-"""Begin a project: its output schema is checked before the first row is held to it."""
+"""Begin a project: its output schema is checked before the first pair is held to it."""
 
 from typing import Any
 

@@ -1,15 +1,15 @@
 """Open the sample project: a bank's support desk, with fictional people who wrote and approved it.
 
 Its files and their faults are described in `sample_data/README.md`. Every approval here is given
-through the verbs of review by a fictional person: no real person has read these rows.
+through the verbs of review by a fictional person: no real person has read these pairs.
 """
 
-import json
 import uuid
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation import schema_check
@@ -24,55 +24,83 @@ from storage.types import Action, Card, Project, Role, User
 
 FOLDER = ROOT / "sample_data"
 AUTHOR = "Ana (sample)"
-"""The fictional expert who wrote the gold pairs and the test rows."""
+"""The fictional expert who wrote the gold and the test pairs."""
 APPROVER = "Ben (sample)"
 """The fictional reviewer who approved them."""
 IMPORTS = ("import.csv", "import.jsonl")
 _ALL = 10_000
 
 
-def about() -> dict[str, Any]:
-    """What `project.json` says: name, task, system message, schema, eras."""
-    told: dict[str, Any] = json.loads((FOLDER / "project.json").read_text(encoding="utf-8"))
-    return told
+class SampleEra(msgspec.Struct, frozen=True):
+    """An era of the sample project."""
+
+    name: str
+    starts_on: date
+    retired: bool
+    phrases: tuple[str, ...]
+
+
+class SampleProject(msgspec.Struct, frozen=True):
+    """What `project.json` says."""
+
+    name: str
+    task: str
+    system_message: str
+    label_field: str
+    output_schema: dict[str, Any]
+    eras: tuple[SampleEra, ...]
+
+
+class GoldPair(msgspec.Struct, frozen=True):
+    """A line of `gold.jsonl`."""
+
+    prompt: str
+    response: str
+    topic: str
+    era: str
+
+
+def about() -> SampleProject:
+    """The sample project as its file describes it."""
+    return msgspec.json.decode((FOLDER / "project.json").read_bytes(), type=SampleProject)
 
 
 @allowed(Role.LEAD, Role.ADMIN)
 def begin(session: Session, actor: User, *, reviewed: bool) -> Project:
     """Make the sample project, or give back the one that was made before.
 
-    Gold pairs and held-out rows are approved. With `reviewed` both import files are taken in too
-    and every row that fits the schema is approved, faults of other kinds included; without it
+    Gold and held-out pairs are approved. With `reviewed` both import files are taken in too
+    and every pair that fits the schema is approved, faults of other kinds included; without it
     they are left for the person to import.
 
     Raises:
         BadInput: a project of this name exists that is not the sample.
     """
-    told = about()
-    known = projects.named(session, told["name"])
-    if known is not None and known.sample:
-        return known
-    schema_check.check_schema(told["output_schema"])
+    described = about()
+    existing = projects.named(session, described.name)
+    if existing is not None and existing.sample:
+        return existing
+    schema_check.check_schema(described.output_schema)
     project = projects.create(
         session,
         actor,
-        told["name"],
-        told["task"],
-        told["system_message"],
+        described.name,
+        described.task,
+        described.system_message,
         guidelines=(FOLDER / "guidelines.md").read_text(encoding="utf-8"),
-        output_schema=told["output_schema"],
-        label_field=told["label_field"],
+        output_schema=described.output_schema,
+        label_field=described.label_field,
         sample=True,
     )
-    for era in told["eras"]:
+    for era in described.eras:
         eras.add(
             session,
             actor,
             project.id,
-            era["name"],
-            date.fromisoformat(era["starts_on"]),
-            retired=era["retired"],
-            phrases=tuple(era["phrases"]),
+            era.name,
+            era.starts_on,
+            retired=era.retired,
+            phrases=era.phrases,
         )
     author = _person(session, AUTHOR, Role.EXPERT)
     _write(session, author, project)
@@ -91,11 +119,11 @@ def _person(session: Session, name: str, role: Role) -> User:
 
 
 def _write(session: Session, author: User, project: Project) -> None:
-    known = {era.name: era.id for era in projects.eras(session, project.id)}
-    lines = (FOLDER / "gold.jsonl").read_text(encoding="utf-8").splitlines()
-    for row in map(json.loads, lines):
-        words = Submission(str(uuid.uuid4()), row["prompt"], row["response"], row["topic"])
-        writing.gold(session, author, project.id, words, known[row["era"]])
+    era_ids = {era.name: era.id for era in projects.eras(session, project.id)}
+    for line in (FOLDER / "gold.jsonl").read_bytes().splitlines():
+        pair = msgspec.json.decode(line, type=GoldPair)
+        submission = Submission(str(uuid.uuid4()), pair.prompt, pair.response, pair.topic)
+        writing.gold(session, author, project.id, submission, era_ids[pair.era])
 
 
 def _import(

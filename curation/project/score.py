@@ -42,7 +42,7 @@ def score(text: str, expected: str, schema: Schema | None, label_field: str | No
     matches = _matches(value, wanted)
     return Score(
         valid=value is not None and not schema_check.problems(text.strip(), schema),
-        correct=value is not None and wanted is not None and _same(value[0], wanted[0]),
+        correct=value is not None and wanted is not None and _equal(value[0], wanted[0]),
         label=matches.get(label_field, False) if label_field else None,
         field_matches=matches,
     )
@@ -63,15 +63,15 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _same(one: object, other: object) -> bool:
-    return canonical(one) == canonical(other)
+def _equal(left: object, right: object) -> bool:
+    return canonical(left) == canonical(right)
 
 
 def _matches(value: tuple[Any] | None, wanted: tuple[Any] | None) -> dict[str, bool]:
     if wanted is None or not isinstance(wanted[0], dict):
         return {}
     got = value[0] if value is not None and isinstance(value[0], dict) else {}
-    return {key: key in got and _same(got[key], part) for key, part in wanted[0].items()}
+    return {key: key in got and _equal(got[key], part) for key, part in wanted[0].items()}
 
 
 @dataclass(frozen=True, slots=True)

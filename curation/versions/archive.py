@@ -105,7 +105,7 @@ def opened(session: Session, version_id: int) -> Opened:
 
 def _broken(number: int) -> Unavailable:
     return Unavailable(
-        f"Version {number} no longer has the rows it was frozen with. "
+        f"Version {number} no longer has the pairs it was frozen with. "
         "Do not use it; restore a backup and freeze a new version."
     )
 

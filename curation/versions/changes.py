@@ -1,4 +1,4 @@
-"""What changed between two versions, row by row, with the reason where someone gave one."""
+"""What changed between two versions, pair by pair, with the reason where someone gave one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,19 +36,19 @@ class PairChange:
 
 @dataclass(frozen=True, slots=True)
 class VersionDifference:
-    """What changed between two versions, by pair id. A row may be both changed and moved."""
+    """What changed between two versions, by pair id. A pair may be both changed and moved."""
 
     added: tuple[int, ...]
     removed: tuple[int, ...]
     changed: tuple[int, ...]
     moved: tuple[int, ...] = ()
-    """Rows in another split."""
+    """Pairs in another split."""
     rows: tuple[PairChange, ...] = ()
-    """Every row above, by pair id."""
+    """Every pair above, by its id."""
 
 
 def kind(change: PairChange) -> str:
-    """What happened to a row, in one or two words."""
+    """What happened to a pair, in one or two words."""
     if change.before is None or change.after is None:
         return "added" if change.before is None else "removed"
     moved = change.before.split is not change.after.split
@@ -60,7 +60,7 @@ def kind(change: PairChange) -> str:
 def difference(session: Session, older: int, newer: int) -> VersionDifference:
     """What a version added, removed, changed and moved against an older one, both proven.
 
-    Reasons are the last applied decision about the row before the newer version was frozen.
+    Reasons are the last applied decision about the pair before the newer version was frozen.
     """
     return between(session, archive.opened(session, older), archive.opened(session, newer))
 
@@ -93,11 +93,11 @@ def between(session: Session, old: archive.Opened, new: archive.Opened) -> Versi
 def _moved(old: Version, new: Version) -> str:
     if old.seed != new.seed:
         return f"split drawn with seed {new.seed} instead of {old.seed}"
-    return "split drawn anew for another set of rows"
+    return "split drawn anew for another set of pairs"
 
 
 def _reasons(session: Session, pair_ids: Sequence[int], until: Version) -> dict[int, str]:
-    """The last decision about each row, after the reason for which it was last sent back."""
+    """The last decision about each pair, after the reason for which it was last sent back."""
     names = people.names(session)
     clauses: dict[int, str] = {}
     reopened: dict[int, str] = {}

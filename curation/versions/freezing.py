@@ -1,4 +1,4 @@
-"""Freeze the approved rows as a version: checked, split with groups kept whole, named, sealed."""
+"""Freeze the approved pairs as a version: checked, split with groups kept whole, named, sealed."""
 
 import hashlib
 import json
@@ -33,19 +33,19 @@ from storage.types import (
 )
 
 MINIMUM_PAIRS = 10
-"""A split of fewer rows would leave a part empty."""
+"""A split of fewer pairs would leave a part empty."""
 
 
 @allowed(Role.LEAD)
 def freeze(
     session: Session, actor: User, project_id: int, seed: int = 7, note: str = ""
 ) -> Version:
-    """Freeze all approved rows as the next version, split by seed, stratum and group.
+    """Freeze all approved pairs as the next version, split by seed, stratum and group.
 
-    Rows that were test rows once stay test rows, here and in every later version.
+    Pairs that were test pairs once stay test pairs, here and in every later version.
 
     Raises:
-        RuleBroken: too few rows, unsearched rows, a leak into the test set, or nothing new.
+        RuleBroken: too few pairs, unsearched pairs, a leak into the test set, or nothing new.
     """
     project = projects.get(session, project_id)
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
@@ -89,7 +89,7 @@ def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> N
 
 
 def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict[int, int]:
-    """The group of each row: near-duplicates that were kept, and rows of one source document."""
+    """The group of each pair: near-duplicates that were kept, and pairs of one source document."""
     ids = {pair.id for pair in approved}
     edges = [
         duplicates.Near(link.a, link.b, link.similarity)

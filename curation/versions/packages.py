@@ -143,7 +143,7 @@ def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequenc
     parts = {split: [row for row in rows if of[row.pair_id] is split] for split in wanted}
     _check_text(rows)
     if not rows:
-        raise RuleBroken(left_out or "These splits hold no rows. Choose others.")
+        raise RuleBroken(left_out or "These splits hold no pairs. Choose others.")
     plan = _Plan(opened, layout, parts, cards.of(session, opened), left_out, size)
     LAYOUTS[layout].check(parts, _system(plan))
     return plan
@@ -176,7 +176,7 @@ def _check_text(rows: Sequence[ExportRow]) -> None:
         except UnicodeEncodeError:
             raise BadInput(
                 f"Pair {row.pair_id} holds half of a surrogate pair, which is no character. "
-                "Reopen the row, repair it and freeze a new version."
+                "Reopen the pair, repair it and freeze a new version."
             ) from None
 
 

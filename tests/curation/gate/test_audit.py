@@ -274,5 +274,5 @@ def test_the_command_lists_strata_and_reopens_the_one_that_failed(engine: Engine
         assert (refused.exit_code, said in refused.stderr) == (1, True), refused.stderr
     assert pairs_left(engine, desk) == 56
     done = run("--reopen", "1", "--seen", "4/12/28", "--as", "lena")
-    assert "28 rows are back in review." in done.stdout
+    assert "28 pairs are back in review." in done.stdout
     assert pairs_left(engine, desk) == 28

@@ -99,7 +99,7 @@ def test_an_expert_may_not_open_it_and_another_project_keeps_its_name(engine: En
     with pytest.raises(NotAllowed):
         opened(engine, expert, reviewed=False)
     with writing(engine) as session:
-        projects.create(session, lead, sample.about()["name"], "a task", "a system message")
+        projects.create(session, lead, sample.about().name, "a task", "a system message")
     with pytest.raises(BadInput, match="already a project named"):
         opened(engine, lead, reviewed=False)
     with reading(engine) as session:

@@ -112,5 +112,5 @@ def test_rows_that_someone_tampered_with_are_noticed(engine: Engine) -> None:
         raw.execute("DROP TRIGGER version_row_no_update")
         raw.execute("UPDATE version_row SET response = '{}' WHERE pair_id = 1")
     raw.close()
-    with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
+    with reading(engine) as session, pytest.raises(Unavailable, match="no longer has the pairs"):
         archive.verify(session, version.id)

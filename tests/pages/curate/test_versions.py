@@ -195,7 +195,7 @@ def test_a_version_that_someone_tampered_with_is_neither_intact_nor_exported(
         raw.execute("UPDATE version_row SET response = '{}' WHERE pair_id = 1")
     raw.close()
     page.button(key=f"verify-{version.id}").click().run()
-    assert any("no longer has the rows" in element.value for element in page.error)
+    assert any("no longer has the pairs" in element.value for element in page.error)
     assert not page.get("download_button")
 
 

@@ -117,7 +117,7 @@ def test_rows_changed_behind_the_gate_never_reach_a_worker(engine: Engine) -> No
     with reading(engine) as session:
         ended = jobs.get(session, job.id)
     assert ended.state is JobState.FAILED
-    assert "no longer has the rows it was frozen with" in str(ended.message)
+    assert "no longer has the pairs it was frozen with" in str(ended.message)
 
 
 def test_a_finished_run_becomes_an_adapter_with_its_lineage(engine: Engine) -> None:

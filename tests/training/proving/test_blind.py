@@ -60,7 +60,7 @@ def test_a_ballot_shows_the_message_that_was_answered(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("DROP TRIGGER version_row_no_update"))
         connection.execute(text("UPDATE version_row SET prompt = 'another message'"))
-    with pytest.raises(Unavailable, match="no longer has the rows it was frozen with"):
+    with pytest.raises(Unavailable, match="no longer has the pairs it was frozen with"):
         _ballots(engine, ben, trial)
 
 

@@ -89,7 +89,7 @@ def test_a_version_without_test_rows_or_with_changed_rows_is_refused(engine: Eng
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER version_row_no_update")
         connection.exec_driver_sql("UPDATE version_row SET response = '{}' WHERE split = 'test'")
-    with writing(engine) as session, pytest.raises(Unavailable, match="no longer has the rows"):
+    with writing(engine) as session, pytest.raises(Unavailable, match="no longer has the pairs"):
         asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
 
 
