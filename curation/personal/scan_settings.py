@@ -6,7 +6,7 @@ Changing what the scan looks for makes every earlier scan of the project stale.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from curation.personal import name_models, pii, resolving
@@ -33,24 +33,22 @@ class ScanSettings:
 
 def current(session: Session, project_id: int) -> ScanSettings:
     """The settings in force, with the words that the project's output schema fixes."""
-    row = session.scalar(
-        select(ScanConfigRow)
-        .where(ScanConfigRow.project_id == project_id)
-        .order_by(ScanConfigRow.number.desc())
-        .limit(1)
-    )
+    row = session.scalar(_newest_first(project_id).limit(1))
     return _settings(row, vocabulary(session, project_id))
 
 
 def history(session: Session, project_id: int) -> list[ScanSettings]:
     """Every change of the settings, newest first."""
-    query = (
+    allow = vocabulary(session, project_id)
+    return [_settings(row, allow) for row in session.scalars(_newest_first(project_id))]
+
+
+def _newest_first(project_id: int) -> Select[ScanConfigRow]:
+    return (
         select(ScanConfigRow)
         .where(ScanConfigRow.project_id == project_id)
         .order_by(ScanConfigRow.number.desc())
     )
-    allow = vocabulary(session, project_id)
-    return [_settings(row, allow) for row in session.scalars(query)]
 
 
 def _settings(row: ScanConfigRow | None, allow: tuple[str, ...]) -> ScanSettings:

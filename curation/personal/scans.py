@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -87,15 +88,7 @@ def _findings(
     texts = findings.texts(row)
     for line in result.findings or ():
         finding = FindingRow(
-            scan_id=scan.id,
-            pair_id=row.id,
-            field=line.field,
-            key=line.key,
-            start=line.start,
-            end=line.end,
-            type=line.type,
-            score=line.score,
-            state=FindingState.OPEN,
+            scan_id=scan.id, pair_id=row.id, state=FindingState.OPEN, **structs.asdict(line)
         )
         excerpt = texts[findings.place(finding)][finding.start : finding.end]
         ours = any(excerpt in invention for invention in inventions)
