@@ -16,24 +16,24 @@ def list_adapters(project: console.In = "", as_json: console.AsJson = False) -> 
     """List the adapters, newest first, with how far they have come."""
     with console.looking() as session:
         inside = console.project(session, project).id
-        found = registry.overview(session, inside, settings.current())
+        entries = registry.overview(session, inside, settings.current())
     short = [
         {
-            "adapter": f"adapter@{one.adapter.number}",
-            "name": one.adapter.name,
-            "stage": one.stage.value,
-            "method": one.method,
-            "version": one.version,
+            "adapter": f"adapter@{entry.adapter.number}",
+            "name": entry.adapter.name,
+            "stage": entry.stage.value,
+            "method": entry.method,
+            "version": entry.version,
             "right": "sealed"
-            if one.sealed
-            else f"{one.right[0]} of {one.right[1]}"
-            if one.right
+            if entry.sealed
+            else f"{entry.right[0]} of {entry.right[1]}"
+            if entry.right
             else "",
-            "trial": one.verdict,
-            "note": "; ".join(one.troubles),
-            "sha256": one.adapter.sha256 if as_json else one.adapter.sha256[:16],
+            "trial": entry.verdict,
+            "note": "; ".join(entry.troubles),
+            "sha256": entry.adapter.sha256 if as_json else entry.adapter.sha256[:16],
         }
-        for one in found
+        for entry in entries
     ]
     console.show(short, as_json=as_json)
 
@@ -43,9 +43,9 @@ def list_adapters(project: console.In = "", as_json: console.AsJson = False) -> 
 def card(adapter: str, project: console.In = "", as_json: console.AsJson = False) -> None:
     """Show an adapter's card (adapter@3, 3, or its name)."""
     with console.looking() as session:
-        one = adapters.named(session, console.project(session, project).id, adapter)
-        whole = adapter_cards.build(session, one)
-    console.show(whole, as_json=as_json, message=adapter_cards.markdown(whole))
+        named = adapters.named(session, console.project(session, project).id, adapter)
+        content = adapter_cards.build(session, named)
+    console.show(content, as_json=as_json, message=adapter_cards.markdown(content))
 
 
 @app.command()
@@ -55,6 +55,6 @@ def package(adapter: str, to: Path, project: console.In = "") -> None:
     if to.exists():
         raise BadInput(f"{to} exists. Name a new file.")
     with console.looking() as session:
-        one = adapters.named(session, console.project(session, project).id, adapter)
-        to.write_bytes(adapter_files.package(session, one.id, settings.current()))
+        named = adapters.named(session, console.project(session, project).id, adapter)
+        to.write_bytes(adapter_files.package(session, named.id, settings.current()))
     console.show(None, as_json=False, message=f"Saved {to}.")

@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -69,14 +69,14 @@ def run_demo() -> None:
     run(current())
 
 
-def run(here: Settings) -> dict[str, Any]:
+def run(place: Settings) -> dict[str, Any]:
     """Run the loop and write `report.json`; takes some 10 to 20 minutes on two cores.
 
     Raises:
         RuleBroken: the data folder holds a database that no demo made.
     """
     began = time.monotonic()
-    _begin_anew(here)
+    _begin_anew(place)
     engine = console.engine(upgrade=True)
     with writing(engine) as session:
         lead = people.join(session, "Demo lead", frozenset(Role))
@@ -99,35 +99,35 @@ def run(here: Settings) -> dict[str, Any]:
     trained = _finish(job, "Adapter tuned")
     report = _prove(engine, lead, second, project, version_id)
     report |= {"run": trained.result, "seconds": round(time.monotonic() - began, 1)}
-    (here.data / "report.json").write_text(
+    (place.data / "report.json").write_text(
         json.dumps(report, ensure_ascii=False, indent=2, default=str), encoding="utf-8"
     )
-    _tell(report, here)
+    _tell(report, place)
     return report
 
 
-def _say(words: str) -> None:
-    console.err.print(words, markup=False)
+def _say(sentence: str) -> None:
+    console.err.print(sentence, markup=False)
 
 
-def _begin_anew(here: Settings) -> None:
+def _begin_anew(place: Settings) -> None:
     """Clear what an earlier demo left, and only that; the converted base model stays."""
-    here.data.mkdir(parents=True, exist_ok=True)
-    if here.database.exists() and not (here.data / MARKER).exists():
+    place.data.mkdir(parents=True, exist_ok=True)
+    if place.database.exists() and not (place.data / MARKER).exists():
         raise RuleBroken(
-            f"{here.data} holds a database that no demo made. Set ASSAY_DATA to another folder."
+            f"{place.data} holds a database that no demo made. Set ASSAY_DATA to another folder."
         )
-    (here.data / MARKER).touch()
-    for path in here.data.glob("assay.db*"):
+    (place.data / MARKER).touch()
+    for path in place.data.glob("assay.db*"):
         path.unlink()
-    shutil.rmtree(here.jobs, ignore_errors=True)
+    shutil.rmtree(place.jobs, ignore_errors=True)
 
 
-def _finish(job: Job, words: str) -> Job:
+def _finish(job: Job, outcome: str) -> Job:
     from training.commands.following import wait
 
     done = wait(job)
-    _say(f"{words}: {done.message}")
+    _say(f"{outcome}: {done.message}")
     return done
 
 
@@ -158,30 +158,28 @@ def _rescan(engine: Engine, actor: User, project: Project) -> None:
         _finish(job, "Scanned again")
 
 
-def _planted() -> dict[str, Any]:
+def _planted() -> list[str]:
+    """The personal data that was put into the sample on purpose."""
     path = ROOT / "sample_data" / "planted.json"
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+    return [entry["text"] for entry in json.loads(path.read_bytes())["personal_data"]]
 
 
-def _scrub(session: Session, actor: User, project: Project, planted: dict[str, Any]) -> None:
+def _scrub(session: Session, actor: User, project: Project, texts: Sequence[str]) -> None:
     """Accept findings that touch planted data, call the others harmless."""
-    for told in messages.state(session, project.id).findings:
-        messages.dismiss(session, actor, project.id, told.number)
-    texts = [one["text"] for one in planted["personal_data"]]
+    for harmless in messages.state(session, project.id).findings:
+        messages.dismiss(session, actor, project.id, harmless.number)
     for marked in findings.marked(session, project.id):
-        for found in marked.findings:
-            whole = findings.texts(marked.pair)[findings.place(found)]
-            words = whole[found.start : found.end]
-            real = any(words in text or text in words for text in texts)
+        for finding in marked.findings:
+            field = findings.texts(marked.pair)[findings.place(finding)]
+            span = field[finding.start : finding.end]
+            real = any(span in text or text in span for text in texts)
             state = FindingState.ACCEPTED if real else FindingState.DISMISSED
-            scrub.decide(session, actor, found.id, state)
+            scrub.decide(session, actor, finding.id, state)
 
 
-def _reject_bad(session: Session, actor: User, project: Project, planted: dict[str, Any]) -> None:
+def _reject_bad(session: Session, actor: User, project: Project, texts: Sequence[str]) -> None:
     """Reject what a careful reader would: leftovers of personal data, markup, retired policy."""
     eras = projects.eras(session, project.id)
-    texts = [one["text"] for one in planted["personal_data"]]
     rules: dict[str, Callable[[Pair], bool]] = {
         Reason.PERSONAL_DATA: lambda p: any(text in p.prompt for text in texts),
         Reason.NOT_OUR_POLICY: lambda p: retired(p, eras),
@@ -199,8 +197,8 @@ def _settle(session: Session, actor: User, project: Project) -> None:
     for kinds in ([LinkKind.LEAK], [LinkKind.CONTRADICTION], [LinkKind.EXACT, LinkKind.NEAR]):
         for group in overlaps.grouped(session, project.id, kinds):
             best, *others = group.pairs
-            seen = {pair.id: pair.version for pair in others}
-            overlaps.keep(session, actor, best.id, seen, Reason.DUPLICATE)
+            versions = {pair.id: pair.version for pair in others}
+            overlaps.keep(session, actor, best.id, versions, Reason.DUPLICATE)
 
 
 def _audit(engine: Engine, auditor: User, project: Project) -> None:
@@ -213,9 +211,9 @@ def _audit(engine: Engine, auditor: User, project: Project) -> None:
                 break
             audit.judge(session, auditor, row.id, row.version, good=True, note="demo stand-in")
     with reading(engine) as session:
-        found = audit.latest(session, project.id)
-    if found is not None:
-        _say(f"Audit (stand-in): {found.good} of {found.judged} good.")
+        latest = audit.latest(session, project.id)
+    if latest is not None:
+        _say(f"Audit (stand-in): {latest.good} of {latest.judged} good.")
 
 
 def _decide_and_freeze(engine: Engine, lead: User, second: User, project: Project) -> int:
@@ -285,9 +283,9 @@ def _vote(engine: Engine, voter: User, trial_id: int, expected: dict[str, str]) 
             waiting = blind.ballots(session, voter, trial_id, limit=1)
             if not waiting:
                 return
-            one = waiting[0]
-            wanted = expected[one.prompt]
-            right = (one.left == wanted, one.right == wanted)
+            ballot = waiting[0]
+            wanted = expected[ballot.prompt]
+            right = (ballot.left == wanted, ballot.right == wanted)
             choice = {
                 (True, True): Choice.TIE,
                 (False, False): Choice.BOTH_BAD,
@@ -295,17 +293,17 @@ def _vote(engine: Engine, voter: User, trial_id: int, expected: dict[str, str]) 
                 (False, True): Choice.RIGHT,
             }[right]
             blind.vote(
-                session, voter, trial_id, BallotOp(str(uuid.uuid4()), one.item, choice, None)
+                session, voter, trial_id, BallotOp(str(uuid.uuid4()), ballot.item, choice, None)
             )
 
 
-def _tell(report: dict[str, Any], here: Settings) -> None:
+def _tell(report: dict[str, Any], place: Settings) -> None:
     n = report["n"]
     for arm, metric in product(Arm, METRICS):
         hits = round(report[f"{arm}_{metric.figure}"] * n)
         console.out.print(f"{arm:5} {metric.figure:14} {statistics.rate(hits, n)}", markup=False)
-    made = read(EvaluateResult, report["evaluation"])
-    console.out.print(f"The base got {best_prompt.prompt_scores(made.prompting)}.", markup=False)
+    record = read(EvaluateResult, report["evaluation"])
+    console.out.print(f"The base got {best_prompt.prompt_scores(record.prompting)}.", markup=False)
     console.out.print(
-        f"{report['seconds']:.0f} s in all; written to {here.data / 'report.json'}", markup=False
+        f"{report['seconds']:.0f} s in all; written to {place.data / 'report.json'}", markup=False
     )

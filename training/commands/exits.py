@@ -41,27 +41,27 @@ def export(
     project: console.In = "",
 ) -> None:
     """Write an adapter for other programs; merges it first where that is asked for."""
-    here = settings.current()
+    place = settings.current()
     with console.looking() as session:
         chosen = adapters.named(session, console.project(session, project).id, adapter).id
     names = exit_ or [name for name in EXITS if name != MERGED]
     if MERGED in names:
         _merge(chosen, as_)
     with console.looking() as session:
-        made = exports.build(session, chosen, here, names, base=with_base)
-    exports.write(made, to.resolve())
-    told = [f"Saved {', '.join(made.exits)} in {to}."]
-    told += [f"Not {EXITS[name].title}: {why}" for name, why in made.left_out.items()]
-    console.show(None, as_json=False, message="\n".join(told))
+        written = exports.build(session, chosen, place, names, base=with_base)
+    exports.write(written, to.resolve())
+    lines = [f"Saved {', '.join(written.exits)} in {to}."]
+    lines += [f"Not {EXITS[name].title}: {why}" for name, why in written.left_out.items()]
+    console.show(None, as_json=False, message="\n".join(lines))
 
 
 def _merge(chosen: int, as_: str) -> None:
-    here = settings.current()
+    place = settings.current()
     with console.acting() as session:
-        known = adapters.get(session, chosen)
-        if exports.merged(session, known, here) is not None:
+        named = adapters.get(session, chosen)
+        if exports.merged(session, named, place) is not None:
             return
-        job = asks.merge(session, console.actor(session, as_), chosen, here)
+        job = asks.merge(session, console.actor(session, as_), chosen, place)
     console.show(None, as_json=False, message=wait(job).message or "Merged.")
 
 
@@ -78,22 +78,22 @@ def serve(
     """Serve an adapter on this computer over the OpenAI protocol, until it is stopped."""
     if server not in ("auto", "transformers", "vllm"):
         raise BadInput(f"There is no server {server!r}. Choose transformers, vllm or auto.")
-    here = settings.current()
+    place = settings.current()
     with console.looking() as session:
-        found = adapters.named(session, console.project(session, project).id, adapter)
-        if standing.kind(found) == standing.PROVIDER:
+        named = adapters.named(session, console.project(session, project).id, adapter)
+        if standing.kind(named) == standing.PROVIDER:
             raise RuleBroken(f"{adapter} stays with its provider. Ask it there.")
-        source = sources.of(session, found, here)
-        merged = exports.merged(session, found, here)
-    _refuse_taken(port)
+        source = sources.of(session, named, place)
+        merged = exports.merged(session, named, place)
+    _refuse_busy(port)
     os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
     console.show(None, as_json=False, message=f"{source.served} on http://127.0.0.1:{port}/v1")
     if server == "vllm" or (server == "auto" and shutil.which("vllm")):
-        _become_vllm(source, merged, here, port)
-    _with_transformers(source, here, port)
+        _become_vllm(source, merged, place, port)
+    _with_transformers(source, place, port)
 
 
-def _refuse_taken(port: int) -> None:
+def _refuse_busy(port: int) -> None:
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -103,23 +103,23 @@ def _refuse_taken(port: int) -> None:
 
 
 def _become_vllm(
-    source: ExportSource, merged: Path | None, here: settings.Settings, port: int
+    source: ExportSource, merged: Path | None, place: settings.Settings, port: int
 ) -> None:
     """Replace this process by vLLM; a merged model first, else base and adapter."""
-    found = shutil.which("vllm")
-    if found is None:
-        raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
-    folder = adapter_files.intact(source.adapter, here)
+    program = shutil.which("vllm")
+    if program is None:
+        raise Unavailable("vLLM is not installed place. Install it, or use --server transformers.")
+    folder = adapter_files.intact(source.adapter, place)
     if source.kind == standing.FULL or merged is not None:
         command = vllm.full_model(source, str(merged or folder), port)
     elif source.base_folder is None or source.dora:
         raise Unavailable("vLLM needs this adapter merged. Run: export adapter@N --exit merged")
     else:
         command = vllm.with_adapter(source, str(source.base_folder), str(folder), port)
-    os.execv(found, command)  # noqa: S606 - a fixed list of arguments, never a shell
+    os.execv(program, command)  # noqa: S606 - a fixed list of arguments, never a shell
 
 
-def _with_transformers(source: ExportSource, here: settings.Settings, port: int) -> None:
+def _with_transformers(source: ExportSource, place: settings.Settings, port: int) -> None:
     try:
         from training.exits import serving
     except ImportError as error:
@@ -134,10 +134,10 @@ def _with_transformers(source: ExportSource, here: settings.Settings, port: int)
         source.base,
         source.base_sha256,
         source.precision,
-        adapter_files.intact(source.adapter, here),
+        adapter_files.intact(source.adapter, place),
         source.adapter.sha256,
     )
-    serving.run(served, here.data, port)
+    serving.run(served, place.data, port)
 
 
 @app.command("import-adapter")
@@ -152,12 +152,12 @@ def import_adapter(
     project: console.In = "",
 ) -> None:
     """Take in an adapter that was trained elsewhere; what could do harm is refused unopened."""
-    here = settings.current()
+    place = settings.current()
     with console.acting() as session:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
-        made = imports.take(session, actor, inside, source.absolute(), name, _base(base), here)
-    console.show(None, as_json=False, message=f"adapter@{made.number} is {made.name}.")
+        imported = imports.take(session, actor, inside, source.absolute(), name, _base(base), place)
+    console.show(None, as_json=False, message=f"adapter@{imported.number} is {imported.name}.")
 
 
 def _base(text: str) -> BaseModel:

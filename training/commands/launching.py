@@ -61,14 +61,14 @@ def launch(
 ) -> None:
     """Launch a run on a version that is ready, and follow it."""
     short = {"epochs": epochs, "learning_rate": learning_rate, "max_steps": max_steps, "seed": seed}
-    given = {key: value for key, value in short.items() if value is not None}
+    overrides = {key: value for key, value in short.items() if value is not None}
     with console.acting() as session:
         inside = console.project(session, project).id
         if recipe_file is not None:
-            _refuse_both(bool(name or version or sets or given), base, method)
+            _refuse_both(bool(name or version or sets or overrides), base, method)
             wish = _from_file(session, inside, recipe_file)
         else:
-            wish = asked(session, inside, name, version, base, method, sets, given)
+            wish = from_options(session, inside, name, version, base, method, sets, overrides)
         wish = _agreeing(session, wish, send_rows)
         job = asks.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
@@ -90,9 +90,9 @@ def look_before(
     """Look at a run before it is launched: what would stop or spoil it. Exit status 1 on errors."""
     with console.looking() as session:
         wish = _wished(session, project, name, version, base, method, sets, recipe_file)
-        found = preflight.look(session, wish)
-    wrong = preflight_checks.errors(found)
-    console.show(preflight_checks.as_dicts(found), as_json=as_json)
+        lines = preflight.look(session, wish)
+    wrong = preflight_checks.errors(lines)
+    console.show(preflight_checks.as_dicts(lines), as_json=as_json)
     if wrong:
         raise typer.Exit(1)
 
@@ -116,13 +116,13 @@ def probe(
         wish = _wished(session, project, "", version, base, method, sets, recipe_file)
         job = asks.probe(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json)
-    told = estimates.of(read(ProbeResult, done.result), cast("Local", wish.settings))
-    low, high = told.interval()
-    words = (
-        f"About {told.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {told.steps} steps of "
-        f"{told.step:.2g} s. Memory {told.memory_mb:,.0f} MB at its highest."
+    estimate = estimates.of(read(ProbeResult, done.result), cast("Local", wish.settings))
+    low, high = estimate.interval()
+    sentence = (
+        f"About {estimate.seconds():,.0f} s ({low:,.0f} to {high:,.0f}): {estimate.steps} steps of "
+        f"{estimate.step:.2g} s. Memory {estimate.memory_mb:,.0f} MB at its highest."
     )
-    console.show(written(told), as_json=as_json, message=words)
+    console.show(written(estimate), as_json=as_json, message=sentence)
 
 
 def _wished(
@@ -138,12 +138,12 @@ def _wished(
     """What options or a file ask for."""
     inside = console.project(session, project).id
     if path is None:
-        return asked(session, inside, name, version, base, method, sets)
+        return from_options(session, inside, name, version, base, method, sets)
     _refuse_both(bool(name or version or sets), base, method)
     return _from_file(session, inside, path)
 
 
-def asked(
+def from_options(
     session: Session,
     project_id: int,
     name: str,
@@ -151,11 +151,13 @@ def asked(
     base: str,
     method: str,
     sets: list[str] | None,
-    given: dict[str, float | int] | None = None,
+    overrides: dict[str, float | int] | None = None,
 ) -> runs.RunPlan:
     """What options ask for."""
     chosen = recipe.read_base(base)
-    settings = recipe.chosen(method, chosen, recipe.read_sets(method, sets or []) | (given or {}))
+    settings = recipe.chosen(
+        method, chosen, recipe.read_sets(method, sets or []) | (overrides or {})
+    )
     return runs.RunPlan(version_numbered(session, project_id, version).id, name, chosen, settings)
 
 
@@ -167,9 +169,9 @@ def _agreeing(session: Session, wish: runs.RunPlan, rows: int | None) -> runs.Ru
     return replace(wish, consent=Consent(wish.settings.endpoint, rows, sha256))
 
 
-def _refuse_both(given: bool, base: str, method: str) -> None:
+def _refuse_both(options: bool, base: str, method: str) -> None:
     """A recipe says everything; an option beside it would silently lose."""
-    if given or (base, method) != ("packaged", "lora"):
+    if options or (base, method) != ("packaged", "lora"):
         raise BadInput("Give a recipe or options, not both. Change the recipe's file instead.")
 
 

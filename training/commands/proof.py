@@ -1,4 +1,4 @@
-"""Answer the held-out rows, judge blind, close a trial."""
+"""Answer the held-out pairs, judge blind, close a trial."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from training.models import adapters
 from training.proving import blind, evaluations
 from training.records.parts import BaseModel
 
-app = console.app("Answer the held-out rows, judge blind, close a trial.")
+app = console.app("Answer the held-out pairs, judge blind, close a trial.")
 
 
 @app.command()
@@ -30,7 +30,7 @@ def evaluate(
     project: console.In = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Answer the held-out rows with the base, and with an adapter, and score the answers."""
+    """Answer the held-out pairs with the base, and with an adapter, and score the answers."""
     with console.acting() as session:
         inside = console.project(session, project).id
         frozen = version_numbered(session, inside, version)
@@ -59,7 +59,7 @@ def plan_trial(
     question: str = blind.QUESTION,
     as_json: console.AsJson = False,
 ) -> None:
-    """Register and open a blind trial on the frozen answers of an evaluation."""
+    """Register and open a blind trial on the frozen answers of a comparison."""
     with console.acting() as session:
         actor = console.actor(session, as_)
         trial = blind.plan(session, actor, evaluation, planned, question)
@@ -92,11 +92,12 @@ def cast(
         if not waiting:
             console.show(None, as_json=as_json, message="You have voted on every item.")
             return
-        one = waiting[0]
+        ballot = waiting[0]
         console.show(
-            one,
+            ballot,
             as_json=as_json,
-            message=f"Item {one.item}\n\n{one.prompt}\n\nLEFT\n{one.left}\n\nRIGHT\n{one.right}",
+            message=f"Item {ballot.item}\n\n{ballot.prompt}\n\n"
+            f"LEFT\n{ballot.left}\n\nRIGHT\n{ballot.right}",
         )
 
 
@@ -105,5 +106,5 @@ def cast(
 def close_trial(trial: int, as_: console.As, as_json: console.AsJson = False) -> None:
     """Close a trial and show its verdict."""
     with console.acting() as session:
-        found = blind.close(session, console.actor(session, as_), trial)
-        console.show(found, as_json=as_json, message=f"{found.verdict}: {found.why}")
+        verdict = blind.close(session, console.actor(session, as_), trial)
+        console.show(verdict, as_json=as_json, message=f"{verdict.verdict}: {verdict.why}")

@@ -18,7 +18,7 @@ app = console.app("Check adapters, promote them, roll back, retire.")
 
 Which = Annotated[str, typer.Argument(help="adapter@3, 3, or its name.", metavar="ADAPTER")]
 Why = Annotated[str, typer.Option(help="Why, in a few words.")]
-Words = Annotated[list[str] | None, typer.Option(help="May be given several times.")]
+Phrases = Annotated[list[str] | None, typer.Option(help="May be given several times.")]
 
 
 def _find(session: Session, project: str, adapter: str) -> Adapter:
@@ -32,15 +32,15 @@ def run_checks(
 ) -> None:
     """Ask base and tuned model the general tasks and red-team prompts of the gate."""
     with console.acting() as session:
-        one = _find(session, project, adapter)
-        job = asks.check(session, console.actor(session, as_), one.id)
+        target = _find(session, project, adapter)
+        job = asks.check(session, console.actor(session, as_), target.id)
     wait(job, quiet=as_json)
     with console.looking() as session:
-        lines = checks.opened(session, one, settings.current())
-        found = checks.summary(session, one)
+        lines = checks.opened(session, target, settings.current())
+        summary = checks.summary(session, target)
     wrong = [line for line in lines if line["arm"] == "tuned" and not line["passed"]]
-    short = [{"task": one["id"], "kind": one["kind"], "why": one["why"]} for one in wrong]
-    console.show(found if as_json else short, as_json=as_json)
+    short = [{"task": line["id"], "kind": line["kind"], "why": line["why"]} for line in wrong]
+    console.show(summary if as_json else short, as_json=as_json)
 
 
 @app.command("gate")
@@ -51,14 +51,14 @@ def show_gate(adapter: Which, project: console.In = "", as_json: console.AsJson 
         lines = gate.report(session, _find(session, project, adapter).id, settings.current())
     short = [
         {
-            "key": one.key,
-            "line": one.name,
-            "met": "met" if one.met else f"waived by {one.waiver}" if one.waiver else "not met",
-            "measured": one.measured,
-            "asked": one.required,
-            "to do": "" if one.met else one.fix,
+            "key": line.key,
+            "line": line.name,
+            "met": "met" if line.met else f"waived by {line.waiver}" if line.waiver else "not met",
+            "measured": line.measured,
+            "asked": line.required,
+            "to do": "" if line.met else line.fix,
         }
-        for one in lines
+        for line in lines
     ]
     console.show(lines if as_json else short, as_json=as_json)
     if gate.unmet(lines):
@@ -77,9 +77,9 @@ def waive(
 ) -> None:
     """Waive one line of the gate for one adapter, under your name, until a day."""
     with console.acting() as session:
-        one = _find(session, project, adapter)
-        gate.waive(session, console.actor(session, as_), one.id, line, why, until.date())
-    console.show(None, as_json=False, message=f"Waived for adapter@{one.number}: {line}.")
+        target = _find(session, project, adapter)
+        gate.waive(session, console.actor(session, as_), target.id, line, why, until.date())
+    console.show(None, as_json=False, message=f"Waived for adapter@{target.number}: {line}.")
 
 
 @app.command()
@@ -94,14 +94,14 @@ def promote(
     """Approve an adapter, or put an approved one into production, once the gate lets it."""
     if to not in set(Stage):
         raise BadInput("Promote to approved or to production.")
-    here = settings.current()
+    place = settings.current()
     with console.looking() as session:  # large models are read before the database is locked
-        gate.report(session, _find(session, project, adapter).id, here)
+        gate.report(session, _find(session, project, adapter).id, place)
     with console.acting() as session:
-        one = _find(session, project, adapter)
-        registry.promote(session, console.actor(session, as_), one.id, Stage(to), here, why)
+        target = _find(session, project, adapter)
+        registry.promote(session, console.actor(session, as_), target.id, Stage(to), place, why)
     console.show(
-        None, as_json=False, message=f"adapter@{one.number} is {registry.STAGES[Stage(to)]}."
+        None, as_json=False, message=f"adapter@{target.number} is {registry.STAGES[Stage(to)]}."
     )
 
 
@@ -110,9 +110,9 @@ def promote(
 def retire(adapter: Which, as_: console.As, why: Why, project: console.In = "") -> None:
     """Retire an adapter; it stays on the shelf, with a mark in its card."""
     with console.acting() as session:
-        one = _find(session, project, adapter)
-        registry.retire(session, console.actor(session, as_), one.id, why)
-    console.show(None, as_json=False, message=f"adapter@{one.number} is retired.")
+        target = _find(session, project, adapter)
+        registry.retire(session, console.actor(session, as_), target.id, why)
+    console.show(None, as_json=False, message=f"adapter@{target.number} is retired.")
 
 
 @app.command()
@@ -122,16 +122,16 @@ def rollback(as_: console.As, why: Why, project: console.In = "") -> None:
     with console.acting() as session:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
-        one = registry.rollback(session, actor, inside, settings.current(), why)
-    console.show(None, as_json=False, message=f"adapter@{one.number} is in production again.")
+        target = registry.rollback(session, actor, inside, settings.current(), why)
+    console.show(None, as_json=False, message=f"adapter@{target.number} is in production again.")
 
 
 @app.command("red-team")
 @console.plain
 def red_team(
     add: Annotated[str, typer.Option(help="A prompt to add to the project's own.")] = "",
-    must: Words = None,
-    must_not: Words = None,
+    must: Phrases = None,
+    must_not: Phrases = None,
     drop: Annotated[int, typer.Option(help="Id of a prompt to take out.")] = 0,
     as_: Annotated[str, typer.Option("--as", help="Name of the profile that acts.")] = "",
     project: console.In = "",
@@ -145,5 +145,5 @@ def red_team(
             check_prompts.add(session, actor, inside, add, must or (), must_not or ())
         if drop:
             check_prompts.drop(session, console.actor(session, as_), drop)
-        found = check_prompts.listing(session, inside)
-    console.show(found, as_json=as_json)
+        prompts = check_prompts.listing(session, inside)
+    console.show(prompts, as_json=as_json)

@@ -1,4 +1,4 @@
-"""Draft rows; watch, stop and resume runs."""
+"""Draft pairs; watch, stop and resume runs."""
 
 import sys
 from pathlib import Path
@@ -13,9 +13,10 @@ from storage.types import JobKind, LinkKind
 from training import asks, reconcile
 from training.commands.following import wait
 from training.draft import drafts
+from training.records import specs
 from training.work import jobs
 
-app = console.app("Draft rows; watch, stop and resume runs.")
+app = console.app("Draft pairs; watch, stop and resume runs.")
 
 
 @app.command()
@@ -40,7 +41,7 @@ def draft_rows(
     project: console.In = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Draft rows about a topic; they wait for people."""
+    """Draft pairs about a topic; they wait for people."""
     with console.acting() as session:
         wish = drafts.DraftPlan(topic, count, seed, temperature, endpoint or None)
         inside = console.project(session, project).id
@@ -54,22 +55,27 @@ def draft_rows(
 def list_runs(project: console.In = "", as_json: console.AsJson = False) -> None:
     """List the training runs, newest first."""
     with console.looking() as session:
-        found = jobs.listing(session, console.project(session, project).id, JobKind.TRAIN)
+        runs = jobs.listing(session, console.project(session, project).id, JobKind.TRAIN)
         short = [
-            {"id": j.id, "name": j.spec["name"], "state": str(j.state), "message": j.message}
-            for j in found
+            {
+                "id": run.id,
+                "name": run.spec["name"],
+                "state": str(run.state),
+                "message": run.message,
+            }
+            for run in runs
         ]
-        console.show(found if as_json else short, as_json=as_json)
+        console.show(runs if as_json else short, as_json=as_json)
 
 
 @app.command()
 @console.plain
 def cancel(job: str, as_: console.As) -> None:
     """Ask a job to stop, and see it out."""
-    here, engine = settings.current(), console.engine()
+    place, engine = settings.current(), console.engine()
     with console.acting() as session:
-        asks.cancel(session, console.actor(session, as_), job, here)
-    reconcile.tick(engine, here)
+        asks.cancel(session, console.actor(session, as_), job, place)
+    reconcile.tick(engine, place)
     with console.looking() as session:
         console.show(None, as_json=False, message=f"The job is {jobs.get(session, job).state}.")
 
@@ -78,11 +84,11 @@ def cancel(job: str, as_: console.As) -> None:
 @console.plain
 def stop(job: str, as_: console.As) -> None:
     """Ask a run to stop at its next step and keep what it learnt, and see it out."""
-    here = settings.current()
+    place = settings.current()
     with console.acting() as session:
-        asks.stop(session, console.actor(session, as_), job, here)
-        asked = jobs.get(session, job)
-    done = wait(asked)
+        asks.stop(session, console.actor(session, as_), job, place)
+        stopping = jobs.get(session, job)
+    done = wait(stopping)
     console.show(None, as_json=False, message=done.message or "Done.")
 
 
@@ -91,13 +97,13 @@ def stop(job: str, as_: console.As) -> None:
 def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
     """Go on with a run that was lost, failed or stopped, from its newest verified checkpoint."""
     with console.acting() as session:
-        made = asks.resume(session, console.actor(session, as_), job, settings.current())
-    used = made.spec["resumed_from"]
-    told = [f"Run {made.id} goes on from step {used['step']} of run {job}."]
-    told += [f"Passed over: {one['why']}" for one in used["refused"]]
-    if not as_json:
-        console.show(None, as_json=False, message="\n".join(told))
-    done = wait(made, quiet=as_json)
+        run = asks.resume(session, console.actor(session, as_), job, settings.current())
+    start = specs.train(run).resumed_from
+    if not as_json and start is not None:
+        lines = [f"Run {run.id} goes on from step {start.step} of run {job}."]
+        lines += [f"Passed over: {passed.why}" for passed in start.refused]
+        console.show(None, as_json=False, message="\n".join(lines))
+    done = wait(run, quiet=as_json)
     console.show(done, as_json=as_json, message=done.message or "Done.")
 
 
@@ -105,11 +111,11 @@ def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
 @console.plain
 def compare_meanings(
     as_: console.As,
-    cosine: Annotated[float, typer.Option(help="Propose rows from here on.")] = meanings.DEFAULT,
+    cosine: Annotated[float, typer.Option(help="Propose rows from place on.")] = meanings.DEFAULT,
     project: console.In = "",
     as_json: console.AsJson = False,
 ) -> None:
-    """Propose rows that ask the same in other words, by the model that ASSAY_EMBEDDER names."""
+    """Propose pairs that ask the same in other words, by the model that ASSAY_EMBEDDER names."""
     with console.acting() as session:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
@@ -117,5 +123,5 @@ def compare_meanings(
     done = wait(job, quiet=as_json)
     with console.looking() as session:
         links = overlaps.current(session, inside, [LinkKind.NEAR])
-    found = meanings.by_meaning(links)
-    console.show(found, as_json=as_json, message=done.message or "Done.")
+    proposals = meanings.by_meaning(links)
+    console.show(proposals, as_json=as_json, message=done.message or "Done.")
