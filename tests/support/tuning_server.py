@@ -68,7 +68,7 @@ class TuningServer:
 
     def count(self, method: str, path: str) -> int:
         """How often a path was asked."""
-        return sum(one == (method, path) for one in self.asked)
+        return sum(file == (method, path) for file in self.asked)
 
     def answer(
         self, method: str, path: str, query: dict[str, str], raw: bytes, kind: str
@@ -97,22 +97,22 @@ class TuningServer:
 
     def _upload(self, raw: bytes, kind: str) -> Answer:
         parts = message_from_bytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + raw)
-        found: dict[str, Any] = {}
+        form: dict[str, Any] = {}
         for part in cast("list[Message]", parts.get_payload()):
             name = part.get_param("name", header="content-disposition")
-            found[str(name)] = part.get_payload(decode=True)
-            found[f"{name}-name"] = part.get_filename()
-        assert found["purpose"] == b"fine-tune"
-        one = {
+            form[str(name)] = part.get_payload(decode=True)
+            form[f"{name}-name"] = part.get_filename()
+        assert form["purpose"] == b"fine-tune"
+        file = {
             "id": f"file-{len(self.files) + len(self.deleted) + 1}",
             "object": "file",
-            "bytes": len(found["file"]),
-            "filename": found["file-name"],
+            "bytes": len(form["file"]),
+            "filename": form["file-name"],
             "purpose": "fine-tune",
         }
-        self.files[one["id"]] = one
-        self.contents[one["id"]] = [json.loads(line) for line in found["file"].splitlines()]
-        return answered(one)
+        self.files[file["id"]] = file
+        self.contents[file["id"]] = [json.loads(line) for line in form["file"].splitlines()]
+        return answered(file)
 
     def _delete(self, file_id: str) -> Answer:
         self.files.pop(file_id, None)
@@ -141,13 +141,13 @@ class TuningServer:
         elif part == "/events":
             return self._events(job, query)
         elif part == "/checkpoints":
-            kept = {
+            checkpoint = {
                 "id": "ftckpt-1",
                 "step_number": 3,
                 "metrics": {"full_valid_loss": 0.7},
                 "fine_tuned_model_checkpoint": "ft:small-1:ckpt-step-3",
             }
-            return listed({"ftckpt-1": kept})
+            return listed({"ftckpt-1": checkpoint})
         elif job["status"] not in ("cancelled", "failed", "succeeded"):
             self._move(job)
         return answered({key: value for key, value in job.items() if not key.startswith("_")})
@@ -167,10 +167,10 @@ class TuningServer:
         """Newest first, three a page, in which `after` names the last one seen."""
         done = job["status"] == "succeeded"
         upto = self.steps if done else self.steps // 2 if job["status"] == "running" else 0
-        made = [event(step, self.steps) for step in range(1, upto + 1)]
-        made.insert(0, {"id": "ftevent-0", "type": "message", "message": "Created", "data": None})
-        newest = made[::-1]
-        ids = [one["id"] for one in newest]
+        events = [event(step, self.steps) for step in range(1, upto + 1)]
+        events.insert(0, {"id": "ftevent-0", "type": "message", "message": "Created", "data": None})
+        newest = events[::-1]
+        ids = [file["id"] for file in newest]
         first = ids.index(query["after"]) + 1 if "after" in query else 0
         page = newest[first : first + 3]
         return answered({"object": "list", "data": page, "has_more": first + 3 < len(newest)})
@@ -208,9 +208,9 @@ def answered(value: object, status: int = 200) -> Answer:
     return status, json.dumps(value).encode(), {}
 
 
-def listed(found: dict[str, dict[str, Any]]) -> Answer:
+def listed(form: dict[str, dict[str, Any]]) -> Answer:
     """The published shape of a list."""
-    return answered({"object": "list", "data": list(found.values()), "has_more": False})
+    return answered({"object": "list", "data": list(form.values()), "has_more": False})
 
 
 def _handler(owner: TuningServer) -> type[BaseHTTPRequestHandler]:

@@ -1,4 +1,4 @@
-"""Axolotl: one configuration with the same rows, template and settings."""
+"""Axolotl: one configuration with the same pairs, template and settings."""
 
 from training.exits import writing
 from training.exits.exit import Exit, needs_repeatable_run
@@ -7,7 +7,7 @@ from training.settings import Lora, Qlora
 
 
 def write(source: ExportSource) -> dict[str, bytes]:
-    """The configuration. Of the batches only the size is the same: Axolotl orders rows its way."""
+    """The configuration. Of the batches only the size is the same: Axolotl orders pairs its way."""
     usage = "axolotl train axolotl/config.yaml, from the folder of the export."
     return {"axolotl/config.yaml": writing.to_yaml(_config(source), usage)}
 

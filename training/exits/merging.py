@@ -42,7 +42,7 @@ _TOKENS = 24
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Scores of every token of the prompts, and the greedy answers to them."""
+    """Scores of every token of the inputs, and the greedy answers to them."""
 
     logits: list[torch.Tensor]
     texts: list[str]
@@ -173,7 +173,7 @@ def _compared(before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: s
 def _ending(check: MergeCheck, precision: str | None) -> str:
     coarse = precision in (Precision.NF4, Precision.NF4_DOUBLE)
     return (
-        f"Merged in {check.dtype}. On {check.prompts} prompts the scores differ from base "
+        f"Merged in {check.dtype}. On {check.prompts} inputs the scores differ from base "
         f"and adapter by at most {check.largest_difference:.1e} of the largest, and "
         f"{check.same_answers} of {check.prompts} greedy answers are equal."
         + (" It was trained on a base in 4 bits, and may answer otherwise on this one." * coarse)

@@ -3,7 +3,7 @@
 
 Generation, streaming and the protocol are transformers' own. Around them stands what an adapter
 needs to answer as it was measured: one model under one name, the chat rendered as in training,
-control tokens refused, greedy unless asked otherwise, the rows' system message where a chat has
+control tokens refused, greedy unless asked otherwise, the pairs' system message where a chat has
 none. It answers this computer only, and neither requests nor answers are written anywhere. It has
 no accounts: whoever can use this computer can ask it.
 """

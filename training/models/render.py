@@ -1,4 +1,4 @@
-"""The one way a pair becomes tokens: training, drafting and evaluation all call this.
+"""The one way a pair becomes tokens: training, drafting and comparing all call this.
 
 A model that was trained on one rendering and asked in another looks broken without being so; hence
 a single function and a test that holds it to the base model's own chat template.
@@ -71,18 +71,18 @@ def pair_ids(
 ) -> tuple[list[int], list[int]]:
     """Tokens and labels of one pair; only the answer and its end-of-turn token are learnt.
 
-    The prompt's tokens come first, exactly as the model gets them when asked: the answer is put
+    The tokens of the input come first, exactly as the model gets them when asked: the answer is put
     into tokens on its own, so no token spans the border. What a template writes after the
     end-of-turn token is left out, since a model that stops there never writes it.
 
     Raises:
-        BadInput: the template changes a prompt that is answered, or never ends the turn.
+        BadInput: the template changes an input that is answered, or never ends the turn.
     """
     before = chat_text(tokenizer, messages(system, prompt))
     complete = chat_text(tokenizer, messages(system, prompt, response))
     if not complete.startswith(before):
         raise BadInput(
-            "The base model's chat template changes a prompt that is answered. Choose another base."
+            "The base model's chat template changes an input that is answered. Choose another base."
         )
     opening = _encoded(tokenizer, before)
     answer = _encoded(tokenizer, complete[len(before) :])
@@ -94,11 +94,11 @@ def pair_ids(
     return opening + answer, [IGNORED] * len(opening) + answer
 
 
-def common_length(rows: Sequence[Sequence[int]]) -> int:
-    """How many tokens all rows have in common at their beginning."""
-    if not rows:
+def common_length(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all sequences have in common at their beginning."""
+    if not sequences:
         return 0
-    first, last = min(rows, key=tuple), max(rows, key=tuple)
+    first, last = min(sequences, key=tuple), max(sequences, key=tuple)
     matches = (a == b for a, b in zip(first, last, strict=False))
     return next((i for i, equal in enumerate(matches) if not equal), min(len(first), len(last)))
 

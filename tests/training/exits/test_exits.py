@@ -52,59 +52,59 @@ def source(engine: Engine, adapter: Adapter) -> Iterator[ExportSource]:
 
 def test_every_exit_is_written_from_the_run(engine: Engine, adapter: Adapter) -> None:
     with reading(engine) as session:
-        made = exports.build(session, adapter.id, settings.current())
-    assert set(made.exits) == set(EXITS) - {"merged"}
-    axolotl = yaml.safe_load(made.files["axolotl/config.yaml"])
-    factory = yaml.safe_load(made.files["llamafactory/train.yaml"])
-    tune = yaml.safe_load(made.files["torchtune/lora.yaml"])
-    plain = json.loads(made.files["trl/settings.json"])
+        export = exports.build(session, adapter.id, settings.current())
+    assert set(export.exits) == set(EXITS) - {"merged"}
+    axolotl = yaml.safe_load(export.files["axolotl/config.yaml"])
+    factory = yaml.safe_load(export.files["llamafactory/train.yaml"])
+    tune = yaml.safe_load(export.files["torchtune/lora.yaml"])
+    plain = json.loads(export.files["trl/settings.json"])
     assert {axolotl["lora_r"], factory["lora_rank"], tune["model"]["lora_rank"], plain["r"]} == {4}
     assert axolotl["lora_target_modules"] == factory["lora_target"].split(",") == plain["targets"]
     rates = {axolotl["learning_rate"], factory["learning_rate"], tune["optimizer"]["lr"]}
     assert rates == {plain["learning_rate"]} == {1e-3}
     assert {axolotl["seed"], factory["seed"], tune["seed"], plain["seed"]} == {0}
-    assert b"--max-lora-rank 8" in made.files["vllm/serve-adapter.sh"]
-    rows = made.files["rows/data/train.jsonl"].decode().splitlines()
+    assert b"--max-lora-rank 8" in export.files["vllm/serve-adapter.sh"]
+    rows = export.files["rows/data/train.jsonl"].decode().splitlines()
     assert len(rows) == adapter.card["version"]["counts"]["train"]
-    assert "rows/data/test.jsonl" not in made.files
+    assert "rows/data/test.jsonl" not in export.files
 
 
 def test_the_manifest_names_every_file(engine: Engine, adapter: Adapter) -> None:
     with reading(engine) as session:
-        made = exports.build(session, adapter.id, settings.current(), ["peft", "vllm"])
-    listed = json.loads(made.files["manifest.json"])["files"]
-    inside = {f"adapter/{file.name}" for file in made.folders["adapter"].iterdir()}
-    assert set(listed) == (set(made.files) - {"manifest.json"}) | inside
-    assert made.zipped()[:2] == b"PK"
+        export = exports.build(session, adapter.id, settings.current(), ["peft", "vllm"])
+    listed = json.loads(export.files["manifest.json"])["files"]
+    inside = {f"adapter/{file.name}" for file in export.folders["adapter"].iterdir()}
+    assert set(listed) == (set(export.files) - {"manifest.json"}) | inside
+    assert export.zipped()[:2] == b"PK"
 
 
 @pytest.mark.usefixtures("in_process")
 def test_a_merged_model_answers_as_base_and_adapter(
     engine: Engine, story: tuned.Frozen, adapter: Adapter, tmp_path: Path
 ) -> None:
-    here = settings.current()
+    present = settings.current()
     with writing(engine) as session:
-        job = asks.merge(session, story.lead, adapter.id, here)
+        job = asks.merge(session, story.lead, adapter.id, present)
     handed.worked(engine, job)
     with reading(engine) as session:
         check = (jobs.get(session, job.id).result or {})["check"]
-        found = exports.merged(session, adapter, here)
-        made = exports.build(session, adapter.id, here, ["merged"], base=True)
+        reasons = exports.merged(session, adapter, present)
+        export = exports.build(session, adapter.id, present, ["merged"], base=True)
     assert check["agrees"]
     assert check["same_answers"] == check["prompts"] >= 2
     assert 0 <= check["largest_difference"] < 1e-4
-    assert found is not None
+    assert reasons is not None
     assert {"model.safetensors", "chat_template.jinja", "generation_config.json"} <= {
-        file.name for file in found.iterdir()
+        file.name for file in reasons.iterdir()
     }
-    exports.write(made, tmp_path / "out")
+    exports.write(export, tmp_path / "out")
     vetting.vet(tmp_path / "out" / "merged")
     assert (tmp_path / "out" / "base" / "config.json").exists()
     with writing(engine) as session, pytest.raises(RuleBroken, match="merged already"):
-        asks.merge(session, story.lead, adapter.id, here)
-    (found / "model.safetensors").write_bytes(b"other")
+        asks.merge(session, story.lead, adapter.id, present)
+    (reasons / "model.safetensors").write_bytes(b"other")
     with reading(engine) as session, pytest.raises(Unavailable, match="not merged yet"):
-        exports.build(session, adapter.id, here, ["merged"])
+        exports.build(session, adapter.id, present, ["merged"])
 
 
 @pytest.mark.usefixtures("model_code")
@@ -118,8 +118,8 @@ def test_a_merge_on_another_base_is_refused() -> None:
 
 def test_the_trl_script_trains(engine: Engine, adapter: Adapter, tmp_path: Path) -> None:
     with reading(engine) as session:
-        made = exports.build(session, adapter.id, settings.current(), ["trl"], base=True)
-    exports.write(made, tmp_path / "out")
+        export = exports.build(session, adapter.id, settings.current(), ["trl"], base=True)
+    exports.write(export, tmp_path / "out")
     done = subprocess.run(
         [sys.executable, "trl/train.py", "--max-steps", "2"],
         cwd=tmp_path / "out",
@@ -143,8 +143,8 @@ def test_hostile_names_stay_data(source: ExportSource, tmp_path: Path) -> None:
         served=HOSTILE,
         template=source.template,
     )
-    for one in offered(spoilt):
-        for path, content in one.exit.write(spoilt).items():
+    for offer in offered(spoilt):
+        for path, content in offer.exit.write(spoilt).items():
             if path.endswith(".yaml"):
                 values = yaml.safe_load(content)
                 named = {values.get("base_model"), values.get("model_name_or_path")} - {None}
@@ -169,8 +169,8 @@ def _named_as_one_word(script: bytes, folder: Path) -> None:
         check=True,
         env={"PATH": f"{folder}:/usr/bin:/bin"},
     )
-    words = done.stdout.decode().split("\0")
-    assert HOSTILE in words or any(HOSTILE in word and "=" in word for word in words)
+    reason = done.stdout.decode().split("\0")
+    assert HOSTILE in reason or any(HOSTILE in word and "=" in word for word in reason)
     assert not (folder / "canary").exists()
 
 
@@ -180,12 +180,12 @@ def test_a_modelfile_closes_its_quotes(source: ExportSource) -> None:
     assert "FROM ../merged" in content
     for system in ('a """ b', '"quoted"'):
         assert "quotation marks" in (EXITS["ollama"].refuses(replace(source, system=system)) or "")
-    other = replace(source, template=source.template + " ")
-    assert "does not know" in (EXITS["ollama"].refuses(other) or "")
+    unknown_template = replace(source, template=source.template + " ")
+    assert "does not know" in (EXITS["ollama"].refuses(unknown_template) or "")
 
 
 @pytest.mark.parametrize(
-    ("changes", "exit_", "words"),
+    ("changes", "exit_", "reason"),
     [
         ({"kind": "full"}, "merged", "whole model already"),
         ({"kind": "full"}, "peft", "whole model already"),
@@ -198,33 +198,33 @@ def test_a_modelfile_closes_its_quotes(source: ExportSource) -> None:
     ],
 )
 def test_what_does_not_fit_is_not_offered(
-    source: ExportSource, changes: dict[str, Any], exit_: str, words: str
+    source: ExportSource, changes: dict[str, Any], exit_: str, reason: str
 ) -> None:
-    found = {one.exit.name: one.why_not for one in offered(replace(source, **changes))}
-    assert words in (found[exit_] or "")
-    assert all(why is None for why in (one.why_not for one in offered(source)))
+    reasons = {offer.exit.name: offer.why_not for offer in offered(replace(source, **changes))}
+    assert reason in (reasons[exit_] or "")
+    assert all(why is None for why in (offer.why_not for offer in offered(source)))
 
 
 def test_a_whole_model_needs_no_merging(source: ExportSource) -> None:
-    whole = replace(source, kind="full")
-    assert b"vllm serve ./model" in EXITS["vllm"].write(whole)["vllm/serve.sh"]
-    assert b"FROM ../model" in EXITS["ollama"].write(whole)["ollama/Modelfile"]
-    assert "adapter" not in yaml.safe_load(EXITS["axolotl"].write(whole)["axolotl/config.yaml"])
+    full = replace(source, kind="full")
+    assert b"vllm serve ./model" in EXITS["vllm"].write(full)["vllm/serve.sh"]
+    assert b"FROM ../model" in EXITS["ollama"].write(full)["ollama/Modelfile"]
+    assert "adapter" not in yaml.safe_load(EXITS["axolotl"].write(full)["axolotl/config.yaml"])
 
 
 def test_unknown_names_and_changed_files_are_refused(
     engine: Engine, adapter: Adapter, tmp_path: Path
 ) -> None:
-    here = settings.current()
+    present = settings.current()
     with reading(engine) as session:
         with pytest.raises(BadInput, match="no exit onnx"):
-            exports.build(session, adapter.id, here, ["onnx"])
-        made = exports.build(session, adapter.id, here, ["peft"])
+            exports.build(session, adapter.id, present, ["onnx"])
+        export = exports.build(session, adapter.id, present, ["peft"])
         with pytest.raises(BadInput, match="Name a new folder"):
-            exports.write(made, tmp_path)
-        (here.data / adapter.path / "adapter_model.safetensors").write_bytes(b"other")
+            exports.write(export, tmp_path)
+        (present.data / adapter.path / "adapter_model.safetensors").write_bytes(b"other")
         with pytest.raises(Unavailable, match="missing or changed"):
-            exports.build(session, adapter.id, here, ["peft"])
+            exports.build(session, adapter.id, present, ["peft"])
 
 
 def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ def test_the_command_writes_a_folder(adapter: Adapter, tmp_path: Path) -> None:
     listed = json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]
     for name in ("ollama/Modelfile", "adapter/adapter_model.safetensors", "card.md"):
         assert (tmp_path / "out" / name).exists()
-    known = model_files.file_hashes(tmp_path / "out" / "adapter")
-    assert listed["adapter/adapter_model.safetensors"] == known["adapter_model.safetensors"]
+    hashes = model_files.file_hashes(tmp_path / "out" / "adapter")
+    assert listed["adapter/adapter_model.safetensors"] == hashes["adapter_model.safetensors"]
 
 
 def test_served_names_are_plain_words(engine: Engine, adapter: Adapter) -> None:

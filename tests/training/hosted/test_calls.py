@@ -28,11 +28,11 @@ class Canary:
     def _listen(self) -> None:
         while True:
             try:
-                found, _ = self._socket.accept()
+                connection, _ = self._socket.accept()
             except OSError:
                 return
             self.reached += 1
-            found.close()
+            connection.close()
 
     def close(self) -> None:
         """End it."""
@@ -42,18 +42,18 @@ class Canary:
 @pytest.fixture
 def canary() -> Iterator[Canary]:
     """A listener that runs for one test."""
-    one = Canary()
-    yield one
-    one.close()
+    listener = Canary()
+    yield listener
+    listener.close()
 
 
 def _ask(url: str, *, private: bool = False) -> None:
-    with Calls(Endpoint("house", url, "m", private=private), tries=1, pause=0.01) as asked:
-        asked.get("/models", object)
+    with Calls(Endpoint("house", url, "m", private=private), tries=1, pause=0.01) as connection:
+        connection.get("/models", object)
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("http://2130706433:{port}/v1", INSIDE),
         ("http://0x7f000001:{port}/v1", INSIDE),
@@ -70,8 +70,8 @@ def _ask(url: str, *, private: bool = False) -> None:
         ("http://no-such-host.invalid/v1", "is not known"),
     ],
 )
-def test_addresses_that_are_never_asked(canary: Canary, url: str, words: str) -> None:
-    with pytest.raises(NoAnswer, match=words):
+def test_addresses_that_are_never_asked(canary: Canary, url: str, message: str) -> None:
+    with pytest.raises(NoAnswer, match=message):
         _ask(url.format(port=canary.port))
     assert canary.reached == 0
 
@@ -97,15 +97,15 @@ def test_a_name_that_leads_inside_needs_to_be_meant(
 
 
 def test_one_bad_address_of_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _resolver({"api.example": ["8.8.8.8", "10.0.0.7"]})
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    resolver = _resolver({"api.example": ["8.8.8.8", "10.0.0.7"]})
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
     with pytest.raises(NoAnswer, match=INSIDE):
         calls.addresses("api.example", 443, private=False, plain=False)
 
 
 def test_each_address_of_a_name_is_tried(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _resolver({"api.example": ["127.0.0.2", "127.0.0.1"]})
-    monkeypatch.setattr(socket, "getaddrinfo", found)
+    resolver = _resolver({"api.example": ["127.0.0.2", "127.0.0.1"]})
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
     with pytest.raises(NoAnswer, match="could not be reached"):
         _ask(f"http://api.example:{canary.port}/v1", private=True)
     assert canary.reached == 1
@@ -116,25 +116,25 @@ def test_a_name_that_changes_after_it_was_checked_leads_nowhere_else(
 ) -> None:
     """A name is looked up once; the second answer of a rebinding resolver is never asked for."""
     answers = iter([["192.0.2.1"], ["127.0.0.1"]])
-    asked: list[str] = []
+    hosts: list[str] = []
 
     def once(host: str, port: int, **_rest: Any) -> list[Any]:  # noqa: ANN401
-        asked.append(host)
+        hosts.append(host)
         return list(_resolver({host: next(answers)})(host, port))
 
     monkeypatch.setattr(socket, "getaddrinfo", once)
     with pytest.raises(NoAnswer):
         _ask(f"http://rebind.example:{canary.port}/v1")
-    assert asked == ["rebind.example"]
+    assert hosts == ["rebind.example"]
     assert canary.reached == 0
 
 
-def _resolver(known: dict[str, list[str]]) -> Any:  # noqa: ANN401 - stands for getaddrinfo
+def _resolver(names: dict[str, list[str]]) -> Any:  # noqa: ANN401 - stands for getaddrinfo
     plain = socket.getaddrinfo
 
     def look(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:  # noqa: ANN401
-        if host not in known:
+        if host not in names:
             return list(plain(host, port, *rest, **more))
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in known[host]]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in names[host]]
 
     return look

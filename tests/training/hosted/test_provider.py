@@ -26,9 +26,9 @@ ROWS = [*rows(8), *rows(2, "validation", 100)]
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[TuningServer]:
     """A server that runs for one test, and its key in the environment."""
     monkeypatch.setenv("HOUSE_KEY", KEY)
-    one = TuningServer()
-    yield one
-    one.close()
+    tuning_server = TuningServer()
+    yield tuning_server
+    tuning_server.close()
 
 
 def _run(directory: Path, server: TuningServer, poll: float = 0.01, **chosen: object) -> Path:
@@ -45,9 +45,9 @@ def _run(directory: Path, server: TuningServer, poll: float = 0.01, **chosen: ob
 
 
 def _result(directory: Path) -> dict[str, Any]:
-    found = evidence.read_result(directory)
-    assert found is not None
-    return found
+    result = evidence.read_result(directory)
+    assert result is not None
+    return result
 
 
 def _written(directory: Path) -> str:
@@ -71,13 +71,13 @@ def test_a_run_sends_its_rows_once_and_tells_how_it_goes(
 ) -> None:
     directory = _run(tmp_path / "run", server, suffix="desk", batch_size=4, seed=7)
     assert work(directory) == 0
-    made = _result(directory)
-    assert (made["state"], made["kind"]) == ("finished", "provider")
-    assert made["fine_tuned_model"] == "ft:small-1:house::abc123"
-    assert (made["trained_tokens"], made["cost"]["amount"]) == (2_000_000, 6.0)
-    assert (made["steps"], made["first_train_loss"], made["train_loss"]) == (6, 3.0, 0.5)
-    assert made["validation_loss"] == pytest.approx(2 / 6)
-    assert made["checkpoints"][0]["model"] == "ft:small-1:ckpt-step-3"
+    result = _result(directory)
+    assert (result["state"], result["kind"]) == ("finished", "provider")
+    assert result["fine_tuned_model"] == "ft:small-1:house::abc123"
+    assert (result["trained_tokens"], result["cost"]["amount"]) == (2_000_000, 6.0)
+    assert (result["steps"], result["first_train_loss"], result["train_loss"]) == (6, 3.0, 0.5)
+    assert result["validation_loss"] == pytest.approx(2 / 6)
+    assert result["checkpoints"][0]["model"] == "ft:small-1:ckpt-step-3"
     (begun,) = server.jobs.values()
     assert {key: begun[key] for key in ("model", "suffix", "seed", "method")} == {
         "model": "small-1",
@@ -89,25 +89,25 @@ def test_a_run_sends_its_rows_once_and_tells_how_it_goes(
         },
     }
     train, validation = (
-        server.contents[begun[f"{one}_file"]] for one in ("training", "validation")
+        server.contents[begun[f"{split}_file"]] for split in ("training", "validation")
     )
     assert (len(train), len(validation)) == (8, 2)
-    assert [one["role"] for one in train[0]["messages"]] == ["system", "user", "assistant"]
+    assert [message["role"] for message in train[0]["messages"]] == ["system", "user", "assistant"]
     assert train[0]["messages"][0]["content"] == SYSTEM
     assert server.keys == {f"Bearer {KEY}"}
     assert server.files == {}
-    assert "were deleted" in made["message"]
+    assert "were deleted" in result["message"]
     _quiet(directory)
 
 
 def test_each_step_becomes_one_progress_line(server: TuningServer, tmp_path: Path) -> None:
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 0
-    told = list(evidence.every_event(directory))
-    losses = [(one.step, one.total) for one in told if one.number("loss") is not None]
+    events = list(evidence.every_event(directory))
+    losses = [(event.step, event.total) for event in events if event.number("loss") is not None]
     assert losses == [(step, 6) for step in range(1, 7)]
-    assert [one.step for one in told if one.number("eval_loss") is not None] == [3, 6]
-    messages = [one.message for one in told if one.message is not None]
+    assert [event.step for event in events if event.number("eval_loss") is not None] == [3, 6]
+    messages = [event.message for event in events if event.message is not None]
     assert "The run waits in the endpoint's queue." in messages
 
 
@@ -119,7 +119,7 @@ def test_a_worker_killed_after_the_job_began_pays_once(
     process = started(directory)
     assert server.reached.wait(PATIENCE)
     until(
-        lambda: (known := remote.read(directory)) is not None and known.step >= 3,
+        lambda: (remote_run := remote.read(directory)) is not None and remote_run.step >= 3,
         lambda: process.poll() is None,
     )
     os.kill(process.pid, signal.SIGKILL)
@@ -133,7 +133,9 @@ def test_a_worker_killed_after_the_job_began_pays_once(
     assert work(again) == 0
     assert len(server.jobs) == 1
     assert server.count("POST", "/files") == 2
-    steps = [one.step for one in evidence.every_event(again) if one.number("loss") is not None]
+    steps = [
+        event.step for event in evidence.every_event(again) if event.number("loss") is not None
+    ]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert _result(again)["first_train_loss"] == 3.0
 
@@ -171,7 +173,9 @@ def test_an_answer_that_is_lost_does_not_pay_twice(
 def test_what_passes_is_waited_out(
     server: TuningServer, tmp_path: Path, path: str, answer: Answer
 ) -> None:
-    server.upset = lambda _method, asked, number: answer if asked == path and number < 3 else None
+    server.upset = lambda _method, requested, number: (
+        answer if requested == path and number < 3 else None
+    )
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 0
     assert _result(directory)["state"] == "finished"
@@ -179,7 +183,7 @@ def test_what_passes_is_waited_out(
 
 
 @pytest.mark.parametrize(
-    ("path", "answer", "words"),
+    ("path", "answer", "message"),
     [
         ("/files", (401, b"", {}), "refused the key. Check HOUSE_KEY"),
         ("/files", (302, b"", {"Location": "http://169.254.169.254/"}), "redirects are not"),
@@ -196,14 +200,14 @@ def test_what_passes_is_waited_out(
     ],
 )
 def test_what_the_endpoint_refuses_is_one_sentence(
-    server: TuningServer, tmp_path: Path, path: str, answer: Answer, words: str
+    server: TuningServer, tmp_path: Path, path: str, answer: Answer, message: str
 ) -> None:
-    server.upset = lambda method, asked, _number: (
-        answer if (method, asked) == ("POST", path) else None
+    server.upset = lambda method, requested, _number: (
+        answer if (method, requested) == ("POST", path) else None
     )
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 1
-    assert words in _result(directory)["message"]
+    assert message in _result(directory)["message"]
     _quiet(directory)
 
 
@@ -256,22 +260,22 @@ def test_a_job_that_fails_tells_the_endpoints_reason(server: TuningServer, tmp_p
     server.error = {"message": "The files need 10 rows or more.", "code": "invalid_n_examples"}
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 0
-    told = _result(directory)
-    assert told["state"] == "failed"
-    assert "failed: The files need 10 rows or more. (invalid_n_examples)" in told["message"]
+    result = _result(directory)
+    assert result["state"] == "failed"
+    assert "failed: The files need 10 rows or more. (invalid_n_examples)" in result["message"]
     assert server.files == {}
     assert evidence.read_json(directory / "remote.json") is not None
     assert remote.left(directory) == ""
 
 
 @pytest.mark.parametrize(
-    "words", [f"Row 3 is bad: {ROWS[2]['prompt']}", f"Bad row '{ROWS[2]['response']}'"]
+    "message", [f"Row 3 is bad: {ROWS[2]['prompt']}", f"Bad row '{ROWS[2]['response']}'"]
 )
 def test_a_reason_that_quotes_a_row_is_not_told(
-    server: TuningServer, tmp_path: Path, words: str
+    server: TuningServer, tmp_path: Path, message: str
 ) -> None:
     server.states = ("validating_files", "failed")
-    server.error = {"message": words, "code": "invalid_row"}
+    server.error = {"message": message, "code": "invalid_row"}
     directory = _run(tmp_path / "run", server)
     assert work(directory) == 0
     assert "(invalid_row)" in _result(directory)["message"]
@@ -285,9 +289,9 @@ def test_a_cancel_is_passed_on_and_the_files_go(server: TuningServer, tmp_path: 
     assert server.reached.wait(PATIENCE)
     evidence.request_cancel(directory)
     assert process.wait(PATIENCE) == 0
-    told = _result(directory)
-    assert told["state"] == "cancelled"
-    assert "Cancelled at endpoint house (it says: cancelled)." in told["message"]
+    result = _result(directory)
+    assert result["state"] == "cancelled"
+    assert "Cancelled at endpoint house (it says: cancelled)." in result["message"]
     assert server.jobs["ftjob-1"]["status"] == "cancelled"
     assert server.files == {}
 
@@ -343,21 +347,22 @@ def test_a_key_that_is_not_set(
 def test_held_out_rows_are_answered_by_the_base_and_the_tuned_model(
     server: TuningServer, tmp_path: Path
 ) -> None:
-    held = rows(4, "test")
+    held_out = rows(4, "test")
     spec = {
         "kind": "evaluate",
+        "base": {"kind": "provider", "where": "house/small-1"},
         "rows": "rows.jsonl",
         "output_schema": None,
         "label_field": "team",
         "endpoint": server.endpoint(),
         "models": {"base": "small-1", "tuned": "ft:small-1:house::abc123"},
     }
-    directory = job(tmp_path / "job", spec, held)
+    directory = job(tmp_path / "job", spec, held_out)
     assert work(directory) == 0
     lines = [json.loads(line) for line in (directory / "outputs.jsonl").read_text().splitlines()]
     assert [line["arm"] for line in lines] == ["base"] * 4 + ["tuned"] * 4
     assert [line["correct"] for line in lines] == [False] * 4 + [True, False, False, False]
     assert {chat["temperature"] for chat in server.chats} == {0.0}
     sent = json.dumps(server.chats)
-    assert all(row["prompt"] in sent and row["response"] not in sent for row in held)
+    assert all(row["prompt"] in sent and row["response"] not in sent for row in held_out)
     assert {chat["messages"][0]["content"] for chat in server.chats} == {SYSTEM}

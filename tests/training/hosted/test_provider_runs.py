@@ -41,19 +41,21 @@ CHOSEN = Provider(endpoint="house", model="small-1", epochs=2)
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TuningServer]:
     """A server that the configuration names `house`."""
-    one = TuningServer()
+    tuning_server = TuningServer()
     monkeypatch.setenv("HOUSE_KEY", KEY)
-    monkeypatch.setenv("ASSAY_ENDPOINTS", str(one.configured(tmp_path / "endpoints.toml")))
-    yield one
-    one.close()
+    monkeypatch.setenv(
+        "ASSAY_ENDPOINTS", str(tuning_server.configured(tmp_path / "endpoints.toml"))
+    )
+    yield tuning_server
+    tuning_server.close()
 
 
 @pytest.fixture
 def story(engine: Engine) -> tuned.Frozen:
     """A version that may be launched."""
-    made = tuned.frozen(engine, 20)
-    tuned.waive(engine, made.lead, made.project)
-    return made
+    frozen = tuned.frozen(engine, 20)
+    tuned.waive(engine, frozen.lead, frozen.project)
+    return frozen
 
 
 def _wish(story: tuned.Frozen, chosen: Provider = CHOSEN) -> runs.RunPlan:
@@ -76,7 +78,7 @@ def _ended(engine: Engine, job: Job) -> Job:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "changes",
     [
         None,
         {"endpoint": "other"},
@@ -85,13 +87,13 @@ def _ended(engine: Engine, job: Job) -> Job:
     ],
 )
 def test_nothing_leaves_the_house_without_consent_to_just_that(
-    engine: Engine, story: tuned.Frozen, server: TuningServer, given: dict[str, object] | None
+    engine: Engine, story: tuned.Frozen, server: TuningServer, changes: dict[str, object] | None
 ) -> None:
     wish = _wish(story)
     assert wish.consent is not None
-    other = None if given is None else structs.replace(wish.consent, **given)
+    consent = None if changes is None else structs.replace(wish.consent, **changes)
     with writing(engine) as session, pytest.raises(RuleBroken, match="sends 16 pairs of version 1"):
-        asks.launch(session, story.lead, replace(wish, consent=other))
+        asks.launch(session, story.lead, replace(wish, consent=consent))
     assert server.asked == []
 
 
@@ -106,20 +108,20 @@ def test_consent_and_price_are_recorded(
     )
     assert KEY not in json.dumps(job.spec)
     with reading(engine) as session:
-        told = session.execute(text("SELECT detail FROM event WHERE verb = 'consent'")).all()
-    assert json.loads(told[0][0])["rows"] == 16
+        consents = session.execute(text("SELECT detail FROM event WHERE verb = 'consent'")).all()
+    assert json.loads(consents[0][0])["rows"] == 16
 
 
 def test_an_endpoint_tunes_only_what_the_configuration_says(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
     del server
-    for chosen, words in (
+    for chosen, message in (
         (structs.replace(CHOSEN, model="other"), "does not tune other"),
         (structs.replace(CHOSEN, endpoint="nobody"), "No endpoint is named 'nobody'"),
         (structs.replace(CHOSEN, endpoint=""), "Choose the endpoint"),
     ):
-        with writing(engine) as session, pytest.raises(BadInput, match=words):
+        with writing(engine) as session, pytest.raises(BadInput, match=message):
             asks.launch(session, story.lead, _wish(story, chosen))
 
 
@@ -151,10 +153,10 @@ def test_from_launch_to_a_compared_model_and_its_card(
     assert {"base", "tuned"} <= set(measured.summary)
     with zipfile.ZipFile(io.BytesIO(package)) as archive:
         assert set(archive.namelist()) == {"card.json", "card.md"}
-        words = archive.read("card.md").decode()
-    assert "model at endpoint `house`: `ft:small-1:house::abc123`" in words
+        card = archive.read("card.md").decode()
+    assert "model at endpoint `house`: `ft:small-1:house::abc123`" in card
     assert len(server.chats) == 2 * measured.summary["n"]
-    assert "`lena` agreed that 16 rows leave the house" in words
+    assert "`lena` agreed that 16 rows leave the house" in card
     assert KEY not in "".join(
         path.read_text(errors="replace")
         for path in settings.current().data.rglob("*")
@@ -168,10 +170,10 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
 ) -> None:
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
-    here = settings.current()
-    reconcile.tick(engine, here, wait=False)
+    present = settings.current()
+    reconcile.tick(engine, present, wait=False)
     assert server.reached.wait(PATIENCE)
-    directory = jobs.folder(here, job.id)
+    directory = jobs.folder(present, job.id)
     launched = evidence.read_json(directory / "launch.json")
     assert launched is not None
     os.kill(launched["pid"], signal.SIGKILL)
@@ -181,9 +183,9 @@ def test_a_killed_run_is_taken_up_again_and_pays_once(
     assert runs.resumable(lost, directory) is not None
     server.states = ("queued", "running", "succeeded")
     with writing(engine) as session:
-        again = asks.resume(session, story.lead, job.id, here)
+        again = asks.resume(session, story.lead, job.id, present)
         with pytest.raises(RuleBroken, match="already waiting or running"):
-            asks.resume(session, story.lead, job.id, here)
+            asks.resume(session, story.lead, job.id, present)
     assert _ended(engine, again).state is JobState.FINISHED
     assert (len(server.jobs), server.count("POST", "/files")) == (1, 2)
     with reading(engine) as session:
@@ -210,18 +212,18 @@ def test_a_cancel_reaches_the_endpoint(
 ) -> None:
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
-    here = settings.current()
-    reconcile.tick(engine, here, wait=False)
+    present = settings.current()
+    reconcile.tick(engine, present, wait=False)
     assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="ends with a model or with none"):
-            asks.stop(session, story.lead, job.id, here)
-        asks.cancel(session, story.lead, job.id, here)
+            asks.stop(session, story.lead, job.id, present)
+        asks.cancel(session, story.lead, job.id, present)
     ended = _ended(engine, job)
     assert ended.state is JobState.CANCELLED
     assert server.jobs["ftjob-1"]["status"] == "cancelled"
     assert server.files == {}
-    assert remote.left(jobs.folder(here, job.id)) == ""
+    assert remote.left(jobs.folder(present, job.id)) == ""
 
 
 @pytest.mark.usefixtures("workers")
@@ -230,13 +232,13 @@ def test_other_work_goes_on_beside_a_run_at_an_endpoint(
 ) -> None:
     server.states = ("queued", "running", "running")
     job = _launched(engine, story)
-    here = settings.current()
-    reconcile.tick(engine, here, wait=False)
+    present = settings.current()
+    reconcile.tick(engine, present, wait=False)
     assert server.reached.wait(PATIENCE)
     with writing(engine) as session:
         second = asks.launch(session, story.lead, _wish(story, structs.replace(CHOSEN, seed=1)))
         scan = asks.scan(session, story.lead, story.project.id)
-    reconcile.tick(engine, here, wait=False)
+    reconcile.tick(engine, present, wait=False)
     with reading(engine) as session:
         assert jobs.get(session, scan.id).state is JobState.RUNNING
         assert jobs.get(session, second.id).state is JobState.QUEUED
@@ -247,7 +249,7 @@ def test_the_command_line_asks_for_the_number_of_rows(
     engine: Engine, story: tuned.Frozen, server: TuningServer
 ) -> None:
     del server
-    words = [
+    command = [
         "launch",
         "--as",
         "lena",
@@ -261,9 +263,9 @@ def test_the_command_line_asks_for_the_number_of_rows(
         "model=small-1",
         "--no-wait",
     ]
-    refused = CliRunner().invoke(app, words)
+    refused = CliRunner().invoke(app, command)
     assert "sends 16 pairs of version 1 to endpoint house" in " ".join(refused.output.split())
-    done = CliRunner().invoke(app, [*words, "--send-rows", "16"], catch_exceptions=False)
+    done = CliRunner().invoke(app, [*command, "--send-rows", "16"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     with reading(engine) as session:
         (job,) = jobs.listing(session, story.project.id, JobKind.TRAIN)
@@ -275,11 +277,11 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
 ) -> None:
     file = tmp_path / "endpoints.toml"
     monkeypatch.setenv("ASSAY_ENDPOINTS", str(file))
-    whole = '[a]\nurl="https://a/v1"\nmodel="m"\n'
-    file.write_text(whole + '[a.tuning]\nmodels=["m", "n"]\nprice=25\ncurrency="EUR"\n')
-    (one,) = endpoints.tuning()
-    assert one.tuning == TuningOffer(("m", "n"), 25.0, "EUR")
-    assert msgspec.convert(msgspec.to_builtins(one), Endpoint) == one
+    table = '[a]\nurl="https://a/v1"\nmodel="m"\n'
+    file.write_text(table + '[a.tuning]\nmodels=["m", "n"]\nprice=25\ncurrency="EUR"\n')
+    (endpoint,) = endpoints.tuning()
+    assert endpoint.tuning == TuningOffer(("m", "n"), 25.0, "EUR")
+    assert msgspec.convert(msgspec.to_builtins(endpoint), Endpoint) == endpoint
     for wrong in (
         "models=[]\nprice=1",
         'models="m"\nprice=1',
@@ -288,7 +290,7 @@ def test_the_configuration_is_read_or_refused_in_one_sentence(
         'models=["m"]\nprice=-1',
         'models=["m"]\nprice="x"',
     ):
-        file.write_text(f"{whole}[a.tuning]\n{wrong}\n")
+        file.write_text(f"{table}[a.tuning]\n{wrong}\n")
         with pytest.raises(BadInput, match="endpoints file cannot be read"):
             endpoints.listing()
 
@@ -307,6 +309,6 @@ def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) 
     assert "another model's tokenizer" in counted.basis
     assert "guessed" in guessed.basis
     agreed = Consent("house", 3, story.version.sha256)
-    said = " ".join(terms.lines(agreed, 4, counted))
-    assert "3 training and validation pairs" in said
-    assert "4 held-out pairs" in said
+    sentences = " ".join(terms.lines(agreed, 4, counted))
+    assert "3 training and validation pairs" in sentences
+    assert "4 held-out pairs" in sentences

@@ -65,12 +65,12 @@ def test_the_layers_to_tune_come_from_the_base_model(
 
 @pytest.mark.usefixtures("model_code")
 def test_the_packaged_model_is_whole_and_ends_its_turn() -> None:
-    found = packaged()
+    folder = packaged()
     assert {"model.safetensors", "chat_template.jinja", "config.json"} <= {
-        path.name for path in found.path.iterdir()
+        path.name for path in folder.path.iterdir()
     }
-    assert packaged() == found, "preparing again changes nothing"
-    model, tokenizer = base_models.load(found.path)
+    assert packaged() == folder, "preparing again changes nothing"
+    model, tokenizer = base_models.load(folder.path)
     assert tokenizer.eos_token == "<|im_end|>"
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id == 2
     assert str(model.dtype) == "torch.float32"
@@ -163,7 +163,7 @@ def _index_elsewhere(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("spoil", "message"),
     [
         (_pickled, "no safetensors"),
         (_no_template, "no chat template"),
@@ -178,10 +178,10 @@ def _index_elsewhere(folder: Path) -> None:
         (_index_elsewhere, "lacks some of the weight files"),
     ],
 )
-def test_hostile_folders_are_refused_before_loading(folder: Path, spoil: Any, words: str) -> None:  # noqa: ANN401 - any of the functions above
+def test_hostile_folders_are_refused_before_loading(folder: Path, spoil: Any, message: str) -> None:  # noqa: ANN401 - any of the functions above
     vet(folder)
     spoil(folder)
-    with pytest.raises(BadInput, match=words):
+    with pytest.raises(BadInput, match=message):
         prepare(BaseModel("folder", str(folder)), folder.parent)
     assert not Path("canary").exists()
 
@@ -195,7 +195,7 @@ def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("base", "words"),
+    ("base", "message"),
     [
         (BaseModel("folder", "relative"), "whole path"),
         (BaseModel("folder", "/nowhere/at/all"), "no folder of that name"),
@@ -203,8 +203,8 @@ def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.Mon
         (BaseModel("hub", "org/name/more"), "no hub id"),
     ],
 )
-def test_places_that_are_none(base: BaseModel, words: str, tmp_path: Path) -> None:
-    with pytest.raises(AssayError, match=words):
+def test_places_that_are_none(base: BaseModel, message: str, tmp_path: Path) -> None:
+    with pytest.raises(AssayError, match=message):
         prepare(base, tmp_path)
 
 

@@ -33,18 +33,20 @@ def tokenizer(model_code: None) -> "PreTrainedTokenizerBase":
 def test_what_is_trained_is_what_is_asked(
     tokenizer: "PreTrainedTokenizerBase", prompt: str, response: str
 ) -> None:
-    asked = render.prompt_ids(tokenizer, SYSTEM, prompt)
+    opening = render.prompt_ids(tokenizer, SYSTEM, prompt)
     ids, labels = render.pair_ids(tokenizer, SYSTEM, prompt, response)
     chat = render.messages(SYSTEM, prompt)
-    assert asked == tokenizer.apply_chat_template(
+    assert opening == tokenizer.apply_chat_template(
         chat, add_generation_prompt=True, return_dict=False
     )
-    assert ids[: len(asked)] == asked
-    assert labels[: len(asked)] == [render.IGNORED] * len(asked)
-    assert labels[len(asked) :] == ids[len(asked) :]
+    assert ids[: len(opening)] == opening
+    assert labels[: len(opening)] == [render.IGNORED] * len(opening)
+    assert labels[len(opening) :] == ids[len(opening) :]
     assert ids[-1] == tokenizer.eos_token_id
-    whole = tokenizer.apply_chat_template(render.messages(SYSTEM, prompt, response), tokenize=False)
-    assert tokenizer.decode(ids) == str(whole).removesuffix("\n")
+    complete = tokenizer.apply_chat_template(
+        render.messages(SYSTEM, prompt, response), tokenize=False
+    )
+    assert tokenizer.decode(ids) == str(complete).removesuffix("\n")
 
 
 def test_text_cannot_end_a_turn_or_open_one(tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -55,19 +57,19 @@ def test_text_cannot_end_a_turn_or_open_one(tokenizer: "PreTrainedTokenizerBase"
 
 
 @pytest.mark.parametrize(
-    ("template", "words"),
+    ("template", "message"),
     [
         ("{% for m in messages %}{{ m.content }}{{ messages|length }}{% endfor %}", "changes a"),
         ("{% for m in messages %}{{ m.content }}{% endfor %}", "does not end"),
     ],
 )
 def test_a_template_that_cannot_be_trained_is_refused(
-    tokenizer: "PreTrainedTokenizerBase", template: str, words: str
+    tokenizer: "PreTrainedTokenizerBase", template: str, message: str
 ) -> None:
     own = tokenizer.chat_template
     tokenizer.chat_template = template
     try:
-        with pytest.raises(BadInput, match=words):
+        with pytest.raises(BadInput, match=message):
             render.pair_ids(tokenizer, SYSTEM, "a", "b")
     finally:
         tokenizer.chat_template = own
@@ -86,5 +88,5 @@ def test_the_shared_part_ends_before_an_answer() -> None:
     from training.tuning import batches
 
     ignored = render.IGNORED
-    same = {"input_ids": [5, 6, 7, 8], "labels": [ignored, ignored, 7, 8]}
-    assert batches.shared_length([same, same]) == 1
+    row = {"input_ids": [5, 6, 7, 8], "labels": [ignored, ignored, 7, 8]}
+    assert batches.shared_length([row, row]) == 1

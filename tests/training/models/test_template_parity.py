@@ -125,29 +125,29 @@ def test_the_server_answers_as_the_adapter_was_measured(
     model, tokenizer = base_models.load(models[0])
     model = tuned_models.with_adapter(model, settings.current().data / adapter.path, adapter.sha256)
     expected = generate.answers(model, tokenizer, SYSTEM, PROMPTS, LIMIT)
-    for prompt, one in zip(PROMPTS, expected, strict=True):
+    for prompt, answer in zip(PROMPTS, expected, strict=True):
         reply = _ask(running, _body(prompt, model=running.name)).json()
-        assert reply["choices"][0]["message"]["content"] == one.text
+        assert reply["choices"][0]["message"]["content"] == answer.text
         ids = render.prompt_ids(tokenizer, SYSTEM, prompt)
         assert reply["usage"]["prompt_tokens"] == len(ids)
-        assert reply["usage"]["completion_tokens"] == one.tokens
+        assert reply["usage"]["completion_tokens"] == answer.tokens
         assert reply["model"].startswith(running.name)
-    assert len({one.text for one in expected}) > 1
+    assert len({answer.text for answer in expected}) > 1
     _streams(running, expected[0].text)
     _completes_the_chat(running, expected[0].text)
     _refuses(running)
     _lists(running)
-    _keeps_no_text(running, [one.text for one in expected])
+    _keeps_no_text(running, [answer.text for answer in expected])
 
 
 def _streams(running: Running, expected: str) -> None:
-    said = ""
+    text = ""
     reply = _ask(running, _body(PROMPTS[0], stream=True))
     for line in reply.text.splitlines():
         if line.startswith("data: {"):
             for choice in json.loads(line[6:])["choices"]:
-                said += choice["delta"].get("content") or ""
-    assert said == expected
+                text += choice["delta"].get("content") or ""
+    assert text == expected
 
 
 def _completes_the_chat(running: Running, expected: str) -> None:
@@ -158,7 +158,7 @@ def _completes_the_chat(running: Running, expected: str) -> None:
 
 
 def _refuses(running: Running) -> None:
-    asked: list[tuple[Any, str]] = [
+    refusals: list[tuple[Any, str]] = [
         (_body(EVIL), "control token"),
         (_body("x", chat_template_kwargs={"chat_template": "{{ 1 }}"}), "chat_template_kwargs"),
         (_body("x", generation_config="{}"), "generation_config"),
@@ -167,10 +167,10 @@ def _refuses(running: Running) -> None:
         ({"messages": [{"role": "tool", "content": "x"}]}, "role"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "must be the user's"),
     ]
-    for body, words in asked:
+    for body, message in refusals:
         reply = _ask(running, body)
         assert reply.status_code == 400
-        assert words in reply.json()["error"]["message"]
+        assert message in reply.json()["error"]["message"]
     assert _ask(running, _body("x", model="org/other")).status_code == 400
     assert _ask(running, _body("x"), Host="evil.example").status_code == 400
     assert _ask(running, _body("x"), Origin="http://evil.example").status_code == 403
@@ -180,8 +180,8 @@ def _refuses(running: Running) -> None:
 
 
 def _lists(running: Running) -> None:
-    found = running.client.get("/v1/models").json()["data"]
-    assert [one["id"] for one in found] == [running.name]
+    listed = running.client.get("/v1/models").json()["data"]
+    assert [model["id"] for model in listed] == [running.name]
 
 
 def _keeps_no_text(running: Running, answers: list[str]) -> None:
@@ -197,8 +197,10 @@ def test_every_exit_makes_the_tokens_of_training(
     from transformers import AutoTokenizer
 
     with reading(engine) as session:
-        made = exports.build(session, adapter.id, settings.current(), ["trl", "ollama"], base=True)
-    exports.write(made, tmp_path / "out")
+        export = exports.build(
+            session, adapter.id, settings.current(), ["trl", "ollama"], base=True
+        )
+    exports.write(export, tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(models[0])
     handed_on = AutoTokenizer.from_pretrained(tmp_path / "out" / "base")
     handed_on.chat_template = (tmp_path / "out/adapter/chat_template.jinja").read_text()
@@ -228,20 +230,22 @@ def test_torchtune_masks_what_is_not_learnt(models: tuple[Path, Path]) -> None:
     module = _module(ROOT / "training" / "exits" / "handed" / "assay_tokens.py")
 
     @dataclass
-    class Said:
+    class TuneMessage:
         role: str
         text_content: str
 
-    made = module.Tokenizer(str(models[0]), 512)
+    tune_tokenizer = module.Tokenizer(str(models[0]), 512)
     chat = render.messages(SYSTEM, PROMPTS[0], "yes")
-    sample = made({"messages": [Said(one["role"], one["content"]) for one in chat]})
-    _model, tokenizer = None, made._tokenizer
+    sample = tune_tokenizer(
+        {"messages": [TuneMessage(message["role"], message["content"]) for message in chat]}
+    )
+    _model, tokenizer = None, tune_tokenizer._tokenizer
     ids, labels = render.pair_ids(tokenizer, SYSTEM, PROMPTS[0], "yes")
     assert sample["tokens"] == ids
     assert sample["mask"] == [label == render.IGNORED for label in labels]
     with pytest.raises(ValueError, match="longer"):
         module.Tokenizer(str(models[0]), 4)(
-            {"messages": [Said("user", "x"), Said("assistant", "y")]}
+            {"messages": [TuneMessage("user", "x"), TuneMessage("assistant", "y")]}
         )
 
 
@@ -282,15 +286,15 @@ def _module(path: Path) -> Any:  # noqa: ANN401 - a module
 def _expanded(modelfile: str, prompt: str) -> str:
     """What Ollama makes of a chat, by the few actions that the template has."""
     template, system = re.findall(r'(?:TEMPLATE|SYSTEM) """(.*?)"""', modelfile, re.DOTALL)
-    found = re.fullmatch(r"\{\{- range \.Messages \}\}(.*?)\{\{ end \}\}(.*)", template, re.DOTALL)
-    assert found is not None
+    parts = re.fullmatch(r"\{\{- range \.Messages \}\}(.*?)\{\{ end \}\}(.*)", template, re.DOTALL)
+    assert parts is not None
     turns = ""
     for role, content in (("system", system), ("user", prompt)):
-        turn = found[1].replace("{{ .Role }}", role)
+        turn = parts[1].replace("{{ .Role }}", role)
         before, after = turn.split("{{ .Content }}")
         turns += before + content + after
-    assert "{{" not in (turns.replace(prompt, "") + found[2])
-    return turns + found[2]
+    assert "{{" not in (turns.replace(prompt, "") + parts[2])
+    return turns + parts[2]
 
 
 def test_serving_is_refused_in_one_sentence(
@@ -299,7 +303,7 @@ def test_serving_is_refused_in_one_sentence(
     from training.exits import serving
 
     with reading(engine) as session:
-        known = adapters.get(session, adapter.id)
+        stored = adapters.get(session, adapter.id)
     served = serving.Served(
         "assay/desk/adapter@1",
         SYSTEM,
@@ -307,8 +311,8 @@ def test_serving_is_refused_in_one_sentence(
         BaseModel("folder", str(models[0])),
         "0" * 64,
         None,
-        settings.current().data / known.path,
-        known.sha256,
+        settings.current().data / stored.path,
+        stored.sha256,
     )
     with pytest.raises(Exception, match="not the one that the adapter was trained on"):
         serving.load(served, settings.current().data)

@@ -16,7 +16,7 @@ def pair_ids(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[list[int],
     """Tokens and labels of a chat whose last message is the answer."""
     before, complete = _text(tokenizer, messages[:-1]), _text(tokenizer, messages)
     if not complete.startswith(before):
-        raise ValueError("The chat template changes a prompt that is answered.")
+        raise ValueError("The chat template changes an input that is answered.")
     opening, answer = _encoded(tokenizer, before), _encoded(tokenizer, complete[len(before) :])
     if tokenizer.eos_token_id not in answer:
         raise ValueError("The chat template does not end an answer.")
