@@ -21,12 +21,12 @@ GENESIS = "0" * 64
 _FACTS = ("at", "actor", "project", "verb", "noun", "noun_id", "detail")
 
 
-def _digest(prev: str, body: dict[str, Any]) -> str:
+def _digest(prev: str, body: dict[str, object]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256((prev + canonical).encode()).hexdigest()
 
 
-def _body(row: EventRow) -> dict[str, Any]:
+def _body(row: EventRow) -> dict[str, object]:
     return {
         "at": row.at,
         "actor": row.actor_id,

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -48,7 +47,7 @@ def add(
     era_id: int | None = None,
     topic: str | None = None,
     held_out: bool = False,
-    source: dict[str, Any] | None = None,
+    source: Mapping[str, str | int | None] | None = None,
     source_key: str | None = None,
 ) -> PairRow:
     """Store a new pair, waiting for a person. `source_key` makes a repeated import one row."""
@@ -65,7 +64,7 @@ def add(
         era_id=era_id,
         topic=topic,
         held_out=held_out,
-        source=source or {},
+        source=dict(source or {}),
         source_key=source_key,
     )
     session.add(row)

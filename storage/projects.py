@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import zip_longest
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -58,7 +57,7 @@ def create(
     system_message: str,
     *,
     guidelines: str = "",
-    output_schema: dict[str, Any] | None = None,
+    output_schema: dict[str, object] | None = None,
     label_field: str | None = None,
     two_people: bool = True,
     sample: bool = False,

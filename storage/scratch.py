@@ -1,7 +1,6 @@
 """Unsent words: kept per person and form from the moment they are typed."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +8,7 @@ from storage.tables import ScratchRow
 from storage.types import User
 
 
-def save(session: Session, actor: User, form: str, fields: dict[str, Any]) -> None:
+def save(session: Session, actor: User, form: str, fields: dict[str, object]) -> None:
     """Keep the words of a form; the last save wins."""
     row = session.get(ScratchRow, (actor.id, form))
     if row is None:
@@ -19,7 +18,7 @@ def save(session: Session, actor: User, form: str, fields: dict[str, Any]) -> No
     session.flush()
 
 
-def load(session: Session, actor: User, form: str) -> dict[str, Any]:
+def load(session: Session, actor: User, form: str) -> dict[str, object]:
     """The words kept for a form; empty where there are none."""
     row = session.get(ScratchRow, (actor.id, form))
     return dict(row.words) if row is not None else {}

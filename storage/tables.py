@@ -70,7 +70,7 @@ _NOUNS: tuple[type[StrEnum], ...] = (
 _COLUMNS: dict[Any, Any] = {
     datetime: UtcDateTime,
     date: Date,
-    dict[str, Any]: JSON,
+    **dict.fromkeys((dict[str, Any], dict[str, int], dict[str, str | int | None]), JSON),
     list[Any]: JSON,
     str: Text,
     **{noun: _values(noun) for noun in _NOUNS},
@@ -179,7 +179,7 @@ class PairRow(Base):
     held_out: Mapped[bool] = mapped_column(default=False)
     flagged: Mapped[bool] = mapped_column(default=False)
     topic: Mapped[str | None]
-    source: Mapped[dict[str, Any]]
+    source: Mapped[dict[str, str | int | None]]
     source_key: Mapped[str | None] = mapped_column(String(200))
     approval_id: Mapped[int | None]
     reject_reason: Mapped[str | None]
@@ -435,7 +435,7 @@ class VersionRowTable(Base):
     number: Mapped[int]
     sha256: Mapped[str] = mapped_column(String(64))
     seed: Mapped[int]
-    counts: Mapped[dict[str, Any]]
+    counts: Mapped[dict[str, int]]
     manifest: Mapped[dict[str, Any]]
     created_by: Mapped[int] = mapped_column(ForeignKey("user.id"))
     created_at: Mapped[datetime] = mapped_column(default=_now)

@@ -157,7 +157,7 @@ class Project:
     name: str
     task: str
     system_message: str
-    output_schema: dict[str, Any] | None
+    output_schema: dict[str, object] | None
     guidelines: str
     label_field: str | None
     """Key of a JSON output used for stratifying and for task accuracy, if any."""
@@ -204,7 +204,7 @@ class Pair:
     """Test rows: once held out, never trained on."""
     flagged: bool
     topic: str | None
-    source: dict[str, Any]
+    source: dict[str, str | int | None]
     """Provenance: file hash and line, or model, prompt hash and seed."""
     reject_reason: str | None
     created_at: datetime
@@ -304,7 +304,7 @@ class VersionManifest:
     """Pairs by the id of their approver."""
     system_message: str
     system_message_sha256: str
-    output_schema: dict[str, Any] | None
+    output_schema: dict[str, object] | None
     label_field: str | None
     shares: tuple[float, float, float]
     """Of training, validation and test, as they were asked for."""

@@ -86,7 +86,7 @@ def take(
         invalid += bool(
             project.output_schema and schema_check.problems(row.response, project.output_schema)
         )
-    lines = {pair.id: int(pair.source["line"]) for pair in added}
+    lines = {pair.id: int(pair.source["line"] or 0) for pair in added}
     leaks = [] if held_out else ledger.mark(session, project_id, added)
     repeating = tuple(
         Repeat(lines[leak.train_id], leak.train_id, leak.test_id, leak.how, leak.similarity)

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from statistics import quantiles
+from typing import Any
 
 from curation.health.measured import Bars, Marks, Measure, Set, Task, of, parsed
 from curation.statistics import count
@@ -70,7 +71,8 @@ def label_of(name: str, response: str) -> str | None:
 
 def _declared(task: Task) -> Iterable[str]:
     """The labels that the schema lists, so that those without a row are counted too."""
-    part = (task.output_schema or {}).get("properties", {}).get(task.label_field or "", {})
+    schema: Any = task.output_schema or {}
+    part = schema.get("properties", {}).get(task.label_field or "", {})
     listed = part.get("enum", []) if isinstance(part, dict) else []
     return [
         label if isinstance(label, str) else json.dumps(label, sort_keys=True) for label in listed

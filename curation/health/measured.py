@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from curation import strict_json
 from curation.health import texts
@@ -39,7 +38,7 @@ class MeasuredPair:
 class Task:
     """What the rows are held to."""
 
-    output_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, object] | None = None
     label_field: str | None = None
 
 

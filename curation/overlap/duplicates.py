@@ -34,7 +34,7 @@ _WORD = re.compile(r"\w+")
 
 Shingles = frozenset[str]
 T = TypeVar("T")
-Schema = Mapping[str, Any] | None
+Schema = Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def canonical(response: str, schema: Schema = None) -> str:
     return json.dumps(uniform(value, schema), sort_keys=True)
 
 
-def uniform(value: Any, schema: Schema) -> Any:  # noqa: ANN401 - JSON is of any type
+def uniform(value: Any, schema: object) -> Any:  # noqa: ANN401 - JSON is of any type
     """A JSON value in the form that all with the same meaning have."""
     rules = schema if isinstance(schema, Mapping) else {}
     if isinstance(value, dict):

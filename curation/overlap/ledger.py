@@ -6,7 +6,7 @@ the same source, is shut out as the test row itself is. What says the same in ot
 found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -47,16 +47,17 @@ def tested(session: Session, project_id: int) -> list[Tested]:
         wordings.setdefault(
             (row.id, row.prompt), _tested(row.id, row.prompt, row.source, row.number)
         )
-    for row in session.execute(held_out):
-        wordings.setdefault((row.id, row.prompt), _tested(row.id, row.prompt, row.source, None))
+    for pair in session.execute(held_out):
+        entry = _tested(pair.id, pair.prompt, pair.source, None)
+        wordings.setdefault((pair.id, pair.prompt), entry)
     return [wordings[key] for key in sorted(wordings)]
 
 
-def _tested(pair_id: int, prompt: str, source: dict[str, object], version: int | None) -> Tested:
+def _tested(pair_id: int, prompt: str, source: Mapping[str, object], version: int | None) -> Tested:
     return Tested(pair_id, prompt, source_of(source), version)
 
 
-def source_of(source: dict[str, object]) -> str | None:
+def source_of(source: Mapping[str, object]) -> str | None:
     """The document that a row says it comes from; None where it names none."""
     return str(source["id"]) if source.get("id") else None
 

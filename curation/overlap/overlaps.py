@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from curation.overlap import duplicates, leakage
+from curation.overlap import duplicates, leakage, ledger
 from curation.overlap.near import live_rows
 from curation.review import decisions
 from storage import events, pairs, projects
@@ -101,12 +101,12 @@ def _search(
     similarities: dict[tuple[int, int, LinkKind], float] = {}
     clashing = set()
     triples = [(p.id, p.prompt, p.response) for p in alive]
-    for near in duplicates.contradictions(triples, duplicates.THRESHOLD, schema):
+    for near in duplicates.contradictions(triples, schema=schema):
         a, b = sorted((near.a, near.b))
         clashing.add((a, b))
         similarities[a, b, LinkKind.CONTRADICTION] = near.similarity
     texts = {p.id: f"{p.prompt}\n{p.response}" for p in alive}
-    for near in duplicates.pairs(list(texts.items()), duplicates.THRESHOLD):
+    for near in duplicates.pairs(list(texts.items())):
         a, b = sorted((near.a, near.b))
         if (a, b) not in clashing:
             kind = LinkKind.EXACT if texts[a] == texts[b] else LinkKind.NEAR
@@ -118,14 +118,9 @@ def _search(
 
 
 def _leaks(alive: Sequence[Pair]) -> Iterable[leakage.Leak]:
-    def rows(*, tested: bool) -> list[leakage.SourcedInput]:
-        return [
-            leakage.SourcedInput(p.id, p.prompt, p.source.get("id"))
-            for p in alive
-            if p.held_out is tested
-        ]
-
-    return leakage.leaks(rows(tested=False), rows(tested=True), duplicates.THRESHOLD)
+    training = [ledger.row(pair) for pair in alive if not pair.held_out]
+    tested = [ledger.row(pair) for pair in alive if pair.held_out]
+    return leakage.leaks(training, tested)
 
 
 def current(

@@ -7,8 +7,8 @@ counted.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -60,6 +60,18 @@ class PolicyChange:
     rows: tuple[int, ...]
     undoable: bool
     """Rejections and clones can be taken back; an approval only a person gives."""
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    """What the log keeps of one change."""
+
+    rows: list[tuple[int, int]]
+    """Ids with the versions that the change left; 0 where it took another back."""
+    held: int
+    changed: int
+    already: int
+    undone: int | None = None
+    """The change that this one took back."""
 
 
 @allowed(Role.LEAD)
@@ -201,29 +213,30 @@ def changes(session: Session, project_id: int, limit: int = 10) -> list[PolicyCh
         .where(EventRow.project_id == project_id, EventRow.verb.in_([*_VERBS, _UNDO]))
         .order_by(EventRow.id.desc())
     )
-    entries, names = list(session.scalars(query)), people.names(session)
-    undone = {row.detail["undone"] for row in entries if row.verb == _UNDO}
+    names = people.names(session)
+    entries = [(row, msgspec.convert(row.detail, _Detail)) for row in session.scalars(query)]
+    undone = {detail.undone for _, detail in entries}
     return [
         PolicyChange(
             event_id=row.id,
             at=datetime.fromisoformat(row.at),
             by=names.get(row.actor_id or 0, "someone"),
-            summary=_summary(row.verb, row.detail, undone=row.id in undone),
-            rows=tuple(pair_id for pair_id, _ in row.detail["rows"]),
+            summary=_summary(row.verb, detail, undone=row.id in undone),
+            rows=tuple(pair_id for pair_id, _ in detail.rows),
             undoable=row.verb in ("policy_reject", "policy_clone")
-            and bool(row.detail["rows"])
+            and bool(detail.rows)
             and row.id not in undone,
         )
-        for row in entries[:limit]
+        for row, detail in entries[:limit]
     ]
 
 
-def _summary(verb: str, detail: Mapping[str, Any], *, undone: bool) -> str:
-    rows = statistics.count(len(detail["rows"]), "row")
+def _summary(verb: str, detail: _Detail, *, undone: bool) -> str:
+    rows = statistics.count(len(detail.rows), "row")
     left = {
-        "in a reviewer's hand": detail["held"],
-        "changed since they were shown": detail["changed"],
-        "already there": detail["already"],
+        "in a reviewer's hand": detail.held,
+        "changed since they were shown": detail.changed,
+        "already there": detail.already,
     }
     skipped = ", ".join(f"{count} {why}" for why, count in left.items() if count)
     alone = f"; left alone: {skipped}" if skipped else ""

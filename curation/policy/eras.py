@@ -7,7 +7,6 @@ in an insert-only history; taking a change back is one more change.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -251,7 +250,7 @@ def _record(session: Session, actor: User, row: EraRow, verb: str) -> Era:
     return era
 
 
-def _columns(era: Era) -> Mapping[str, Any]:
+def _columns(era: Era) -> Mapping[str, object]:
     return {
         "name": era.name,
         "starts_on": era.starts_on,

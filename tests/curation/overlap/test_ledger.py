@@ -94,7 +94,7 @@ def test_an_import_names_the_rows_that_repeat_test_rows_and_they_never_train(
     assert [pair.id for pair in groups[0].pairs] == [row.id, taken.added[0]]
     curated.approve(engine, desk, fresh)
     lena = stories.person(engine, "lena")
-    with writing(engine) as session, pytest.raises(RuleBroken, match="repeat held-out test rows"):
+    with writing(engine) as session, pytest.raises(RuleBroken, match="repeat held-out test pairs"):
         freezing.freeze(session, lena, desk.id)
 
 

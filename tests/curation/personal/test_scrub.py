@@ -320,7 +320,7 @@ def test_different_source_ids_stay_different(engine: Engine) -> None:
             for n, m in enumerate(mails)
         ]
     curated.scanned(
-        engine, desk, {r.id: [("source:id", r.source["id"], "EMAIL_ADDRESS")] for r in rows}
+        engine, desk, {r.id: [("source:id", str(r.source["id"]), "EMAIL_ADDRESS")] for r in rows}
     )
     accept_all(engine, desk)
     ids = [each.source["id"] for each in curated.now(engine, rows)]
