@@ -1,6 +1,6 @@
 """Fields whose words go to the database as they are typed: leaving the page loses nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 from sqlalchemy.orm import Session
@@ -60,3 +60,13 @@ def keep(user: User, form: str, field: str) -> None:
 
 def _merge(session: Session, user: User, form: str, field: str, typed: object) -> None:
     scratch.save(session, user, form, {**scratch.load(session, user, form), field: typed})
+
+
+def send(message: str, user: User, form: str, verb: Callable[..., object], *args: object) -> None:
+    """Run the verb that a form is for, and forget what was typed, in one transaction."""
+
+    def both(session: Session) -> None:
+        verb(session, *args)
+        scratch.clear(session, user, form)
+
+    act(message, both)

@@ -9,9 +9,7 @@ from sqlalchemy.orm import Session
 from curation import statistics
 from curation.gate import readiness
 from pages.frame import shell
-from pages.frame.wiring import act
 from pages.parts import fields, pair_view, table
-from storage import scratch
 from storage.types import Project, Signal, User
 
 _USUAL = timedelta(days=30)
@@ -146,11 +144,5 @@ def waiver(
 def _waive_now(
     user: User, signal: str, form: str, store: Callable[[Session, str, str, date], None]
 ) -> None:
-    until = st.session_state[fields.key(form, "until")]
-    reason = fields.value(form, "reason")
-
-    def verb(session: Session) -> None:
-        store(session, signal, reason, until)
-        scratch.clear(session, user, form)
-
-    act("Waived, under your name.", verb)
+    reason, until = fields.value(form, "reason"), st.session_state[fields.key(form, "until")]
+    fields.send("Waived, under your name.", user, form, store, signal, reason, until)

@@ -13,7 +13,6 @@ from curation.review.decisions import Reason
 from pages.frame import shell
 from pages.frame.wiring import act
 from pages.parts import fields, pair_view
-from storage import scratch
 from storage.types import Link, LinkKind, Pair, Project, Role, User
 
 Kinds = tuple[LinkKind, ...]
@@ -148,22 +147,10 @@ def _merge(user: User, group: Group) -> None:
 
 
 def _save_merged(user: User, form: str, keep_id: int, versions: Mapping[int, int]) -> None:
-    prompt, response = fields.value(form, "prompt"), fields.value(form, "response")
-    act(f"Merged into pair {keep_id}.", _merged, user, form, keep_id, versions, prompt, response)
-
-
-def _merged(
-    session: Session,
-    user: User,
-    form: str,
-    keep_id: int,
-    versions: Mapping[int, int],
-    prompt: str,
-    response: str,
-) -> None:
     others = {pair_id: version for pair_id, version in versions.items() if pair_id != keep_id}
-    overlaps.merge(session, user, keep_id, others, prompt, response, versions[keep_id])
-    scratch.clear(session, user, form)
+    prompt, response = fields.value(form, "prompt"), fields.value(form, "response")
+    args = (user, keep_id, others, prompt, response, versions[keep_id])
+    fields.send(f"Merged into pair {keep_id}.", user, form, overlaps.merge, *args)
 
 
 def _both_right(user: User, group: Group) -> None:
@@ -183,12 +170,10 @@ def _both_right(user: User, group: Group) -> None:
 
 
 def _say_right(user: User, form: str, link_ids: tuple[int, ...]) -> None:
-    act("Kept, with your reason.", _all_right, user, form, link_ids, fields.value(form, "reason"))
+    args = (user, link_ids, fields.value(form, "reason"))
+    fields.send("Kept, with your reason.", user, form, _all_right, *args)
 
 
-def _all_right(
-    session: Session, user: User, form: str, link_ids: tuple[int, ...], reason: str
-) -> None:
+def _all_right(session: Session, user: User, link_ids: tuple[int, ...], reason: str) -> None:
     for link_id in link_ids:
         overlaps.both_right(session, user, link_id, reason)
-    scratch.clear(session, user, form)

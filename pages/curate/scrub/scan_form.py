@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 
 import streamlit as st
-from sqlalchemy.orm import Session
 
 from curation.personal import id_numbers, name_models, pii, recognise, scan_settings
 from curation.personal.pii import Config, Replacement
 from pages.curate.scrub import marked_text
 from pages.frame import shell
 from pages.frame.plain import plain
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import looking
 from pages.parts import fields
-from storage import scratch
 from storage.types import Finding, FindingState, Project, User
 
 _HELP = {
@@ -170,21 +168,9 @@ def _config(form: str, before: Config) -> Config:
 
 
 def _save(user: User, project: Project, form: str, before: Config) -> None:
-    wanted = Replacement(st.session_state[fields.key(form, "replacement")])
-    act("Saved.", _stored, user, project.id, _config(form, before), wanted, form)
-
-
-def _stored(
-    session: Session,
-    user: User,
-    project_id: int,
-    config: Config,
-    replacement: Replacement,
-    form: str,
-) -> None:
-    """Save, and forget the words as typed."""
-    scan_settings.configure(session, user, project_id, config, replacement)
-    scratch.clear(session, user, form)
+    replacement = Replacement(st.session_state[fields.key(form, "replacement")])
+    args = (user, project.id, _config(form, before), replacement)
+    fields.send("Saved.", user, form, scan_settings.configure, *args)
 
 
 def _trial(form: str, config: Config) -> None:

@@ -4,7 +4,6 @@ import json
 from dataclasses import asdict
 
 import streamlit as st
-from sqlalchemy.orm import Session
 
 from curation import statistics, visible
 from curation.versions import archive, freezing, tags
@@ -12,7 +11,7 @@ from pages.frame import shell
 from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import fields
-from storage import people, scratch
+from storage import people
 from storage.errors import AssayError
 from storage.types import Project, User, Version
 
@@ -53,12 +52,7 @@ def freeze(user: User, project: Project, ready: int, versions: list[Version]) ->
 
 def _freeze_now(user: User, project_id: int, form: str) -> None:
     seed, note = int(st.session_state[fields.key(form, "seed")]), fields.value(form, "note")
-
-    def store(session: Session) -> None:
-        freezing.freeze(session, user, project_id, seed, note)
-        scratch.clear(session, user, form)
-
-    act("Frozen.", store)
+    fields.send("Frozen.", user, form, freezing.freeze, user, project_id, seed, note)
 
 
 def choose(project: Project, versions: list[Version]) -> Version:
@@ -114,13 +108,8 @@ def names(user: User, version: Version) -> None:
 
 
 def _tag(user: User, version: Version, form: str) -> None:
-    name = fields.value(form, "name")
-
-    def store(session: Session) -> None:
-        tags.tag(session, user, version.id, name)
-        scratch.clear(session, user, form)
-
-    act(f"Version {version.number} is tagged.", store)
+    message = f"Version {version.number} is tagged."
+    fields.send(message, user, form, tags.tag, user, version.id, fields.value(form, "name"))
 
 
 def opened(version: Version) -> archive.Opened | None:

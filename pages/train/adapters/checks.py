@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import streamlit as st
-from sqlalchemy.orm import Session
 
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import fields, pair_view, table
-from storage import scratch, settings
+from storage import settings
 from storage.errors import AssayError
 from storage.types import Adapter, Project, User
 from training.lifecycle import check_prompts, checks
@@ -105,9 +104,5 @@ def own_prompts(user: User, project: Project) -> None:
 def _add(user: User, project_id: int, form: str) -> None:
     prompt = fields.value(form, "prompt")
     must, must_not = (fields.value(form, name).split(",") for name in ("must", "must_not"))
-
-    def verb(session: Session) -> None:
-        check_prompts.add(session, user, project_id, prompt, must, must_not)
-        scratch.clear(session, user, form)
-
-    act("Added. Run the checks again.", verb)
+    message, args = "Added. Run the checks again.", (user, project_id, prompt, must, must_not)
+    fields.send(message, user, form, check_prompts.add, *args)

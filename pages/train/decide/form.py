@@ -6,7 +6,7 @@ from curation.gate import decision
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import fields, pair_view
-from storage import people, scratch
+from storage import people
 from storage.types import Project, User
 
 ADVICE = """
@@ -131,5 +131,5 @@ def _write_now(user: User, project_id: int, form: str) -> None:
     change = fields.value(form, "facts_change")
     iterations = int(st.session_state[fields.key(form, "iterations")])
     done = "The record is written. Both owners sign it next."
-    if act(done, decision.write, user, project_id, answers, change, iterations) is not None:
-        act("", scratch.clear, user, form)
+    args = (user, project_id, answers, change, iterations)
+    fields.send(done, user, form, decision.write, *args)
