@@ -124,7 +124,7 @@ def test_what_is_too_much_for_one_download_is_left_to_the_command(
 ) -> None:
     desk = compared(engine)
     curated.frozen(engine, desk)
-    monkeypatch.setattr(export, "_MOST_BYTES", 100)
+    monkeypatch.setattr(export, "_BYTE_LIMIT", 100)
     page = open_page(PAGE)
     assert "python -m curation export" in page.info[0].value
     assert not any(b.proto.label.startswith("Download") for b in page.get("download_button"))
