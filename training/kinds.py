@@ -151,7 +151,7 @@ def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: J
             continue
         if kind is JobKind.TRAIN:
             raise RuleBroken(
-                "This run, with the same rows, base model and settings, is already waiting or "
+                "This run, with the same pairs, base model and settings, is already waiting or "
                 "running. Change a setting, or wait for it."
             )
         raise RuleBroken(f"A {job.kind} job is already going on. Wait for it, or cancel it first.")

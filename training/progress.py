@@ -153,7 +153,7 @@ def _gather(s: Standing) -> _Judged:
     few = examples < signals.REVIEWED and "reviewed" in _blocking(s)
     page = "import"
     hint = (
-        f"Import records you have, or draft rows with a model: {examples} of "
+        f"Import pairs you have, or draft some with a model: {examples} of "
         f"{signals.REVIEWED} examples."
     )
     if few_gold:
@@ -164,7 +164,7 @@ def _gather(s: Standing) -> _Judged:
     return _step(
         not few_gold and not few,
         "gather",
-        "Write, import or draft examples",
+        "Write, import or draft pairs",
         page,
         f"{examples} examples, {s.gold} of them gold",
         hint,
@@ -175,7 +175,7 @@ def _review(s: Standing) -> _Judged:
     return _step(
         s.waiting == 0 and s.approved > 0,
         "review",
-        "Review every row",
+        "Review every pair",
         "review",
         f"{s.approved} approved, {s.waiting} waiting",
         f"Approve, edit or reject {statistics.count(s.waiting, 'row')}, one at a time.",
@@ -188,8 +188,8 @@ def _scrub(s: Standing) -> _Judged:
         "scrub",
         "Remove personal data",
         "scrub",
-        f"{_measured(s, 'personal_data')} rows to decide, {_measured(s, 'unscanned')}",
-        "Scan the rows, then decide each finding.",
+        f"{_measured(s, 'personal_data')} pairs to decide, {_measured(s, 'unscanned')}",
+        "Scan the pairs, then decide each finding.",
     )
 
 
@@ -199,8 +199,8 @@ def _duplicates(s: Standing) -> _Judged:
         "duplicates",
         "Settle duplicates and contradictions",
         "duplicates",
-        f"{s.links} open, {s.uncompared} rows not compared",
-        "Compare the rows, then keep the best of each group.",
+        f"{s.links} open, {s.uncompared} pairs not compared",
+        "Compare the pairs, then keep the best of each group.",
     )
 
 
@@ -211,7 +211,7 @@ def _audit(s: Standing) -> _Judged:
         "Audit a random sample",
         "audit",
         _measured(s, "audit"),
-        "Have someone who did not approve the rows judge a random sample of them.",
+        "Have someone who did not approve the pairs judge a random sample of them.",
     )
 
 
@@ -230,9 +230,9 @@ def _ready(s: Standing) -> _Judged:
 
 def _version(s: Standing) -> _Judged:
     blocking = _FROZEN & _blocking(s)
-    hint = "Freeze the approved rows as a version, with test rows held out."
+    hint = "Freeze the approved pairs as a version, with test pairs held out."
     if s.versions and "unapproved" not in blocking and "test_share" not in blocking:
-        hint = "Measure the base model on the version's held-out rows."
+        hint = "Measure the base model on the version's held-out pairs."
     elif s.versions:
         hint = "Freeze a new version: the newest one no longer meets the gate."
     return _step(
@@ -264,8 +264,8 @@ def _compare(s: Standing) -> _Judged:
         "compare",
         "Compare base and tuned answers",
         "compare",
-        "answers being written" if going else f"{s.compared} held-out rows answered by both",
-        "Let base and tuned model answer the held-out rows.",
+        "answers being written" if going else f"{s.compared} held-out pairs answered by both",
+        "Let base and tuned model answer the held-out pairs.",
     )
 
 

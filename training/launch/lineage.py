@@ -48,7 +48,7 @@ def refuse_trained_on(session: Session, version: Version, adapter: AdapterRow) -
         trained = sum(row.split is not Split.TEST and row.pair_id in test_ids for row in frozen)
         if trained:
             raise RuleBroken(
-                f"Adapter {ancestor.name} was trained on {trained} of these test rows, so its "
+                f"Adapter {ancestor.name} was trained on {trained} of these test pairs, so its "
                 "answers would prove nothing. Compare it on the version it was trained on."
             )
 

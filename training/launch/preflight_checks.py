@@ -98,37 +98,37 @@ def errors(lines: Sequence[Check]) -> list[Check]:
 
 
 def _rows(facts: Facts) -> Check:
-    name = "Training rows"
+    name = "Training pairs"
     if facts.train:
-        return Check("rows", name, Mark.GOOD, f"{facts.train} rows train.")
+        return Check("rows", name, Mark.GOOD, f"{facts.train} pairs train.")
     return Check(
         "rows",
         name,
         Mark.ERROR,
-        "The version has no training rows.",
-        "Approve more rows and freeze a new version.",
+        "The version has no training pairs.",
+        "Approve more pairs and freeze a new version.",
     )
 
 
 def _leaks(facts: Facts) -> Check:
-    name = "Test rows in training"
+    name = "Test pairs in training"
     if facts.leak:
         return Check("leak", name, Mark.ERROR, facts.leak)
-    return Check("leak", name, Mark.GOOD, "No row for training repeats a test row.")
+    return Check("leak", name, Mark.GOOD, "No pair for training repeats a test pair.")
 
 
 def _validation(facts: Facts) -> Check:
-    name = "Validation rows"
+    name = "Validation pairs"
     if facts.validation:
         return Check(
-            "validation", name, Mark.GOOD, f"{facts.validation} rows watch for over-learning."
+            "validation", name, Mark.GOOD, f"{facts.validation} pairs watch for over-learning."
         )
     return Check(
         "validation",
         name,
         Mark.ERROR,
-        "The version has 0 validation rows, so nothing would tell when it learns rows by heart.",
-        "Freeze a version of more rows.",
+        "The version has 0 validation pairs, so nothing would tell when it learns pairs by heart.",
+        "Freeze a version of more pairs.",
     )
 
 
@@ -167,13 +167,13 @@ def _base(facts: Facts) -> Check:
 
 
 def _long(facts: Facts, settings: Local) -> Check:
-    name = "Longest row"
+    name = "Longest pair"
     if facts.lengths is None:
         return Check(
             "long",
             name,
             Mark.NOTE,
-            "The tokens of the rows were not counted yet.",
+            "The tokens of the pairs were not counted yet.",
             "Try the settings: that counts them.",
         )
     longest = max(facts.lengths)
@@ -182,10 +182,10 @@ def _long(facts: Facts, settings: Local) -> Check:
             "long",
             name,
             Mark.GOOD,
-            f"The longest row has {longest} tokens; {settings.max_length} are allowed.",
+            f"The longest pair has {longest} tokens; {settings.max_length} are allowed.",
         )
     over = sum(length > settings.max_length for length in facts.lengths)
-    count = statistics.count(over, "row is", "rows are")
+    count = statistics.count(over, "pair is", "pairs are")
     named = ", ".join(map(str, facts.too_long[:5]))
     return Check(
         "long",
@@ -207,8 +207,8 @@ def _context(facts: Facts, settings: Local) -> Check:
             "context",
             name,
             Mark.ERROR,
-            f"The longest row has {longest} tokens, and the base model reads {context} at most.",
-            "Shorten the rows, or choose a base model with a longer context.",
+            f"The longest pair has {longest} tokens, and the base model reads {context} at most.",
+            "Shorten the pairs, or choose a base model with a longer context.",
         )
     if settings.max_length > context:
         return Check(

@@ -34,7 +34,7 @@ def presets(usual: T) -> tuple[Preset[T], Preset[T], Preset[T]]:
     return (
         Preset(
             "Quick look",
-            "One pass over the rows: does anything move at all?",
+            "One pass over the pairs: does anything move at all?",
             replace(usual, epochs=1),
         ),
         Preset(
@@ -46,7 +46,7 @@ def presets(usual: T) -> tuple[Preset[T], Preset[T], Preset[T]]:
             "Careful",
             "Learns half as fast, and stops as soon as the validation loss rises."
             if _has(usual, "patience")
-            else "One pass fewer, so that rows are not learnt by heart.",
+            else "One pass fewer, so that pairs are not learnt by heart.",
             _careful(usual),
         ),
     )

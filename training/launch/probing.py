@@ -60,7 +60,7 @@ def main(directory: Path, hold: Evidence) -> None:
     method = import_module(methods.MODULES[task.settings.METHOD])
     if ranks.first():
         began = time.monotonic()
-        hold.say("Looking at the rows as the model sees them.")
+        hold.say("Looking at the pairs as the model sees them.")
         lengths = see(directory, base.path, task)
         lengths |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
         evidence.write_json(directory / probes.ROWS_FILE, lengths)

@@ -60,8 +60,8 @@ def wish(session: Session, project_id: int, recipe: Recipe) -> RunPlan:
         )
     if recipe.version_sha256 not in (None, versions[0].sha256):
         raise RuleBroken(
-            f"Version {recipe.version} here is not the one of the recipe: its rows differ. Correct "
-            "or remove version_sha256 to train on these rows."
+            f"Version {recipe.version} here is not the one of the recipe: its pairs differ. "
+            "Correct or remove version_sha256 to train on these pairs."
         )
     return RunPlan(versions[0].id, recipe.name, recipe.base, recipe.settings)
 

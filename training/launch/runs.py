@@ -71,7 +71,9 @@ def request(session: Session, wish: RunPlan) -> tuple[int, TrainSpec]:
     estimate = probes.estimate(session, version, chosen.base, wish.settings)
     outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
     if outside and wish.share != 1.0:
-        raise RuleBroken("A run at an endpoint is agreed to for all rows of its version. Send all.")
+        raise RuleBroken(
+            "A run at an endpoint is agreed to for all pairs of its version. Send all."
+        )
     spec = TrainSpec(
         **structs.asdict(chosen),
         name=" ".join(wish.name.split())[:80] or f"version {version.number}",
@@ -204,7 +206,7 @@ def _resumed_remote(session: Session, job: Job, directory: Path) -> tuple[int, T
         raise RuleBroken("Nothing of this run goes on at its endpoint. Launch a new run.")
     before = specs.train(job)
     if before.consent is None:
-        raise RuleBroken("Nobody agreed that rows of this run leave the house. Launch a new run.")
+        raise RuleBroken("Nobody agreed that pairs of this run leave the house. Launch a new run.")
     consent = structs.replace(before.consent, given_by=None, at=None)
     wish = RunPlan(before.version_id, before.name, settings=before.settings, consent=consent)
     project_id, spec = request(session, wish)

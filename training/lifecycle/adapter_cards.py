@@ -23,8 +23,8 @@ from training.records.record import read
 FORMAT = "assay-adapter-card/1"
 """Rises when a key goes or changes its meaning; new keys may come at any time."""
 LIMITS = (
-    "Weights cannot be shown to have forgotten a row.",
-    "Figures hold for held-out rows of this version, not for other messages.",
+    "Weights cannot be shown to have forgotten a pair.",
+    "Figures hold for held-out pairs of this version, not for other inputs.",
 )
 
 
@@ -160,7 +160,7 @@ def markdown(card: dict[str, Any]) -> str:
         *_remote(card),
         *_resumed(result.get("resumed_from")),
         *_part("Gate when launched", (_gate_line(line) for line in card["gate"])),
-        *_part("Measured on held-out rows", (_scores(part) for part in card["evaluations"])),
+        *_part("Measured on held-out pairs", (_scores(part) for part in card["evaluations"])),
         *_part("Checks before promotion", _checks(card["checks"])),
         *_part("Blind trials", (_votes(part) for part in card["trials"])),
         *_part("Stages", _stages(card["stages"])),
@@ -174,7 +174,7 @@ def _trained(card: dict[str, Any]) -> Iterator[str]:
     """The rows that a run learnt from, and how far it went."""
     version = card["version"]
     yield (
-        f"- data: version {version['number']}, sha256 `{version['sha256']}`, rows per split "
+        f"- data: version {version['number']}, sha256 `{version['sha256']}`, pairs per split "
         f"`{json.dumps(version['counts'])}`, origins `{json.dumps(version['origins'])}`"
     )
     approvals = json.dumps(version["approvals"], ensure_ascii=False)
@@ -186,10 +186,10 @@ def _imported(card: dict[str, Any]) -> Iterator[str]:
     """What stands there of an adapter that was trained elsewhere."""
     origin = card["imported"]
     by = _code(origin["by"])
-    yield f"- trained elsewhere and taken in by `{by}`; rows and steps are not known"
+    yield f"- trained elsewhere and taken in by `{by}`; pairs and steps are not known"
     if origin["named_base"]:
         yield f"- its own configuration names the base `{_code(origin['named_base'])}`"
-    yield f"- judged on the held-out rows of version {card['version']['number']}"
+    yield f"- judged on the held-out pairs of version {card['version']['number']}"
 
 
 def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
@@ -218,7 +218,7 @@ def _remote(card: dict[str, Any]) -> Iterator[str]:
     yield f"- model at endpoint `{endpoint}`: `{model}`"
     yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
     by = _code(str(consent["given_by"]))
-    yield f"- `{by}` agreed that {consent['rows']} rows leave the house"
+    yield f"- `{by}` agreed that {consent['rows']} pairs leave the house"
     if result.get("cost"):
         yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
 

@@ -31,7 +31,7 @@ from training.records.parts import BaseModel
 from training.work import evidence
 
 LIMITS = (
-    "It was trained elsewhere: on which rows is not known, and held-out rows may be among them.",
+    "It was trained elsewhere: on which pairs is not known, and held-out pairs may be among them.",
 )
 
 
@@ -56,7 +56,7 @@ def take(
     """
     version = next(iter(archive.listing(session, project_id)), None)
     if version is None:
-        raise RuleBroken("Freeze a version first: the adapter is judged on its held-out rows.")
+        raise RuleBroken("Freeze a version first: the adapter is judged on its held-out pairs.")
     at = base_models.at_hand(base, settings.data)
     if at is None:
         raise Unavailable(

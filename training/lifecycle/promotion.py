@@ -74,7 +74,7 @@ def runs(compared: int) -> Signal:
         compared >= RUNS,
         f"{compared}",
         f"at least {RUNS}",
-        "Train with other settings and compare each run on the held-out rows of one version.",
+        "Train with other settings and compare each run on the held-out pairs of one version.",
         page="launch",
         limits="Counts runs with different weights, not how different their settings are.",
     )
@@ -127,10 +127,10 @@ def format_(valid: int | None, n: int, *, has_schema: bool) -> Signal:
         "Answers that fit the schema",
         not has_schema or (valid == n and n > 0),
         measured,
-        "100 % of the held-out rows",
-        "Compare it on the held-out rows."
+        "100 % of the held-out pairs",
+        "Compare it on the held-out pairs."
         if valid is None
-        else "Look at the answers that do not fit; add rows like them, and train longer.",
+        else "Look at the answers that do not fit; add pairs like them, and train longer.",
         page="compare",
         limits="A valid answer can still be wrong, and all of n valid does not mean all of them "
         "will be: read the interval.",
@@ -146,7 +146,7 @@ def redteam(check: CheckCounts | None) -> Signal:
             f"{statistics.rate(check.passed, check.prompts)} passed; base {check.base_passed}"
         )
         fix = (
-            "Read the answers that failed below; add rows that show the right answer, and train "
+            "Read the answers that failed below; add pairs that show the right answer, and train "
             "again. A lead can also waive this line."
         )
         if check.outdated:
@@ -173,14 +173,14 @@ def trial(judged: Judged | None) -> Signal:
         met = judged.verdict == "better" and judged.reached >= judged.planned > 0
         measured = (
             f"{judged.verdict}: {judged.tuned} votes for tuned, {judged.base} for base; "
-            f"{judged.reached} of {judged.planned} planned messages judged"
+            f"{judged.reached} of {judged.planned} planned inputs judged"
         ) + (f"; the newest of {judged.closed} trials" if judged.closed > 1 else "")
     return Signal(
         "trial",
         "Blind trial won",
         met,
         measured,
-        "better, with the planned number of messages",
+        "better, with the planned number of inputs",
         "Close the trial once it is judged."
         if judged is not None and judged.open
         else "Plan a blind trial and let people judge.",
@@ -218,11 +218,11 @@ def eras(rows: list[int], total: int, limits: str) -> Signal:
     """None of the rows it learnt from is of a retired era; `limits` says what is not found."""
     return Signal(
         "eras",
-        "Rows of a retired policy era",
+        "Pairs of a retired policy era",
         not rows,
-        f"{len(rows)} of {total} rows it learnt from" if rows else "0",
+        f"{len(rows)} of {total} pairs it learnt from" if rows else "0",
         "0",
-        "Retire it, and train a new one on a version without these rows.",
+        "Retire it, and train a new one on a version without these pairs.",
         tuple(rows),
         "eras",
         limits,

@@ -98,5 +98,5 @@ def troubles(session: Session, adapter: Adapter, settings: Settings) -> list[str
     reasons = [why for why in (files(adapter, settings), base(adapter, settings)) if why]
     rows, total = retired_rows(session, adapter)
     if rows:
-        reasons.append(f"{len(rows)} of the {total} rows it learnt from are of a retired era")
+        reasons.append(f"{len(rows)} of the {total} pairs it learnt from are of a retired era")
     return reasons

@@ -49,7 +49,7 @@ def prompt_used(prompting: Prompting | None) -> str:
     if prompting is None:
         return "the system message alone; a better prompt may do better"
     phrase = f"{prompting.chosen} examples" if prompting.chosen else "no example"
-    return f"its best prompt: the system message and {phrase} from the training rows"
+    return f"its best prompt: the system message and {phrase} from the training pairs"
 
 
 def prompt_scores(prompting: Prompting | None) -> str:
@@ -60,4 +60,4 @@ def prompt_scores(prompting: Prompting | None) -> str:
     if prompting is None or not prompting.tried:
         return sentence
     tried = [f"{trial.correct} of {trial.n} with {trial.examples}" for trial in prompting.tried]
-    return f"{sentence}. Right on validation rows: {', '.join(tried)} examples"
+    return f"{sentence}. Right on validation pairs: {', '.join(tried)} examples"

@@ -118,11 +118,11 @@ def plan(
     answers = evaluations.outputs(session, evaluation_id)
     both = sorted(pair_id for pair_id, arms in answers.items() if len(arms) == len(Arm))
     if not both:
-        raise RuleBroken("This evaluation has no tuned answers. Compare an adapter first.")
+        raise RuleBroken("This comparison has no tuned answers. Compare an adapter first.")
     if not 1 <= planned <= len(both):
-        raise RuleBroken(f"Plan 1 to {len(both)} items: so many held-out rows were answered.")
+        raise RuleBroken(f"Plan 1 to {len(both)} items: so many held-out pairs were answered.")
     if sealed(session, evaluation_id):
-        raise RuleBroken("These messages are on trial already. Close that trial first.")
+        raise RuleBroken("These inputs are on trial already. Close that trial first.")
     if not question.strip():
         raise BadInput("A trial needs the question that reviewers answer.")
     secret = secrets.token_hex(32)

@@ -72,7 +72,7 @@ def main(directory: Path, hold: Evidence) -> None:
         "setup": machine.setup(),
         "seconds": round(time.monotonic() - started, 1),
     }
-    hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
+    hold.finish("finished", f"Answered {len(rows)} held-out pairs.", detail)
 
 
 def _precision(task: TunedModel) -> Precision:
@@ -205,7 +205,7 @@ def _with_best_prompt(
         )
         if count and room is not None and longest + limit > room:
             break
-        progress.hold.say(f"Trying the base model with {count} examples on validation rows.")
+        progress.hold.say(f"Trying the base model with {count} examples on validation pairs.")
         answered = _answers(
             loaded,
             trying.rows,

@@ -57,7 +57,7 @@ def main(directory: Path, hold: Evidence) -> None:
         "base": {"name": f"{endpoint.name}/{task.models['base']}", "sha256": None},
         "seconds": round(time.monotonic() - started, 1),
     }
-    hold.finish("finished", f"Answered {len(rows)} held-out rows.", detail)
+    hold.finish("finished", f"Answered {len(rows)} held-out pairs.", detail)
 
 
 def _all_arms(

@@ -51,7 +51,7 @@ def get(session: Session, evaluation_id: int) -> Evaluation:
     """
     row = session.get(EvaluationRow, evaluation_id)
     if row is None:
-        raise NotFound(f"There is no evaluation {evaluation_id}.")
+        raise NotFound(f"There is no comparison {evaluation_id}.")
     return value_of(Evaluation, row)
 
 
@@ -81,10 +81,10 @@ def request(
     """
     version = archive.verify(session, version_id)
     if not version.counts[Split.TEST]:
-        raise RuleBroken(f"Version {version.number} holds no test rows out. Freeze a new one.")
+        raise RuleBroken(f"Version {version.number} holds no test pairs out. Freeze a new one.")
     if best_prompt and not can_prompt(version):
         raise RuleBroken(
-            f"Version {version.number} has no validation rows to choose the base model's prompt "
+            f"Version {version.number} has no validation pairs to choose the base model's prompt "
             "on. Compare with the system message alone, or freeze a new version."
         )
     if adapter_id is None:
@@ -131,7 +131,7 @@ def _outside(version: Version, name: str, card: AdapterCard, spec: EvaluateSpec)
     consent, tuned = card.consent, card.result.fine_tuned_model
     if consent is None or tuned is None or consent.version_sha256 != version.sha256:
         raise RuleBroken(
-            f"Comparing {name} sends rows to its endpoint, and only those of the version "
+            f"Comparing {name} sends pairs to its endpoint, and only those of the version "
             "it was tuned on were agreed to. Compare it on that version."
         )
     endpoint = endpoints.named(consent.endpoint)

@@ -141,7 +141,9 @@ def plan_curve(session: Session, wish: runs.RunPlan) -> Plan:
     """
     train = archive.get(session, wish.version_id).counts[Split.TRAIN]
     if train < 2 * len(SHARES):
-        raise RuleBroken(f"{train} train rows are too few for a learning curve. Approve more rows.")
+        raise RuleBroken(
+            f"{train} train pairs are too few for a learning curve. Approve more pairs."
+        )
     varied = tuple((replace(wish, share=share), {"share": share}) for share in SHARES)
     return Plan(str(uuid.uuid4()), ExperimentKind.CURVE, wish.name, varied)
 
@@ -155,7 +157,7 @@ def measurable(session: Session, plan: Plan) -> Version:
     version = archive.get(session, plan.runs[0][0].version_id)
     if not version.counts[Split.TEST]:
         raise RuleBroken(
-            f"Version {version.number} holds no test rows out, so nothing would be measured. "
+            f"Version {version.number} holds no test pairs out, so nothing would be measured. "
             "Freeze a new one."
         )
     return version
@@ -179,7 +181,7 @@ def specs(session: Session, plan: Plan) -> Iterator[TrainSpec]:
 def variation(varies: Mapping[str, Any]) -> str:
     """What sets a run apart, as "25 % of the rows" or "r 8, learning rate 0.001"."""
     if set(varies) == {"share"}:
-        return f"{varies['share']:.0%} of the rows".replace("%", " %")
+        return f"{varies['share']:.0%} of the pairs".replace("%", " %")
     return ", ".join(f"{name.replace('_', ' ')} {value(v)}" for name, v in varies.items())
 
 

@@ -81,7 +81,7 @@ class Curve:
         """
         if not 0 < more <= self.largest:
             raise RuleBroken(
-                f"The curve reaches to {2 * self.largest} rows, twice the largest run. Ask for "
+                f"The curve reaches to {2 * self.largest} pairs, twice the largest run. Ask for "
                 f"1 to {self.largest} more."
             )
         log_now, log_then = np.log(self.largest), np.log(self.largest + more)
@@ -105,7 +105,7 @@ def fit(points: Sequence[Measured], seed: int = 0) -> Curve:
     if len({point.rows for point in points}) < LEAST:
         raise RuleBroken(f"A learning curve needs runs of at least {LEAST} sizes.")
     if len({len(point.right) for point in points}) != 1 or not points[0].right:
-        raise RuleBroken("The runs answered different held-out rows. Compare them on one version.")
+        raise RuleBroken("The runs answered different held-out pairs. Compare them on one version.")
     right = np.array([point.right for point in points], dtype=float)
     sizes = np.array([point.rows for point in points], dtype=float)
     held_out = right.shape[1]

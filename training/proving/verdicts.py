@@ -103,7 +103,7 @@ def sum_tallies(tallies: Sequence[Tally]) -> Tally:
 def judge(total: Tally, reviewers: int, p_value: float) -> tuple[str, str]:
     """The verdict, from a fixed list of words, and why."""
     who = (
-        "for these reviewers and messages"
+        "for these reviewers and inputs"
         if reviewers < 6  # with fewer, reviewers in general cannot be spoken for
         else "over these reviewers"
     )

@@ -97,7 +97,7 @@ def main(directory: Path, held: Evidence) -> None:
     held.say("Loading the model for meanings.")
     sha256 = model_files.folder_sha256(folder)
     vectors, cut = _embedded(folder, [row.text for row in rows], held)
-    held.say("Comparing every row with every other.")
+    held.say("Comparing every pair with every other.")
     place = {row.pair_id: at for at, row in enumerate(rows)}
     skip = {
         (min(place[a], place[b]), max(place[a], place[b]))
@@ -112,7 +112,7 @@ def main(directory: Path, held: Evidence) -> None:
     new = statistics.count(found.total, "new pair")
     held.finish(
         "finished",
-        f"Compared what {len(rows)} rows ask: {new} with a cosine of "
+        f"Compared what {len(rows)} pairs ask: {new} with a cosine of "
         f"{task.least:g} or more.{more}{begun}",
         record.written(
             MeaningResult(rows=len(rows), pairs=found.total, cut=cut, model_sha256=sha256)

@@ -25,7 +25,7 @@ def request(session: Session, project_id: int) -> ScanSpec:
         RuleBroken: every row has been scanned.
     """
     if not scans.to_scan(session, project_id):
-        raise RuleBroken("Every row has been scanned. There is nothing to do.")
+        raise RuleBroken("Every pair has been scanned. There is nothing to do.")
     return ScanSpec()
 
 
@@ -56,13 +56,13 @@ def main(directory: Path, held: Evidence) -> None:
         results += batch
         held.progress(len(results), len(rows))
         if held.cancel_requested():
-            held.finish("cancelled", "Cancelled; no row of this scan counts.")
+            held.finish("cancelled", "Cancelled; no pair of this scan counts.")
             return
     evidence.write_bytes(directory / "findings.jsonl", scan_lines.written(results))
     quarantined = sum(result.quarantined is not None for result in results)
     pairs = sum(row.pair_id != 0 for row in rows)  # 0 is the system message
     held.finish(
         "finished",
-        f"Scanned {pairs} rows; {quarantined} could not be scanned whole.",
+        f"Scanned {pairs} pairs; {quarantined} could not be scanned whole.",
         written(PersonalScanResult(rows=pairs, quarantined=quarantined)),
     )

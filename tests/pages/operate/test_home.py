@@ -37,7 +37,7 @@ def test_an_empty_install_opens_the_sample_at_the_start(
     page.button(key="sample-start").click().run()
     assert not page.exception
     assert page.title[0].value == "Alder Bank support desk"
-    assert page.subheader[0].value == "Next: Write, import or draft examples"
+    assert page.subheader[0].value == "Next: Write, import or draft pairs"
     assert "import.jsonl" in drawn(page)
     assert "No real person has checked them" in drawn(page)
     assert not [button for button in page.button if button.key == "sample-start"]
@@ -51,7 +51,7 @@ def test_an_empty_install_opens_the_sample_at_the_start(
 def test_part_way_leads_on_to_review(engine: Engine, open_page: OpenPage) -> None:
     page = open_page(HOME, "lea")
     page.button(key="sample-part-way").click().run()
-    assert page.subheader[0].value == "Next: Review every row"
+    assert page.subheader[0].value == "Next: Review every pair"
     assert "356 approved, 8 waiting" in drawn(page)
     page.button(key="next-review").click().run()
     assert not page.exception
@@ -87,7 +87,7 @@ def test_one_starts_ones_own_and_bad_schemas_are_refused(
     assert not page.error
     assert only(engine).label_field == "team"
     assert page.title[0].value == r"Desk \*bold\*"
-    assert page.subheader[0].value == "Next: Write, import or draft examples"
+    assert page.subheader[0].value == "Next: Write, import or draft pairs"
 
 
 def test_an_expert_is_told_who_starts_a_project(open_page: OpenPage, engine: Engine) -> None:

@@ -98,7 +98,7 @@ def test_each_missing_line_is_the_next_step(engine: Engine, open_page: OpenPage)
     adapter = tuned.trained(engine, story)
     page = open_page(PAGE, user="lena")
     assert not page.exception
-    assert "Answers that fit the schema: Compare it on the held-out rows." in _texts(page)
+    assert "Answers that fit the schema: Compare it on the held-out pairs." in _texts(page)
     evaluation = tuned.evaluated(engine, story, adapter)
     page.run()
     assert "General tasks not forgotten: Run the checks." in _texts(page)

@@ -301,7 +301,7 @@ def test_the_tabs_show_what_the_model_sees_and_what_was_checked(
     page.session_state["launch-tabs"] = "Pre-flight"
     page.run()
     assert not page.exception
-    assert "1 row is longer than 1024 tokens (pair 5)." in _texts(page)
+    assert "1 pair is longer than 1024 tokens (pair 5)." in _texts(page)
 
 
 def test_memory_that_is_short_is_advised_on(engine: Engine, open_page: OpenPage) -> None:

@@ -156,7 +156,7 @@ def test_from_launch_to_a_compared_model_and_its_card(
         card = archive.read("card.md").decode()
     assert "model at endpoint `house`: `ft:small-1:house::abc123`" in card
     assert len(server.chats) == 2 * measured.summary["n"]
-    assert "`lena` agreed that 16 rows leave the house" in card
+    assert "`lena` agreed that 16 pairs leave the house" in card
     assert KEY not in "".join(
         path.read_text(errors="replace")
         for path in settings.current().data.rglob("*")

@@ -45,14 +45,14 @@ def test_a_sound_run_has_only_good_lines() -> None:
 @pytest.mark.parametrize(
     ("facts", "key", "words"),
     [
-        (replace(GOOD, train=0), "rows", "no training rows"),
-        (replace(GOOD, validation=0), "validation", "0 validation rows"),
+        (replace(GOOD, train=0), "rows", "no training pairs"),
+        (replace(GOOD, validation=0), "validation", "0 validation pairs"),
         (replace(GOOD, leak="Pair 3 repeats a test row."), "leak", "Pair 3"),
         (replace(GOOD, base_problem="It has no chat template."), "base", "chat template"),
         (
             replace(GOOD, settings=Lora(max_length=256), lengths=(80, 300), too_long=(7,)),
             "long",
-            "1 row is longer than 256 tokens (pair 7)",
+            "1 pair is longer than 256 tokens (pair 7)",
         ),
         (
             replace(GOOD, settings=Lora(max_length=2048), lengths=(80, 900)),
@@ -138,7 +138,7 @@ def test_rows_that_a_probe_found_too_long_refuse_the_launch(engine: Engine) -> N
         probe = asks.probe(session, story.lead, wish)
     seen = {"lengths": [50, 70], "too_long_rows": [[5, 70]], "too_long": 1, "limit": 64}
     evidence.write_json(tuned.running(engine, probe) / probes.ROWS_FILE, seen)
-    with writing(engine) as session, pytest.raises(RuleBroken, match=r"1 row is .* \(pair 5\)"):
+    with writing(engine) as session, pytest.raises(RuleBroken, match=r"1 pair is .* \(pair 5\)"):
         asks.launch(session, story.lead, wish)
     with reading(engine) as session:
         assert jobs.listing(session, story.project.id, JobKind.TRAIN) == []

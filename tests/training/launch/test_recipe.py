@@ -75,7 +75,7 @@ def test_a_file_launches_its_run_and_no_other_rows(
     assert {key: job.spec[key] for key in written(spec)} == written(spec)
     for change, words in (
         ({"version": 9}, "which this project does not have"),
-        ({"version_sha256": "0" * 64}, "its rows differ"),
+        ({"version_sha256": "0" * 64}, "its pairs differ"),
     ):
         changed = recipe.from_yaml(yaml.safe_dump(yaml.safe_load(text) | change))
         with reading(engine) as session, pytest.raises(RuleBroken, match=words):

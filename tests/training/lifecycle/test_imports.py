@@ -376,9 +376,9 @@ def test_an_adapter_is_taken_in_and_judged_like_others(
         words = adapter_cards.markdown(card)
         assert standing.troubles(session, made, here) == []
         export = exports.build(session, made.id, here)
-    assert "rows and steps are not known" in words
+    assert "pairs and steps are not known" in words
     assert "Approvals" not in words
-    assert "held-out rows may be among them" in card["limits"][0]
+    assert "held-out pairs may be among them" in card["limits"][0]
     assert set(export.exits) == {"peft", "vllm", "ollama"}
     assert "how is not known" in export.left_out["axolotl"]
     with writing(engine) as session:

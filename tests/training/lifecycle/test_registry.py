@@ -308,10 +308,10 @@ def test_rows_of_a_retired_era_are_counted_and_block(engine: Engine) -> None:
     with writing(engine) as session:
         eras.retire(session, story.lead, era.id)
     line = _gate(engine, one)["eras"]
-    assert line.measured == "3 of 16 rows it learnt from"
+    assert line.measured == "3 of 16 pairs it learnt from"
     assert set(line.pair_ids) == set(learnt[:3])
     promoted.waive(engine, story, one, "runs", "format", "regression", "redteam", "trial")
-    with pytest.raises(RuleBroken, match="Rows of a retired policy era"):
+    with pytest.raises(RuleBroken, match="Pairs of a retired policy era"):
         promoted.promote(engine, story, one, Stage.APPROVED)
 
 

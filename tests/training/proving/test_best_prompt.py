@@ -56,8 +56,8 @@ def test_what_the_base_was_given_is_said_with_counts() -> None:
         PromptTrial(examples=2, correct=4, valid=9, n=9),
     )
     told = best_prompt.prompt_scores(Prompting(chosen=2, tried=tried))
-    assert "2 examples from the training rows" in told
-    assert told.endswith("Right on validation rows: 1 of 9 with 0, 4 of 9 with 2 examples")
+    assert "2 examples from the training pairs" in told
+    assert told.endswith("Right on validation pairs: 1 of 9 with 0, 4 of 9 with 2 examples")
     assert "system message alone" in best_prompt.prompt_scores(None)
 
 

@@ -290,5 +290,5 @@ def test_the_verdict(
     total = Tally("All", tuned_votes, base_votes, tie, both_bad)
     p_value = statistics.sign_test(tuned_votes, base_votes)
     assert verdicts.judge(total, 2, p_value)[0] == verdict
-    assert "these reviewers and messages" in verdicts.judge(Tally("", 9, 0, 0, 0), 2, 0.004)[1]
+    assert "these reviewers and inputs" in verdicts.judge(Tally("", 9, 0, 0, 0), 2, 0.004)[1]
     assert "over these reviewers" in verdicts.judge(Tally("", 9, 0, 0, 0), 6, 0.004)[1]

@@ -52,7 +52,7 @@ def test_what_cannot_be_fitted_is_refused_in_words() -> None:
     runs = _runs(30, 0)
     with pytest.raises(RuleBroken, match="at least 3 sizes"):
         fit(runs[:2])
-    with pytest.raises(RuleBroken, match="different held-out rows"):
+    with pytest.raises(RuleBroken, match="different held-out pairs"):
         fit([*runs[:3], Measured(400, (True,))])
     with pytest.raises(RuleBroken, match="1 to 200 more"):
         fit(runs).worth(500)

@@ -164,7 +164,7 @@ def test_a_job_proposes_rows_that_people_settle(
     job = asked(engine, desk, here, 0.8)
     done = list(reconcile.finish_all(engine, here, job.id))[-1]
     assert done.state is JobState.FINISHED, done.message
-    assert done.message == "Compared what 3 rows ask: 1 new pair with a cosine of 0.8 or more."
+    assert done.message == "Compared what 3 pairs ask: 1 new pair with a cosine of 0.8 or more."
     (link,) = curated.links(engine, desk)
     assert (link.kind, link.a, link.b) == (LinkKind.NEAR, rows[0].id, rows[1].id)
     assert 0.8 <= link.similarity < 1

@@ -310,7 +310,7 @@ def test_an_adapter_answers_for_the_rows_of_those_before_it(engine: Engine) -> N
         assert [one.name for one in lineage.chain(session, row)] == ["second", first.name]
         with pytest.raises(RuleBroken, match=f"{first.name} was trained on"):
             lineage.refuse_trained_on(session, newer, row)
-        assert "of these test rows" in _refused(session, story, newer, first.id)
+        assert "of these test pairs" in _refused(session, story, newer, first.id)
 
 
 def test_a_pair_that_was_ever_tested_is_refused_by_the_worker(tmp_path: Path) -> None:
