@@ -112,7 +112,8 @@ def test_an_address_across_the_edge_of_a_window_is_found_once(scanner: Scanner) 
 
 
 @pytest.mark.parametrize(
-    "words", ["ana\u200b.lopez@cu\u00advox.de", "ana.lopez\uff20cuvox\uff0ede", "\uff41na@cuvox.de"]
+    "excerpt",
+    ["ana\u200b.lopez@cu\u00advox.de", "ana.lopez\uff20cuvox\uff0ede", "\uff41na@cuvox.de"],
 )
 def test_hidden_and_wide_characters_hide_nothing(scanner: Scanner, excerpt: str) -> None:
     assert kinds(scanner, f"Mail \u2026 {excerpt} please") == {excerpt: "EMAIL_ADDRESS"}
