@@ -1,11 +1,11 @@
-"""The card of an adapter: the lineage from rows to votes, as JSON and as Markdown.
+"""The card of an adapter: the lineage from pairs to votes, as JSON and as Markdown.
 
 What a run knew is stored when it ends; what came later (comparisons, trials, checks, stages) is
 added when the card is read. docs/adapters.md describes every key.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -17,8 +17,19 @@ from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
 from storage.types import Adapter, Arm, Stage, StageChange
 from training.lifecycle import checks, stages, standing
 from training.proving import best_prompt, blind
-from training.records.cards import Summary
-from training.records.record import read
+from training.records import cards
+from training.records.cards import (
+    CardCheck,
+    CardRate,
+    CardStage,
+    CardTrial,
+    CompleteCard,
+    ImportedCard,
+    Summary,
+)
+from training.records.parts import Consent, GateLine, ResumedFrom
+from training.records.record import read, written
+from training.records.results import TrainResult
 
 FORMAT = "assay-adapter-card/1"
 """Rises when a key goes or changes its meaning; new keys may come at any time."""
@@ -61,7 +72,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
         ],
         "checks": checks.summary(session, adapter),
         "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
-        "stages": [_change(comparison) for comparison in history],
+        "stages": [_change(change) for change in history],
         "waivers": _waivers(adapter, history),
         "limits": [*adapter.card.get("imported", {}).get("limits", ()), *LIMITS],
     }
@@ -141,58 +152,58 @@ def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str
     ]
 
 
-def markdown(card: dict[str, Any]) -> str:
-    """The card as Markdown, to travel with the adapter. Names are quoted as code: they are typed
-    by people and must not turn into links or pictures."""
-    result = card["result"]
+def markdown(content: Mapping[str, object]) -> str:
+    """The card that `build` gives as Markdown, to travel with the adapter. Names are quoted as
+    code: they are typed by people and must not turn into links or pictures.
+    """
+    card = cards.complete(content)
     lines = [
-        f"# Adapter `{_code(card['name'])}`",
+        f"# Adapter `{_code(card.name)}`",
         "",
         *_retired(card),
-        f"- adapter@{card['number']}, stage: {card['stage']}, kind: {card['kind']}",
-        f"- sha256: `{card['sha256']}`",
-        f"- base model: `{_code(json.dumps(card['base']))}`, licence "
-        f"`{_code(card['base_licence'])}`",
-        *(_imported(card) if "imported" in card else _trained(card)),
-        f"- settings: `{json.dumps(card['settings'])}`",
-        f"- libraries: `{_code(json.dumps(card['environment']['libraries']))}`",
-        f"- hardware: `{_code(json.dumps(card['environment']['hardware']))}`",
-        *_remote(card),
-        *_resumed(result.get("resumed_from")),
-        *_part("Gate when launched", (_gate_line(line) for line in card["gate"])),
-        *_part("Measured on held-out pairs", (_scores(part) for part in card["evaluations"])),
-        *_part("Checks before promotion", _checks(card["checks"])),
-        *_part("Blind trials", (_votes(part) for part in card["trials"])),
-        *_part("Stages", _stages(card["stages"])),
-        *_part("Limits", (f"- {limit}" for limit in card["limits"])),
+        f"- adapter@{card.number}, stage: {card.stage}, kind: {card.kind}",
+        f"- sha256: `{card.sha256}`",
+        f"- base model: `{_code(json.dumps(written(card.base)))}`, licence "
+        f"`{_code(card.base_licence)}`",
+        *(_imported(card, card.imported) if card.imported else _trained(card)),
+        f"- settings: `{json.dumps(card.settings)}`",
+        f"- libraries: `{_code(json.dumps(card.environment.libraries))}`",
+        f"- hardware: `{_code(json.dumps(card.environment.hardware))}`",
+        *(_remote(card.consent, card.result) if card.consent else ()),
+        *_resumed(card.result.resumed_from),
+        *_part("Gate when launched", (_gate_line(line) for line in card.gate)),
+        *_part("Measured on held-out pairs", (_scores(rates) for rates in card.evaluations)),
+        *_part("Checks before promotion", _checks(card.checks) if card.checks else ()),
+        *_part("Blind trials", (_votes(trial) for trial in card.trials)),
+        *_part("Stages", _stages(card.stages)),
+        *_part("Limits", (f"- {limit}" for limit in card.limits)),
         "",
     ]
     return "\n".join(lines)
 
 
-def _trained(card: dict[str, Any]) -> Iterator[str]:
-    """The rows that a run learnt from, and how far it went."""
-    version = card["version"]
+def _trained(card: CompleteCard) -> Iterator[str]:
+    """The pairs that a run learnt from, and how far it went."""
+    version = card.version
     yield (
-        f"- data: version {version['number']}, sha256 `{version['sha256']}`, pairs per split "
-        f"`{json.dumps(version['counts'])}`, origins `{json.dumps(version['origins'])}`"
+        f"- data: version {version.number}, sha256 `{version.sha256}`, pairs per split "
+        f"`{json.dumps(version.counts)}`, origins `{json.dumps(version.origins)}`"
     )
-    approvals = json.dumps(version["approvals"], ensure_ascii=False)
+    approvals = json.dumps(version.approvals, ensure_ascii=False)
     yield f"- approvals by person: `{_code(approvals)}`"
-    yield f"- steps {card['result'].get('steps')}, seed {card['settings'].get('seed')}"
+    yield f"- steps {card.result.steps}, seed {card.settings.get('seed')}"
 
 
-def _imported(card: dict[str, Any]) -> Iterator[str]:
+def _imported(card: CompleteCard, origin: ImportedCard) -> Iterator[str]:
     """What stands there of an adapter that was trained elsewhere."""
-    origin = card["imported"]
-    by = _code(origin["by"])
+    by = _code(origin.by)
     yield f"- trained elsewhere and taken in by `{by}`; pairs and steps are not known"
-    if origin["named_base"]:
-        yield f"- its own configuration names the base `{_code(origin['named_base'])}`"
-    yield f"- judged on the held-out pairs of version {card['version']['number']}"
+    if origin.named_base:
+        yield f"- its own configuration names the base `{_code(origin.named_base)}`"
+    yield f"- judged on the held-out pairs of version {card.version.number}"
 
 
-def _part(title: str, lines: Iterator[str]) -> Iterator[str]:
+def _part(title: str, lines: Iterable[str]) -> Iterator[str]:
     yield from ("", f"## {title}", "")
     yield from list(lines) or ["- none"]
 
@@ -201,80 +212,73 @@ def _code(text: str) -> str:
     return " ".join(text.split()).replace("`", "'")
 
 
-def _retired(card: dict[str, Any]) -> Iterator[str]:
-    if card["stage"] == Stage.RETIRED:
-        last = card["stages"][-1]
-        why = f"by `{_code(last['by'])}`: `{_code(last['reason'])}`"
-        yield f"**RETIRED** on {last['at'][:10]} {why}"
+def _retired(card: CompleteCard) -> Iterator[str]:
+    if card.stage == Stage.RETIRED:
+        last = card.stages[-1]
+        yield f"**RETIRED** on {last.at[:10]} by `{_code(last.by)}`: `{_code(last.reason)}`"
         yield ""
 
 
-def _remote(card: dict[str, Any]) -> Iterator[str]:
+def _remote(consent: Consent, result: TrainResult) -> Iterator[str]:
     """Where an endpoint keeps the model: its name there, who agreed to that, and the cost."""
-    if "consent" not in card:
-        return
-    consent, result = card["consent"], card["result"]
-    endpoint, model = _code(consent["endpoint"]), _code(result["fine_tuned_model"])
+    endpoint, model = _code(consent.endpoint), _code(str(result.fine_tuned_model))
     yield f"- model at endpoint `{endpoint}`: `{model}`"
-    yield f"- job there: `{_code(result['remote_job'])}`; {result['files_told']}"
-    by = _code(str(consent["given_by"]))
-    yield f"- `{by}` agreed that {consent['rows']} pairs leave the house"
-    if result.get("cost"):
-        yield f"- cost: {result['cost']['amount']:,.2f} {_code(result['cost']['currency'])}"
+    yield f"- job there: `{_code(str(result.remote_job))}`; {result.files_told}"
+    by = _code(str(consent.given_by))
+    yield f"- `{by}` agreed that {consent.rows} pairs leave the house"
+    if result.cost:
+        yield f"- cost: {result.cost.amount:,.2f} {_code(result.cost.currency)}"
 
 
-def _resumed(before: dict[str, Any] | None) -> Iterator[str]:
+def _resumed(start: ResumedFrom | None) -> Iterator[str]:
     """The runs that this one went on from, the latest first."""
-    while before is not None:
+    while start is not None:
         yield (
-            f"- resumed from step {before['step']} of run `{before['job']}`, checkpoint sha256 "
-            f"`{before['sha256']}`"
+            f"- resumed from step {start.step} of run `{start.job}`, checkpoint sha256 "
+            f"`{start.sha256}`"
         )
-        before = before.get("before")
+        start = start.before
 
 
-def _gate_line(line: dict[str, Any]) -> str:
-    state = "met" if line["met"] else f"waived by `{_code(str(line['waiver']))}`"
-    return f"- {line['name']}: {line['measured']}; {state}"
+def _gate_line(line: GateLine) -> str:
+    state = "met" if line.met else f"waived by `{_code(str(line.waiver))}`"
+    return f"- {line.name}: {line.measured}; {state}"
 
 
-def _scores(comparison: dict[str, Any]) -> str:
+def _scores(rates: Mapping[str, CardRate | int | str]) -> str:
     parts = [
-        f"{name.replace('_', ' ')} {statistics.rate(rate['k'], rate['n'])}"
-        for name, rate in comparison.items()
-        if isinstance(rate, dict)
+        f"{name.replace('_', ' ')} {statistics.rate(rate.k, rate.n)}"
+        for name, rate in rates.items()
+        if isinstance(rate, CardRate)
     ]
-    prompt = comparison.get("base_prompt")
+    prompt = rates.get("base_prompt")
     return "- " + "; ".join([*parts, *([f"the base got {prompt}"] if prompt else [])])
 
 
-def _checks(check: dict[str, Any] | None) -> Iterator[str]:
-    if check is None:
-        return
-    general, hostile = check["general"], check["red_team"]
+def _checks(check: CardCheck) -> Iterator[str]:
+    general, hostile = check.general, check.red_team
     yield (
-        f"- general tasks: base {statistics.rate(general['base'], general['n'])}, tuned "
-        f"{statistics.rate(general['tuned'], general['n'])}; {general['lost']} lost, "
-        f"{general['gained']} gained, exact McNemar test p = {general['p_value']:.4f}"
+        f"- general tasks: base {statistics.rate(general.base, general.n)}, tuned "
+        f"{statistics.rate(general.tuned, general.n)}; {general.lost} lost, "
+        f"{general.gained} gained, exact McNemar test p = {general.p_value:.4f}"
     )
-    failed = f"; failed: `{_code(', '.join(hostile['failed']))}`" if hostile["failed"] else ""
+    failed = f"; failed: `{_code(', '.join(hostile.failed))}`" if hostile.failed else ""
     yield (
-        f"- red-team prompts passed: base {statistics.rate(hostile['base'], hostile['n'])}, tuned "
-        f"{statistics.rate(hostile['tuned'], hostile['n'])}{failed}"
+        f"- red-team prompts passed: base {statistics.rate(hostile.base, hostile.n)}, tuned "
+        f"{statistics.rate(hostile.tuned, hostile.n)}{failed}"
     )
-    yield from (f"- not caught: {limit}" for limit in check["limits"])
+    yield from (f"- not caught: {limit}" for limit in check.limits)
 
 
-def _votes(trial: dict[str, Any]) -> str:
+def _votes(trial: CardTrial) -> str:
     return (
-        f"- {trial['verdict']}: tuned {trial['tuned']}, base {trial['base']}, ties "
-        f"{trial['tie']}, both bad {trial['both_bad']}, {trial['reviewers']} reviewers, sign test "
-        f"p = {trial['p_value']:.4f}"
+        f"- {trial.verdict}: tuned {trial.tuned}, base {trial.base}, ties {trial.tie}, both bad "
+        f"{trial.both_bad}, {trial.reviewers} reviewers, sign test p = {trial.p_value:.4f}"
     )
 
 
-def _stages(changes: list[dict[str, Any]]) -> Iterator[str]:
+def _stages(changes: Sequence[CardStage]) -> Iterator[str]:
     for change in changes:
-        reason = f": `{_code(change['reason'])}`" if change["reason"] else ""
-        yield f"- {change['at'][:10]} {change['stage']}, by `{_code(change['by'])}`{reason}"
-        yield from (f"  {_gate_line(line)}" for line in change["gate"])
+        reason = f": `{_code(change.reason)}`" if change.reason else ""
+        yield f"- {change.at[:10]} {change.stage}, by `{_code(change.by)}`{reason}"
+        yield from (f"  {_gate_line(line)}" for line in change.gate)

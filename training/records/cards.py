@@ -89,6 +89,7 @@ class CardCheck(JsonRecord, frozen=True, kw_only=True):
 
     general: CardTally
     red_team: RedTeamTally
+    limits: tuple[str, ...] = always(())
 
 
 class CardTrial(JsonRecord, frozen=True, kw_only=True):
@@ -107,11 +108,25 @@ class CardEnvironment(JsonRecord, frozen=True, kw_only=True):
     """What a run ran on."""
 
     libraries: dict[str, str] = always({})
+    hardware: dict[str, str | int | None] = always({})
+
+
+class CardStage(JsonRecord, frozen=True, kw_only=True):
+    """A change of stage as a card has it, with the gate as it stood then."""
+
+    stage: str
+    by: str
+    at: str
+    reason: str
+    gate: tuple[GateLine, ...] = always(())
 
 
 class CompleteCard(AdapterCard, frozen=True, kw_only=True):
     """The card with all that came after the run."""
 
+    number: int
+    name: str
+    stage: str
     sha256: str
     base_licence: str
     environment: CardEnvironment
@@ -119,6 +134,7 @@ class CompleteCard(AdapterCard, frozen=True, kw_only=True):
     """Each comparison: rates by arm and metric, such as "tuned_correct"."""
     checks: CardCheck | None
     trials: tuple[CardTrial, ...]
+    stages: tuple[CardStage, ...]
     limits: tuple[str, ...]
 
 

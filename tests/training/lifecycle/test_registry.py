@@ -1,6 +1,5 @@
 """The adapter registry: stages that only grow, a gate that blocks, one adapter in production."""
 
-import json
 import threading
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -102,7 +101,7 @@ def test_waivers_of_an_adapter_do_not_enter_the_card_of_a_version(engine: Engine
     curated.approved(engine, story.project, stories.messages(4, start=100))
     version = curated.frozen(engine, story.project)
     with reading(engine) as session:
-        told = json.dumps(cards.build(session, version.id))
+        told = cards.to_json(cards.build(session, version.id)).decode()
     assert "A test of the loop." in told
     assert "promote:" not in told
     assert "A test of the registry." not in told
@@ -345,7 +344,12 @@ def test_a_model_at_its_provider_needs_no_files_here(engine: Engine) -> None:
         raw.execute("DROP TRIGGER adapter_no_update")
         raw.commit()
     with writing(engine) as session:
-        consent = {"endpoint": "house", "rows": 16, "given_by": "lena"}
+        consent = {
+            "endpoint": "house",
+            "rows": 16,
+            "version_sha256": "0" * 64,
+            "given_by": "lena",
+        }
         told = {"fine_tuned_model": "ft:1", "remote_job": "job-1", "files_told": "Files removed."}
         card = {
             **one.card,
