@@ -106,7 +106,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
 
 
 def ingest(session: Session, actor: User, job: Job, directory: Path, result: MergeResult) -> None:
-    """JsonRecord that an adapter was merged.
+    """Record that an adapter was merged.
 
     Raises:
         Unavailable: the files are not the ones that the job recorded.

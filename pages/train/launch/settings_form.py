@@ -12,9 +12,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.frame import shell
+from storage import settings as places
 from storage.errors import BadInput
 from training.described import Setting, settings_of
+from training.families import LAYERS
 from training.launch.presets import Preset, presets, usual
+from training.models import base_models
 from training.records.parts import BaseModel
 from training.settings import METHODS, Method, Tuning
 
@@ -51,11 +54,18 @@ def show(method: Method, base: BaseModel | str, fixed: Mapping[str, object]) -> 
     if preset.name == FROM_FILE:
         scope += f"-{hash(preset.settings)}"
     with st.expander("Advanced settings"):
-        chosen = _drawer(preset.settings, scope)
+        chosen = _drawer(preset.settings, scope, _layers(base))
     try:
         return SettingsChoice(METHODS[method].from_dict({**chosen, **fixed}), scope)
     except BadInput as error:
         return SettingsChoice(str(error), scope)
+
+
+def _layers(base: BaseModel | str) -> tuple[str, ...]:
+    """The layers that can be tuned, by name."""
+    if isinstance(base, BaseModel):
+        return base_models.tunable_layers(base, places.current().data)
+    return LAYERS
 
 
 def _offered(method: Method, base: BaseModel | None) -> dict[str, Preset[Tuning]]:
@@ -67,7 +77,7 @@ def _offered(method: Method, base: BaseModel | None) -> dict[str, Preset[Tuning]
     return offered
 
 
-def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
+def _drawer(start: Tuning, scope: str, layers: tuple[str, ...]) -> dict[str, Any]:
     """Every setting, filled in from the preset; another preset fills them in anew."""
     values = start.to_dict()
     drawn = [setting for setting in settings_of(type(start)).values() if setting.caption.drawn]
@@ -78,7 +88,7 @@ def _drawer(start: Tuning, scope: str) -> dict[str, Any]:
             values[setting.name] = _number(place, setting, values[setting.name], scope)
     for setting in drawn:
         if not setting.number and setting.kind is not bool:
-            values[setting.name] = _choice(setting, values[setting.name], scope)
+            values[setting.name] = _choice(setting, values[setting.name], scope, layers)
     for setting in drawn:
         if setting.kind is bool:
             values[setting.name] = st.toggle(
@@ -105,27 +115,36 @@ def _number(
     return None if setting.optional and not chosen else chosen
 
 
-def _choice(setting: Setting, value: Any, scope: str) -> Any:  # noqa: ANN401 - of the setting's kind
+def _choice(
+    setting: Setting,
+    value: Any,  # noqa: ANN401 - of the setting's kind
+    scope: str,
+    layers: tuple[str, ...],
+) -> Any:  # noqa: ANN401 - of the setting's kind
     """Names to choose from, or text."""
     label, help_text, choices = setting.caption.label, setting.caption.help, setting.choices
     place = key(setting.name, scope)
     if isinstance(value, list):
-        return _several(setting, value, place)
+        return _several(setting, value, place, layers)
     if choices:
         start = choices.index(value)
         return st.selectbox(label, choices, index=start, key=place, help=help_text or None)
     return st.text_input(label, value=str(value), key=place, help=help_text)
 
 
-def _several(setting: Setting, value: list[str], place: str) -> list[str]:
-    choices = setting.choices
+def _several(setting: Setting, value: list[str], place: str, layers: tuple[str, ...]) -> list[str]:
+    """Layers, of those that the base model has."""
     chosen = st.multiselect(
-        setting.caption.label, choices, default=value, key=place, help=setting.caption.help
+        setting.caption.label,
+        layers,
+        default=[name for name in value if name in layers],
+        key=place,
+        help=setting.caption.help,
     )
     st.button(
         "All linear layers",
         key=f"all-{place}",
-        disabled=set(chosen) == set(choices),
-        on_click=lambda: st.session_state.update({place: list(choices)}),
+        disabled=set(chosen) == set(layers),
+        on_click=lambda: st.session_state.update({place: list(layers)}),
     )
     return chosen
