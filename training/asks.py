@@ -27,7 +27,7 @@ from training.work import jobs
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
 def scan(session: Session, actor: User, project_id: int) -> Job:
-    """Ask for a personal-data scan of the rows whose text has none."""
+    """Ask for a personal-data scan of the pairs whose text has none."""
     spec = personal_data.request(session, project_id)
     return kinds.queue(session, actor, project_id, JobKind.SCAN, spec)
 
@@ -40,7 +40,7 @@ def compare_meanings(
     settings: Settings,
     minimum: float = meanings.DEFAULT,
 ) -> Job:
-    """Ask for a comparison of what the rows ask, by a model of this server; pairs from a cosine of
+    """Ask for a comparison of what the pairs ask, by a model of this server; pairs from a cosine of
     `minimum` on are reported.
     """
     spec = meaning.request(session, project_id, settings, minimum)
@@ -60,14 +60,14 @@ def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
 
     Raises:
         RuleBroken: a readiness line blocks, the run could only fail (`preflight`), this very run
-            already waits or trains, or rows would leave the house without consent.
+            already waits or trains, or pairs would leave the house without consent.
     """
     project_id, spec = runs.request(session, wish)
     preflight.require(session, wish)
     if spec.consent is not None:
         now = datetime.now(UTC).isoformat()
-        given = structs.replace(spec.consent, given_by=actor.name, at=now)
-        spec = structs.replace(spec, consent=given)
+        signed = structs.replace(spec.consent, given_by=actor.name, at=now)
+        spec = structs.replace(spec, consent=signed)
     run = kinds.queue(session, actor, project_id, JobKind.TRAIN, spec)
     if spec.consent is not None and spec.price is not None:
         events.record(
@@ -106,17 +106,17 @@ def sweep(
 
     Raises:
         BadInput: the grid is too small or too large, or a value cannot be used.
-        RuleBroken: a readiness line blocks, the version holds no test rows, or such a run waits.
+        RuleBroken: a readiness line blocks, the version holds no test pairs, or such a run waits.
     """
     return _experiment(session, actor, experiments.plan_sweep(wish, grid))
 
 
 @allowed(Role.LEAD)
 def curve(session: Session, actor: User, wish: runs.RunPlan) -> list[Job]:
-    """Queue runs on a quarter, half, three quarters and all of the train rows.
+    """Queue runs on a quarter, half, three quarters and all of the train pairs.
 
     Raises:
-        RuleBroken: a readiness line blocks, the version holds no test rows, or has too few rows.
+        RuleBroken: a readiness line blocks, the version holds no test pairs, or has too few pairs.
     """
     return _experiment(session, actor, experiments.plan_curve(session, wish))
 
@@ -150,7 +150,7 @@ def evaluate(
     *,
     best_prompt: bool = False,
 ) -> Job:
-    """Ask for answers to the held-out rows: the base's alone, or base and tuned; the base with its
+    """Ask for answers to the held-out pairs: the base's alone, or base and tuned; the base with its
     best prompt or with the system message alone.
     """
     project_id, spec = evaluations.request(

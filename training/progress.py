@@ -1,4 +1,4 @@
-"""Where a project stands on the way from first example to proven adapter, and what comes next."""
+"""Where a project stands on the way from first pair to proven adapter, and what comes next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Standing:
     gold: int
     """Gold pairs that are not rejected."""
     imported: int
-    """Imported training rows, whatever became of them."""
+    """Imported training pairs, whatever became of them."""
     sample: bool
     links: int
     uncompared: int
@@ -63,7 +63,7 @@ class Standing:
     """Kinds of work going on now."""
     adapters: int
     compared: int
-    """Held-out rows that base and the newest adapter both answered."""
+    """Held-out pairs that base and the newest adapter both answered."""
     trials_open: int
     trials_closed: int
     """Blind trials of the newest adapter."""
@@ -73,12 +73,12 @@ def standing(session: Session, project_id: int) -> Standing:
     """Everything the steps look at, read once."""
     stands = pairs.counts(session, project_id)
     rows = pairs.listing(session, project_id)
-    made = adapters.listing(session, project_id)
-    newest = made[0].id if made else None
+    tuned = adapters.listing(session, project_id)
+    newest = tuned[0].id if tuned else None
     measured = {
-        one.id: one.summary["n"]
-        for one in evaluations.listing(session, project_id)
-        if newest is not None and one.adapter_id == newest
+        comparison.id: comparison.summary["n"]
+        for comparison in evaluations.listing(session, project_id)
+        if newest is not None and comparison.adapter_id == newest
     }
     trials = [t for t in blind.listing(session, project_id) if t.evaluation_id in measured]
     going = {job.kind for job in jobs.listing(session, project_id) if not job.state.final}
@@ -93,7 +93,7 @@ def standing(session: Session, project_id: int) -> Standing:
         signals=tuple(readiness.report(session, project_id)),
         versions=archive.count(session, project_id),
         running=frozenset(going),
-        adapters=len(made),
+        adapters=len(tuned),
         compared=max(measured.values(), default=0),
         trials_open=sum(t.closed_at is None for t in trials),
         trials_closed=sum(t.closed_at is not None for t in trials),
@@ -128,11 +128,11 @@ _Judged = tuple[bool, Step]
 
 def _marked(judged: Sequence[_Judged]) -> list[Step]:
     first = next(i for i, (done, _) in enumerate(judged) if not done)
-    found = []
+    steps = []
     for i, (done, step) in enumerate(judged):
         state = State.DONE if done else State.NOW if i == first else State.LATER
-        found.append(Step(step.key, step.title, step.page, state, step.count, step.hint))
-    return found
+        steps.append(Step(step.key, step.title, step.page, state, step.count, step.hint))
+    return steps
 
 
 def _step(done: bool, key: str, title: str, page: str, count: str, hint: str) -> _Judged:
@@ -148,13 +148,13 @@ def _measured(s: Standing, key: str) -> str:
 
 
 def _gather(s: Standing) -> _Judged:
-    examples = s.approved + s.waiting
+    gathered = s.approved + s.waiting
     few_gold = s.gold < signals.GOLD and "gold" in _blocking(s)
-    few = examples < signals.REVIEWED and "reviewed" in _blocking(s)
+    few = gathered < signals.REVIEWED and "reviewed" in _blocking(s)
     page = "import"
     hint = (
-        f"Import pairs you have, or draft some with a model: {examples} of "
-        f"{signals.REVIEWED} examples."
+        f"Import pairs you have, or draft some with a model: {gathered} of "
+        f"{signals.REVIEWED} pairs."
     )
     if few_gold:
         page = "write"
@@ -166,7 +166,7 @@ def _gather(s: Standing) -> _Judged:
         "gather",
         "Write, import or draft pairs",
         page,
-        f"{examples} examples, {s.gold} of them gold",
+        f"{gathered} pairs, {s.gold} of them gold",
         hint,
     )
 
@@ -178,7 +178,7 @@ def _review(s: Standing) -> _Judged:
         "Review every pair",
         "review",
         f"{s.approved} approved, {s.waiting} waiting",
-        f"Approve, edit or reject {statistics.count(s.waiting, 'row')}, one at a time.",
+        f"Approve, edit or reject {statistics.count(s.waiting, 'pair')}, one at a time.",
     )
 
 

@@ -65,7 +65,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
             {
                 **scored(comparison.summary),
                 "base_prompt": best_prompt.prompt_scores(
-                    read(Summary, comparison.summary).made.prompting
+                    read(Summary, comparison.summary).method.prompting
                 ),
             }
             for comparison in measured

@@ -196,7 +196,7 @@ def _before(
     setup, precision = machine.setup(), spec.precision or Precision.USUAL
     query = select(EvaluationRow).where(EvaluationRow.version_id == spec.version_id)
     for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
-        record = read(Summary, row.summary).made
+        record = read(Summary, row.summary).method
         alike = record.setup == setup and record.precision == precision
         if not alike or (record.prompting is not None) != spec.best_prompt:
             continue

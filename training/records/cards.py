@@ -138,10 +138,10 @@ class CompleteCard(AdapterCard, frozen=True, kw_only=True):
     limits: tuple[str, ...]
 
 
-class PersonalAnswers(JsonRecord, frozen=True, kw_only=True):
+class PersonalAnswers(JsonRecord, frozen=True, kw_only=True, rename={"types": "found"}):
     """Types of personal data in an arm's answers, by pair."""
 
-    found: dict[str, tuple[str, ...]] = always({})
+    types: dict[str, tuple[str, ...]] = always({})
     unread: tuple[int, ...] = always(())
     """Pairs whose answer could not be read whole."""
 
@@ -156,7 +156,7 @@ class ArmCounts(JsonRecord, frozen=True, kw_only=True):
     """Of a part of the rows: the 95 % Wilson interval of its accuracy."""
 
 
-class Summary(JsonRecord, frozen=True, kw_only=True):
+class Summary(JsonRecord, frozen=True, kw_only=True, rename={"method": "made"}):
     """A comparison in numbers."""
 
     n: int
@@ -164,7 +164,7 @@ class Summary(JsonRecord, frozen=True, kw_only=True):
     tuned: ArmCounts | None = None
     eras: "dict[str, Summary] | None" = None
     """The same for each era by name, where there are several; rows without one under ""."""
-    made: EvaluateResult = EvaluateResult()
+    method: EvaluateResult = EvaluateResult()
 
     def arm(self, arm: Arm) -> ArmCounts | None:
         """The counts of an arm; None where it did not answer."""

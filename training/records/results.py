@@ -48,11 +48,11 @@ class PersonalScanResult(Ended, frozen=True, kw_only=True):
 
     rows: int = always(0)
     quarantined: int = always(0)
-    """Rows that could not be scanned whole."""
+    """Pairs that could not be scanned whole."""
 
 
 class MeaningResult(Ended, frozen=True, kw_only=True):
-    """A comparison of what rows mean."""
+    """A comparison of what pairs mean."""
 
     rows: int = always(0)
     pairs: int = always(0)
@@ -61,11 +61,13 @@ class MeaningResult(Ended, frozen=True, kw_only=True):
     model_sha256: str
 
 
-class DraftResult(Ended, frozen=True, kw_only=True):
+class DraftResult(
+    Ended, frozen=True, kw_only=True, rename={"requested": "asked", "accepted": "kept"}
+):
     """Drafts."""
 
-    asked: int = always(0)
-    kept: int = always(0)
+    requested: int = always(0)
+    accepted: int = always(0)
     tried: int = always(0)
     refused: dict[str, int] = always({})
     """How many for which reason."""

@@ -88,34 +88,35 @@ def _read(path: Path, kind: type[T]) -> Iterator[T]:
             yield msgspec.json.decode(line, type=kind)
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Compare the rows of a job directory; nothing counts unless all were looked at."""
     task = tasks.read(MeaningSpec, directory)
     rows = list(_read(directory / "rows.jsonl", meanings.Input))
     folder = Path(task.embedder)
     vetting.vet_encoder(folder)
-    held.say("Loading the model for meanings.")
+    hold.say("Loading the model for meanings.")
     sha256 = model_files.folder_sha256(folder)
-    vectors, cut = _embedded(folder, [row.text for row in rows], held)
-    held.say("Comparing every pair with every other.")
+    vectors, cut = _embedded(folder, [row.text for row in rows], hold)
+    hold.say("Comparing every pair with every other.")
     place = {row.pair_id: at for at, row in enumerate(rows)}
     skip = {
         (min(place[a], place[b]), max(place[a], place[b]))
         for a, b in _read(directory / "known.jsonl", tuple[int, int])
         if a in place and b in place
     }
-    found = meanings.closest(vectors, task.least, skip)
-    proposals = [_proposal(rows[a], rows[b], cosine) for a, b, cosine in found.pairs]
+    closest = meanings.closest(vectors, task.least, skip)
+    proposals = [_proposal(rows[a], rows[b], cosine) for a, b, cosine in closest.pairs]
     _write(directory / "pairs.jsonl", proposals)
-    more = f" The closest {len(found.pairs)} come first." if found.total > len(found.pairs) else ""
+    reported = len(closest.pairs)
+    more = f" The closest {reported} come first." if closest.total > reported else ""
     begun = f" Of {cut} long ones only the beginning was read." if cut else ""
-    new = statistics.count(found.total, "new pair")
-    held.finish(
+    new = statistics.count(closest.total, "new pair")
+    hold.finish(
         "finished",
         f"Compared what {len(rows)} pairs ask: {new} with a cosine of "
         f"{task.least:g} or more.{more}{begun}",
         record.written(
-            MeaningResult(rows=len(rows), pairs=found.total, cut=cut, model_sha256=sha256)
+            MeaningResult(rows=len(rows), pairs=closest.total, cut=cut, model_sha256=sha256)
         ),
     )
 
@@ -125,7 +126,7 @@ def _proposal(left: meanings.Input, right: meanings.Input, cosine: float) -> mea
     return meanings.Proposal(a.pair_id, b.pair_id, a.content_sha256, b.content_sha256, cosine)
 
 
-def _embedded(folder: Path, texts: Sequence[str], held: Evidence) -> tuple[meanings.Vectors, int]:
+def _embedded(folder: Path, texts: Sequence[str], hold: Evidence) -> tuple[meanings.Vectors, int]:
     """A vector of each text, and how many texts the model could read only in part.
 
     Raises:
@@ -139,13 +140,13 @@ def _embedded(folder: Path, texts: Sequence[str], held: Evidence) -> tuple[meani
     first_token = vetting.pools_first_token(folder)
     cut = 0
     for start in range(0, len(order), _BATCH):
-        if held.cancel_requested():
+        if hold.cancel_requested():
             raise evidence.Cancelled
         chosen = order[start : start + _BATCH]
         batch = [texts[at] for at in chosen]
         cut += sum(len(ids) > longest for ids in tokenizer(batch)["input_ids"])
         vectors[chosen] = _vectors(model, tokenizer, batch, longest, first_token)
-        held.progress(start + len(chosen), len(texts))
+        hold.progress(start + len(chosen), len(texts))
     return vectors, cut
 
 
@@ -188,7 +189,7 @@ def _vectors(
     if first_token:
         pooled = states[:, 0]
     else:
-        kept = read["attention_mask"].unsqueeze(-1).to(states.dtype)
-        pooled = (states * kept).sum(1) / kept.sum(1).clamp(min=1)
+        mask = read["attention_mask"].unsqueeze(-1).to(states.dtype)
+        pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1)
     vectors: meanings.Vectors = pooled.float().numpy()
     return vectors

@@ -46,22 +46,22 @@ def ingest(
     scans.store(session, actor, job.project_id, results)
 
 
-def main(directory: Path, held: Evidence) -> None:
+def main(directory: Path, hold: Evidence) -> None:
     """Scan the rows of a job directory; nothing counts unless all of them were looked at."""
     task = tasks.read(ScanTask, directory)
     rows = scan_lines.read(directory / "rows.jsonl", ScanInput)
-    held.say("Loading the language model.")
+    hold.say("Loading the language model.")
     results: list[ScannedPair] = []
-    for batch in scanning.results(rows, task.config, lambda: held.progress(0, len(rows))):
+    for batch in scanning.results(rows, task.config, lambda: hold.progress(0, len(rows))):
         results += batch
-        held.progress(len(results), len(rows))
-        if held.cancel_requested():
-            held.finish("cancelled", "Cancelled; no pair of this scan counts.")
+        hold.progress(len(results), len(rows))
+        if hold.cancel_requested():
+            hold.finish("cancelled", "Cancelled; no pair of this scan counts.")
             return
     evidence.write_bytes(directory / "findings.jsonl", scan_lines.written(results))
     quarantined = sum(result.quarantined is not None for result in results)
     pairs = sum(row.pair_id != 0 for row in rows)  # 0 is the system message
-    held.finish(
+    hold.finish(
         "finished",
         f"Scanned {pairs} pairs; {quarantined} could not be scanned whole.",
         written(PersonalScanResult(rows=pairs, quarantined=quarantined)),

@@ -31,9 +31,9 @@ class Accelerator:
 
 def setup() -> dict[str, str]:
     """What a model's answers depend on besides its files: libraries by version, and the device."""
-    there = accelerators()
+    gpus = accelerators()
     libraries = {name: version(name) for name in ("assay", "torch", "transformers", "peft")}
-    return {**libraries, "device": there[0].name if there else "cpu"}
+    return {**libraries, "device": gpus[0].name if gpus else "cpu"}
 
 
 @lru_cache(maxsize=1)
@@ -47,21 +47,23 @@ def accelerators() -> tuple[Accelerator, ...]:
         return ()
     ask = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        told = subprocess.run(ask, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True)
+        answer = subprocess.run(
+            ask, capture_output=True, text=True, timeout=_ASK_SECONDS, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ()
-    found = []
-    for line in told.stdout.splitlines():
+    gpus = []
+    for line in answer.stdout.splitlines():
         name, _, memory = line.rpartition(",")
         with suppress(ValueError):
-            found.append(Accelerator(name.strip(), float(memory) * 1024 * 1024 / 1e6))
-    return tuple(found)
+            gpus.append(Accelerator(name.strip(), float(memory) * 1024 * 1024 / 1e6))
+    return tuple(gpus)
 
 
 def memory_mb() -> float:
     """Memory that a run can have here, in MB: one GPU's, else what is free now within limits."""
     if accelerators():
-        return min(one.memory_mb for one in accelerators())
+        return min(gpu.memory_mb for gpu in accelerators())
     return min(float(psutil.virtual_memory().available), _limit()) / 1e6
 
 

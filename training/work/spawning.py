@@ -17,20 +17,20 @@ def accelerators() -> list[str]:
     """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [one.strip() for one in chosen.split(",") if one.strip() not in ("", "-1")]
+        return [gpu.strip() for gpu in chosen.split(",") if gpu.strip() not in ("", "-1")]
     if _GPUS.is_dir():
         return [str(number) for number, _ in enumerate(_GPUS.iterdir())]
     try:
-        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=_SECONDS)  # noqa: S607 - wherever the driver put it
+        answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, timeout=_SECONDS)  # noqa: S607 - wherever the driver put it
     except (OSError, subprocess.TimeoutExpired):
         return []
-    lines = told.stdout.decode(errors="replace").splitlines() if told.returncode == 0 else []
+    lines = answer.stdout.decode(errors="replace").splitlines() if answer.returncode == 0 else []
     return [str(number) for number, _ in enumerate(x for x in lines if x.startswith("GPU "))]
 
 
 def processes(batch_size: int | None, accelerators: int) -> int:
     """How many processes share a job: the most that divide its batch evenly, so that a step learns
-    from as many rows as with one; 1 where there is no batch to share.
+    from as many pairs as with one; 1 where there is no batch to share.
     """
     if not batch_size:
         return 1
@@ -61,6 +61,6 @@ def command(directory: Path, count: int) -> list[str]:
     ]
 
 
-def visible(count: int, there: list[str]) -> dict[str, str]:
+def visible(count: int, gpus: list[str]) -> dict[str, str]:
     """Which accelerators the processes see, where there are more than one: as many as they are."""
-    return {"CUDA_VISIBLE_DEVICES": ",".join(there[:count])} if len(there) > 1 else {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus[:count])} if len(gpus) > 1 else {}

@@ -32,5 +32,5 @@ def _read(folder: str, _signature: Signature) -> str:
 
 
 def _signature(folder: Path) -> Signature:
-    found = ((path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file())
-    return tuple((name, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in found)
+    stats = ((path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file())
+    return tuple((name, s.st_size, s.st_ino, s.st_mtime_ns, s.st_ctime_ns) for name, s in stats)

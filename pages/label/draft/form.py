@@ -107,6 +107,6 @@ def _row(job: Job) -> dict[str, str]:
         "Seed": str(spec.seed),
         "Temperature": f"{spec.temperature:g}",
         "Asked": str(spec.count),
-        "Kept": str(result.kept) if result else "",
+        "Kept": str(result.accepted) if result else "",
         "Not usable": str(sum(result.refused.values())) if result else "",
     }

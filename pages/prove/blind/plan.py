@@ -23,7 +23,7 @@ def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) 
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
-    prompting = cards.summary(comparisons[chosen]).made.prompting
+    prompting = cards.summary(comparisons[chosen]).method.prompting
     shell.note(f"The base model got {best_prompt.prompt_used(prompting)}.")
     rows = comparisons[chosen].summary["n"]
     left, right = st.columns(2)

@@ -28,11 +28,11 @@ def show(evaluation: Evaluation) -> None:
             if any(metric in rates[arm] for arm in arms):
                 table.line(metric.title, [_rate(rates[arm].get(metric)) for arm in arms])
         table.line("Personal data in it", [_personal(evaluation, arm) for arm in arms])
-    before = summary.made.base_answers_of
+    before = summary.method.base_answers_of
     again = (
         f" It was not asked again: its answers are those of comparison {before}." if before else ""
     )
-    shell.note(f"The base model got {best_prompt.prompt_scores(summary.made.prompting)}.{again}")
+    shell.note(f"The base model got {best_prompt.prompt_scores(summary.method.prompting)}.{again}")
     if summary.eras is not None:
         _by_era(summary.eras, arms)
     shell.note(
