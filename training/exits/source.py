@@ -115,13 +115,14 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
     folder = base_models.at_hand(base, settings.data)
     version = archive.get(session, adapter.version_id)
     project = projects.get(session, adapter.project_id)
+    rank = card.settings.get("r")
     return ExportSource(
         adapter=adapter,
         card=card,
         served=served_name(project.name, adapter),
         kind=kind,
         settings=None if lineage.is_imported(adapter.card) else methods.read(card.settings),
-        rank=card.settings.get("r"),
+        rank=rank if isinstance(rank, int) else None,
         dora=bool(card.settings.get("dora")),
         base=base,
         base_name=origin.name if origin and origin.name else base.where,

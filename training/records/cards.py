@@ -1,7 +1,6 @@
 """Cards and summaries: what is stored of an adapter and of a comparison for good."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from storage.types import Adapter, Arm, Evaluation
 from training.records.parts import (
@@ -54,7 +53,7 @@ class AdapterCard(JsonRecord, frozen=True, kw_only=True):
     version: CardVersion
     gate: tuple[GateLine, ...] = always(())
     base: BaseModel
-    settings: dict[str, Any] = always({})
+    settings: dict[str, object] = always({})
     """As the run's method has them; of one trained elsewhere what its own files tell."""
     started_from: StartedFrom | None = always(None)
     share: float | None = None

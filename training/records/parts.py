@@ -35,7 +35,7 @@ class BaseModel(JsonRecord, frozen=True):
         where, revision = str(values.get("where") or PACKAGED), values.get("revision")
         return cls(kind=kind, where=where, revision=revision)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The JSON that `from_dict` reads back."""
         return written(self)
 
@@ -109,7 +109,7 @@ class ExperimentPlace(JsonRecord, frozen=True, kw_only=True):
     kind: str
     name: str
     place: int
-    varies: dict[str, Any]
+    varies: dict[str, object]
     """What sets it apart from the others: settings by name, or the share of the rows."""
 
 

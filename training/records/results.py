@@ -81,11 +81,11 @@ class TrainResult(Ended, frozen=True, kw_only=True):
     version_sha256: str | None = None
     rows_sha256: str | None = None
     base: BaseOrigin | None = None
-    settings: dict[str, Any] | None = None
+    settings: dict[str, object] | None = None
     precision: str | None = None
     seed: int | None = None
     libraries: dict[str, str] | None = None
-    hardware: dict[str, Any] | None = None
+    hardware: dict[str, object] | None = None
     rows: PairCounts | None = None
     steps: int | None = None
     train_loss: float | None = None

@@ -22,9 +22,9 @@ class TaskHead(JsonRecord, frozen=True, kw_only=True):
     """What every process looks at first: which kind of work it is, and by which method."""
 
     kind: str = ""
-    settings: dict[str, Any] = always({})
-    endpoint: dict[str, Any] | None = None
-    base: dict[str, Any] | None = None
+    settings: dict[str, object] = always({})
+    endpoint: dict[str, object] | None = None
+    base: dict[str, object] | None = None
 
     @property
     def method(self) -> str:
@@ -56,7 +56,7 @@ class DraftTask(JsonRecord, frozen=True, kw_only=True):
     endpoint: Endpoint | None = None
     system_message: str
     task: str = always("")
-    output_schema: dict[str, Any] | None = always(None)
+    output_schema: dict[str, object] | None = always(None)
     examples: tuple[Example, ...] = always(())
     data_dir: str = always("")
 
@@ -91,7 +91,7 @@ class TunedModel(JsonRecord, frozen=True, kw_only=True):
     precision: str | None = always(None)
     whole_model: bool = always(False)
     data_dir: str = always("")
-    output_schema: dict[str, Any] | None = always(None)
+    output_schema: dict[str, object] | None = always(None)
     max_new_tokens: int | None = None
 
 

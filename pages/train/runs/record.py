@@ -85,12 +85,12 @@ _PRECISION = {
 
 def _how(spec: TrainSpec, result: TrainResult) -> dict[str, object]:
     """Method, how the base was held, how pairs were put together, what the run started from."""
-    processes = (result.hardware or {}).get("processes", 1)
+    processes = (result.hardware or {}).get("processes")
     return {
         "Method": TEXTS[spec.settings.METHOD].in_record,
         "Base model held in": _PRECISION.get(result.precision or ""),
         "Batches": _BATCHES.get(result.batches or ""),
-        "Processes": processes if processes > 1 else None,
+        "Processes": processes if isinstance(processes, int) and processes > 1 else None,
         "Goes on from": spec.started_from.name if spec.started_from else None,
     }
 
