@@ -5,36 +5,32 @@ process dies and is taken up again; a cancel is passed on; the uploaded files ar
 end. What it cannot: make the endpoint forget, or prove that it did.
 """
 
-import platform
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import msgspec
 
 from curation.versions.layout import ExportRow
 from curation.versions.layouts_jsonl import CHAT
 from storage.errors import BadInput, Unavailable
 from storage.types import Split
-from training.hosted import calls, provider_record, reasons, remote, terms
+from training.hosted import calls, closing, provider_record, reasons, remote, terms
 from training.hosted.calls import Calls, NoAnswer
+from training.hosted.closing import FINAL_STATUSES
 from training.hosted.finetuning import (
     FineTuning,
     Hyperparameters,
     JobRequest,
-    RemoteCheckpoint,
     RemoteJob,
     supervised,
 )
-from training.hosted.provider_record import Cleanup, ProviderRecord
 from training.hosted.remote import RemoteRun
+from training.hosted.run import HostedRun
 from training.records import tasks
-from training.records.parts import BaseOrigin, Endpoint, Loss, PairCounts, TuningOffer
 from training.records.tasks import TrainTask
 from training.settings import Provider
 from training.work import evidence
@@ -45,43 +41,12 @@ _GIVE_UP_SECONDS = 3600.0
 """An endpoint that gives no answer for so long ends the run here; it can be taken up again."""
 _SLOWEST = 6
 """Where nothing changes, the wait between two questions grows up to so many times the usual."""
-_FINAL = frozenset({400, 401, 403, 404, 422})
-"""Answers that will be the same when asked again."""
-_ENDING_TIMEOUT = httpx.Timeout(4.0)
-"""A cancelled process has ten seconds before it is killed."""
 _STATUS_SENTENCES = {
     "validating_files": "The endpoint looks through the files.",
     "queued": "The run waits in the endpoint's queue.",
     "running": "The endpoint trains.",
     "paused": "The endpoint paused the run.",
 }
-
-
-@dataclass(slots=True)
-class _Run:
-    """One run, from its first file to its last word."""
-
-    directory: Path
-    hold: Evidence
-    task: TrainTask
-    settings: Provider
-    endpoint: Endpoint
-    offer: TuningOffer
-    remote: RemoteRun
-    rows: Sequence[TrainingPair]
-    total: int
-    """Steps, guessed until the endpoint says."""
-    losses: list[Loss] = field(default_factory=list)
-    validation_losses: list[Loss] = field(default_factory=list)
-
-    def save(self) -> None:
-        self.remote.save(self.directory)
-
-    def note(self, step: int, loss: float | None, validation_loss: float | None) -> None:
-        if loss is not None:
-            self.losses.append(Loss(step, loss))
-        if validation_loss is not None:
-            self.validation_losses.append(Loss(step, validation_loss))
 
 
 def main(directory: Path, hold: Evidence) -> None:
@@ -97,17 +62,19 @@ def main(directory: Path, hold: Evidence) -> None:
             job = _followed(run, api, _submitted(run, api))
             checkpoints = api.checkpoints(job.id) if job.status == "succeeded" else []
     except Cancelled:
-        _cancel(run)
+        closing.cancel(run)
         return
     except NoAnswer as error:
-        raise Unavailable(_refusal(run, error)) from error
-    cleanup = _cleaned(run)
+        raise Unavailable(closing.refusal(run, error)) from error
+    cleanup = closing.cleaned(run)
     if job.status != "succeeded" or job.model is None:
         state = "cancelled" if job.status == "cancelled" else "failed"
         reason = reasons.failure(run.endpoint.name, job, run.rows)
         hold.finish(state, f"{reason} {cleanup.sentence}", msgspec.to_builtins(cleanup))
         return
-    record = _record(run, job, job.model, checkpoints, round(time.monotonic() - began, 1))
+    record = provider_record.build(
+        run, job, job.model, checkpoints, round(time.monotonic() - began, 1)
+    )
     paid = f", for {terms.money(record.cost.amount, record.cost.currency)}" if record.cost else ""
     hold.finish(
         "finished",
@@ -116,7 +83,7 @@ def main(directory: Path, hold: Evidence) -> None:
     )
 
 
-def _prepared(directory: Path, hold: Evidence, task: TrainTask) -> _Run:
+def _prepared(directory: Path, hold: Evidence, task: TrainTask) -> HostedRun:
     """The run of a task, where it stands now."""
     settings, endpoint = task.settings, task.endpoint
     if not isinstance(settings, Provider) or endpoint is None or endpoint.tuning is None:
@@ -126,7 +93,9 @@ def _prepared(directory: Path, hold: Evidence, task: TrainTask) -> _Run:
     remote_run = remote.read(directory) or RemoteRun(endpoint.name, directory.name)
     train = sum(row.split == Split.TRAIN for row in rows)
     total = settings.epochs * -(-train // (settings.batch_size or 1))
-    run = _Run(directory, hold, task, settings, endpoint, endpoint.tuning, remote_run, rows, total)
+    run = HostedRun(
+        directory, hold, task, settings, endpoint, endpoint.tuning, remote_run, rows, total
+    )
     for event in evidence.every_event(directory):  # of the run that this one goes on from
         run.note(event.step, event.number("loss"), event.number("eval_loss"))
     return run
@@ -154,21 +123,14 @@ def _terminable(hold: Evidence) -> Iterator[None]:
 
 
 @contextmanager
-def _connected(run: _Run) -> Iterator[FineTuning]:
+def _connected(run: HostedRun) -> Iterator[FineTuning]:
     """The endpoint, asked until the run is cancelled."""
     stop, wait = run.hold.cancel_requested, min(1.0, run.offer.poll_seconds)
     with Calls(run.endpoint, tries=5, pause=wait, should_stop=stop) as connection:
         yield FineTuning(connection, wait, stop)
 
 
-@contextmanager
-def _ending(run: _Run) -> Iterator[FineTuning]:
-    """The endpoint, asked in haste: what a process does there before it ends."""
-    with Calls(run.endpoint, tries=2, pause=0.2, seconds=_ENDING_TIMEOUT) as connection:
-        yield FineTuning(connection)
-
-
-def _submitted(run: _Run, api: FineTuning) -> RemoteJob:
+def _submitted(run: HostedRun, api: FineTuning) -> RemoteJob:
     """The job at the endpoint: the one that is there, or a new one."""
     remote_run, hold = run.remote, run.hold
     _refuse_cancelled(hold)
@@ -234,7 +196,7 @@ def _request(settings: Provider, remote_run: RemoteRun, training_file: str) -> J
     )
 
 
-def _followed(run: _Run, api: FineTuning, job: RemoteJob) -> RemoteJob:
+def _followed(run: HostedRun, api: FineTuning, job: RemoteJob) -> RemoteJob:
     """The job once it has ended; asked for less often while nothing changes."""
     usual = wait = run.offer.poll_seconds
     answered = time.monotonic()
@@ -245,7 +207,7 @@ def _followed(run: _Run, api: FineTuning, job: RemoteJob) -> RemoteJob:
             moved = _measured(run, api, job.id)
             answered = time.monotonic()
         except NoAnswer as error:
-            if error.status in _FINAL or time.monotonic() - answered > _GIVE_UP_SECONDS:
+            if error.status in FINAL_STATUSES or time.monotonic() - answered > _GIVE_UP_SECONDS:
                 raise
             run.hold.say("The endpoint gives no answer; it is asked again.")
             moved, status = False, None
@@ -258,7 +220,7 @@ def _followed(run: _Run, api: FineTuning, job: RemoteJob) -> RemoteJob:
         calls.pause(wait, run.hold.cancel_requested)
 
 
-def _show(run: _Run, job: RemoteJob) -> str:
+def _show(run: HostedRun, job: RemoteJob) -> str:
     """Note a new state on the disk and for those who watch; returns it."""
     run.remote.status = job.status
     run.save()
@@ -268,7 +230,7 @@ def _show(run: _Run, job: RemoteJob) -> str:
     return job.status
 
 
-def _measured(run: _Run, api: FineTuning, job_id: str) -> bool:
+def _measured(run: HostedRun, api: FineTuning, job_id: str) -> bool:
     """Take over what the endpoint measured since; whether there was anything."""
     measurements = api.figures(job_id, run.remote.step)
     for figures in measurements:
@@ -282,112 +244,3 @@ def _measured(run: _Run, api: FineTuning, job_id: str) -> bool:
     if measurements:
         run.save()
     return bool(measurements)
-
-
-def _refusal(run: _Run, error: NoAnswer) -> str:
-    """Why the run ends without an answer, and what is left there; where the endpoint refused it
-    before it began, nothing is.
-    """
-    reason = reasons.refusal(error, run.rows)
-    if error.status not in _FINAL or _may_have_job(run):
-        return f"{reason}{remote.left(run.directory)}"
-    run.remote.status = "failed"
-    run.save()
-    return f"{reason} {_cleaned(run).sentence}"
-
-
-def _may_have_job(run: _Run) -> bool:
-    """Whether the endpoint has a job of this run, or does not say that it has none: the answer to
-    the first request for it may have been lost.
-    """
-    try:
-        with _ending(run) as api:
-            _look_for_lost(run.remote, api)
-    except NoAnswer:
-        return True
-    run.save()
-    return run.remote.job is not None
-
-
-def _cancel(run: _Run) -> None:
-    """Pass a cancel on, and end the run."""
-    remote_run = run.remote
-    outcome = f"Cancelled before endpoint {remote_run.endpoint} had the run."
-    try:
-        with _ending(run) as api:
-            _look_for_lost(remote_run, api)
-            if remote_run.job is not None:
-                status = remote_run.status = api.cancel(remote_run.job).status
-                outcome = f"Cancelled at endpoint {remote_run.endpoint} (it says: {status})."
-    except NoAnswer:
-        job = remote_run.job or f"of files named assay-{remote_run.key[:8]}"
-        outcome = (
-            f"Cancelled here, but endpoint {remote_run.endpoint} did not confirm it: look there "
-            f"for job {job}, and cancel it."
-        )
-    run.save()
-    cleanup = _cleaned(run)
-    detail = {"remote_job": remote_run.job, **msgspec.to_builtins(cleanup)}
-    run.hold.finish("cancelled", f"{outcome} Nothing was kept. {cleanup.sentence}", detail)
-
-
-def _look_for_lost(remote_run: RemoteRun, api: FineTuning) -> None:
-    """What lies at the endpoint though its answer never came here."""
-    remote_run.training_file = remote_run.training_file or api.find_file(
-        remote_run.name(Split.TRAIN)
-    )
-    remote_run.validation_file = remote_run.validation_file or api.find_file(
-        remote_run.name(Split.VALIDATION)
-    )
-    if remote_run.job is None and remote_run.training_file is not None:
-        job = api.find(remote_run.training_file)
-        remote_run.job = job.id if job else None
-
-
-def _cleaned(run: _Run) -> Cleanup:
-    """Delete the uploaded files."""
-    deleted: list[str] = []
-    with suppress(NoAnswer), _ending(run) as api:
-        deleted += [file_id for file_id in run.remote.files if api.delete(file_id)]
-    left = [file_id for file_id in run.remote.files if file_id not in deleted]
-    sentence = "No file was uploaded."
-    if left:
-        sentence = f"The endpoint did not delete {', '.join(left)}: delete them there."
-    elif deleted:
-        sentence = "The uploaded files were deleted there."
-    return Cleanup(deleted, left, sentence)
-
-
-def _record(
-    run: _Run, job: RemoteJob, model: str, checkpoints: list[RemoteCheckpoint], seconds: float
-) -> ProviderRecord:
-    """The record of a run that ended well."""
-    endpoint, losses, task = run.endpoint.name, run.losses, run.task
-    train, validation = (
-        sum(row.split == split for row in run.rows) for split in (Split.TRAIN, Split.VALIDATION)
-    )
-    return ProviderRecord(
-        version_sha256=task.version_sha256,
-        rows_sha256=task.rows_sha256,
-        base=BaseOrigin(name=f"{endpoint}/{run.settings.model}", licence="the endpoint's terms"),
-        settings=run.settings,
-        seed=run.settings.seed,
-        epochs=run.settings.epochs,
-        endpoint=endpoint,
-        remote_job=job.id,
-        fine_tuned_model=model,
-        adapter_sha256=provider_record.identity(endpoint, job.id, model),
-        trained_tokens=job.trained_tokens,
-        cost=provider_record.cost(run.offer, job.trained_tokens),
-        libraries={"python": platform.python_version(), "httpx": httpx.__version__},
-        hardware={"accelerator": None, "system": "the endpoint's"},
-        pairs=PairCounts(train, validation),
-        steps=run.remote.step,
-        first_train_loss=losses[0].loss if losses else None,
-        train_loss=losses[-1].loss if losses else None,
-        validation_loss=min((point.loss for point in run.validation_losses), default=None),
-        validation_curve=run.validation_losses,
-        resumed_from=task.resumed_from,
-        checkpoints=checkpoints,
-        seconds=seconds,
-    )
