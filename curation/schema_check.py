@@ -87,13 +87,13 @@ def _plainly_fits(value: object, schema: object) -> bool:
     if isinstance(value, dict):
         return _plain_object(value, schema)
     below = schema.get("items", True)
-    return not isinstance(value, list) or all(_plainly_fits(one, below) for one in value)
+    return not isinstance(value, list) or all(_plainly_fits(item, below) for item in value)
 
 
-def _plain_object(value: dict[str, Any], schema: Mapping[str, Any]) -> bool:
-    known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
+def _plain_object(value: Mapping[str, object], schema: Mapping[str, Any]) -> bool:
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties", True)
     return all(name in value for name in schema.get("required", ())) and all(
-        _plainly_fits(part, known.get(name, other)) for name, part in value.items()
+        _plainly_fits(part, properties.get(name, additional)) for name, part in value.items()
     )
 
 
@@ -121,7 +121,7 @@ def check_schema(schema: object) -> None:
 class _Walk:
     """A visit of every sub-schema in the order validation would take, following references."""
 
-    root: dict[str, Any]
+    root: dict[str, object]
     steps: int = 0
 
     def visit(self, part: object, refs: tuple[str, ...], depth: int) -> None:
@@ -155,13 +155,13 @@ class _Walk:
             )
         if ref in refs or ref == "#":
             raise BadInput("The output schema refers to itself without end; write the part out.")
-        found: Any = self.root
+        part: object = self.root
         for step in ref.removeprefix("#").removeprefix("/").split("/"):
             name = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, dict) or name not in found:
+            if not isinstance(part, dict) or name not in part:
                 raise BadInput('The output schema has a $ref to nothing; write "#/$defs/name".')
-            found = found[name]
-        return found
+            part = part[name]
+        return part
 
 
 def _values(value: object) -> int:
@@ -216,10 +216,10 @@ def _required(where: str, error: ValidationError) -> Iterator[str]:
 
 
 def _extra(where: str, error: ValidationError) -> Iterator[str]:
-    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    properties = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
     inside = "" if where == "The output" else f" in {where}"
     for key in error.instance:
-        if key not in known:
+        if key not in properties:
             yield f'"{_short(key)}" is not a key of this output{inside}; remove it.'
 
 
@@ -235,14 +235,14 @@ _TYPE_NAMES = {
 
 
 def _type(where: str, error: ValidationError) -> Iterator[str]:
-    asked = error.validator_value
-    names = [asked] if isinstance(asked, str) else list(asked)
+    types = error.validator_value
+    names = [types] if isinstance(types, str) else list(types)
     yield f"{where} must be {' or '.join(_TYPE_NAMES.get(n, n) for n in names)}."
 
 
-def _bound(words: str) -> Callable[[str, ValidationError], Iterator[str]]:
+def _bound(rule: str) -> Callable[[str, ValidationError], Iterator[str]]:
     def say(where: str, error: ValidationError) -> Iterator[str]:
-        yield f"{where} {words.format(error.validator_value)}."
+        yield f"{where} {rule.format(error.validator_value)}."
 
     return say
 

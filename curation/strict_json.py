@@ -71,14 +71,15 @@ def _check_depth(text: str, depth: int) -> None:
             level -= 1
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        shown = json.dumps(twice[:40])
-        raise BadInput(f"The key {shown} appears twice in one JSON object; keep one of them.")
-    return found
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys: set[str] = set()
+        twice = next(key for key, _ in pairs if key in keys or keys.add(key))  # type: ignore[func-returns-value]
+        raise BadInput(
+            f"The key {json.dumps(twice[:40])} appears twice in one JSON object; keep one of them."
+        )
+    return value
 
 
 def _constant(name: str) -> NoReturn:
@@ -92,14 +93,14 @@ def _float(digits: str) -> float:
     return value
 
 
-def _int(digits: str, most: int) -> int:
-    if len(digits.lstrip("-")) > most:
-        raise _too_long(most)
+def _int(digits: str, limit: int) -> int:
+    if len(digits.lstrip("-")) > limit:
+        raise _too_long(limit)
     return int(digits)
 
 
-def _too_long(most: int) -> BadInput:
-    return BadInput(f"A number in the JSON has more than {most} digits.")
+def _too_long(limit: int) -> BadInput:
+    return BadInput(f"A number in the JSON has more than {limit} digits.")
 
 
 def _check_surrogates(text: str, value: object) -> None:
