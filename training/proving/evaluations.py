@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,13 +24,14 @@ from training.hosted import endpoints, terms
 from training.launch import lineage
 from training.models.precision import Precision
 from training.proving import best_prompt as prompting
-from training.records import specs
-from training.records.cards import AdapterCard, Summary
+from training.records import cards, specs
+from training.records.cards import AdapterCard, ArmCounts, PersonalAnswers, Summary
 from training.records.parts import AdapterRef, BaseModel
-from training.records.record import read
+from training.records.record import read, written
 from training.records.specs import EvaluateSpec
 from training.records.tasks import EarlierAnswers, EvaluateTask, PromptingFiles
 from training.work import evidence, machine, rows
+from training.work.rows import OutputLine
 
 
 def listing(session: Session, project_id: int) -> list[Evaluation]:
@@ -220,28 +221,25 @@ def ingest(
 ) -> None:
     """Freeze the answers."""
     spec = specs.evaluate(job)
-    lines = [
-        json.loads(line)
-        for line in (directory / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
+    lines = rows.read_outputs(directory)
     row = EvaluationRow(
         project_id=job.project_id,
         version_id=spec.version_id,
         job_id=job.id,
         adapter_id=spec.adapter.id if spec.adapter else None,
-        summary=summary(lines, result, eras.names_of(session, {line["pair_id"] for line in lines})),
+        summary=summary(lines, result, eras.names_of(session, {line.pair_id for line in lines})),
     )
     session.add(row)
     session.flush()
     session.add_all(
         OutputRow(
             evaluation_id=row.id,
-            pair_id=line["pair_id"],
-            arm=Arm(line["arm"]),
-            text=line["text"],
-            valid=line["valid"],
-            correct=line["correct"],
-            sha256=line["sha256"],
+            pair_id=line.pair_id,
+            arm=Arm(line.arm),
+            text=line.text,
+            valid=line.valid,
+            correct=line.correct,
+            sha256=line.sha256,
         )
         for line in lines
     )
@@ -260,52 +258,57 @@ def ingest(
 
 
 def summary(
-    lines: list[dict[str, Any]], result: Mapping[str, Any], eras_of: Mapping[int, str]
-) -> dict[str, Any]:
-    """Counts per arm: `{"n", "base": {"correct", "valid"}, "tuned": ...}` and how it was made.
+    lines: Sequence[OutputLine], result: Mapping[str, object], eras_of: Mapping[int, str]
+) -> dict[str, object]:
+    """Counts per arm (`records.cards.Summary`), and how the comparison was made.
 
-    Where the rows are of more than one policy era, `eras` has the same for each era by name, with
-    the 95 % Wilson interval of its accuracy; rows without an era are counted under "". With a scan,
-    `"personal"` of an arm has types by pair where something was found, and pairs not read.
+    Where the pairs are of more than one policy era, `eras` has the same for each era by name, with
+    the 95 % Wilson interval of its accuracy; pairs without an era are counted under "".
     """
-    counted = _counts(lines)
-    by_era: dict[str, list[dict[str, Any]]] = {}
+    by_era: dict[str, list[OutputLine]] = {}
     for line in lines:
-        by_era.setdefault(eras_of.get(line["pair_id"], ""), []).append(line)
+        by_era.setdefault(eras_of.get(line.pair_id, ""), []).append(line)
+    counts = _counts(lines)
     if len(by_era) > 1:
-        counted["eras"] = {name: _of_era(by_era[name]) for name in sorted(by_era)}
-    counted["made"] = {k: v for k, v in result.items() if k not in {"state", "message"}}
-    return counted
+        counts_by_era = {era: _with_intervals(_counts(by_era[era])) for era in sorted(by_era)}
+        counts = structs.replace(counts, eras=counts_by_era)
+    made = {key: value for key, value in result.items() if key not in {"state", "message"}}
+    return {**written(counts), "made": made}
 
 
-def _of_era(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    counted = _counts(lines)
-    for arm in Arm:
-        if arm.value in counted:
-            interval = wilson(counted[arm.value]["correct"], counted["n"])
-            counted[arm.value]["interval"] = list(interval)
-    return counted
-
-
-def _counts(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    counted: dict[str, Any] = {"n": len({line["pair_id"] for line in lines})}
-    for arm in Arm:
-        mine = [line for line in lines if line["arm"] == arm.value]
-        if mine:
-            counted[arm.value] = {
-                "correct": sum(line["correct"] for line in mine),
-                "valid": sum(line["valid"] for line in mine),
-            }
-            if all("personal" in line for line in mine):
-                counted[arm.value]["personal"] = _personal(mine)
-    return counted
-
-
-def _personal(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "found": {str(line["pair_id"]): line["personal"] for line in lines if line["personal"]},
-        "unread": [line["pair_id"] for line in lines if line["personal"] is None],
+def _with_intervals(counts: Summary) -> Summary:
+    intervals = {
+        arm.value: structs.replace(arm_counts, interval=wilson(arm_counts.correct, counts.n))
+        for arm in Arm
+        if (arm_counts := counts.arm(arm)) is not None
     }
+    return structs.replace(counts, **intervals)
+
+
+def _counts(lines: Sequence[OutputLine]) -> Summary:
+    return Summary(
+        n=len({line.pair_id for line in lines}),
+        base=_arm_counts([line for line in lines if line.arm == Arm.BASE]),
+        tuned=_arm_counts([line for line in lines if line.arm == Arm.TUNED]),
+    )
+
+
+def _arm_counts(lines: Sequence[OutputLine]) -> ArmCounts | None:
+    if not lines:
+        return None
+    scanned = all(line.personal is not UNSET for line in lines)
+    return ArmCounts(
+        correct=sum(line.correct for line in lines),
+        valid=sum(line.valid for line in lines),
+        personal=_personal(lines) if scanned else None,
+    )
+
+
+def _personal(lines: Sequence[OutputLine]) -> PersonalAnswers:
+    return PersonalAnswers(
+        types={str(line.pair_id): tuple(line.personal) for line in lines if line.personal},
+        unread=tuple(line.pair_id for line in lines if line.personal is None),
+    )
 
 
 def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | None:
@@ -313,8 +316,8 @@ def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | N
 
     An answer that could not be read whole is there without a type.
     """
-    counts = evaluation.summary.get(arm.value, {}).get("personal")
-    if counts is None:
+    counts = cards.summary(evaluation).arm(arm)
+    if counts is None or counts.personal is None:
         return None
-    types_by_pair = {int(pair_id): tuple(types) for pair_id, types in counts["found"].items()}
-    return types_by_pair | dict.fromkeys(counts["unread"], ())
+    types_by_pair = {int(pair_id): types for pair_id, types in counts.personal.types.items()}
+    return types_by_pair | dict.fromkeys(counts.personal.unread, ())

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Engine
 
 from curation.personal import analyzer, pii
@@ -81,8 +82,8 @@ def test_counts_are_frozen_with_the_comparison(engine: Engine) -> None:
 def test_an_answer_that_could_not_be_read_counts(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     lines = [
-        {"pair_id": 7, "arm": "base", "personal": None, "correct": True, "valid": True},
-        {"pair_id": 8, "arm": "base", "personal": [], "correct": True, "valid": True},
+        structs.replace(_line(7, "base", ""), personal=None),
+        structs.replace(_line(8, "base", ""), personal=[]),
     ]
     evaluation = tuned.evaluated(engine, story, None)
     evaluation.summary.update(evaluations.summary(lines, {}, {}))
