@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 SECONDS = 2.5
 """Seconds of processor time that a text may take, besides the language model."""
-MOST_TOKENS = 25_000
+MAX_TOKENS = 25_000
 """Words and marks of a text that the language model reads: some two seconds of its time."""
 
 _BATCH = 64
 _ZONE = 512
 """Windows after which spaCy forgets the words that it met."""
-_FIRST = "Ring +44 20 7946 0958 or write to ana@example.com; card 4111 1111 1111 1111, IP 10.1.2.3."
-_LONG = 600.0
-_EACH = 3
+_WARM_UP = (
+    "Ring +44 20 7946 0958 or write to ana@example.com; card 4111 1111 1111 1111, IP 10.1.2.3."
+)
+_NO_LIMIT = 600.0
+_TOKENS_OF_WINDOW = 3
 """Tokens that a window costs beside its own."""
 _DISPLAY_TYPES = {
     "CRYPTO": "ID_NUMBER",
@@ -93,8 +95,8 @@ class _TextScan:
 
     def count(self, doc: "Doc") -> None:
         """Refuses the text where the language model would take too long."""
-        self.tokens += len(doc) + _EACH
-        if self.tokens > MOST_TOKENS:
+        self.tokens += len(doc) + _TOKENS_OF_WINDOW
+        if self.tokens > MAX_TOKENS:
             self.refused = Quarantine(
                 "So many words and marks cannot be read in time: split or shorten it, then scan "
                 "again."
@@ -156,7 +158,7 @@ class Scanner:
         reading.spans += [piece.original(span) for span in self.selected(piece.text, spans)]
 
     def selected(self, text: str, spans: Iterable[Span]) -> Iterator[Span]:
-        """Of all that was found in a window, what this configuration asks for."""
+        """Of all spans of a window, those that this configuration asks for."""
         for span in spans:
             wanted = span.score >= self.config.threshold and self._enabled(span.type)
             if wanted and self._identifying(span.type, text[span.start : span.end]):
@@ -199,7 +201,7 @@ def _refusal(text: str) -> Quarantine | None:
 def _load() -> None:
     """Loads what the first text would load, so that this does not count as that text's time."""
     with presidio.listening():
-        list(_all(pieces(_FIRST)[0], language.language()(_FIRST), lambda: _LONG))
+        list(_all(pieces(_WARM_UP)[0], language.language()(_WARM_UP), lambda: _NO_LIMIT))
 
 
 def _docs(

@@ -1,7 +1,7 @@
-"""Personal-data findings as they stand: which rows have them, and how the rows would read without.
+"""Personal-data findings as they stand: which pairs have them, and how they would read without.
 
-Looked at are the input, the output, the topic and what else came with an imported row. The names of
-imported files and what Assay itself writes down about a row are not.
+Looked at are the input, the output, the topic and what else came with an imported pair. The names
+of imported files and what Assay itself writes down about a pair are not.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ INVENTED = "INVENTED"
 """The type of words that Assay put in itself; nobody is asked about them."""
 FIELDS = ("prompt", "response", "topic", "source")
 _OURS = frozenset({"file", "sha256", "line", "job", "model", "seed", "prompt_sha256"})
-"""What Assay writes down about where a row comes from."""
+"""What Assay writes down about where a pair comes from."""
 _LONGEST_KEY = 200
 
 
@@ -34,7 +34,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class ScrubPreview:
-    """A row as it would read if every finding that nobody dismissed were accepted."""
+    """A pair as it would read if every finding that nobody dismissed were accepted."""
 
     texts: Mapping[str, str]
     becomes: Mapping[int, str]
@@ -43,13 +43,13 @@ class ScrubPreview:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How far the rows that count (not rejected) have been scanned and decided."""
+    """How far the pairs that count (not rejected) have been scanned and decided."""
 
-    rows: int
+    pairs: int
     unscanned: tuple[int, ...]
     """Pairs whose present text has no scan with the present settings."""
     quarantined: dict[int, str]
-    """Why a row could not be scanned whole, by pair."""
+    """Why a pair could not be scanned whole."""
     open: tuple[int, ...]
     """Pairs with findings that nobody has decided."""
     stale: tuple[int, ...] = ()
@@ -201,7 +201,7 @@ def preview(session: Session, pair_marked: Marked) -> ScrubPreview:
 
 
 def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None) -> Coverage:
-    """How far the rows (all not rejected, or `ids`) are scanned and decided."""
+    """How far the pairs (all not rejected, or `ids`) are scanned and decided."""
     query = select(PairRow.id).where(
         PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED
     )
@@ -217,7 +217,7 @@ def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None
     scanned = {pair_id: reason for pair_id, reason in scans if pair_id in alive}
     opened = {row.pair_id for row in current(session, project_id) if _undecided(row)}
     return Coverage(
-        rows=len(alive),
+        pairs=len(alive),
         unscanned=tuple(remaining),
         quarantined={pair_id: reason for pair_id, reason in scanned.items() if reason is not None},
         open=tuple(sorted(opened & alive)),

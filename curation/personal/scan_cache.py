@@ -44,7 +44,7 @@ def lookup(path: Path, keys: Sequence[bytes]) -> dict[bytes, list[Span]]:
 
 
 def remember(path: Path, spans_by_key: Mapping[bytes, Iterable[Span]]) -> None:
-    """Keep what was found. A row set aside is not kept: the next scan tries it again.
+    """Keep what was found. A text set aside is not kept: the next scan tries it again.
 
     Raises:
         Unavailable: the file cannot be written.

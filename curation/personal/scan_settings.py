@@ -71,7 +71,7 @@ def configure(
 ) -> ScanSettings:
     """Change what counts as personal data, or what takes its place. Earlier settings are kept.
 
-    Rows scanned with other settings count as not scanned from now on. The same settings again
+    Pairs scanned with other settings count as not scanned from now on. The same settings again
     change nothing.
 
     Raises:

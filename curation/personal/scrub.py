@@ -23,7 +23,7 @@ from storage.types import FindingState, PairStatus, Role, User
 class Spread:
     """What became of a decision about the same words in all pairs."""
 
-    rows: int
+    pairs: int
     findings: int
     in_review: tuple[int, ...]
     """Pairs left alone because someone is reviewing them."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from storage.errors import BadInput
 
-MOST_BYTES = 100 << 20
+MAX_BYTES = 100 << 20
 """A header may be so long: what the safetensors library itself allows."""
 _WIDTHS = {
     "F64": 8,
@@ -49,7 +49,7 @@ class Tensor:
     end: int
 
 
-def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
+def read(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     """The tensors of a file by name.
 
     Raises:
@@ -60,8 +60,8 @@ def read(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Tensor]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise _wrong(path, "its header does not fit the file")
-        if length > most_bytes:
-            raise _wrong(path, f"its header is longer than {most_bytes >> 20} MB")
+        if length > max_bytes:
+            raise _wrong(path, f"its header is longer than {max_bytes >> 20} MB")
         content = file.read(length)
     tensors = _tensors(path, _json(path, content), 8 + length)
     _check_covered(path, tensors, 8 + length, size)

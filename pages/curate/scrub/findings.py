@@ -198,7 +198,7 @@ def _spread(user: User, finding_id: int, state: FindingState) -> None:
         for ids, why in ((done.in_review, "in review"), (done.refused, "the JSON would break"))
         if ids
     ]
-    st.toast(plain("; ".join([f"Done in {statistics.count(done.rows, 'pair')}.", *left])))
+    st.toast(plain("; ".join([f"Done in {statistics.count(done.pairs, 'pair')}.", *left])))
 
 
 def _button(

@@ -14,12 +14,12 @@ shell.header("Scrub", "Find personal data in the pairs and decide what becomes a
 project = shell.require_project(user)
 with looking() as session:
     coverage = personal.coverage(session, project.id)
-if not coverage.rows:
+if not coverage.pairs:
     shell.empty("There are no pairs to scan yet.", "import", "Import pairs")
     st.stop()
 shell.stats(
     {
-        "Pairs": f"{coverage.rows}",
+        "Pairs": f"{coverage.pairs}",
         "Not scanned yet": f"{len(coverage.unscanned)}",
         "Pairs to decide": f"{len(coverage.open)}",
         "Could not be read": f"{len(coverage.quarantined)}",

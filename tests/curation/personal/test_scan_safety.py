@@ -130,7 +130,7 @@ def test_a_long_row_is_read_to_its_end(scanner: Scanner) -> None:
 def test_more_words_than_can_be_read_in_time_are_set_aside(
     scanner: Scanner, output: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(analyzer, "MOST_TOKENS", 2_000)
+    monkeypatch.setattr(analyzer, "MAX_TOKENS", 2_000)
     text = json.dumps(["a1"] * 600) if output else "a-a " * 900
     (found,) = scanner.scan([text], output=output)
     assert isinstance(found, Quarantine)

@@ -250,7 +250,7 @@ def test_the_same_words_are_decided_in_all_rows_with_one_event(engine: Engine) -
 def test_harmless_everywhere_leaves_every_text_alone(engine: Engine) -> None:
     desk, rows = three_rows(engine, "Ana Roth, hello", "Ana Roth, yes")
     first = all_findings(engine, desk)[0]
-    assert spread(engine, first, FindingState.DISMISSED).rows == 2
+    assert spread(engine, first, FindingState.DISMISSED).pairs == 2
     assert all_findings(engine, desk, FindingState.OPEN) == []
     assert curated.now(engine, rows) == rows
     decide(engine, first, FindingState.OPEN)
