@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.support.browser_fixture import still, window
+from tests.support.browser_fixture import pick, still, window
 from tests.support.live import Live
 
 _NOISE = ("ERR_CONNECTION", "WebSocket", "net::ERR_", "disconnected")
@@ -74,8 +74,7 @@ def arrive(browser: Browser) -> Iterator[Arrive]:
         people.append(person)
         _watch(person)
         person.page.goto(live.link)
-        person.page.get_by_role("button", name=name).first.click()
-        expect(person.page.get_by_text(name).first).to_be_visible()
+        pick(person.page, name)
         person.still()
         return person
 

@@ -38,6 +38,13 @@ def window(browser: Browser, **options: Any) -> BrowserContext:  # noqa: ANN401 
     return made
 
 
+def pick(page: Page, name: str) -> None:
+    """Pick a profile and wait for the page that is loaded then, with the new cookie."""
+    with page.expect_event("load"):
+        page.get_by_role("button", name=name).first.click()
+    expect(page.get_by_text(name).first).to_be_visible()
+
+
 def still(page: Page) -> None:
     """Wait until Streamlit has drawn."""
     app = page.get_by_test_id("stApp")

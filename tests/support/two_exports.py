@@ -17,6 +17,7 @@ from storage import scratch
 from storage.engine import writing
 from storage.types import Role, Version
 from tests.support import curated, stories
+from tests.support.browser_fixture import pick, still
 from tests.support.live import Live
 
 NAMES = ("Ann", "Bob")
@@ -47,11 +48,8 @@ def twins(engine: Engine, rows: int, characters: int) -> list[Version]:
 def at_versions(page: Page, live: Live, name: str) -> None:
     """Sign in and open the page that exports."""
     page.goto(live.link)
-    page.get_by_role("button", name=name).first.click()
-    expect(page.get_by_text(name).first).to_be_visible()
-    # Signing in loads the page once more, to send the new cookie.
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-    page.wait_for_timeout(500)
+    pick(page, name)
+    still(page)
     page.goto(f"{live.url}/versions")
     expect(_button(page)).to_be_visible()
 
