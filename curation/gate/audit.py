@@ -105,7 +105,7 @@ def draw(
         raise BadInput("The share to audit must lie between 1 and 100 %.")
     approved = _approved(session, project_id)
     if not approved:
-        raise RuleBroken("No row is approved yet. Review some rows first.")
+        raise RuleBroken("No pair is approved yet. Review some pairs first.")
     going = latest(session, project_id)
     if going is not None and not going.complete:
         raise RuleBroken("An audit is going on. Finish it before drawing another.")
@@ -150,15 +150,15 @@ def extend(session: Session, actor: User, project_id: int) -> AuditResult:
     before = _latest_row(session, project_id)
     result = None if before is None else _result(session, before)
     if before is None or result is None or not result.complete:
-        raise RuleBroken("Judge every row of the present audit before drawing more.")
+        raise RuleBroken("Judge every pair of the present audit before drawing more.")
     if not result.more:
         raise RuleBroken(
-            f"The present audit needs no more rows to prove {sampling.GOOD * 100:.0f} %."
+            f"The present audit needs no more pairs to prove {sampling.GOOD * 100:.0f} %."
         )
     audited = set(_everything(before))
     remaining = [pair for pair in _approved(session, project_id) if pair.id not in audited]
     if not remaining:
-        raise RuleBroken("Every approved row has been drawn. There is none left to audit.")
+        raise RuleBroken("Every approved pair has been drawn. There is none left to audit.")
     count = min(result.more, len(remaining))
     dice = random.Random(f"{before.seed}:{len(before.drawn)}")  # noqa: S311 - reproducible draw
     fresh, _ = sampling.draw(sampling.strata(remaining), count, dice)
@@ -319,7 +319,7 @@ def judge(
     row = pairs.row_of(session, pair_id)
     audit = _latest_row(session, row.project_id)
     if audit is None or pair_id not in _open(session, audit):
-        raise NotFound(f"Pair {pair_id} is not waiting in an audit. Go on with the next row.")
+        raise NotFound(f"Pair {pair_id} is not waiting in an audit. Go on with the next pair.")
     approver = pairs.approvers(session, [pair_id]).get(pair_id)
     if not _independent(actor, value_of(Pair, row), approver):
         raise RuleBroken(f"You approved or wrote pair {pair_id}. Someone else must audit it.")
@@ -434,7 +434,7 @@ def reopen_stratum(
         raise NotFound("The newest audit has no such stratum. Look at the Audit page again.")
     part, rows = parts[0], reopening(session, project_id, stratum)
     if not part.bad:
-        raise RuleBroken("No row of this stratum was judged bad, so there is no reason to reopen.")
+        raise RuleBroken("No pair of this stratum was judged bad, so there is no reason to reopen.")
     if (part.bad, part.judged, len(rows)) != figures:
         raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
     for pair in rows:

@@ -14,7 +14,7 @@ from storage.types import Signal
 REVIEWED, GOLD = 200, 50
 TEST_SHARE = (0.15, 0.20)
 TEST_SLACK = 0.01
-_SHINGLES = "Finds rows that share at least 80 % of their shingles, not paraphrases."
+_SHINGLES = "Finds pairs that share at least 80 % of their shingles, not paraphrases."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ def reviewed(rows: int) -> Signal:
         rows >= REVIEWED,
         f"{rows}",
         f"at least {REVIEWED}",
-        "Write, import or draft more rows and review them.",
+        "Write, import or draft more pairs and review them.",
         page="review",
-        limits="Counts rows, not how different they are.",
+        limits="Counts pairs, not how different they are.",
     )
 
 
@@ -67,11 +67,11 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
     measured = "no version yet" if version is None else f"{n} of version {version}"
     return Signal(
         "unapproved",
-        "Rows without a person's approval",
+        "Pairs without a person's approval",
         version is not None and n == 0,
         measured,
         "0",
-        "Freeze a version of the rows that are approved now.",
+        "Freeze a version of the pairs that are approved now.",
         tuple(withdrawn),
         "versions",
         "An approval says that a person pressed the key, not how carefully they read.",
@@ -81,7 +81,7 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
 def audit(audited: Audited | None, approved: int) -> Signal:
     """Enough of the approved rows drawn and judged, enough of them good, no stratum failing."""
     met, measured = False, "no audit yet"
-    fix = "Draw an audit and have someone else judge the rows."
+    fix = "Draw an audit and have someone else judge the pairs."
     if audited is not None:
         met = _audit_met(audited, approved)
         measured = (
@@ -111,12 +111,12 @@ def _audit_met(audited: Audited, approved: int) -> bool:
 def _audit_fix(audited: Audited, met: bool) -> str:
     if met and audited.more:
         return (
-            f"Met. It proves {audited.proven:.0%}; {audited.more} more good rows would prove "
+            f"Met. It proves {audited.proven:.0%}; {audited.more} more good pairs would prove "
             f"{sampling.GOOD * 100:.0f} %."
         )
     if audited.failed:
         return "Send the groups that fail back to review; draw a new audit once they are repaired."
-    return "Judge the drawn rows; draw a new audit once the bad ones are repaired."
+    return "Judge the drawn pairs; draw a new audit once the bad ones are repaired."
 
 
 def test_share(version: int | None, counts: Mapping[str, int]) -> Signal:
@@ -130,13 +130,13 @@ def test_share(version: int | None, counts: Mapping[str, int]) -> Signal:
     met = version is not None and low - TEST_SLACK - 1e-9 <= share <= high + TEST_SLACK + 1e-9
     return Signal(
         "test_share",
-        "Held-out test rows",
+        "Held-out test pairs",
         met,
         measured,
         f"{low:.0%} to {high:.0%}, give or take 1 %",
-        "Freeze a version; it holds test rows out.",
+        "Freeze a version; it holds test pairs out.",
         page="versions",
-        limits="A test as narrow as the training rows says nothing of other questions.",
+        limits="A test as narrow as the training pairs says nothing of other questions.",
     )
 
 
@@ -144,10 +144,10 @@ def leakage(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     """No training row linked to a test row, and no row left to compare."""
     return _links(
         "leakage",
-        "Training rows that repeat test rows",
+        "Training pairs that repeat test pairs",
         linked,
         due,
-        "Reject the training row of each pair.",
+        "Reject the training one of each two.",
         "Finds shared word runs, a few edits, one source; not paraphrases.",
     )
 
@@ -180,7 +180,7 @@ def _links(
     key: str, name: str, linked: Iterable[tuple[int, int]], due: int, fix: str, limits: str
 ) -> Signal:
     links = list(linked)
-    measured = f"{len(links)}" if not due else f"{len(links)}, {due} rows not compared yet"
+    measured = f"{len(links)}" if not due else f"{len(links)}, {due} pairs not compared yet"
     rows = tuple(sorted({side for link in links for side in link}))
     return Signal(
         key,
@@ -200,7 +200,7 @@ def personal_data(rows: Sequence[int], message: int = 0) -> Signal:
     measured = f"{len(rows)}" + (f", {message} in the system message" if message else "")
     return Signal(
         "personal_data",
-        "Rows with open personal-data findings",
+        "Pairs with open personal-data findings",
         not rows and not message,
         measured,
         "0",
@@ -216,11 +216,11 @@ def unscanned(left: Sequence[int], quarantined: Sequence[int], *, message: bool 
     measured = f"{len(left)} unscanned, {len(quarantined)} quarantined"
     return Signal(
         "unscanned",
-        "Rows not scanned whole",
+        "Pairs not scanned whole",
         not left and not quarantined and message,
         measured + ("" if message or left else ", the system message not scanned"),
         "0",
-        "Run the scan; shorten or reject quarantined rows.",
+        "Run the scan; shorten or reject quarantined pairs.",
         tuple(sorted({*left, *quarantined})),
         "scrub",
     )
@@ -248,7 +248,7 @@ def schema(wrong: Sequence[int], *, has_schema: bool) -> Signal:
         not wrong,
         f"{len(wrong)}" if has_schema else "no schema in this project",
         "0",
-        "Reopen these rows and repair or reject them.",
+        "Reopen these pairs and repair or reject them.",
         tuple(wrong),
         "browse",
         "A valid output can still be the wrong answer.",
@@ -259,11 +259,11 @@ def retired_era(rows: Sequence[int], limits: str) -> Signal:
     """No row of a retired era; `limits` says what is not audited."""
     return Signal(
         "retired_era",
-        "Rows of a retired policy era",
+        "Pairs of a retired policy era",
         not rows,
         f"{len(rows)}",
         "0",
-        "Reopen these rows and write them anew under the present policy, or reject them.",
+        "Reopen these pairs and write them anew under the present policy, or reject them.",
         tuple(rows),
         "eras",
         limits,
@@ -274,11 +274,11 @@ def baseline(right: tuple[int, int] | None) -> Signal:
     """The base model alone measured on the test rows: how many right of how many."""
     return Signal(
         "baseline",
-        "Prompt-only baseline on the held-out rows",
+        "Prompt-only baseline on the held-out pairs",
         right is not None,
         "not measured" if right is None else f"{right[0]} of {right[1]} right",
         "measured",
-        "Measure the base model on the test rows of the newest version.",
+        "Measure the base model on the test pairs of the newest version.",
         page="versions",
     )
 

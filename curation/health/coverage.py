@@ -22,8 +22,8 @@ def topics(s: Set) -> Measure:
         "topics",
         "Topics",
         "coverage",
-        f"{count(len(counted), 'topic')}; {len(thin)} with under {FEW} rows; "
-        f"{count(without, 'row')} without a topic.",
+        f"{count(len(counted), 'topic')}; {len(thin)} with under {FEW} pairs; "
+        f"{count(without, 'pair')} without a topic.",
         "Topics are what people or files called them; two names for one thing count twice.",
         len(s.rows) - without,
         tuple(row.id for row in s.rows if row.topic in thin),
@@ -43,8 +43,8 @@ def labels(s: Set) -> Measure:
     if counted:
         highest, lowest = max(counted.values()), min(counted.values())
         summary = (
-            f"{count(len(counted), 'label')}; the commonest has {highest} rows, the rarest "
-            f"{lowest}; {len(thin)} with under {FEW} rows."
+            f"{count(len(counted), 'label')}; the commonest has {highest} pairs, the rarest "
+            f"{lowest}; {len(thin)} with under {FEW} pairs."
         )
     return Measure(
         "labels",
@@ -82,7 +82,7 @@ def _declared(task: Task) -> Iterable[str]:
 def length(key: str, name: str, tokens: Callable[[Marks], int]) -> Callable[[Set], Measure]:
     def measure(s: Set) -> Measure:
         counts = [tokens(m) for m in s.marks]
-        summary, far = "No rows.", float("inf")
+        summary, far = "No pairs.", float("inf")
         if len(counts) > 1:
             first, middle, third = quantiles(counts, n=4)
             far = third + 3 * max(third - first, 5)
@@ -95,7 +95,7 @@ def length(key: str, name: str, tokens: Callable[[Marks], int]) -> Callable[[Set
             key,
             name,
             "coverage",
-            summary + (f" {count(len(rows), 'row is', 'rows are')} far longer." if rows else ""),
+            summary + (f" {count(len(rows), 'pair is', 'pairs are')} far longer." if rows else ""),
             "Estimated: one token a word, digit and mark; within about 10 % on English prose, 16 % "
             "too high on JSON. Launch counts with the model's own tokenizer.",
             len(s.rows),
@@ -123,15 +123,15 @@ def histogram(counts: Sequence[int], limit: int = 12) -> Bars:
 
 def difficulty(s: Set) -> Measure:
     counted = Counter(row.difficulty for row in s.rows if row.difficulty)
-    summary = "No row says how difficult it is, so nothing is counted here."
+    summary = "No pair says how difficult it is, so nothing is counted here."
     if counted:
-        summary = f"{sum(counted.values())} of {len(s.rows)} rows say how difficult they are."
+        summary = f"{sum(counted.values())} of {len(s.rows)} pairs say how difficult they are."
     return Measure(
         "difficulty",
         "Difficulty",
         "coverage",
         summary,
-        "Taken from a row's source where a file gave it. Assay does not guess it: length and "
+        "Taken from a pair's source where a file gave it. Assay does not guess it: length and "
         "rare words say little about how hard an input is.",
         sum(counted.values()),
         look=False,

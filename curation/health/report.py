@@ -68,7 +68,7 @@ def _schema(s: Set) -> Measure:
         "Output does not fit the schema",
         "consistency",
         summary,
-        "A response that fits the schema can still be the wrong answer.",
+        "An output that fits the schema can still be the wrong answer.",
         len(s.rows) if schema is not None else 0,
         wrong,
     )
@@ -98,7 +98,7 @@ def _encoding(s: Set) -> Measure:
 def _system(s: Set) -> Measure:
     rows = tuple(row.id for row in s.rows if row.system is not None)
     kinds = len({row.system for row in s.rows if row.system is not None})
-    summary = "No row came with a system message other than the set's."
+    summary = "No pair came with a system message other than the set's."
     if rows:
         foreign = "another system message" if kinds == 1 else f"{kinds} other system messages"
         summary = f"{of(rows, s.rows)} came with {foreign}; the set's replaces it."
@@ -107,7 +107,7 @@ def _system(s: Set) -> Measure:
         "System message drift",
         "consistency",
         summary,
-        "Their outputs may answer a message that the model will never see. Known only for rows "
+        "Their outputs may answer a message that the model will never see. Known only for pairs "
         "that were imported with a system message of their own.",
         len(s.rows),
         rows,
@@ -135,9 +135,9 @@ def _short(s: Set) -> Measure:
         "short",
         "Very short",
         "text",
-        f"{of(rows, s.rows)} have an input of one word, or a response without a word"
+        f"{of(rows, s.rows)} have an input of one word, or an output without a word"
         + (f" or of under {_TINY} tokens where the median is {middle:.0f}." if tiny else "."),
-        "A short row can be right, and a long one can say nothing.",
+        "A short pair can be right, and a long one can say nothing.",
         len(s.rows),
         rows,
     )
@@ -154,7 +154,7 @@ def _language(s: Set) -> Measure:
         f"{len(s.rows) - len(guessed)} are too short to tell.",
         f"Guessed from the first letters, and only from {texts.MINIMUM_LETTERS} on: short texts, "
         "mixed languages and JSON are left out. The scan for personal data reads English, so it "
-        "misses more in these rows.",
+        "misses more in these pairs.",
         len(guessed),
         rows,
         bars=tuple(Counter(m.language or "" for _, m in guessed).most_common()),
@@ -171,10 +171,10 @@ def _repeated(s: Set) -> Measure:
     rows = tuple(row.id for row in s.rows if row.id in repeated)
     return Measure(
         "repeated",
-        "One response for many inputs",
+        "One output for many inputs",
         "text",
         f"{of(rows, s.rows)} share {len(groups)} "
-        f"{'response' if len(groups) == 1 else 'responses'} of at least {_WORDY} words with "
+        f"{'output' if len(groups) == 1 else 'outputs'} of at least {_WORDY} words with "
         f"{_REPEATS - 1} or more different inputs.",
         "JSON whose values are labels or a few words is expected to repeat and is left out; a "
         "stock answer with one word changed is not found (see Duplicates).",
@@ -234,19 +234,19 @@ _MEASURES: tuple[Callable[[Set], Measure], ...] = (
     _odd(
         "model_talk",
         "Speaks of itself as a model",
-        "have a response that speaks of itself as a model",
+        "have an output that speaks of itself as a model",
         "Stock phrases in English only.",
     ),
     _odd(
         "refusal",
         "Refusal",
-        "have a response with a stock phrase of refusal",
+        "have an output with a stock phrase of refusal",
         "English phrases only, and a refusal may be the right answer: the set should hold some.",
     ),
     _odd(
         "copied",
-        "Response repeats the input",
-        "have a response that begins with the whole input",
+        "Output repeats the input",
+        "have an output that begins with the whole input",
         "An input repeated in the middle, or in part, is not found.",
     ),
     _odd(
@@ -263,7 +263,7 @@ _MEASURES: tuple[Callable[[Set], Measure], ...] = (
     coverage.topics,
     coverage.labels,
     coverage.length("prompt_tokens", "Length of the inputs", lambda m: m.prompt_tokens),
-    coverage.length("response_tokens", "Length of the responses", lambda m: m.response_tokens),
+    coverage.length("response_tokens", "Length of the outputs", lambda m: m.response_tokens),
     coverage.difficulty,
     coverage.edge,
 )

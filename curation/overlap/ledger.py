@@ -99,16 +99,16 @@ def check(session: Session, project_id: int, training: Sequence[SourcedInput], d
     """
     ledger = tested(session, project_id)
     shut = {entry.pair_id: entry.version for entry in ledger}
-    leaks = [(row.id, row.id, "the same row") for row in training if row.id in shut]
+    leaks = [(row.id, row.id, "the same pair") for row in training if row.id in shut]
     leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeats(ledger, training)]
     if not leaks:
         return
     pair_id, test_id, how = leaks[0]
     number = shut[test_id]
-    was = "is held out" if number is None else f"was a test row of version {number}"
+    was = "is held out" if number is None else f"was a test pair of version {number}"
     raise RuleBroken(
-        f"{len({leak[0] for leak in leaks})} rows for training repeat test rows, the first is pair "
-        f"{pair_id} ({how}): pair {test_id} {was}. Reject such rows, then {doing}."
+        f"{len({leak[0] for leak in leaks})} pairs for training repeat test pairs, the first is "
+        f"pair {pair_id} ({how}): pair {test_id} {was}. Reject such pairs, then {doing}."
     )
 
 

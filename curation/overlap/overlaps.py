@@ -232,7 +232,7 @@ def merge(
         raise RuleBroken(f"The merged output does not fit the schema: {wrong[0]}")
     before = best.content_sha256
     pairs.rewrite(session, best, prompt, response, actor)
-    decisions.send_back(session, actor, best, "Merged from several rows")
+    decisions.send_back(session, actor, best, "Merged from several pairs")
     for row in remaining:
         decisions.reject(session, actor, row, f"Merged into pair {keep_id}")
     events.record(
@@ -280,9 +280,9 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
     if link is None:
         raise NotFound(f"There is no link {link_id}.")
     if not reason.strip():
-        raise BadInput("Say in a few words why both rows are right.")
+        raise BadInput("Say in a few words why both pairs are right.")
     if link.kind is LinkKind.LEAK:
-        raise RuleBroken("A row that repeats a test row cannot train. Reject it.")
+        raise RuleBroken("A pair that repeats a test pair cannot train. Reject it.")
     link.state, link.reason, link.decided_by = LinkState.BOTH_RIGHT, reason.strip(), actor.id
     session.flush()
     events.record(

@@ -84,7 +84,7 @@ def send_back(
         BadInput: no reason, no rows, or too many.
     """
     if not reason.strip():
-        raise BadInput("Say in a few words why these rows go back to review.")
+        raise BadInput("Say in a few words why these pairs go back to review.")
 
     def operation(row: PairRow) -> int | None:
         if row.status is not PairStatus.APPROVED:
@@ -174,7 +174,7 @@ def _each(
 ) -> Effect:
     """Do one thing to each row that nobody holds and that stands as it was shown."""
     if not 1 <= len(versions) <= LIMIT:
-        raise BadInput(f"Choose 1 to {LIMIT:,} rows at a time; {len(versions):,} are chosen.")
+        raise BadInput(f"Choose 1 to {LIMIT:,} pairs at a time; {len(versions):,} are chosen.")
     claimed = era_search.claimed(session, versions)
     rows, changed, already = {}, [], []
     for pair_id, version in versions.items():
@@ -232,7 +232,7 @@ def changes(session: Session, project_id: int, limit: int = 10) -> list[PolicyCh
 
 
 def _summary(verb: str, detail: _Detail, *, undone: bool) -> str:
-    rows = statistics.count(len(detail.rows), "row")
+    rows = statistics.count(len(detail.rows), "pair")
     left = {
         "in a reviewer's hand": detail.held,
         "changed since they were shown": detail.changed,
@@ -254,7 +254,7 @@ def undo(session: Session, actor: User, event_id: int) -> Effect:
     if row is None or row.verb not in _VERBS or row.project_id is None:
         raise NotFound(f"There is no policy change {event_id}.")
     if row.verb == "policy_send_back":
-        raise RuleBroken("An approval is given by reading: approve these rows again on Review.")
+        raise RuleBroken("An approval is given by reading: approve these pairs again on Review.")
     query = select(EventRow.detail).where(
         EventRow.project_id == row.project_id, EventRow.verb == _UNDO
     )

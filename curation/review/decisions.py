@@ -247,7 +247,7 @@ def reopen(session: Session, actor: User, pair_id: int, seen_version: int, reaso
         RuleBroken: it is waiting already, or it changed since it was shown.
     """
     if not reason.strip():
-        raise BadInput("Say in a few words why this row goes back to review.")
+        raise BadInput("Say in a few words why this pair goes back to review.")
     row = pairs.row_of(session, pair_id)
     if row.status is PairStatus.WAITING and not row.flagged:
         raise RuleBroken(f"Pair {pair_id} is already waiting for review.")

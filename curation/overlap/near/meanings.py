@@ -113,14 +113,14 @@ def to_compare(session: Session, project_id: int) -> list[Input]:
         RuleBroken: there are under two rows, or some were not compared word by word yet.
     """
     if overlaps.due(session, project_id):
-        raise RuleBroken("Rows changed since they were compared word by word. Do that first.")
+        raise RuleBroken("Pairs changed since they were compared word by word. Do that first.")
     inputs = [
         Input(pair.id, pair.content_sha256, pair.prompt)
         for pair in pairs.listing(session, project_id)
         if pair.status is not PairStatus.REJECTED
     ]
     if len(inputs) < 2:
-        raise RuleBroken("There are no two rows to compare. Write or import some first.")
+        raise RuleBroken("There are no two pairs to compare. Write or import some first.")
     return inputs
 
 

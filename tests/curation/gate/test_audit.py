@@ -124,7 +124,7 @@ def test_more_rows_are_drawn_until_95_percent_are_proven(engine: Engine) -> None
     done = judge_all(engine, desk, ben)
     assert (done.judged, done.more) == (59, 0)
     assert done.proven >= 0.95
-    with writing(engine) as session, pytest.raises(RuleBroken, match="needs no more rows"):
+    with writing(engine) as session, pytest.raises(RuleBroken, match="needs no more pairs"):
         audit.extend(session, ben, desk.id)
 
 
@@ -142,14 +142,14 @@ def test_one_audit_at_a_time(engine: Engine) -> None:
     with writing(engine) as session:
         with pytest.raises(RuleBroken, match="An audit is going on"):
             audit.draw(session, ben, desk.id, seed=4)
-        with pytest.raises(RuleBroken, match="Judge every row"):
+        with pytest.raises(RuleBroken, match="Judge every pair"):
             audit.extend(session, ben, desk.id)
 
 
 def test_nothing_approved_or_a_share_of_nothing_is_refused(engine: Engine) -> None:
     desk, ana = stories.project(engine), curated.ana(engine)
     with writing(engine) as session:
-        with pytest.raises(RuleBroken, match="No row is approved yet"):
+        with pytest.raises(RuleBroken, match="No pair is approved yet"):
             audit.draw(session, ana, desk.id, seed=1)
         with pytest.raises(BadInput, match="between 1 and 100"):
             audit.draw(session, ana, desk.id, seed=1, share=0)
@@ -211,7 +211,7 @@ def test_a_stratum_is_reopened_by_a_lead_who_saw_these_very_figures(engine: Engi
             audit.reopen_stratum(session, rex, desk.id, stratum, (4, 12, 28))
         with pytest.raises(RuleBroken, match="went on since these figures"):
             audit.reopen_stratum(session, lena, desk.id, stratum, (3, 12, 28))
-        with pytest.raises(RuleBroken, match="No row of this stratum was judged bad"):
+        with pytest.raises(RuleBroken, match="No pair of this stratum was judged bad"):
             audit.reopen_stratum(session, lena, desk.id, sound, (0, 6, 14))
         gone = sampling.Stratum("draft", None, None)
         with pytest.raises(NotFound, match="no such stratum"):
@@ -267,7 +267,7 @@ def test_the_command_lists_strata_and_reopens_the_one_that_failed(engine: Engine
         (("1", "4/12/27", "lena"), "went on since these figures"),
         (("1", "all", "lena"), "Give --seen as listed"),
         (("3", "4/12/28", "lena"), "has no stratum 3"),
-        (("2", "0/6/14", "lena"), "No row of this stratum was judged bad"),
+        (("2", "0/6/14", "lena"), "No pair of this stratum was judged bad"),
     ):
         number, seen, who = given
         refused = run("--reopen", number, "--seen", seen, "--as", who)

@@ -93,7 +93,7 @@ def test_unscanned_quarantined_and_uncompared_rows_block(engine: Engine) -> None
     rows = curated.approved(engine, desk, 3)
     found = lines(engine, desk)
     assert found["unscanned"].measured == "3 unscanned, 0 quarantined"
-    assert found["leakage"].measured == "0, 3 rows not compared yet"
+    assert found["leakage"].measured == "0, 3 pairs not compared yet"
     assert not any(found[key].met for key in ("unscanned", "leakage", "near_duplicates"))
     curated.scanned(engine, desk, quarantined={rows[0].id: "Too long."})
     assert lines(engine, desk)["unscanned"].pair_ids == (rows[0].id,)

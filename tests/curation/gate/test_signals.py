@@ -61,7 +61,7 @@ def test_audit(found: Audited | None, approved: int, met: bool) -> None:
 
 
 def test_an_audit_that_is_met_still_says_how_little_it_proves() -> None:
-    assert "9 more good rows would prove 95 %" in signals.audit(audited(20, 20), 200).fix
+    assert "9 more good pairs would prove 95 %" in signals.audit(audited(20, 20), 200).fix
     assert "groups that fail: 1" in signals.audit(audited(40, 38, failed=1), 200).measured
 
 

@@ -155,7 +155,7 @@ def test_histograms(counts: list[int], bars: tuple[tuple[str, int], ...]) -> Non
 
 def test_difficulty_and_edge_cases_only_where_somebody_said_so() -> None:
     assert measured("difficulty", good()).n == 0
-    assert "No row says" in measured("difficulty", good()).summary
+    assert "No pair says" in measured("difficulty", good()).summary
     hard = rows(*stories.messages(3), difficulty="hard")
     assert measured("difficulty", hard).bars == (("hard", 3),)
     edge = rows(("a b", stories.CARDS), topic="Edge case")

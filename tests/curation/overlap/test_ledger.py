@@ -51,7 +51,7 @@ def test_a_copy_of_a_test_row_that_is_long_gone_is_not_frozen(engine: Engine) ->
     curated.compared(engine, desk)
     assert curated.links(engine, desk, LinkKind.LEAK) == []
     lena = stories.person(engine, "lena")
-    why = rf"first is pair {copy.id} \(normalised\): pair {row.id} was a test row of version 1"
+    why = rf"first is pair {copy.id} \(normalised\): pair {row.id} was a test pair of version 1"
     with writing(engine) as session, pytest.raises(RuleBroken, match=why):
         freezing.freeze(session, lena, desk.id)
     rejected(engine, copy)
@@ -145,6 +145,6 @@ def test_a_run_is_not_prepared_with_rows_that_were_tested(engine: Engine) -> Non
         rows = archive.rows(session, version.id)
         train = [one for one in rows if one.split is not Split.TEST]
         ledger.check(session, desk.id, ledger.rows(session, desk.id, train), "launch")
-        with pytest.raises(RuleBroken, match=f"pair {row.id} was a test row of version 1"):
+        with pytest.raises(RuleBroken, match=f"pair {row.id} was a test pair of version 1"):
             ledger.check(session, desk.id, ledger.rows(session, desk.id, rows), "launch")
         assert len(ledger.digests(session, desk.id)) == version.counts["test"]

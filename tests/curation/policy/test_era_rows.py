@@ -131,7 +131,7 @@ def test_approvals_are_withdrawn_by_a_new_decision(
     (waiting,) = stories.waiting(engine, desk, stories.messages(1, 50))
     with writing(engine) as session:
         rows = seen([done, waiting])
-        with pytest.raises(BadInput, match="why these rows go back"):
+        with pytest.raises(BadInput, match="why these pairs go back"):
             era_rows.send_back(session, lea, desk.id, rows, " ")
         told = era_rows.send_back(session, lea, desk.id, rows, "The fee changed")
         history = pairs.history(session, done.id)
@@ -139,7 +139,7 @@ def test_approvals_are_withdrawn_by_a_new_decision(
     assert status(engine, done) is PairStatus.WAITING
     assert [one.action for one in history] == [Action.APPROVE, Action.REOPEN]
     assert history[-1].reason == "The fee changed"
-    with pytest.raises(RuleBroken, match="approve these rows again"):
+    with pytest.raises(RuleBroken, match="approve these pairs again"):
         undo(engine, lea, desk)
 
 
@@ -260,7 +260,7 @@ def test_rows_of_another_project_and_too_many_are_refused(
     with pytest.raises(RuleBroken, match="another project"):
         reject(engine, lea, desk, seen([foreign]))
     for rows in ({}, dict.fromkeys(range(1, era_rows.LIMIT + 2), 1)):
-        with pytest.raises(BadInput, match="Choose 1 to 1,000 rows"):
+        with pytest.raises(BadInput, match="Choose 1 to 1,000 pairs"):
             reject(engine, lea, desk, rows)
 
 

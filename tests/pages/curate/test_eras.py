@@ -93,13 +93,13 @@ def test_rows_are_shown_before_they_are_sent_back(
     assert list(page.dataframe[0].value["Input"]) == [OLD]
     assert "1 of the era old" in words(page)
     press(page, "affected-back-")
-    assert page.error[0].value == "Say in a few words why these rows go back to review."
+    assert page.error[0].value == "Say in a few words why these pairs go back to review."
     page.text_input(key=f"affected-reason-{desk.id}").set_value("The policy changed")
     press(page, "affected-back-")
     assert not page.error
     assert row(engine, desk).status is PairStatus.WAITING
     page = view(page, affected.CHANGES)
-    assert "1 row sent back to review" in words(page)
+    assert "1 pair sent back to review" in words(page)
     assert not [element for element in page.button if str(element.key).startswith("undo-policy")]
     assert page.session_state
 
@@ -114,7 +114,7 @@ def test_a_retirement_of_rows_is_undone(engine: Engine, open_page: OpenPage, des
     page = press(view(page, affected.CHANGES), "undo-policy-")
     assert not page.error
     assert row(engine, desk).status is PairStatus.WAITING
-    assert "1 row retired; undone" in words(page)
+    assert "1 pair retired; undone" in words(page)
 
 
 def test_only_the_chosen_rows_are_cloned(

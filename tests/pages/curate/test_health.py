@@ -38,7 +38,7 @@ def test_what_was_found_comes_first_with_its_n_and_interval(open_page: OpenPage)
     assert "Look here first: Output does not fit the schema" in texts
     assert "1 of 13 do not fit the schema. 7.7 %, 95 % interval 1.4 to 33.3 %." in texts
     assert "mojibake 1" in texts
-    assert "5 labels; the commonest has 3 rows, the rarest 1" in texts
+    assert "5 labels; the commonest has 3 pairs, the rarest 1" in texts
 
 
 @pytest.mark.usefixtures("desk")

@@ -69,7 +69,7 @@ def test_lines_that_cannot_be_waived_are_not_offered(engine: Engine, open_page: 
     desk = stories.project(engine)
     offered = open_page(PAGE).selectbox(key=f"waive-line-{desk.id}").options
     assert "Gold pairs by experts" in offered
-    assert "Rows without a person's approval" not in offered
+    assert "Pairs without a person's approval" not in offered
 
 
 def test_a_role_taken_away_counts_at_the_next_click(engine: Engine, open_page: OpenPage) -> None:

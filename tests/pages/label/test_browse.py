@@ -100,7 +100,7 @@ def test_one_row_with_its_history(at: At) -> None:
 def test_a_row_is_reopened_with_a_reason_only(engine: Engine, at: At) -> None:
     page = at(row="2")
     page.button(key="reopen-2-2").click().run()
-    assert page.error[0].value == "Say in a few words why this row goes back to review."
+    assert page.error[0].value == "Say in a few words why this pair goes back to review."
     page.text_input(key="reason-2-2").set_value("The policy changed")
     page.button(key="reopen-2-2").click().run()
     assert not page.error
