@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import MsgspecError
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -36,6 +37,16 @@ from training.work import evidence, jobs, processes
 
 log = logging.getLogger(__name__)
 
+BROKEN = (
+    AssayError,
+    MsgspecError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    IntegrityError,
+)
+"""What taking in a damaged file may end with."""
 START_SECONDS = 60.0
 """A process that has not reported by then never started."""
 
@@ -103,7 +114,15 @@ def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]
     try:
         with writing(engine) as session:
             _finish(session, settings, job, result)
-    except (AssayError, OSError, ValueError, LookupError, TypeError, IntegrityError) as error:
+    except (
+        AssayError,
+        MsgspecError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        IntegrityError,
+    ) as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
         reason = str(error) if isinstance(error, AssayError) else type(error).__name__
         message = f"What the job wrote could not be taken in ({reason}). Start it again."

@@ -9,16 +9,20 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from curation.schema_check import check_schema, problems
 from storage.errors import BadInput
 from training.draft.writers import Writer, writer
 from training.hosted.completions import Chat, Wanted
 from training.models.render import Message, messages
+from training.records import tasks
+from training.records.results import DraftLine
+from training.records.tasks import DraftTask
 from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
 
@@ -43,7 +47,7 @@ class DraftBrief:
     topic: str
     task: str
     system_message: str
-    schema: Mapping[str, Any] | None
+    schema: dict[str, object] | None
     examples: tuple[tuple[str, str], ...]
 
     def asks(self, shuffle: random.Random) -> list[Message]:
@@ -73,7 +77,7 @@ class Drafts:
     """The drafts so far, and why others were refused."""
 
     task: DraftBrief
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[DraftLine] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     _vocabularies: list[frozenset[str]] = field(default_factory=list)
 
@@ -114,16 +118,18 @@ def main(directory: Path, hold: Evidence) -> None:
     Raises:
         AssayError: the examples, the schema, the base model or the endpoint cannot be used.
     """
-    spec = evidence.read_json(directory / "spec.json") or {}
-    task = read_task(spec)
-    model = writer(spec, hold)
+    task = tasks.read(DraftTask, directory)
+    brief = brief_of(task)
+    if not 0 < task.temperature <= 2:
+        raise BadInput("The temperature must be above 0 and at most 2.")
+    model = writer(task, hold)
     hold.say(f"Drafting with {model.name}.")
-    drafts = Drafts(task)
-    tried = fill(drafts, model, int(spec["count"]), int(spec["seed"]), _temperature(spec), hold)
-    content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in drafts.lines).encode()
+    drafts = Drafts(brief)
+    tried = fill(drafts, model, task.count, task.seed, task.temperature, hold)
+    content = b"".join(msgspec.json.encode(line) + b"\n" for line in drafts.lines)
     evidence.write_bytes(directory / "drafts.jsonl", content)
     detail = {
-        "asked": spec["count"],
+        "asked": task.count,
         "kept": len(drafts.lines),
         "tried": tried,
         "refused": dict(drafts.refused),
@@ -132,22 +138,19 @@ def main(directory: Path, hold: Evidence) -> None:
     hold.finish("finished" if drafts.lines else "failed", _ending(drafts, tried), detail)
 
 
-def read_task(spec: Mapping[str, Any]) -> DraftBrief:
-    """The task of a spec.
+def brief_of(task: DraftTask) -> DraftBrief:
+    """What a task makes its drafts from.
 
     Raises:
         BadInput: there are no examples, or the schema cannot be used.
     """
-    examples = tuple(
-        (example["prompt"], example["response"]) for example in spec.get("examples", ())
-    )
+    examples = tuple((example.prompt, example.response) for example in task.examples)
     if not examples:
         raise BadInput("Drafts are made from gold pairs, and there are none. Write some first.")
-    schema = spec.get("output_schema")
-    if schema is not None:
-        check_schema(schema)
-    task = spec.get("task") or "answering such messages."
-    return DraftBrief(str(spec["topic"]), task, spec["system_message"], schema, examples)
+    if task.output_schema is not None:
+        check_schema(task.output_schema)
+    purpose = task.task or "answering such messages."
+    return DraftBrief(task.topic, purpose, task.system_message, task.output_schema, examples)
 
 
 def fill(
@@ -189,17 +192,17 @@ def _round(
 
 def _line(
     index: int, chats: tuple[Chat, Chat], raw: tuple[str, str], model: str, seed: int
-) -> dict[str, Any]:
+) -> DraftLine:
     """One draft with what it was made from: hashes of what was asked and of what came back."""
-    return {
-        "index": index,
-        "prompt": clean(raw[0]),
-        "response": raw[1].strip(),
-        "model": model,
-        "prompt_sha256": _sha256(chats),
-        "seed": seed,
-        "raw_sha256": _sha256(raw),
-    }
+    return DraftLine(
+        index=index,
+        prompt=clean(raw[0]),
+        response=raw[1].strip(),
+        model=model,
+        prompt_sha256=_sha256(chats),
+        seed=seed,
+        raw_sha256=_sha256(raw),
+    )
 
 
 def clean(text: str) -> str:
@@ -218,13 +221,6 @@ def _vocabulary(text: str) -> frozenset[str]:
 def _likeness(first: frozenset[str], second: frozenset[str]) -> float:
     """Share of their words that two texts have in common."""
     return len(first & second) / len(first | second) if first | second else 1.0
-
-
-def _temperature(spec: Mapping[str, Any]) -> float:
-    value = float(spec.get("temperature", 0.9))
-    if not 0 < value <= 2:
-        raise BadInput("The temperature must be above 0 and at most 2.")
-    return value
 
 
 def _ending(drafts: Drafts, tried: int) -> str:

@@ -1,11 +1,11 @@
 """Drafts: ask a model for new rows from gold examples and a topic; people decide about each."""
 
 import hashlib
-import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
@@ -16,7 +16,7 @@ from storage.types import Job, Origin, PairStatus, User
 from training.hosted import endpoints
 from training.records import specs
 from training.records.parts import BaseModel
-from training.records.results import DraftResult
+from training.records.results import DraftLine, DraftResult
 from training.records.specs import DraftSpec
 from training.records.tasks import DraftTask, Example
 
@@ -94,22 +94,22 @@ def ingest(session: Session, actor: User, job: Job, directory: Path, result: Dra
     """Store each draft as a waiting pair with its model, prompt hash and seed."""
     del result
     topic, added = specs.draft(job).topic, 0
-    for line in (directory / "drafts.jsonl").read_text(encoding="utf-8").splitlines():
-        draft = json.loads(line)
+    content = (directory / "drafts.jsonl").read_bytes()
+    for draft in msgspec.json.Decoder(DraftLine).decode_lines(content):
         pairs.add(
             session,
             job.project_id,
-            draft["prompt"],
-            draft["response"],
+            draft.prompt,
+            draft.response,
             Origin.DRAFT,
             topic=topic,
             source={
                 "job": job.id,
-                "model": draft["model"],
-                "seed": draft["seed"],
-                "prompt_sha256": draft["prompt_sha256"],
+                "model": draft.model,
+                "seed": draft.seed,
+                "prompt_sha256": draft.prompt_sha256,
             },
-            source_key=f"draft:{job.id}:{draft['index']}",
+            source_key=f"draft:{job.id}:{draft.index}",
         )
         added += 1
     events.record(

@@ -4,17 +4,17 @@ How endpoints are asked stands in `calls`; what an endpoint keeps of the rows it
 operator's promise, not ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
+from storage.errors import BadInput
 from training.hosted.calls import Calls
 from training.hosted.completions import Chat, Wanted, complete
 from training.models import base_models
-from training.records.parts import BaseModel, Endpoint
+from training.records.parts import Endpoint
+from training.records.tasks import DraftTask
 from training.work.evidence import Evidence
 
 
@@ -33,16 +33,17 @@ class Writer(Protocol):
         """The assistant's next message of each chat, as it came."""
 
 
-def writer(spec: Mapping[str, Any], hold: Evidence) -> Writer:
-    """The writer that a job's spec names.
+def writer(task: DraftTask, hold: Evidence) -> Writer:
+    """The writer that a task names.
 
     Raises:
         AssayError: the base model or the endpoint cannot be used.
     """
-    if spec.get("endpoint") is not None:
-        return EndpointWriter(msgspec.convert(spec["endpoint"], Endpoint))
-    base = BaseModel.from_dict(spec["base"])
-    folder = base_models.prepare(base, Path(spec["data_dir"]), hold.say)
+    if task.endpoint is not None:
+        return EndpointWriter(task.endpoint)
+    if task.base is None:
+        raise BadInput("The drafts name neither a base model nor an endpoint. Ask for them again.")
+    folder = base_models.prepare(task.base, Path(task.data_dir), hold.say)
     hold.say("Loading the base model.")
     return LocalWriter(folder, *base_models.load(folder.path), hold)
 

@@ -74,6 +74,18 @@ class DraftResult(
     model: str | None = None
 
 
+class DraftLine(JsonRecord, frozen=True, kw_only=True):
+    """A draft with what it was made from: hashes of what was asked and of what came back."""
+
+    index: int
+    prompt: str
+    response: str
+    model: str
+    prompt_sha256: str
+    seed: int
+    raw_sha256: str
+
+
 class TrainResult(Ended, frozen=True, kw_only=True):
     """A training run; of one that failed or was cancelled only what was known then."""
 

@@ -15,6 +15,7 @@ from training.draft import drafting
 from training.draft.writers import EndpointWriter
 from training.hosted.completions import Wanted
 from training.records.parts import Endpoint
+from training.records.tasks import DraftTask
 from training.work import evidence
 from training.worker import work
 
@@ -228,7 +229,7 @@ def test_a_model_in_the_process_drafts_the_same_from_the_same_seed(
 
 def test_drafts_need_examples_and_a_temperature(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Write some first"):
-        drafting.read_task({"examples": []})
+        drafting.brief_of(DraftTask(topic="cards", count=1, seed=0, system_message=""))
     directory = _job(tmp_path / "job", endpoint=_end("http://127.0.0.1:9"), temperature=0)
     assert work(directory) == 1
     assert "temperature" in _result(directory)["message"]
