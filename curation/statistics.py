@@ -138,11 +138,6 @@ def needed_decisive(preference: float, target: float = 0.8, alpha: float = 0.05)
     return n
 
 
-def audit_bound(good: int, n: int) -> float:
-    """Lower end of the 95 % Wilson interval of the share of good rows, as the audit shows it."""
-    return wilson(good, n)[0]
-
-
 def proven_share(good: int, n: int, confidence: float = 0.95) -> float:
     """The share of good rows an audit proves: the exact one-sided lower bound; 0 without rows."""
     _check_counts(good, n)

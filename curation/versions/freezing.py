@@ -133,7 +133,7 @@ def _insert(
     seed: int,
     note: str,
 ) -> Version:
-    sha256 = canonical.sha256(frozen)
+    sha256, root = canonical.named(frozen)
     before = archive.listing(session, project.id)
     if before and before[0].sha256 == sha256:
         raise RuleBroken(f"Nothing changed since version {before[0].number}. There is no new one.")
@@ -150,7 +150,7 @@ def _insert(
     session.add(row)
     session.flush()
     _members(session, row.id, frozen)
-    seal = _seal(session, row, frozen)
+    seal = _seal(session, row, frozen, root)
     _hold_out(session, frozen)
     events.record(
         session,
@@ -167,10 +167,9 @@ def _insert(
     return archive.value(row)
 
 
-def _seal(session: Session, row: VersionRowTable, frozen: Sequence[VersionRow]) -> str:
-    """Store what holds now beside the rows, with a hash over all of it."""
+def _seal(session: Session, row: VersionRowTable, frozen: Sequence[VersionRow], root: str) -> str:
+    """Store what holds now beside the pairs, with a hash over all of it."""
     facts = msgspec.to_builtins(evidence.gather(session, archive.value(row), frozen))
-    root = canonical.merkle_root(frozen)
     ordered = sorted(frozen, key=lambda member: member.pair_id)
     seal = archive.seal(session, row.id, ordered, root, json.dumps(facts))
     session.add(VersionProofRow(version_id=row.id, merkle_root=root, facts=facts, seal=seal))

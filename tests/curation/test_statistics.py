@@ -72,7 +72,7 @@ def test_power_matches_the_rules_and_enumeration() -> None:
 
 
 def test_an_audit_shows_its_bound_and_what_would_prove_it() -> None:
-    assert round(statistics.audit_bound(19, 20), 2) == 0.76
+    assert round(statistics.wilson(19, 20)[0], 2) == 0.76
     assert [statistics.rows_to_prove(defects) for defects in (0, 1, 2)] == [59, 93, 124]
 
 
