@@ -25,9 +25,6 @@ from training.records.parts import BaseModel
 from training.settings import Answering, Full, Tuning
 from training.work import evidence
 
-TOP = {"lora": "adapter", "full": "model"}
-"""The folder of an export that holds the trained weights, by the kind of adapter."""
-
 
 @dataclass(frozen=True, slots=True)
 class ExportSource:
@@ -46,7 +43,6 @@ class ExportSource:
     dora: bool
     """Whether the direction and size of its weights were learnt apart."""
     base: BaseModel
-    base_name: str
     base_folder: Path | None
     """The base model's folder on this machine; None where it is not there."""
     config: Mapping[str, object]
@@ -96,7 +92,7 @@ class ExportSource:
     @property
     def top(self) -> str:
         """The folder of an export that holds the trained weights."""
-        return TOP.get(self.kind, "adapter")
+        return "model" if self.kind == "full" else "adapter"
 
 
 def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
@@ -108,7 +104,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
     card = cards.of(adapter)
     kind = standing.FULL if lineage.is_full_model(adapter.card) else standing.kind(adapter)
     remote = kind == standing.PROVIDER
-    base = BaseModel("hub", "provider") if remote else BaseModel.from_dict(adapter.card["base"])
+    base = BaseModel("hub", "provider") if remote else card.base
     origin = card.result.base
     if base.kind == "hub" and origin and origin.revision:
         base = BaseModel("hub", base.where, origin.revision)
@@ -125,7 +121,6 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
         rank=rank if isinstance(rank, int) else None,
         dora=bool(card.settings.get("dora")),
         base=base,
-        base_name=origin.name if origin and origin.name else base.where,
         base_folder=folder,
         config=(evidence.read_json(folder / "config.json") or {}) if folder else {},
         template="" if remote else _template(adapter_files.intact(adapter, settings)),
