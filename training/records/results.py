@@ -83,7 +83,7 @@ class DraftLine(JsonRecord, frozen=True, kw_only=True):
     model: str
     prompt_sha256: str
     seed: int
-    raw_sha256: str
+    raw_sha256: str = always("")
 
 
 class TrainResult(Ended, frozen=True, kw_only=True):
