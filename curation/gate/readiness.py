@@ -144,23 +144,23 @@ def _misfits(e: _Evidence) -> list[int]:
 _LINES: dict[str, Callable[[_Evidence], Signal]] = {
     "reviewed": lambda e: signals.reviewed(len(e.approved)),
     "gold": lambda e: signals.gold(sum(pair.origin is Origin.GOLD for pair in e.approved)),
-    "unapproved": lambda e: signals.unapproved(_number(e), e.withdrawn),
-    "audit": lambda e: signals.audit(_audited(e.audit), len(e.approved)),
-    "test_share": lambda e: signals.test_share(_number(e), e.version.counts if e.version else {}),
-    "leakage": lambda e: signals.leakage(_linked(e, LinkKind.LEAK), e.due),
-    "personal_data": lambda e: signals.personal_data(e.coverage.open, e.coverage.message.open),
-    "unscanned": lambda e: signals.unscanned(
-        e.coverage.unscanned, list(e.coverage.quarantined), message=_message_read(e)
-    ),
-    "near_duplicates": lambda e: signals.near_duplicates(
-        _linked(e, LinkKind.EXACT, LinkKind.NEAR), e.due
-    ),
-    "contradictions": lambda e: signals.contradictions(_linked(e, LinkKind.CONTRADICTION), e.due),
-    "system_messages": lambda e: signals.system_messages(_system_messages(e)),
     "schema": lambda e: signals.schema(_misfits(e), has_schema=e.project.output_schema is not None),
     "retired_era": lambda e: signals.retired_era(
         [pair.id for pair in e.approved if eras.retired(pair, e.eras)], eras.LIMITS
     ),
+    "unscanned": lambda e: signals.unscanned(
+        e.coverage.unscanned, list(e.coverage.quarantined), message=_message_read(e)
+    ),
+    "personal_data": lambda e: signals.personal_data(e.coverage.open, e.coverage.message.open),
+    "near_duplicates": lambda e: signals.near_duplicates(
+        _linked(e, LinkKind.EXACT, LinkKind.NEAR), e.due
+    ),
+    "contradictions": lambda e: signals.contradictions(_linked(e, LinkKind.CONTRADICTION), e.due),
+    "leakage": lambda e: signals.leakage(_linked(e, LinkKind.LEAK), e.due),
+    "audit": lambda e: signals.audit(_audited(e.audit), len(e.approved)),
+    "unapproved": lambda e: signals.unapproved(_number(e), e.withdrawn),
+    "test_share": lambda e: signals.test_share(_number(e), e.version.counts if e.version else {}),
+    "system_messages": lambda e: signals.system_messages(_system_messages(e)),
     "baseline": lambda e: signals.baseline(e.baseline),
     "plateau": lambda e: signals.plateau(e.record.iterations if e.record else 0, decision.PLATEAU),
     "facts_change": lambda e: signals.facts_change(
@@ -168,8 +168,8 @@ _LINES: dict[str, Callable[[_Evidence], Signal]] = {
     ),
     "decision_record": lambda e: signals.decision_record(e.record.signatures if e.record else ()),
 }
-"""Every line by its key, in the order in which a version comes about. A new line is one more entry
-here and its function in `signals`."""
+"""Every line by its key, in the order of work: a version is frozen once its pairs are clean, and
+measured once frozen. A new line is one more entry here and its function in `signals`."""
 KEYS = tuple(_LINES)
 NEVER_WAIVED = frozenset({"unapproved", "leakage"})
 """Lines that no lead can waive: the database itself refuses unapproved rows, and a leak makes the
@@ -243,7 +243,7 @@ def write_waiver(
 
 
 def unmet(lines: Sequence[Signal]) -> list[Signal]:
-    """The lines that block: neither met nor waived."""
+    """The lines that block, in the order in which to work on them: neither met nor waived."""
     return [s for s in lines if not s.met and (s.waiver is None or s.key in NEVER_WAIVED)]
 
 

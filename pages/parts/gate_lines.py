@@ -15,23 +15,11 @@ from storage.types import Project, Signal, User
 _USUAL = timedelta(days=30)
 _WIDTHS = [1.3, 3, 3, 2.4, 4]
 _TITLES = ("", "Line", "Measured", "Asked", "What to do")
-_ORDER = (
-    *("reviewed", "gold", "schema", "retired_era", "unscanned", "personal_data"),
-    *("near_duplicates", "contradictions", "leakage", "audit"),
-    *("unapproved", "test_share", "system_messages", "baseline"),
-    *("plateau", "facts_change", "decision_record"),
-)
-"""The order of work: a version is frozen once its pairs are clean, and measured once frozen."""
-
-
-def blocking_of(signals: Sequence[Signal]) -> list[Signal]:
-    """The lines that block, in the order in which to work on them."""
-    return sorted(readiness.unmet(signals), key=lambda line: _ORDER.index(line.key))
 
 
 def top(signals: Sequence[Signal]) -> None:
     """Ready or not, and the one next step."""
-    blocking = blocking_of(signals)
+    blocking = readiness.unmet(signals)
     if not blocking:
         st.success("Ready: every line is met or waived by a lead.")
         shell.link("launch", "Next: launch a training run")
@@ -96,7 +84,7 @@ def limits(signals: Sequence[Signal]) -> None:
 
 def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
     """The form with which a lead waives one line."""
-    open_ = [line for line in blocking_of(signals) if line.key not in readiness.NEVER_WAIVED]
+    open_ = [line for line in readiness.unmet(signals) if line.key not in readiness.NEVER_WAIVED]
     with st.expander("Waive a line"):
         shell.note(
             "A waiver carries your name, ends by itself, and is copied into the card of every "

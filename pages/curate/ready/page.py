@@ -15,7 +15,7 @@ with looking() as session:
     newest = next(iter(archive.listing(session, project.id)), None)
 
 gate_lines.top(signals)
-gate_lines.grouped(signals, gate_lines.blocking_of(signals))
+gate_lines.grouped(signals, readiness.unmet(signals))
 if newest is not None and not next(line.met for line in signals if line.key == "baseline"):
     baseline.show(user, newest)
 gate_lines.waive(user, project, signals)
