@@ -27,7 +27,7 @@ from curation.versions.layouts import LAYOUTS
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version
-from tests.curation.versions.test_exports import PAYLOADS, STARTS
+from tests.curation.versions.test_layouts import PAYLOADS, STARTS
 from tests.support import copies, curated, stories
 
 TEXTS = [name for name in LAYOUTS if name in verify_version.READERS]
