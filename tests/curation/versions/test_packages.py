@@ -321,6 +321,7 @@ def test_a_row_that_no_workbook_keeps_is_refused_by_its_number(text: str) -> Non
         LAYOUTS["xlsx"].check({Split.TRAIN: [ExportRow(5, "gold", text, "x")]}, "")
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_saved_dataset_is_read_by_datasets_itself(
     story: tuple[Engine, Project, Version], tmp_path: Path
 ) -> None:

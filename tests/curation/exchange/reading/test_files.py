@@ -142,6 +142,7 @@ def test_xlsx_takes_the_first_sheet_and_calculates_nothing(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.usefixtures("model_code")
 def test_a_dataset_that_the_library_itself_saved(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     path = tmp_path / "saved"
