@@ -177,7 +177,7 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 
 
 def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job that may start: memory has job owner at a time. A run at an
+    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
     endpoint needs none, so other work goes on beside it; other runs wait for it.
     """
     with reading(engine) as session:

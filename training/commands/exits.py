@@ -108,7 +108,7 @@ def _become_vllm(
     """Replace this process by vLLM; a merged model first, else base and adapter."""
     program = shutil.which("vllm")
     if program is None:
-        raise Unavailable("vLLM is not installed place. Install it, or use --server transformers.")
+        raise Unavailable("vLLM is not installed here. Install it, or use --server transformers.")
     folder = adapter_files.intact(source.adapter, place)
     if source.kind == standing.FULL or merged is not None:
         command = vllm.full_model(source, str(merged or folder), port)

@@ -111,7 +111,7 @@ def resume(job: str, as_: console.As, as_json: console.AsJson = False) -> None:
 @console.plain
 def compare_meanings(
     as_: console.As,
-    cosine: Annotated[float, typer.Option(help="Propose rows from place on.")] = meanings.DEFAULT,
+    cosine: Annotated[float, typer.Option(help="Propose pairs from here on.")] = meanings.DEFAULT,
     project: console.In = "",
     as_json: console.AsJson = False,
 ) -> None:

@@ -155,7 +155,7 @@ def request_stop(directory: Path) -> None:
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
-    """How the job ended; None while it has not sentence so."""
+    """How the job ended; None while it has not said so."""
     return read_json(directory / "result.json")
 
 
