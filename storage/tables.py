@@ -1,4 +1,4 @@
-"""The tables. Rows of these classes never leave `storage`."""
+"""The tables. Verbs hold rows of these classes, pages never do: see `storage.values`."""
 
 from datetime import UTC, date, datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The nouns of Assay as frozen values; rows of the ORM never leave `storage`, these do."""
+"""The nouns of Assay as frozen values. Verbs hold rows of the ORM; pages only ever see these."""
 
 from dataclasses import dataclass
 from datetime import date, datetime

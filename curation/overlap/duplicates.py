@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +33,6 @@ _COPIES = 50
 _WORD = re.compile(r"\w+")
 
 Shingles = frozenset[str]
-T = TypeVar("T")
 Schema = Mapping[str, object] | None
 
 
@@ -131,11 +130,6 @@ def groups(near: Iterable[Near]) -> list[list[int]]:
     for row in sorted(parent):
         members[root(row)].append(row)
     return sorted(members.values())
-
-
-def best_of(group: Sequence[T], rank: Callable[[T], tuple[int, ...]]) -> T:
-    """The row to keep: the highest rank, the first of equals."""
-    return max(group, key=rank)
 
 
 def contradictions(

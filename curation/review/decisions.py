@@ -1,5 +1,6 @@
 """Review: take decisions and undo them; none is lost, doubled or put on another row."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -86,20 +87,7 @@ def _again(session: Session, actor: User, earlier: DecisionRow) -> Receipt:
 
 
 def _late(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
-    pairs.decide(
-        session,
-        actor,
-        row,
-        op.action,
-        op=op.op,
-        before_sha256=row.content_sha256,
-        seen_version=op.version,
-        fence=op.fence,
-        outcome=Outcome.LATE,
-        prompt=op.prompt,
-        response=op.response,
-        reason=op.reason,
-    )
+    _record(session, actor, row, op, row.content_sha256, Outcome.LATE)
     log(session, actor, row, "late", action=op.action, seen=op.version)
     message = f"Pair {row.id} had moved on. Your decision is kept for a lead to settle."
     return Receipt(op.op, Answer.LATE, message, row.version, row.fence)
@@ -113,16 +101,8 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
     """
     before = row.content_sha256
     if op.action is Action.SKIP:
-        pairs.decide(
-            session,
-            actor,
-            row,
-            op.action,
-            op=op.op,
-            before_sha256=before,
-            seen_version=op.version,
-            fence=op.fence,
-        )
+        bare = replace(op, prompt=None, response=None, reason=None)
+        _record(session, actor, row, bare, before)
         claims.release(session, row)
         return Receipt(op.op, Answer.SAVED, "Skipped.", row.version, row.fence)
     prompt = row.prompt if op.prompt is None else op.prompt
@@ -134,19 +114,7 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
     row.status = _STATUS.get(op.action, row.status)
     row.flagged = op.action is Action.FLAG
     row.reject_reason = op.reason if op.action is Action.REJECT else None
-    decision = pairs.decide(
-        session,
-        actor,
-        row,
-        op.action,
-        op=op.op,
-        before_sha256=before,
-        seen_version=op.version,
-        fence=op.fence,
-        prompt=op.prompt,
-        response=op.response,
-        reason=op.reason,
-    )
+    decision = _record(session, actor, row, op, before)
     row.approval_id = decision.id if op.action is Action.APPROVE else None
     claims.release(session, row)
     log(
@@ -159,6 +127,30 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
         after=row.content_sha256,
     )
     return Receipt(op.op, Answer.SAVED, "Saved.", row.version, row.fence)
+
+
+def _record(
+    session: Session,
+    actor: User,
+    row: PairRow,
+    op: Op,
+    before: str,
+    outcome: Outcome = Outcome.APPLIED,
+) -> DecisionRow:
+    return pairs.decide(
+        session,
+        actor,
+        row,
+        op.action,
+        op=op.op,
+        before_sha256=before,
+        seen_version=op.version,
+        fence=op.fence,
+        outcome=outcome,
+        prompt=op.prompt,
+        response=op.response,
+        reason=op.reason,
+    )
 
 
 def check(session: Session, actor: User, row: PairRow, prompt: str, response: str) -> None:

@@ -129,11 +129,6 @@ def test_groups_are_what_hangs_together(edges: list[tuple[int, int]]) -> None:
         assert len(inside) >= len(group) - 1
 
 
-def test_the_best_of_a_group_is_the_callers_choice() -> None:
-    assert duplicates.best_of(["b", "aa", "c"], rank=lambda word: (len(word),)) == "aa"
-    assert duplicates.best_of(["b", "c"], rank=lambda word: (len(word),)) == "b"
-
-
 def test_contradictions_ask_the_same_and_answer_differently() -> None:
     ask = "My card was charged twice for one coffee at the same shop yesterday morning"
     rows = [
