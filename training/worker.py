@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from storage.errors import AssayError, BadInput
 from training import kinds
@@ -68,7 +67,7 @@ def _guarded(directory: Path, hold: Evidence) -> int:
     return 0
 
 
-def _settings(directory: Path) -> Mapping[str, Any]:
+def _settings(directory: Path) -> Mapping[str, object]:
     head = evidence.read(TaskHead, directory / "spec.json")
     return head.settings if head is not None else {}
 
@@ -124,7 +123,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _cause(
     error: Exception,
     step: int | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> tuple[int, str]:
     """Exit status and sentence for an error that is not a refusal, of a run with these settings and
     its last checkpoint at this step.
@@ -144,14 +143,14 @@ def _cause(
     )
 
 
-def _less_memory(settings: Mapping[str, Any]) -> str:
+def _less_memory(settings: Mapping[str, object]) -> str:
     """What to change, what harms least first: the result, then the speed, then the method."""
     ways = []
-    if settings.get("batch_size", 2) > 1:
+    if settings.get("batch_size") != 1:
         ways.append("halve the batch size")
     if not settings.get("gradient_checkpointing"):
         ways.append("turn gradient checkpointing on")
-    ways.append(_LESS.get(settings.get("method", "lora"), "choose a smaller base model"))
+    ways.append(_LESS.get(str(settings.get("method", "lora")), "choose a smaller base model"))
     first, *others = ways
     return ", or ".join([first[0].upper() + first[1:], *others])
 

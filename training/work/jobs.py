@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -55,7 +54,7 @@ def ahead(session: Session, waiting: Job) -> list[Job]:
 
 
 def queue(
-    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, Any]
+    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, object]
 ) -> Job:
     """Queue a job, for verbs that have checked rules and roles."""
     row = JobRow(
