@@ -9,6 +9,7 @@ from curation.versions import archive
 from storage.errors import NotFound, RuleBroken
 from storage.tables import AdapterRow
 from storage.types import Split, Version
+from training.records.parts import StartedFrom
 from training.settings import Method
 
 
@@ -74,13 +75,13 @@ def going_on(session: Session, version: Version, adapter_id: int) -> AdapterRow:
     return adapter
 
 
-def started_from(adapter: AdapterRow) -> dict[str, Any]:
+def started_from(adapter: AdapterRow) -> StartedFrom:
     """What a run that goes on from an adapter remembers of it."""
-    return {
-        "id": adapter.id,
-        "name": adapter.name,
-        "job": adapter.job_id,
-        "sha256": adapter.sha256,
-        "version_id": adapter.version_id,
-        "precision": adapter.card.get("result", {}).get("precision"),
-    }
+    return StartedFrom(
+        id=adapter.id,
+        name=adapter.name,
+        job=adapter.job_id,
+        sha256=adapter.sha256,
+        version_id=adapter.version_id,
+        precision=adapter.card.get("result", {}).get("precision"),
+    )

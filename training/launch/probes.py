@@ -8,7 +8,6 @@ from it as they do from a run.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,7 @@ from training.launch import estimates
 from training.records import specs
 from training.records.parts import BaseModel, Estimate
 from training.records.record import read
+from training.records.rendered import RenderedPairs
 from training.records.results import ProbeResult
 from training.settings import Local, Tuning
 from training.tuning import checkpoints
@@ -66,9 +66,10 @@ def estimate(
     return estimates.of(read(ProbeResult, probe.result), settings)
 
 
-def row_lengths(directory: Path) -> dict[str, Any] | None:
-    """What a probe wrote of the rows; None where it did not come so far."""
-    return evidence.read_json(directory / ROWS_FILE)
+def rendered_pairs(directory: Path) -> RenderedPairs | None:
+    """What a probe wrote of the pairs; None where it did not come so far."""
+    content = evidence.read_json(directory / ROWS_FILE)
+    return read(RenderedPairs, content) if content is not None else None
 
 
 def ingest(session: Session, actor: User, job: Job, directory: Path, result: ProbeResult) -> None:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import psutil
 import torch
+from msgspec import structs
 from torch.utils.data import SequentialSampler
 from transformers import (
     AutoTokenizer,
@@ -29,6 +30,8 @@ from training.launch import methods, probes
 from training.launch.estimates import MINIMUM_STEPS
 from training.models import fetching, render
 from training.records import tasks
+from training.records.record import written
+from training.records.rendered import RenderedPair, RenderedPairs, Stretch
 from training.records.tasks import TrainTask
 from training.settings import Local
 from training.tuning import course, saving
@@ -61,13 +64,13 @@ def main(directory: Path, hold: Evidence) -> None:
     if ranks.first():
         began = time.monotonic()
         hold.say("Looking at the pairs as the model sees them.")
-        lengths = see(directory, base.path, task)
-        lengths |= {"seconds": time.monotonic() - began, "program_mb": _ram_mb()}
-        evidence.write_json(directory / probes.ROWS_FILE, lengths)
+        rendered = see(directory, base.path, task)
+        rendered = structs.replace(rendered, seconds=time.monotonic() - began, program_mb=_ram_mb())
+        evidence.write_json(directory / probes.ROWS_FILE, written(rendered))
     method.main(directory, hold, measure)
 
 
-def see(directory: Path, base: Path, task: TrainTask) -> dict[str, Any]:
+def see(directory: Path, base: Path, task: TrainTask) -> RenderedPairs:
     """Every row rendered as the run will, and of that what a person wants to see."""
     fetching.hush()
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
@@ -83,34 +86,34 @@ def see(directory: Path, base: Path, task: TrainTask) -> dict[str, Any]:
             rendered.append((row, which, ids, labels))
     lengths = [len(ids) for _, _, ids, _ in rendered]
     limit = cast("Local", task.settings).max_length
-    long = [[row.pair_id, len(ids)] for row, _, ids, _ in rendered if len(ids) > limit]
+    long = [(row.pair_id, len(ids)) for row, _, ids, _ in rendered if len(ids) > limit]
     train = sorted(
         (entry for entry in rendered if entry[0].split == "train"), key=lambda r: len(r[2])
     )
     drawn = [train[i] for i in spread(len(train), min(_DRAWN, len(train)))]
-    return {
-        "lengths": lengths,
-        "limit": limit,
-        "too_long": len(long),
-        "too_long_rows": sorted(long, key=lambda entry: -entry[1])[:_LISTED],
-        "shared": render.common_length([ids for _, _, ids, _ in rendered]),
-        "mean": statistics.fmean(lengths),
-        "learnt": sum(x != render.IGNORED for *_, labels in rendered for x in labels),
-        "examples": [
-            {
-                "pair_id": row.pair_id,
-                "answer": which,
-                "tokens": len(ids),
-                "stretches": stretches(tokenizer, ids, labels),
-            }
+    return RenderedPairs(
+        lengths=tuple(lengths),
+        limit=limit,
+        too_long=len(long),
+        too_long_rows=tuple(sorted(long, key=lambda entry: -entry[1])[:_LISTED]),
+        shared=render.common_length([ids for _, _, ids, _ in rendered]),
+        mean=statistics.fmean(lengths),
+        learnt=sum(x != render.IGNORED for *_, labels in rendered for x in labels),
+        examples=tuple(
+            RenderedPair(
+                pair_id=row.pair_id,
+                answer=which,
+                tokens=len(ids),
+                stretches=stretches(tokenizer, ids, labels),
+            )
             for row, which, ids, labels in drawn
-        ],
-    }
+        ),
+    )
 
 
 def stretches(
     tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]
-) -> list[dict[str, Any]]:
+) -> tuple[Stretch, ...]:
     """A row cut where learning begins or ends and around each mark of the chat template."""
     special = set(tokenizer.all_special_ids)
     cut: list[tuple[bool, bool, list[int]]] = []
@@ -120,15 +123,15 @@ def stretches(
             cut[-1][2].append(token)
         else:
             cut.append((learnt, mark, [token]))
-    return [
-        {
-            "text": tokenizer.decode(part, skip_special_tokens=False),
-            "learnt": learnt,
-            "mark": mark,
-            "tokens": len(part),
-        }
+    return tuple(
+        Stretch(
+            text=str(tokenizer.decode(part, skip_special_tokens=False)),
+            learnt=learnt,
+            mark=mark,
+            tokens=len(part),
+        )
         for learnt, mark, part in cut
-    ]
+    )
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -210,8 +213,8 @@ def measure(
     _batches: str,
 ) -> None:
     """Take the steps and leave the figures that `estimates.of` reads, in place of the whole run."""
-    lengths = probes.row_lengths(run.directory) or {}
-    ready = machine.lived() - float(lengths.get("seconds", 0.0))
+    rendered = probes.rendered_pairs(run.directory)
+    ready = machine.lived() - (rendered.seconds if rendered else 0.0)
     rows = {"train": _size(trainer.train_dataset), "validation": _size(trainer.eval_dataset)}
     tokens, mean = _only(trainer, *_choose(trainer, run.settings.batch_size))
     share = rows["validation"] / max(1, _size(trainer.eval_dataset))
@@ -240,7 +243,7 @@ def measure(
         "tokens_a_batch": mean,
         "evaluation_seconds": clock.evaluation * share,
         "saving_seconds": _saving(run, trainer),
-        "memory_mb": _parts(trainer, float(lengths.get("program_mb", 0.0)), peak),
+        "memory_mb": _parts(trainer, rendered.program_mb if rendered else 0.0, peak),
         "peak_memory_mb": max(peak, loading),
         "rows": rows,
     }

@@ -31,7 +31,6 @@ from training.records.parts import (
     GateLine,
     PassedOver,
     ResumedFrom,
-    StartedFrom,
 )
 from training.records.record import read, written
 from training.records.results import TrainResult
@@ -111,7 +110,7 @@ def _chosen(session: Session, version: Version, wish: RunPlan) -> Training:
         version_sha256=version.sha256,
         base=read(AdapterCard, before.card).base if before else wish.base,
         settings=cast("MethodSettings", wish.settings),
-        started_from=read(StartedFrom, lineage.started_from(before)) if before else None,
+        started_from=lineage.started_from(before) if before else None,
         share=wish.share,
     )
 

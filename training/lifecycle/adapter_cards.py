@@ -72,7 +72,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
         ],
         "checks": checks.summary(session, adapter),
         "trials": [_trial(session, trial_id) for trial_id in _closed(session, adapter.id)],
-        "stages": [_change(change) for change in history],
+        "stages": [written(_change(change)) for change in history],
         "waivers": _waivers(adapter, history),
         "limits": [*adapter.card.get("imported", {}).get("limits", ()), *LIMITS],
     }
@@ -130,14 +130,14 @@ def _trial(session: Session, trial_id: int) -> dict[str, Any]:
     }
 
 
-def _change(change: StageChange) -> dict[str, Any]:
-    return {
-        "stage": change.stage.value,
-        "by": change.by,
-        "at": change.created_at.isoformat(),
-        "reason": change.reason,
-        "gate": list(change.gate),
-    }
+def _change(change: StageChange) -> CardStage:
+    return CardStage(
+        stage=change.stage.value,
+        by=change.by,
+        at=change.created_at.isoformat(),
+        reason=change.reason,
+        gate=tuple(read(GateLine, line) for line in change.gate),
+    )
 
 
 def _waivers(adapter: Adapter, history: list[StageChange]) -> list[dict[str, str]]:

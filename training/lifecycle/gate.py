@@ -7,7 +7,6 @@ with a reason and an expiry date.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,6 +23,7 @@ from training.lifecycle import adapter_files, checks, promotion, standing
 from training.lifecycle.promotion import Judged
 from training.models import adapters
 from training.proving import blind
+from training.records.parts import GateLine
 
 _FROM_CHECKS = ("regression", "redteam")
 """Lines that rest on a check."""
@@ -144,12 +144,8 @@ def _runs(session: Session, adapter: Adapter) -> int:
     )
 
 
-def to_json(line: Signal) -> dict[str, Any]:
+def recorded(line: Signal) -> GateLine:
     """A line as a promotion keeps it."""
-    return {
-        "key": line.key,
-        "name": line.name,
-        "met": line.met,
-        "measured": line.measured,
-        "waiver": line.waiver,
-    }
+    return GateLine(
+        key=line.key, name=line.name, met=line.met, measured=line.measured, waiver=line.waiver
+    )

@@ -9,6 +9,7 @@ import json
 import shutil
 import tempfile
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,16 @@ from training.work import evidence
 LIMITS = (
     "It was trained elsewhere: on which pairs is not known, and held-out pairs may be among them.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFiles:
+    """An adapter's files that were looked through."""
+
+    base: BaseModel
+    base_folder: Path
+    vetted: Vetted
+    sha256: str
 
 
 @allowed(Role.LEAD)
@@ -76,12 +87,7 @@ def take(
             version,
             job_id,
             " ".join(name.split())[:80],
-            {
-                "base": base.to_dict(),
-                "found": vetted,
-                "sha256": sha256,
-                "at": at,
-            },
+            ImportedFiles(base, at, vetted, sha256),
         )
     except BaseException:
         shutil.rmtree(final.parent, ignore_errors=True)
@@ -127,11 +133,11 @@ def _registered(
     version: Version,
     job_id: str,
     name: str,
-    facts: dict[str, Any],
+    files: ImportedFiles,
 ) -> Adapter:
     """The rows: a finished job that is no run, and the adapter with a card that says what it is."""
     full_name = f"{name or 'imported'} · {job_id[:8]}"
-    spec = {"imported": {"sha256": facts["sha256"]}, "name": name, "version_id": version.id}
+    spec = {"imported": {"sha256": files.sha256}, "name": name, "version_id": version.id}
     now = datetime.now(UTC)
     session.add(
         JobRow(
@@ -141,7 +147,7 @@ def _registered(
             state=JobState.FINISHED,
             requested_by=actor.id,
             spec=spec,
-            result={"state": "finished", "adapter_sha256": facts["sha256"]},
+            result={"state": "finished", "adapter_sha256": files.sha256},
             message="Taken in from elsewhere.",
             ended_at=now,
         )
@@ -152,8 +158,8 @@ def _registered(
         name=full_name,
         job_id=job_id,
         version_id=version.id,
-        sha256=facts["sha256"],
-        card=_card(actor, version, facts),
+        sha256=files.sha256,
+        card=_card(actor, version, files),
     )
     session.add(row)
     session.flush()
@@ -164,15 +170,14 @@ def _registered(
         "adapter",
         row.id,
         project_id=version.project_id,
-        sha256=facts["sha256"],
+        sha256=files.sha256,
         job=job_id,
     )
     return adapters.get(session, row.id)
 
 
-def _card(actor: User, version: Version, facts: dict[str, Any]) -> dict[str, Any]:
-    vetted: Vetted = facts["found"]
-    base: Path = facts["at"]
+def _card(actor: User, version: Version, files: ImportedFiles) -> dict[str, Any]:
+    vetted, base = files.vetted, files.base_folder
     record = evidence.read_json(base / "assay.json") or {}
     return {
         "kind": "lora",
@@ -188,7 +193,7 @@ def _card(actor: User, version: Version, facts: dict[str, Any]) -> dict[str, Any
             "approvals": {},
         },
         "gate": [],
-        "base": facts["base"],
+        "base": files.base.to_dict(),
         "settings": {
             "method": "lora",
             "r": vetted.r,

@@ -5,7 +5,6 @@ Each promotion keeps the lines of the gate as they were, waivers included.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,7 @@ from storage.types import Adapter, Arm, Role, Stage, User
 from training.lifecycle import gate, stages, standing
 from training.models import adapters
 from training.proving import blind
+from training.records.parts import GateLine
 
 _LONGEST = 500
 """Characters of a reason that are kept."""
@@ -99,7 +99,7 @@ def promote(
         )
     if to is Stage.PRODUCTION:
         _displace(session, actor, adapter)
-    _move(session, actor, adapter, to, reason, [gate.to_json(line) for line in lines])
+    _move(session, actor, adapter, to, reason, [gate.recorded(line) for line in lines])
 
 
 def _from(now: Stage, to: Stage, adapter: Adapter) -> None:
@@ -128,7 +128,7 @@ def _move(
     adapter: Adapter,
     to: Stage,
     reason: str,
-    lines: Sequence[dict[str, Any]] = (),
+    lines: Sequence[GateLine] = (),
 ) -> None:
     stages.add(session, actor, adapter.id, to, reason.strip()[:_LONGEST], lines)
     events.record(
@@ -139,7 +139,7 @@ def _move(
         adapter.id,
         project_id=adapter.project_id,
         sha256=adapter.sha256,
-        waived=[line["key"] for line in lines if not line["met"]],
+        waived=[line.key for line in lines if not line.met],
     )
 
 

@@ -1,7 +1,6 @@
 """The stages of adapters: candidate, approved, production, retired. Changes are only ever added."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -10,6 +9,8 @@ from storage import people
 from storage.tables import AdapterRow, AdapterStageRow
 from storage.types import Stage, StageChange, User
 from storage.values import value_of
+from training.records.parts import GateLine
+from training.records.record import written
 
 
 def history(session: Session, adapter_id: int) -> list[StageChange]:
@@ -60,7 +61,7 @@ def add(
     adapter_id: int,
     stage: Stage,
     reason: str,
-    gate: Sequence[dict[str, Any]] = (),
+    gate: Sequence[GateLine] = (),
 ) -> None:
     """Write one change, for verbs that have checked their own rules and roles."""
     newest = session.scalar(
@@ -73,7 +74,7 @@ def add(
             stage=stage,
             user_id=actor.id,
             reason=reason,
-            gate=list(gate),
+            gate=[written(line) for line in gate],
         )
     )
     session.flush()

@@ -37,5 +37,9 @@ class RenderedPairs(JsonRecord, frozen=True, kw_only=True):
     mean: float
     learnt: int
     """Tokens of all pairs together that are learnt."""
+    seconds: float = 0.0
+    """That looking took."""
+    program_mb: float = 0.0
+    """Memory of the process before the base model was loaded."""
     examples: tuple[RenderedPair, ...]
     """From the shortest to the longest training pair."""

@@ -14,7 +14,6 @@ from pages.frame.theme import COMPONENT_CSS
 from pages.parts import bars, pair_view, progress
 from storage.types import Job
 from training.launch import probes
-from training.records import record
 from training.records.rendered import RenderedPair, RenderedPairs
 
 _BINS = 6
@@ -46,14 +45,13 @@ _HTML = '<div class="text" role="group" tabindex="0"></div>'
 
 def show(probe: Job | None) -> None:
     """Example pairs, lengths, and pairs that are too long."""
-    written = probes.row_lengths(progress.folder(probe)) if probe is not None else None
-    if written is None:
+    rendered = probes.rendered_pairs(progress.folder(probe)) if probe is not None else None
+    if rendered is None:
         st.text(
             "Not looked at yet. “Try 4 steps” on the card turns every pair into tokens exactly as "
             "the run will, and shows them here."
         )
         return
-    rendered = record.read(RenderedPairs, written)
     _figures(rendered)
     if rendered.too_long:
         _too_long(rendered)

@@ -10,8 +10,9 @@ import pytest
 from tests.support.tiny_model import SYSTEM, packaged, rows, training_job
 from training.launch import estimates, probes
 from training.models import render
-from training.records import record
+from training.records import record, tasks
 from training.records.results import ProbeResult
+from training.records.tasks import TrainTask
 from training.settings import Local, read
 from training.work import evidence
 from training.worker import work
@@ -110,36 +111,36 @@ def test_preference_tuning_is_measured_on_pairs(small: Path, tmp_path: Path) -> 
     assert result["state"] == "finished", result["message"]
     assert min(result["step_tokens"]) > 0
     assert estimates.of(record.read(ProbeResult, result), _local(settings)).steps == 12
-    seen = probes.row_lengths(tmp_path / "probe")
+    seen = probes.rendered_pairs(tmp_path / "probe")
     assert seen is not None
-    assert len(seen["lengths"]) == 16
-    assert {one["answer"] for one in seen["examples"]} == {"better", "worse"}
+    assert len(seen.lengths) == 16
+    assert {one.answer for one in seen.examples} == {"better", "worse"}
 
 
 def test_what_the_model_sees_is_what_is_trained(small: Path, tmp_path: Path) -> None:
     lines = rows(6) + rows(2, "validation", first=100)
     training_job(tmp_path / "probe", small, lines)
-    spec = json.loads((tmp_path / "probe" / "spec.json").read_text())
+    task = tasks.read(TrainTask, tmp_path / "probe")
     from transformers import AutoTokenizer
 
     from training.launch import probing
 
-    seen = probing.see(tmp_path / "probe", small, spec)
+    seen = probing.see(tmp_path / "probe", small, task)
     tokenizer = AutoTokenizer.from_pretrained(packaged().path)
     by_pair = {line["pair_id"]: line for line in lines}
-    assert len(seen["examples"]) == 6
-    for one in seen["examples"]:
-        line = by_pair[one["pair_id"]]
+    assert len(seen.examples) == 6
+    for one in seen.examples:
+        line = by_pair[one.pair_id]
         ids, labels = render.pair_ids(tokenizer, SYSTEM, line["prompt"], line["response"])
-        assert "".join(part["text"] for part in one["stretches"]) == tokenizer.decode(ids)
-        assert one["tokens"] == sum(part["tokens"] for part in one["stretches"]) == len(ids)
-        learnt = "".join(part["text"] for part in one["stretches"] if part["learnt"])
+        assert "".join(part.text for part in one.stretches) == tokenizer.decode(ids)
+        assert one.tokens == sum(part.tokens for part in one.stretches) == len(ids)
+        learnt = "".join(part.text for part in one.stretches if part.learnt)
         assert learnt == tokenizer.decode([x for x in labels if x != render.IGNORED])
-        marks = [part["text"] for part in one["stretches"] if part["mark"]]
+        marks = [part.text for part in one.stretches if part.mark]
         assert marks[:2] == ["<|im_start|>", "<|im_end|>"]
-    assert seen["too_long"] == 0
-    assert 10 < seen["shared"] < min(seen["lengths"])
-    assert len(seen["lengths"]) == 8
+    assert seen.too_long == 0
+    assert 10 < seen.shared < min(seen.lengths)
+    assert len(seen.lengths) == 8
 
 
 def test_rows_that_are_too_long_are_listed_and_refused(small: Path, tmp_path: Path) -> None:
@@ -148,9 +149,9 @@ def test_rows_that_are_too_long_are_listed_and_refused(small: Path, tmp_path: Pa
     _, result = _probe(tmp_path / "probe", small, rows(4) + long, max_length=100)
     assert result["state"] == "failed"
     assert "longer than 100 tokens" in result["message"]
-    seen = probes.row_lengths(tmp_path / "probe")
+    seen = probes.rendered_pairs(tmp_path / "probe")
     assert seen is not None
-    assert (seen["too_long"], seen["too_long_rows"][0][0]) == (1, 50)
+    assert (seen.too_long, seen.too_long_rows[0][0]) == (1, 50)
 
 
 def test_a_cancelled_probe_says_so(small: Path, tmp_path: Path) -> None:
