@@ -8,9 +8,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-MODELS = frozenset(
-    ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes", "datasets")
-)
+MODELS = frozenset(("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes"))
 
 
 class ModelsRefused(ImportError):
