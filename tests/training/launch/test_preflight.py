@@ -17,6 +17,8 @@ from training.__main__ import app
 from training.launch import preflight, probes, runs
 from training.launch.preflight_checks import Check, Facts, Mark, checks, errors
 from training.records.parts import BaseModel
+from training.records.record import written
+from training.records.rendered import RenderedPairs
 from training.settings import Full, Lora, Provider, Qlora
 from training.work import evidence, jobs
 
@@ -136,8 +138,17 @@ def test_rows_that_a_probe_found_too_long_refuse_the_launch(engine: Engine) -> N
     wish = runs.RunPlan(story.version.id, "x", settings=Lora(max_length=64))
     with writing(engine) as session:
         probe = asks.probe(session, story.lead, wish)
-    seen = {"lengths": [50, 70], "too_long_rows": [[5, 70]], "too_long": 1, "limit": 64}
-    evidence.write_json(tuned.running(engine, probe) / probes.ROWS_FILE, seen)
+    rendered = RenderedPairs(
+        lengths=(50, 70),
+        limit=64,
+        too_long=1,
+        too_long_rows=((5, 70),),
+        shared=10,
+        mean=60.0,
+        learnt=20,
+        examples=(),
+    )
+    evidence.write_json(tuned.running(engine, probe) / probes.ROWS_FILE, written(rendered))
     with writing(engine) as session, pytest.raises(RuleBroken, match=r"1 pair is .* \(pair 5\)"):
         asks.launch(session, story.lead, wish)
     with reading(engine) as session:
