@@ -354,8 +354,7 @@ function chip(text, kind = '') { return make('span', { class: `chip ${kind}` }, 
 function drawCard(S, card) {
   const chips = [chip(`Pair ${card.id}`, 'row')];
   if (card.origin) chips.push(chip(card.origin));
-  if (card.era) chips.push(chip(card.era));
-  if (card.topic) chips.push(chip(card.topic));
+  chips.push(...(card.labels || []).map(text => chip(text)));
   if (card.mine) chips.push(chip('written by you'));
   if (card.hidden?.length) chips.push(chip(`${card.hidden.length} invisible character${card.hidden.length > 1 ? 's' : ''} shown as ⟦…⟧`, 'warn'));
   $(S, 'chips').replaceChildren(...chips);

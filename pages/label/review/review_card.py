@@ -20,8 +20,8 @@ class CardData(TypedDict):
     draft_prompt: str
     draft_response: str
     origin: str
-    era: str | None
-    topic: str | None
+    labels: list[str]
+    """What else is known of the pair, a chip each: its era, its topic."""
     hidden: list[str]
     """Invisible characters found; `prompt_visible` and `response_visible` then reveal them."""
     problems: list[str]
