@@ -3,7 +3,7 @@
 from storage.lazily import commands
 
 app = commands(
-    "Tune and prove: draft rows, launch runs, compare, judge blind, export adapters.",
+    "Tune and prove: draft pairs, launch runs, compare, judge blind, export adapters.",
     {
         "training.commands.launching": ("launch", "preflight", "probe"),
         "training.commands.runs": (

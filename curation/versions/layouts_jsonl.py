@@ -125,7 +125,7 @@ PREFERENCE = Layout(
     name="preference",
     title="Preference pairs (DPO)",
     fits="trl's DPO trainer",
-    loses="Only rows whose output a person corrected: chosen is the approved output, rejected "
+    loses="Only pairs whose output a person corrected: chosen is the approved output, rejected "
     "the one that arrived. A first output that was never scanned for personal data, or "
     f"that held some, is left out. {NO_ORIGIN}",
     write=_lines(

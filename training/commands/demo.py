@@ -82,7 +82,7 @@ def run(place: Settings) -> dict[str, Any]:
         lead = people.join(session, "Demo lead", frozenset(Role))
         second = people.join(session, "Demo second lead", frozenset(Role))
         project = sample.begin(session, lead, reviewed=True)
-    _say("Opened the sample project; its fictional people have reviewed the rows.")
+    _say("Opened the sample project; its fictional people have reviewed the pairs.")
     _clean(engine, lead, project)
     _audit(engine, second, project)
     version_id = _decide_and_freeze(engine, lead, second, project)
@@ -234,7 +234,7 @@ def _prove(
         adapter = adapters.listing(session, project.id)[0]
         base = BaseModel("packaged")
         job = asks.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
-    _finish(job, "Compared on held-out rows")
+    _finish(job, "Compared on held-out pairs")
     with writing(engine) as session:
         evaluation = evaluations.listing(session, project.id)[0]
         planned = min(PLANNED, evaluation.summary["n"])

@@ -51,7 +51,7 @@ def launch(
     seed: int | None = None,
     send_rows: Annotated[
         int | None,
-        typer.Option(help="For a provider: how many rows you agree to send to its endpoint."),
+        typer.Option(help="For a provider: how many pairs you agree to send to its endpoint."),
     ] = None,
     wait_: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the run, or queue it and return.")

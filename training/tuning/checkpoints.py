@@ -39,7 +39,7 @@ _LIBRARIES = (
     "trl",
 )
 _MUST_MATCH = {
-    "rows_sha256": "the rows",
+    "rows_sha256": "the pairs",
     "system_sha256": "the system message",
     "settings": "the settings",
     "base_sha256": "the base model",

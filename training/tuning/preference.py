@@ -158,7 +158,7 @@ def tokenized(
             if len(ids) > max_length:
                 raise BadInput(
                     f"Pair {row.pair_id} is longer than {max_length} tokens with one of its "
-                    "answers. Shorten it, or raise the longest row in the settings."
+                    "answers. Shorten it, or raise the longest pair in the settings."
                 )
             prompt_length = labels.count(render.IGNORED)
             columns[name].append(ids[prompt_length:])

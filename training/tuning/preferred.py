@@ -44,7 +44,7 @@ def require(session: Session, version: Version, rows: Sequence[VersionRow]) -> N
     gathered = preferences.gather(session, [row for row in rows if row.split is Split.TRAIN])
     if gathered.rows:
         return
-    why = "nobody corrected the answer of one of its train rows"
+    why = "nobody corrected the answer of one of its training pairs"
     if gathered.unsafe:
         why = (
             f"the first answer of the {gathered.unsafe} corrected ones was never scanned whole for "
@@ -52,5 +52,5 @@ def require(session: Session, version: Version, rows: Sequence[VersionRow]) -> N
         )
     raise RuleBroken(
         f"Version {version.number} has no preference pairs: {why}. Correct drafts in review, scan "
-        "the rows and freeze a new version."
+        "the pairs and freeze a new version."
     )

@@ -56,7 +56,7 @@ def main(
     watch = Watch(hold, settings.patience, len(train), settings.batch_size)
     trainer = build_trainer(directory, model, tokenizer, train, validation, settings, watch)
     run = course.Course(directory, hold, task, settings, base, tokenizer, precision.of(settings))
-    hold.say(f"Training on {len(train)} rows, watching {len(validation)} validation rows.")
+    hold.say(f"Training on {len(train)} pairs, watching {len(validation)} validation pairs.")
     through(run, trainer, watch, learnt_tokens(train), _batches(trainer))
 
 
@@ -98,8 +98,8 @@ def tokenized(
     if too_long:
         named = ", ".join(map(str, too_long[:_EXAMPLES_NAMED]))
         raise BadInput(
-            f"{len(too_long)} rows are longer than {max_length} tokens (first: pair {named}). "
-            "Shorten them, or raise the longest row in the settings."
+            f"{len(too_long)} pairs are longer than {max_length} tokens (first: pair {named}). "
+            "Shorten them, or raise the longest pair in the settings."
         )
     return Dataset.from_dict(columns)
 

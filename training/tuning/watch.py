@@ -219,10 +219,10 @@ class Watch(TrainerCallback):
             )
         ending = "the weights of the lowest validation loss are kept."
         if self.stopping:
-            ending = ending if self.validation_curve else "no validation rows: the last are kept."
+            ending = ending if self.validation_curve else "no validation pairs: the last are kept."
             return f"Stopped by request at step {self.step} of {self.total}; {ending}"
         if not self.validation_curve:
-            return f"Finished {self.step} steps. No validation rows: the last weights are kept."
+            return f"Finished {self.step} steps. No validation pairs: the last weights are kept."
         return f"Finished {self.step} steps; {ending}"
 
     def _obey(self, control: TrainerControl, state: TrainerState) -> None:

@@ -75,7 +75,7 @@ def test_nothing_to_go_on_from_is_said(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"rows_sha256": "0"}, "the rows changed"),
+        ({"rows_sha256": "0"}, "the pairs changed"),
         ({"settings": {"r": 1}}, "the settings changed"),
         ({"libraries": {"torch": "1.0"}}, "the versions of the libraries changed"),
     ],

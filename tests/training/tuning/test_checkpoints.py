@@ -143,11 +143,11 @@ def test_an_adopted_one_stands_on_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"rows_sha256": "x"}, "the rows changed since"),
+        ({"rows_sha256": "x"}, "the pairs changed since"),
         ({"settings": {"r": 4}}, "the settings changed since"),
         ({"base_sha256": "x"}, "the base model changed since"),
         ({"libraries": {"torch": "3"}}, "the versions of the libraries changed since"),
-        ({"rows_sha256": "x", "base_sha256": "x"}, "the rows and the base model changed"),
+        ({"rows_sha256": "x", "base_sha256": "x"}, "the pairs and the base model changed"),
     ],
 )
 def test_nothing_goes_on_where_what_it_depends_on_changed(
