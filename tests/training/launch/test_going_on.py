@@ -15,7 +15,8 @@ from storage.types import Job, JobState, Role
 from tests.support import interrupted, stories, tuned
 from training import asks, reconcile
 from training.launch import runs
-from training.records.record import written
+from training.records.parts import ResumedFrom
+from training.records.record import read, written
 from training.tuning import checkpoints
 from training.work import evidence, jobs
 
@@ -168,7 +169,8 @@ def test_a_card_names_the_run_it_went_on_from(engine: Engine) -> None:
     made = _resume(engine, story, old)
     used = made.spec["resumed_from"]
     shutil.rmtree(jobs.folder(settings.current(), made.id), ignore_errors=True)
-    words = list(adapter_cards._resumed(used | {"before": used | {"job": "first", "step": 5}}))
+    start = read(ResumedFrom, used | {"before": used | {"job": "first", "step": 5}})
+    words = list(adapter_cards._resumed(start))
     assert words[0].startswith(f"- resumed from step 10 of run `{old.id}`, checkpoint sha256")
     assert words[1].startswith("- resumed from step 5 of run `first`")
 
