@@ -93,7 +93,7 @@ def pairs(rows: Sequence[tuple[int, str]], threshold: float = THRESHOLD) -> list
     if not _LOWEST <= threshold <= 1:
         raise BadInput(f"A threshold of {threshold} cannot be used: give 0.5 to 1.")
     if len({row_id for row_id, _ in rows}) < len(rows):
-        raise BadInput("A row stands twice in the list to compare: list each row once.")
+        raise BadInput("A pair stands twice in the list to compare: list each pair once.")
     copies = _copies(rows)
     near = [Near(a, b, 1.0) for ids in copies.values() for a, b in _couples(ids)]
     distinct = {ids[0]: plain for plain, ids in copies.items() if plain}

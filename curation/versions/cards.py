@@ -118,9 +118,9 @@ def _head(card: VersionCard) -> list[str]:
         f"# {plain(card.project)}, version {card.version}",
         *note,
         "",
-        f"{card.rows} approved rows, frozen by {plain(card.frozen_by)} on "
+        f"{card.rows} approved pairs, frozen by {plain(card.frozen_by)} on "
         f"{card.frozen_at}, split with seed {card.seed} "
-        f"(shares asked: {', '.join(str(share) for share in card.shares)}; rows that "
+        f"(shares asked: {', '.join(str(share) for share in card.shares)}; pairs that "
         f"belong together kept on one side: {card.facts.groups} groups).{sealed}",
     ]
 
@@ -128,7 +128,7 @@ def _head(card: VersionCard) -> list[str]:
 def _counts(card: VersionCard) -> list[str]:
     facts = card.facts
     lines = [
-        "## Rows",
+        "## Pairs",
         "",
         *_table(["", *_PARTS], [["all", *(card.by_split[part] for part in _PARTS)]]),
     ]
@@ -141,18 +141,19 @@ def _counts(card: VersionCard) -> list[str]:
         lines += ["", *_table([title, *_PARTS], rows)]
     lines += [
         "",
-        f"Rows with letters and accents stored apart (not NFC), kept as they are: {facts.not_nfc}.",
+        "Pairs with letters and accents stored apart (not NFC), kept as they are: "
+        f"{facts.not_nfc}.",
     ]
     return lines
 
 
 def _people(facts: SealedFacts) -> list[str]:
-    return ["## Approved by", "", *_table(["Person", "Rows"], facts.approvers.items())]
+    return ["## Approved by", "", *_table(["Person", "Pairs"], facts.approvers.items())]
 
 
 def _audit(audit: SealedAudit | None) -> list[str]:
     if audit is None:
-        return ["## Audit", "", "No row had been audited when this version was frozen."]
+        return ["## Audit", "", "No pair had been audited when this version was frozen."]
     return ["## Audit", "", _audit_sentence(audit)]
 
 
@@ -163,7 +164,7 @@ def _audit_sentence(audit: SealedAudit) -> str:
         for interval in (audit.wilson_95, audit.clopper_pearson_95)
     )
     return (
-        f"{audit.good} of {audit.judged} judged rows good ({audit.drawn} drawn at random "
+        f"{audit.good} of {audit.judged} judged pairs good ({audit.drawn} drawn at random "
         f"from {audit.population}); 95 % interval {wilson} (Wilson), {exact} (exact); proven "
         f"with 95 % confidence: {audit.proven_95:.1%}. {audit.in_version.good} of "
         f"{audit.in_version.judged} of them are in this version with the text that was judged."
@@ -183,7 +184,7 @@ def _duplicates(settlements: Counts) -> list[str]:
         for kind, settled in settlements.items()
     ]
     if not rows:
-        return ["## Duplicates settled", "", "None touched a row of this version."]
+        return ["## Duplicates settled", "", "None touched a pair of this version."]
     head = ["Kind", "one rejected", "both kept with a reason", "open"]
     return ["## Duplicates settled", "", *_table(head, rows)]
 
@@ -194,13 +195,13 @@ def _certificate(certified: Certificate) -> list[str]:
         for kind, states in certified.findings.items()
     ]
     scans = [
-        f"- {count} rows under configuration `{config}`"
+        f"- {count} pairs under configuration `{config}`"
         for config, count in certified.configurations.items()
     ]
     return [
         "## Personal data",
         "",
-        f"{certified.fully_scanned} of {certified.rows} rows scanned whole; "
+        f"{certified.fully_scanned} of {certified.rows} pairs scanned whole; "
         f"{certified.quarantined} quarantined, {certified.not_scanned} not scanned.",
         *(["", *scans] if scans else []),
         *(["", *_table(["Finding", "accepted", "dismissed", "open"], rows)] if rows else []),
@@ -222,12 +223,12 @@ def _later(since: Since) -> list[str]:
         lines.append(f"- Audit: {_audit_sentence(since.audit)}")
     if since.certificate:
         lines.append(
-            f"- Scanned again: {since.certificate.fully_scanned} of {since.certificate.rows} rows "
+            f"- Scanned again: {since.certificate.fully_scanned} of {since.certificate.rows} pairs "
             f"whole, certificate `{since.certificate.certificate_sha256}`"
         )
-    lines.append(f"- Rows no longer approved with this text: {since.withdrawn}")
+    lines.append(f"- Pairs no longer approved with this text: {since.withdrawn}")
     lines.append(
-        f"- Training or validation rows that a later version tests on: {since.held_out_since}"
+        f"- Training or validation pairs that a later version tests on: {since.held_out_since}"
     )
     return lines
 
@@ -239,8 +240,8 @@ def _checking(card: VersionCard) -> list[str]:
         *_table(
             ["Hash", "Value"],
             [
-                ["sha256 of the canonical rows", card.hashes.sha256],
-                ["Merkle root over the rows", card.hashes.merkle_root],
+                ["sha256 of the canonical pairs", card.hashes.sha256],
+                ["Merkle root over the pairs", card.hashes.merkle_root],
                 ["Seal over all that was frozen", card.hashes.seal or "none"],
                 ["sha256 of the system message", card.system_message_sha256],
             ],

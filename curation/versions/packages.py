@@ -163,7 +163,7 @@ def _rows(
     if not preferred.unchanged and not preferred.unsafe:
         return preferred.rows, ""
     return preferred.rows, (
-        f"{len(preferred.rows)} of {len(frozen)} rows make a preference pair. In "
+        f"{len(preferred.rows)} of {len(frozen)} pairs make a preference pair. In "
         f"{preferred.unchanged} no person corrected the output alone; in {preferred.unsafe} "
         "the first output was never scanned whole, or held personal data."
     )

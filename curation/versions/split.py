@@ -92,7 +92,7 @@ def split(items: Sequence[Item], shares: Shares = SHARES, seed: int = 7) -> dict
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise BadInput("The shares of training, validation and test must be above 0 and make 1.")
     if len({item.id for item in items}) < len(items):
-        raise BadInput("A row stands twice in the list to split: list each row once.")
+        raise BadInput("A pair stands twice in the list to split: list each pair once.")
     groups = _groups(items, seed)
     parts = {group.name: group.pinned for group in groups}
     _fill(groups, parts, Split.TEST, shares[2], 0)

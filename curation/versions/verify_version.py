@@ -173,7 +173,7 @@ def _rows(
     reader = READERS.get(manifest["format"])
     if reader is None:
         return [
-            "the rows inside were not read again: this format needs more than Python's standard "
+            "the pairs inside were not read again: this format needs more than Python's standard "
             "library; their files have the hashes of the manifest"
         ]
     whole = []
@@ -188,11 +188,11 @@ def _rows(
             if leaf(line(full)).hex() != row["leaf"]:
                 raise DamagedError(f"row {number} of {name} is not the one that was frozen")
             whole.append((row["pair_id"], line(full)))
-    done = [f"{len(whole)} rows are the ones that were frozen"]
+    done = [f"{len(whole)} pairs are the ones that were frozen"]
     if len(whole) == len(rows):
         content = b"".join(data + b"\n" for _, data in sorted(whole))
         if hashlib.sha256(content).hexdigest() != manifest["version"]["sha256"]:
-            raise DamagedError("the rows do not give the sha256 of the version")
+            raise DamagedError("the pairs do not give the sha256 of the version")
         done.append("together they give the sha256 of the version")
     return done
 
@@ -275,10 +275,10 @@ def check_proof(proof: dict[str, Any]) -> list[str]:
     """
     row = proof["row"]
     if content_sha256(row["prompt"], row["response"]) != row["content_sha256"]:
-        raise DamagedError("the text of the row does not have its hash")
+        raise DamagedError("the text of the pair does not have its hash")
     if climb(leaf(line(row)), proof["path"]) != proof["merkle_root"]:
-        raise DamagedError("the row is not in the version of this Merkle root")
-    return [f"pair {row['pair_id']} is in the version of this Merkle root, as a {row['split']} row"]
+        raise DamagedError("the pair is not in the version of this Merkle root")
+    return [f"pair {row['pair_id']} ({row['split']}) is in the version of this Merkle root"]
 
 
 def _main() -> int:

@@ -146,7 +146,7 @@ def _clean(engine: Engine, actor: User, project: Project) -> None:
     _rescan(engine, actor, project)
     with reading(engine) as session:
         counts = pairs.counts(session, project.id)
-    _say(f"Rows: {', '.join(f'{n} {status}' for status, n in counts.items())}.")
+    _say(f"Pairs: {', '.join(f'{n} {status}' for status, n in counts.items())}.")
 
 
 def _rescan(engine: Engine, actor: User, project: Project) -> None:

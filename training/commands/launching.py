@@ -49,9 +49,13 @@ def launch(
     learning_rate: float | None = None,
     max_steps: int | None = None,
     seed: int | None = None,
-    send_rows: Annotated[
+    send_pairs: Annotated[
         int | None,
-        typer.Option(help="For a provider: how many pairs you agree to send to its endpoint."),
+        typer.Option(
+            "--send-pairs",
+            "--send-rows",
+            help="For a provider: how many pairs you agree to send to its endpoint.",
+        ),
     ] = None,
     wait_: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow the run, or queue it and return.")
@@ -69,7 +73,7 @@ def launch(
             wish = _from_file(session, inside, recipe_file)
         else:
             wish = from_options(session, inside, name, version, base, method, sets, overrides)
-        wish = _agreeing(session, wish, send_rows)
+        wish = _agreeing(session, wish, send_pairs)
         job = asks.launch(session, console.actor(session, as_), wish)
     done = wait(job, quiet=as_json) if wait_ else job
     console.show(done, as_json=as_json, message=done.message or f"Run {done.id} is {done.state}.")

@@ -85,18 +85,18 @@ class Drafts:
         self._vocabularies += [_vocabulary(prompt) for prompt, _ in self.task.examples]
 
     def takes(self, prompt: str) -> bool:
-        """Whether a message can be used; one that can is remembered, so that no other is like
+        """Whether an input can be used; one that can is remembered, so that no other is like
         it.
         """
         if not _SHORTEST <= len(prompt) <= _LONGEST:
-            self.refused["message too short or too long"] += 1
+            self.refused["input too short or too long"] += 1
             return False
         if _HELPER.search(prompt):
-            self.refused["message in a helper's voice"] += 1
+            self.refused["input in a helper's voice"] += 1
             return False
         vocabulary = _vocabulary(prompt)
         if any(_likeness(vocabulary, earlier) >= _LIKENESS for earlier in self._vocabularies):
-            self.refused["message too like an example or another draft"] += 1
+            self.refused["input too like an example or another draft"] += 1
             return False
         self._vocabularies.append(vocabulary)
         return True

@@ -106,7 +106,7 @@ def read_held_out(path: Path, sha256: str | None = None) -> list[HeldOutPair]:
         raise RuleBroken("The held-out pairs changed since the job was started. Start it again.")
     pairs = [msgspec.json.decode(line, type=HeldOutPair) for line in content.splitlines() if line]
     if not pairs:
-        raise BadInput("The version has no test pairs to evaluate on. Make a new version.")
+        raise BadInput("The version has no test pairs to compare on. Make a new version.")
     return pairs
 
 

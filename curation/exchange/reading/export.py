@@ -119,7 +119,7 @@ def _notes(manifest: _Manifest) -> tuple[str, ...]:
     ]
     if manifest.exported.get("test"):
         notes.append(
-            f"{manifest.exported['test']} rows were held out for testing there. To keep them out "
-            "of training here, export and import the splits apart, these as test rows."
+            f"{manifest.exported['test']} pairs were held out for testing there. To keep them out "
+            "of training here, export and import the splits apart, these as test pairs."
         )
     return tuple(notes)

@@ -13,7 +13,7 @@ user = require_user()
 project = current_project(user)
 
 if project is None:
-    shell.header("Assay", "From examples that experts write to a small model judged blind.")
+    shell.header("Assay", "From gold pairs that experts write to a small model judged blind.")
     if not project_forms.may_start(user):
         st.info("There is no project yet. Someone with the role lead or admin starts one here.")
         st.stop()

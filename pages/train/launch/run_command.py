@@ -25,7 +25,7 @@ def show(user: User, project: Project, version: Version, plan: RunPlan | None) -
             recipe.command(described, project.name, user.name), language="bash", wrap_lines=True
         )
         if plan.consent is not None:
-            shell.note(f"Add --send-rows {plan.consent.rows} to agree that so many pairs leave.")
+            shell.note(f"Add --send-pairs {plan.consent.rows} to agree that so many pairs leave.")
         shell.note("The same run as a file, for python -m training launch --recipe FILE:")
         st.code(recipe.to_yaml(described), language="yaml")
         st.download_button(

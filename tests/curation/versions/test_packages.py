@@ -288,7 +288,7 @@ def test_preference_pairs_come_from_corrections_whose_first_text_was_clean(
         assert line["chosen"] == [{"role": "assistant", "content": stories.FRAUD}]
         assert line["rejected"] == [{"role": "assistant", "content": first[asked]}]
     assert package.rows == len(lines) == 2
-    assert "2 of 30 rows make a preference pair" in package.left_out
+    assert "2 of 30 pairs make a preference pair" in package.left_out
     assert "in 1 the first output was never scanned" in package.left_out
 
 
@@ -298,7 +298,7 @@ def test_a_version_without_corrections_says_why_there_is_no_preference_pair(
     desk = stories.project(engine)
     curated.approved(engine, desk, 20)
     version = curated.frozen(engine, desk)
-    with pytest.raises(RuleBroken, match="0 of 20 rows make a preference pair"):
+    with pytest.raises(RuleBroken, match="0 of 20 pairs make a preference pair"):
         built(engine, version, "preference")
 
 

@@ -40,7 +40,7 @@ def _going(engine: Engine) -> tuple[tuned.Frozen, Job]:
     directory = tuned.running(engine, job)
     evidence.write_json(directory / "launch.json", {"at": evidence.now(), "pid": 1})
     lines = [_line(2 * step, step, loss=3 / step) for step in range(1, 11)]
-    _write(directory, [_line(0, 0, message="Training on 13 rows."), *lines])
+    _write(directory, [_line(0, 0, message="Training on 13 pairs."), *lines])
     return story, job
 
 
@@ -75,7 +75,7 @@ def test_a_running_one_shows_step_pace_and_cancel(engine: Engine, open_page: Ope
     page = open_page(PAGE, user="lena")
     assert not page.exception
     assert "Training run: running" in _texts(page)
-    assert "Training on 13 rows." in _texts(page)
+    assert "Training on 13 pairs." in _texts(page)
     assert "about 1 min 0 s left" in _texts(page)
     page.button(key=f"cancel-{job.id}").click().run()
     assert "Training run: stopping at the next step" in _texts(page)

@@ -153,9 +153,9 @@ def test_what_cannot_be_used_is_counted(server: Server, tmp_path: Path) -> None:
     result = _result(directory)
     assert (result["kept"], result["tried"]) == (1, 5)
     assert result["refused"] == {
-        "message too like an example or another draft": 1,
-        "message too short or too long": 1,
-        "message in a helper's voice": 1,
+        "input too like an example or another draft": 1,
+        "input too short or too long": 1,
+        "input in a helper's voice": 1,
         "answer outside the schema": 1,
     }
     assert "1 answer outside the schema" in result["message"]

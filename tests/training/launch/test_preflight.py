@@ -49,7 +49,7 @@ def test_a_sound_run_has_only_good_lines() -> None:
     [
         (replace(GOOD, train=0), "rows", "no training pairs"),
         (replace(GOOD, validation=0), "validation", "0 validation pairs"),
-        (replace(GOOD, leak="Pair 3 repeats a test row."), "leak", "Pair 3"),
+        (replace(GOOD, leak="Pair 3 repeats a test pair."), "leak", "Pair 3"),
         (replace(GOOD, base_problem="It has no chat template."), "base", "chat template"),
         (
             replace(GOOD, settings=Lora(max_length=256), lengths=(80, 300), too_long=(7,)),

@@ -96,7 +96,7 @@ def test_no_text_of_a_row_is_in_the_log_or_the_events(trained: Path) -> None:
 def test_a_test_row_never_trains(small: Path, tmp_path: Path) -> None:
     directory = training_job(tmp_path / "run", small, [*rows(4), *rows(1, "test", first=77)])
     assert work(directory) == 1
-    assert _result(directory)["message"].startswith("Pair 77 is a test row")
+    assert _result(directory)["message"].startswith("Pair 77 is a test pair")
 
 
 def test_rows_that_changed_are_refused(small: Path, tmp_path: Path) -> None:
