@@ -88,7 +88,7 @@ def waive(user: User, project: Project, signals: Sequence[Signal]) -> None:
     with st.expander("Waive a line"):
         shell.note(
             "A waiver carries your name, ends by itself, and is copied into the card of every "
-            "adapter trained under it. Two lines can never be waived: pairs without a person's "
+            "adapter trained under it. Some lines can never be waived: pairs without a person's "
             "approval, and training pairs that repeat test pairs."
         )
 

@@ -28,7 +28,7 @@ GROUPS = {name: typer.main.get_group(app) for name, app in APPS.items()}
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 DOCUMENTS = sorted([ROOT / "README.md", CONTRIBUTING, *(ROOT / "docs").rglob("*.md")])
 TOP = ("app.py", "pages", "curation", "training", "storage", "tests", "docs", "benchmarks")
-_COMMAND = re.compile(r"python -m ((?:\w+)(?:\.\w+)*)([^`\n|#(]*)")
+_COMMAND = re.compile(r"-m ((?:storage|curation|training|benchmarks\.\w+)\b)([^`\n|#(]*)")
 _TASKS = ROOT / "training/lifecycle/check_tasks"
 COUNTS = {
     "export formats": len(LAYOUTS),
@@ -71,9 +71,9 @@ def _commands() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _options(module: str, command: str) -> set[str]:
-    found = GROUPS[module].get_command(None, command)  # type: ignore[arg-type]
-    assert found is not None, f"{module} has no command {command}"
-    return {name for param in found.params for name in (*param.opts, *param.secondary_opts)}
+    entry = GROUPS[module].get_command(None, command)  # type: ignore[arg-type]
+    assert entry is not None, f"{module} has no command {command}"
+    return {name for param in entry.params for name in (*param.opts, *param.secondary_opts)}
 
 
 OF_OURS = sorted(
@@ -92,6 +92,11 @@ OF_OURS = sorted(
 def test_the_help_of_each_command_shown_reads(module: str, command: str) -> None:
     done = CliRunner().invoke(APPS[module], [command.strip(".,;:"), "--help"])
     assert (done.exit_code, "Usage:" in done.output) == (0, True), done.output
+
+
+@pytest.mark.parametrize("package", APPS)
+def test_the_help_of_each_package_reads(package: str) -> None:
+    assert "Usage:" in CliRunner().invoke(APPS[package], ["--help"]).output
 
 
 def test_the_documents_show_many_commands() -> None:
@@ -145,11 +150,11 @@ def test_each_module_named_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_name)
 def test_what_is_counted_is_so_many(path: Path) -> None:
-    numbers = "|".join((r"\d+", *_NUMBERS))
+    numbers, text = "|".join((r"\d+", *_NUMBERS)), " ".join(_text(path).split())
     for noun, count in COUNTS.items():
-        for shown in re.findall(rf"(?<![\w-])({numbers})\s+{noun}\b", _text(path), re.IGNORECASE):
-            n = int(shown) if shown.isdigit() else _NUMBERS.index(shown.lower()) + 1
-            assert n == count, f"{shown} {noun}"
+        for number in re.findall(rf"(?<![\w-])({numbers}) {noun}\b", text, re.IGNORECASE):
+            n = int(number) if number.isdigit() else _NUMBERS.index(number.lower()) + 1
+            assert n == count, f"{number} {noun}"
 
 
 def _section(title: str) -> str:

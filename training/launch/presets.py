@@ -1,4 +1,4 @@
-"""Where a choice of settings begins: the usual ones of a method and base, and three presets."""
+"""Where a choice of settings begins: the usual ones of a method and base, and presets."""
 
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

@@ -1,4 +1,4 @@
-"""The settings of a method: three presets, and a drawer with each of them explained.
+"""The settings of a method: presets, and a drawer with each of them explained.
 
 The drawer is drawn from what the settings class says of its fields, so a setting that is added
 there has its place here.
