@@ -88,8 +88,9 @@ OF_OURS = sorted(
 )
 
 
-@pytest.mark.parametrize(("module", "command"), OF_OURS, ids=" ".join)
-def test_the_help_of_each_command_shown_reads(module: str, command: str) -> None:
+@pytest.mark.parametrize("shown", OF_OURS, ids=" ".join)
+def test_the_help_of_each_command_shown_reads(shown: tuple[str, str]) -> None:
+    module, command = shown
     done = CliRunner().invoke(APPS[module], [command.strip(".,;:"), "--help"])
     assert (done.exit_code, "Usage:" in done.output) == (0, True), done.output
 
