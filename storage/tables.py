@@ -550,7 +550,7 @@ class CheckPromptRow(Base):
     """When it was taken out of the checks to come."""
 
 
-class EvaluationRow(Base):
+class ComparisonRow(Base):
     """Answers to the held-out rows of a version, scored."""
 
     __tablename__ = "evaluation"

@@ -360,7 +360,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Comparison:
     """Answers of one or two arms to the held-out rows of a version, and what they scored."""
 
     id: int

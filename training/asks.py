@@ -19,7 +19,7 @@ from training.exits import exports
 from training.launch import preflight, runs
 from training.lifecycle import checks
 from training.models import adapters
-from training.proving import evaluations, experiments
+from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
 from training.scans import meaning, personal_data
 from training.work import jobs
@@ -153,7 +153,7 @@ def evaluate(
     """Ask for answers to the held-out pairs: the base's alone, or base and tuned; the base with its
     best prompt or with the system message alone.
     """
-    project_id, spec = evaluations.request(
+    project_id, spec = comparisons.request(
         session, version_id, base, adapter_id, best_prompt=best_prompt
     )
     return kinds.queue(session, actor, project_id, JobKind.EVALUATE, spec)

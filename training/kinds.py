@@ -16,7 +16,7 @@ from training.draft import drafts
 from training.exits import exports
 from training.launch import methods, probes, runs
 from training.lifecycle import checks
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records import results
 from training.records.record import JsonRecord, written
 from training.records.tasks import TaskHead
@@ -103,9 +103,9 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
     JobKind.EVALUATE: Kind(
         "comparison",
         _answering,
-        evaluations.prepare,
+        comparisons.prepare,
         dict,  # its rates bear the names of output fields
-        evaluations.ingest,
+        comparisons.ingest,
         identity=("version_id", "base", "adapter", "best_prompt"),
     ),
     JobKind.PROBE: Kind(

@@ -13,7 +13,7 @@ from curation.versions import archive
 from storage import pairs, projects
 from storage.types import JobKind, Origin, PairStatus, Signal
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 from training.work import jobs
 
 _GATHER = frozenset({"reviewed", "gold"})
@@ -77,7 +77,7 @@ def standing(session: Session, project_id: int) -> Standing:
     newest = tuned[0].id if tuned else None
     measured = {
         comparison.id: comparison.summary["n"]
-        for comparison in evaluations.listing(session, project_id)
+        for comparison in comparisons.listing(session, project_id)
         if newest is not None and comparison.adapter_id == newest
     }
     trials = [t for t in blind.listing(session, project_id) if t.evaluation_id in measured]

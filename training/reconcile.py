@@ -29,7 +29,7 @@ from storage.types import Job, JobKind, JobState, User
 from training import kinds
 from training.hosted import remote
 from training.launch import runs
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records import specs
 from training.records.record import read, written
 from training.tuning import trackers
@@ -170,7 +170,7 @@ def _measure(session: Session, actor: User, run: Job) -> None:
         return
     adapter_id = session.scalars(select(AdapterRow.id).where(AdapterRow.job_id == run.id)).one()
     try:
-        project_id, wanted = evaluations.request(session, spec.version_id, spec.base, adapter_id)
+        project_id, wanted = comparisons.request(session, spec.version_id, spec.base, adapter_id)
         kinds.queue(session, actor, project_id, JobKind.EVALUATE, wanted)
     except AssayError as refusal:
         log.warning("Run %s was not measured: %s", run.id[:8], refusal)

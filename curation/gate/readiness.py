@@ -20,7 +20,7 @@ from curation.versions import archive
 from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
-from storage.tables import EvaluationRow, WaiverRow
+from storage.tables import ComparisonRow, WaiverRow
 from storage.types import (
     Era,
     Link,
@@ -93,7 +93,7 @@ def _baseline(session: Session, version: Version | None) -> tuple[int, int] | No
     """The most that the base got right of the test rows, by any prompt that was tried on them."""
     if version is None:
         return None
-    query = select(EvaluationRow.summary).where(EvaluationRow.version_id == version.id)
+    query = select(ComparisonRow.summary).where(ComparisonRow.version_id == version.id)
     summaries = session.scalars(query)
     return max(((base["base"]["correct"], base["n"]) for base in summaries), default=None)
 

@@ -9,7 +9,7 @@ from pages.frame import shell
 from pages.frame.wiring import act
 from storage.types import Adapter, User, Version
 from training import asks
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records import cards
 from training.records.parts import BaseModel
 
@@ -47,7 +47,7 @@ def _title(version: Version) -> str:
 
 def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
     """Whether the base model gets its best prompt; no choice where none can be looked for."""
-    can = evaluations.can_prompt(version, adapter.card if adapter else None)
+    can = comparisons.can_prompt(version, adapter.card if adapter else None)
     wanted = st.toggle(
         "Give the base model its best prompt",
         value=can,

@@ -32,7 +32,7 @@ from tests.support.patience import PATIENCE, until
 from tests.support.tiny_model import packaged
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters
-from training.proving import evaluations
+from training.proving import comparisons
 from training.work import jobs
 
 pytestmark = [pytest.mark.usefixtures("model_code"), pytest.mark.timeout(1500)]
@@ -363,7 +363,7 @@ def compare(lea: Person, engine: Engine, pictures: Path | None) -> None:
     lea.sees("Exactly right")
     lea.picture(pictures, "compare")
     with reading(engine) as session:
-        newest = evaluations.listing(session, 1)[0]
+        newest = comparisons.listing(session, 1)[0]
     assert newest.adapter_id is not None
     assert set(newest.summary) >= {"base", "tuned"}
 

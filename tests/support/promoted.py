@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from storage import settings
 from storage.engine import writing
-from storage.types import Adapter, Arm, Evaluation, Role, Stage
+from storage.types import Adapter, Arm, Comparison, Role, Stage
 from tests.support import copies, stories, tuned
 from training import asks
 from training.lifecycle import check_prompts, checks, gate, registry
@@ -86,7 +86,7 @@ def in_production(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> None
     promote(engine, story, adapter, Stage.APPROVED, Stage.PRODUCTION)
 
 
-def won(engine: Engine, story: tuned.Frozen, evaluation: Evaluation) -> None:
+def won(engine: Engine, story: tuned.Frozen, evaluation: Comparison) -> None:
     """A blind trial on all held-out rows, won by the tuned model, closed."""
     trial = tuned.planned(engine, story, evaluation, evaluation.summary["n"])
     tuned.prefer(engine, stories.person(engine, "ben", Role.REVIEWER), trial)

@@ -27,7 +27,7 @@ from storage.types import (
     Adapter,
     Arm,
     Choice,
-    Evaluation,
+    Comparison,
     Job,
     JobState,
     Project,
@@ -41,7 +41,7 @@ from tests.support import copies, curated, stories
 from training import asks, reconcile
 from training.launch import runs
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 from training.records.parts import BaseModel
 from training.settings import Lora
 from training.work import evidence, jobs
@@ -158,7 +158,7 @@ def evaluated(
     base_right: Sequence[int] = (),
     tuned_wrong: Sequence[int] = (),
     personal: Sequence[int] | None = None,
-) -> Evaluation:
+) -> Comparison:
     """A finished comparison. Rows are named by their place among the test rows.
 
     `personal` names those whose base answer holds a person's name; None where no scan looked.
@@ -181,7 +181,7 @@ def answered(
     base_right: Sequence[int] = (),
     tuned_wrong: Sequence[int] = (),
     personal: Sequence[int] | None = None,
-) -> Evaluation:
+) -> Comparison:
     """What a queued comparison leaves; see `evaluated`."""
     with reading(engine) as session:
         held = archive.rows(session, job.spec["version_id"], Split.TEST)
@@ -198,7 +198,7 @@ def answered(
     content = "".join(json.dumps(line) + "\n" for line in lines).encode()
     finished(engine, job, {"outputs.jsonl": content}, {"n": len(held)})
     with reading(engine) as session:
-        return evaluations.listing(session, job.project_id)[0]
+        return comparisons.listing(session, job.project_id)[0]
 
 
 def _line(pair_id: int, arm: Arm, expected: str, *, right: bool) -> dict[str, Any]:
@@ -217,19 +217,19 @@ def _line(pair_id: int, arm: Arm, expected: str, *, right: bool) -> dict[str, An
 
 def compared(
     engine: Engine, rows: int = 40, base_right: Sequence[int] = ()
-) -> tuple[Frozen, Evaluation]:
+) -> tuple[Frozen, Comparison]:
     """A comparison in which the tuned model is right everywhere but on the first test row."""
     right = tuple(base_right)
     return copies.once(engine, lambda: _compared(engine, rows, right), "compared", rows, right)
 
 
-def _compared(engine: Engine, rows: int, base_right: tuple[int, ...]) -> tuple[Frozen, Evaluation]:
+def _compared(engine: Engine, rows: int, base_right: tuple[int, ...]) -> tuple[Frozen, Comparison]:
     story = frozen(engine, rows)
     adapter = trained(engine, story)
     return story, evaluated(engine, story, adapter, base_right=base_right, tuned_wrong=(0,))
 
 
-def of_two_eras(engine: Engine) -> Evaluation:
+def of_two_eras(engine: Engine) -> Comparison:
     """The same with 8 test rows: two of the era "old", three of "new", three without one."""
     story = frozen(engine, 40)
     with writing(engine) as session:
@@ -244,7 +244,7 @@ def of_two_eras(engine: Engine) -> Evaluation:
     return evaluated(engine, story, adapter, base_right=(0, 3), tuned_wrong=(0,))
 
 
-def planned(engine: Engine, story: Frozen, of: Evaluation, items: int = 4) -> Trial:
+def planned(engine: Engine, story: Frozen, of: Comparison, items: int = 4) -> Trial:
     """An open trial."""
     with writing(engine) as session:
         return blind.plan(session, story.lead, of.id, items)

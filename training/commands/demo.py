@@ -49,7 +49,7 @@ from training import asks
 from training.launch import runs
 from training.lifecycle import adapter_cards
 from training.models import adapters
-from training.proving import best_prompt, blind, evaluations
+from training.proving import best_prompt, blind, comparisons
 from training.records.parts import BaseModel
 from training.records.record import read
 from training.records.results import EvaluateResult
@@ -236,15 +236,15 @@ def _prove(
         job = asks.evaluate(session, lead, version_id, base, adapter.id, best_prompt=True)
     _finish(job, "Compared on held-out pairs")
     with writing(engine) as session:
-        evaluation = evaluations.listing(session, project.id)[0]
-        planned = min(PLANNED, evaluation.summary["n"])
-        trial = blind.plan(session, lead, evaluation.id, planned)
+        comparison = comparisons.listing(session, project.id)[0]
+        planned = min(PLANNED, comparison.summary["n"])
+        trial = blind.plan(session, lead, comparison.id, planned)
     expected = _expected(engine, version_id)
     for voter in (lead, second):
         _vote(engine, voter, trial.id, expected)
     with writing(engine) as session:
         verdict = blind.close(session, lead, trial.id)
-        scores = adapter_cards.scored(evaluation.summary)
+        scores = adapter_cards.scored(comparison.summary)
         version = archive.verify(session, version_id)
         gate = readiness.report(session, project.id, version)
     return {
@@ -256,7 +256,7 @@ def _prove(
         "intervals_95": {
             name: [rate["low"], rate["high"]] for name, rate in scores.items() if name != "n"
         },
-        "evaluation": evaluation.summary["made"],
+        "evaluation": comparison.summary["made"],
         "version": {"sha256": version.sha256, "counts": version.counts},
         "adapter_sha256": adapter.sha256,
         "trial": {

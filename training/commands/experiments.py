@@ -92,8 +92,8 @@ def _line(session: Session, experiment: experiments.Experiment, more: int) -> di
     right = {
         experiments.variation(entry.varies): "sealed"
         if entry.sealed
-        else f"{entry.evaluation.summary[Arm.TUNED]['correct']} of {entry.evaluation.summary['n']}"
-        if entry.evaluation
+        else f"{entry.comparison.summary[Arm.TUNED]['correct']} of {entry.comparison.summary['n']}"
+        if entry.comparison
         else str(entry.job.state)
         for entry in experiment.entries
     }

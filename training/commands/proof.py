@@ -10,7 +10,7 @@ from training import asks
 from training.commands.following import Number, version_numbered, wait
 from training.lifecycle import adapter_cards
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 from training.records.parts import BaseModel
 
 app = console.app("Answer the held-out pairs, judge blind, close a trial.")
@@ -45,7 +45,7 @@ def evaluate(
         )
     wait(job, quiet=as_json)
     with console.looking() as session:
-        newest = evaluations.listing(session, inside)[0]
+        newest = comparisons.listing(session, inside)[0]
         blind.opened(session, newest.id)  # refuses while these answers are judged blind
         console.show(adapter_cards.scored(newest.summary), as_json=as_json)
 
@@ -53,7 +53,7 @@ def evaluate(
 @app.command("trial")
 @console.plain
 def plan_trial(
-    evaluation: int,
+    comparison: int,
     planned: int,
     as_: console.As,
     question: str = blind.QUESTION,
@@ -62,7 +62,7 @@ def plan_trial(
     """Register and open a blind trial on the frozen answers of a comparison."""
     with console.acting() as session:
         actor = console.actor(session, as_)
-        trial = blind.plan(session, actor, evaluation, planned, question)
+        trial = blind.plan(session, actor, comparison, planned, question)
         console.show(trial, as_json=as_json, message=f"Trial {trial.id} is open.")
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from curation import statistics
 from curation.project.score import rates
-from storage.tables import EvaluationRow, TrialCloseRow, TrialRow
+from storage.tables import ComparisonRow, TrialCloseRow, TrialRow
 from storage.types import Adapter, Arm, Stage, StageChange
 from training.lifecycle import checks, stages, standing
 from training.proving import best_prompt, blind
@@ -41,8 +41,8 @@ LIMITS = (
 
 def build(session: Session, adapter: Adapter) -> dict[str, Any]:
     """The whole card as JSON values; figures under an open blind trial are left out."""
-    query = select(EvaluationRow).where(EvaluationRow.adapter_id == adapter.id)
-    comparisons = session.scalars(query.order_by(EvaluationRow.id)).all()
+    query = select(ComparisonRow).where(ComparisonRow.adapter_id == adapter.id)
+    comparisons = session.scalars(query.order_by(ComparisonRow.id)).all()
     measured = [
         comparison for comparison in comparisons if not blind.sealed(session, comparison.id)
     ]
@@ -80,7 +80,7 @@ def build(session: Session, adapter: Adapter) -> dict[str, Any]:
 
 def sealed(session: Session, adapter_id: int) -> int:
     """How many comparisons the card keeps back while a blind trial on their answers is open."""
-    query = select(EvaluationRow.id).where(EvaluationRow.adapter_id == adapter_id)
+    query = select(ComparisonRow.id).where(ComparisonRow.adapter_id == adapter_id)
     return sum(blind.sealed(session, comparison_id) for comparison_id in session.scalars(query))
 
 
@@ -103,9 +103,9 @@ def scored(summary: dict[str, Any]) -> dict[str, Any]:
 def _closed(session: Session, adapter_id: int) -> list[int]:
     query = (
         select(TrialRow.id)
-        .join(EvaluationRow, EvaluationRow.id == TrialRow.evaluation_id)
+        .join(ComparisonRow, ComparisonRow.id == TrialRow.evaluation_id)
         .join(TrialCloseRow, TrialCloseRow.trial_id == TrialRow.id)
-        .where(EvaluationRow.adapter_id == adapter_id)
+        .where(ComparisonRow.adapter_id == adapter_id)
         .order_by(TrialRow.id)
     )
     return list(session.scalars(query))

@@ -17,7 +17,7 @@ from curation.versions import archive
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
-from storage.tables import AdapterRow, EvaluationRow, TrialRow
+from storage.tables import AdapterRow, ComparisonRow, TrialRow
 from storage.types import Adapter, Arm, Role, Signal, User
 from training.lifecycle import adapter_files, checks, promotion, standing
 from training.lifecycle.promotion import Judged
@@ -91,10 +91,10 @@ def waive(
     readiness.write_waiver(session, actor, adapter.project_id, signal, reason, expires_on)
 
 
-def compared(session: Session, adapter: Adapter) -> EvaluationRow | None:
+def compared(session: Session, adapter: Adapter) -> ComparisonRow | None:
     """The newest comparison that has answers of this adapter."""
-    query = select(EvaluationRow).where(EvaluationRow.adapter_id == adapter.id)
-    rows = session.scalars(query.order_by(EvaluationRow.id.desc()))
+    query = select(ComparisonRow).where(ComparisonRow.adapter_id == adapter.id)
+    rows = session.scalars(query.order_by(ComparisonRow.id.desc()))
     return next((row for row in rows if Arm.TUNED.value in row.summary), None)
 
 
@@ -102,8 +102,8 @@ def judged(session: Session, adapter: Adapter) -> Judged | None:
     """The newest blind trial on answers of this adapter."""
     query = (
         select(TrialRow.id)
-        .join(EvaluationRow, EvaluationRow.id == TrialRow.evaluation_id)
-        .where(EvaluationRow.adapter_id == adapter.id)
+        .join(ComparisonRow, ComparisonRow.id == TrialRow.evaluation_id)
+        .where(ComparisonRow.adapter_id == adapter.id)
         .order_by(TrialRow.id.desc())
     )
     trials = [blind.get(session, trial_id) for trial_id in session.scalars(query)]
@@ -127,9 +127,9 @@ def judged(session: Session, adapter: Adapter) -> Judged | None:
 def _runs(session: Session, adapter: Adapter) -> int:
     """Different adapters compared on one version with this one: the most of any version."""
     query = (
-        select(EvaluationRow.version_id, AdapterRow.id, AdapterRow.sha256)
-        .join(AdapterRow, AdapterRow.id == EvaluationRow.adapter_id)
-        .where(EvaluationRow.project_id == adapter.project_id)
+        select(ComparisonRow.version_id, AdapterRow.id, AdapterRow.sha256)
+        .join(AdapterRow, AdapterRow.id == ComparisonRow.adapter_id)
+        .where(ComparisonRow.project_id == adapter.project_id)
     )
     by_version: dict[int, dict[int, str]] = {}
     for version_id, adapter_id, sha256 in session.execute(query):

@@ -30,7 +30,7 @@ from storage.tables import (
 )
 from storage.types import Arm, Ballot, Choice, Output, Role, Trial, User, VersionRow
 from storage.values import value_of
-from training.proving import evaluations
+from training.proving import comparisons
 from training.proving.verdicts import TrialResult, judge, mac, sum_tallies, tally, tuned_left
 
 QUESTION = "Which answer would you rather have sent?"
@@ -94,7 +94,7 @@ def opened(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]
             "A blind trial on these answers is open, so they are sealed for everyone. "
             "They can be compared once a lead has closed it."
         )
-    return evaluations.outputs(session, evaluation_id)
+    return comparisons.outputs(session, evaluation_id)
 
 
 @allowed(Role.LEAD)
@@ -114,8 +114,8 @@ def plan(
         RuleBroken: the evaluation has no tuned answers, or too few rows, or is on trial already.
         BadInput: no question.
     """
-    evaluation = evaluations.get(session, evaluation_id)
-    answers = evaluations.outputs(session, evaluation_id)
+    comparison = comparisons.get(session, evaluation_id)
+    answers = comparisons.outputs(session, evaluation_id)
     both = sorted(pair_id for pair_id, arms in answers.items() if len(arms) == len(Arm))
     if not both:
         raise RuleBroken("This comparison has no tuned answers. Compare an adapter first.")
@@ -127,9 +127,9 @@ def plan(
         raise BadInput("A trial needs the question that reviewers answer.")
     secret = secrets.token_hex(32)
     drawn = sorted(both, key=lambda pair_id: mac(secret, "draw", str(pair_id)))[:planned]
-    registration = _registration(session, evaluation, answers, drawn, question, reviewers)
+    registration = _registration(session, comparison, answers, drawn, question, reviewers)
     row = TrialRow(
-        project_id=evaluation.project_id,
+        project_id=comparison.project_id,
         evaluation_id=evaluation_id,
         planned=planned,
         question=question.strip(),
@@ -161,13 +161,13 @@ def plan(
 
 def _registration(
     session: Session,
-    evaluation: Any,  # noqa: ANN401 - storage.types.Evaluation; kept short
+    comparison: Any,  # noqa: ANN401 - storage.types.Evaluation; kept short
     answers: Mapping[int, Mapping[Arm, Any]],
     drawn: Sequence[int],
     question: str,
     reviewers: Sequence[str],
 ) -> dict[str, Any]:
-    version = archive.verify(session, evaluation.version_id)
+    version = archive.verify(session, comparison.version_id)
     body: dict[str, Any] = {
         "question": question.strip(),
         "planned": len(drawn),
@@ -214,7 +214,7 @@ def ballots(
     left = tuned_left(row.secret, [item.id for item in items], actor.id)
     done = {vote.item_id for vote in _standing(session, trial_id, actor.id)}
     ordered = sorted(items, key=lambda item: mac(row.secret, "order", str(actor.id), item.id))
-    answers = evaluations.outputs(session, row.evaluation_id)
+    answers = comparisons.outputs(session, row.evaluation_id)
     open_items = [item for item in ordered if item.id not in done and item.id not in set(have)]
     next_items = open_items[:limit]
     inputs = _frozen_inputs(session, row, [item.pair_id for item in next_items])
@@ -239,8 +239,8 @@ def _frozen_inputs(
     session: Session, row: TrialRow, pair_ids: Sequence[int]
 ) -> dict[int, VersionRow]:
     """The messages as they were frozen and answered, whatever became of the rows since."""
-    evaluation = evaluations.get(session, row.evaluation_id)
-    return archive.texts(session, evaluation.version_id, pair_ids)
+    comparison = comparisons.get(session, row.evaluation_id)
+    return archive.texts(session, comparison.version_id, pair_ids)
 
 
 def _trimmed(text: str) -> str:

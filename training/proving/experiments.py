@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from curation.versions import archive
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.types import Adapter, Arm, Evaluation, Job, JobKind, Split, Version
+from storage.types import Adapter, Arm, Comparison, Job, JobKind, Split, Version
 from training.launch import runs
 from training.models import adapters
-from training.proving import blind, evaluations, learning_curve
+from training.proving import blind, comparisons, learning_curve
 from training.proving.learning_curve import Curve, Measured
 from training.records.parts import BaseModel, ExperimentPlace
 from training.records.specs import TrainSpec
@@ -48,7 +48,7 @@ class ExperimentRun:
     varies: Mapping[str, Any]
     """What sets it apart from the others: settings by name, or the share of the rows."""
     adapter: Adapter | None
-    evaluation: Evaluation | None
+    comparison: Comparison | None
     sealed: bool
     """Whether its answers are kept back while a blind trial is open."""
 
@@ -221,10 +221,10 @@ def get(session: Session, project_id: int, experiment_id: str) -> Experiment:
     raise NotFound(f"There is no experiment {experiment_id} in this project.")
 
 
-def newest(session: Session, project_id: int) -> dict[tuple[int, int], Evaluation]:
+def newest(session: Session, project_id: int) -> dict[tuple[int, int], Comparison]:
     """The newest comparison of each adapter on each version, by (adapter, version)."""
-    newest_comparisons: dict[tuple[int, int], Evaluation] = {}
-    for comparison in evaluations.listing(session, project_id):
+    newest_comparisons: dict[tuple[int, int], Comparison] = {}
+    for comparison in comparisons.listing(session, project_id):
         if comparison.adapter_id is not None:
             newest_comparisons.setdefault(
                 (comparison.adapter_id, comparison.version_id), comparison
@@ -236,17 +236,17 @@ def _experiment(
     session: Session,
     members: Sequence[Job],
     adapters_by_job: Mapping[str, Adapter],
-    measured: Mapping[tuple[int, int], Evaluation],
+    measured: Mapping[tuple[int, int], Comparison],
 ) -> Experiment:
     planned = members[0].spec["experiment"]
     version_id = members[0].spec["version_id"]
     entries = []
     for job in members:
         adapter = adapters_by_job.get(job.id)
-        evaluation = measured.get((adapter.id, version_id)) if adapter else None
-        closed = evaluation is not None and blind.sealed(session, evaluation.id)
+        comparison = measured.get((adapter.id, version_id)) if adapter else None
+        closed = comparison is not None and blind.sealed(session, comparison.id)
         entries.append(
-            ExperimentRun(job, job.spec["experiment"]["varies"], adapter, evaluation, closed)
+            ExperimentRun(job, job.spec["experiment"]["varies"], adapter, comparison, closed)
         )
     return Experiment(
         planned["id"], ExperimentKind(planned["kind"]), planned["name"], version_id, tuple(entries)
@@ -260,9 +260,9 @@ def points(session: Session, experiment: Experiment) -> Iterator[Measured]:
         RuleBroken: a blind trial on these answers is open.
     """
     for entry in experiment.entries:
-        if entry.evaluation is None:
+        if entry.comparison is None:
             continue
-        answered = blind.opened(session, entry.evaluation.id)
+        answered = blind.opened(session, entry.comparison.id)
         right = tuple(answered[i][Arm.TUNED].correct for i in sorted(answered))
         yield Measured(int((entry.job.result or {})["rows"]["train"]), right)
 

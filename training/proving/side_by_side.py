@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from curation.statistics import sign_test
 from curation.versions import archive
 from storage.errors import RuleBroken
-from storage.types import Arm, Evaluation, Job, Output, Split, VersionRow
+from storage.types import Arm, Comparison, Job, Output, Split, VersionRow
 from training.models import adapters
 from training.proving import blind, experiments
 
@@ -33,7 +33,7 @@ class Scored:
     """A run with its answers, where it has some that may be seen."""
 
     job: Job
-    evaluation: Evaluation | None
+    comparison: Comparison | None
     answers: Mapping[int, Output]
     """Its answer to each held-out row; empty where it was not measured or the answers are sealed.
     """
@@ -79,14 +79,14 @@ def scored(session: Session, project_id: int, jobs: Sequence[Job]) -> list[Score
     ]
 
 
-def _scored(session: Session, job: Job, evaluation: Evaluation | None) -> Scored:
-    if evaluation is None:
+def _scored(session: Session, job: Job, comparison: Comparison | None) -> Scored:
+    if comparison is None:
         return Scored(job, None, {}, False)
     try:
-        answers = blind.opened(session, evaluation.id)
+        answers = blind.opened(session, comparison.id)
     except RuleBroken:
-        return Scored(job, evaluation, {}, True)
-    return Scored(job, evaluation, {i: arms[Arm.TUNED] for i, arms in answers.items()}, False)
+        return Scored(job, comparison, {}, True)
+    return Scored(job, comparison, {i: arms[Arm.TUNED] for i, arms in answers.items()}, False)
 
 
 def paired(first: Scored, second: Scored) -> Paired | None:

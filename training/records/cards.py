@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from storage.types import Adapter, Arm, Evaluation
+from storage.types import Adapter, Arm, Comparison
 from training.records.parts import (
     BaseModel,
     Consent,
@@ -180,6 +180,6 @@ def complete(card: Mapping[str, object]) -> CompleteCard:
     return read(CompleteCard, card)
 
 
-def summary(evaluation: Evaluation) -> Summary:
+def summary(comparison: Comparison) -> Summary:
     """A comparison in numbers."""
-    return read(Summary, evaluation.summary)
+    return read(Summary, comparison.summary)

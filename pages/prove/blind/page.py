@@ -8,7 +8,7 @@ from pages.frame.wiring import current_project, looking
 from pages.prove.blind import ballot_box, plan, result
 from storage.types import Role, Trial
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 
 user = require_user()
 if current_project(user) is None:
@@ -16,7 +16,7 @@ if current_project(user) is None:
 project = shell.require_project(user)
 with looking() as session:
     trials = blind.listing(session, project.id)
-    comparisons = plan.judgeable(evaluations.listing(session, project.id))
+    judgeable = plan.judgeable(comparisons.listing(session, project.id))
     tuned = {adapter.id: adapter.name for adapter in adapters.listing(session, project.id)}
 going = [trial for trial in trials if trial.closed_at is None]
 closed = {trial.id: trial for trial in trials if trial.closed_at is not None}
@@ -44,7 +44,7 @@ if Role.LEAD not in user.roles:
     if not closed:
         st.text("No trial is open. A lead plans one; it then appears here.")
     st.stop()
-if not comparisons:
+if not judgeable:
     shell.empty(
         "There are no answers to judge yet: compare an adapter with its base model first.",
         "compare",
@@ -55,6 +55,6 @@ with st.expander("Plan a trial", expanded=not closed):
     names = {
         number: f"Comparison {number}: {tuned[comparison.adapter_id or 0]}, "
         f"{comparison.summary['n']} inputs"
-        for number, comparison in comparisons.items()
+        for number, comparison in judgeable.items()
     }
-    plan.form(user, comparisons, names)
+    plan.form(user, judgeable, names)

@@ -6,8 +6,8 @@ from curation import statistics
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from storage import people
-from storage.types import Arm, Evaluation, Role, Trial, User
-from training.proving import best_prompt, blind, evaluations
+from storage.types import Arm, Comparison, Role, Trial, User
+from training.proving import best_prompt, blind, comparisons
 from training.records import cards
 
 _PREFERENCES = (60, 65, 70, 80)
@@ -15,17 +15,17 @@ _PREFERENCES = (60, 65, 70, 80)
 _LIKELY = 70
 
 
-def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) -> None:
+def form(user: User, by_id: dict[int, Comparison], names: dict[int, str]) -> None:
     """Choose what is judged and how often; everything is fixed before the first vote."""
     chosen = st.selectbox(
         "Answers to judge",
-        list(comparisons),
+        list(by_id),
         format_func=lambda i: names[i],
         key="plan-evaluation",
     )
-    prompting = cards.summary(comparisons[chosen]).method.prompting
+    prompting = cards.summary(by_id[chosen]).method.prompting
     shell.note(f"The base model got {best_prompt.prompt_used(prompting)}.")
-    rows = comparisons[chosen].summary["n"]
+    rows = by_id[chosen].summary["n"]
     left, right = st.columns(2)
     planned = left.number_input(
         "Inputs each reviewer judges", 1, rows, value=rows, key=f"plan-n-{chosen}"
@@ -37,7 +37,7 @@ def form(user: User, comparisons: dict[int, Evaluation], names: dict[int, str]) 
         "Question", value=blind.QUESTION, max_chars=200, key=f"plan-question-{chosen}"
     )
     _power(int(planned), len(invited))
-    _personal(comparisons[chosen])
+    _personal(by_id[chosen])
     _rules(int(planned), rows, question)
     st.button(
         "Start the trial",
@@ -67,14 +67,14 @@ def _power(planned: int, reviewers: int) -> None:
     )
 
 
-def _personal(evaluation: Evaluation) -> None:
+def _personal(comparison: Comparison) -> None:
     """For the lead who plans: how many inputs show voters personal data; never whose answer."""
-    by_arm = [evaluations.personal(evaluation, arm) for arm in (Arm.BASE, Arm.TUNED)]
+    by_arm = [comparisons.personal(comparison, arm) for arm in (Arm.BASE, Arm.TUNED)]
     if any(pairs is None for pairs in by_arm):
         shell.note("Nobody has looked for personal data in these answers: voters may see some.")
         return
     all_pairs = {pair_id for pairs in by_arm for pair_id in pairs or ()}
-    share = statistics.rate(len(all_pairs), evaluation.summary["n"])
+    share = statistics.rate(len(all_pairs), comparison.summary["n"])
     st.text(
         f"Personal data was found in answers to {share} inputs, or an answer could not be read "
         "whole. Voters will see it."
@@ -114,10 +114,8 @@ def watch(user: User, trial: Trial) -> None:
         shell.note("Closing reveals the sides and cannot be undone; no vote counts after it.")
 
 
-def judgeable(comparisons: list[Evaluation]) -> dict[int, Evaluation]:
+def judgeable(by_id: list[Comparison]) -> dict[int, Comparison]:
     """The comparisons that have answers of both models."""
     return {
-        evaluation.id: evaluation
-        for evaluation in comparisons
-        if Arm.TUNED.value in evaluation.summary
+        comparison.id: comparison for comparison in by_id if Arm.TUNED.value in comparison.summary
     }

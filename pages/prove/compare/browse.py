@@ -9,8 +9,8 @@ from curation import visible
 from pages.frame import shell
 from pages.parts import diff, table
 from pages.prove.compare.figures import NAMES, NO_ERA
-from storage.types import Arm, Evaluation, Output, VersionRow
-from training.proving import evaluations
+from storage.types import Arm, Comparison, Output, VersionRow
+from training.proving import comparisons
 
 Answers = Mapping[int, Mapping[Arm, Output]]
 _PAGE = 6
@@ -34,22 +34,22 @@ _RANDOM = "Random"
 _PERSONAL = "Personal data"
 
 
-def of_era(evaluation: Evaluation, answers: Answers, eras_of: Mapping[int, str]) -> Answers:
+def of_era(comparison: Comparison, answers: Answers, eras_of: Mapping[int, str]) -> Answers:
     """The answers to pairs of one policy era, where there are several."""
     named = {pair_id: eras_of.get(pair_id, NO_ERA) for pair_id in answers}
     names = sorted(set(named.values()))
     if len(names) < 2:
         return answers
-    chosen = st.selectbox("Policy era", [_EVERY, *names], key=f"era-{evaluation.id}", width=320)
+    chosen = st.selectbox("Policy era", [_EVERY, *names], key=f"era-{comparison.id}", width=320)
     return {i: arms for i, arms in answers.items() if chosen in (_EVERY, named[i])}
 
 
-def show(evaluation: Evaluation, answers: Answers, expected: Mapping[int, VersionRow]) -> None:
+def show(comparison: Comparison, answers: Answers, expected: Mapping[int, VersionRow]) -> None:
     """Choose which pairs to look at, and look at them."""
     both = any(Arm.TUNED in arms for arms in answers.values())
     views = _VIEWS if both else _ALONE
     selections = {name: [i for i in answers if fits(answers[i])] for name, fits in views.items()}
-    personal = {i for arm in Arm for i in evaluations.personal(evaluation, arm) or ()}
+    personal = {i for arm in Arm for i in comparisons.personal(comparison, arm) or ()}
     if personal:
         selections[_PERSONAL] = sorted(personal & set(answers))
     selections[_RANDOM] = list(answers)
@@ -58,21 +58,21 @@ def show(evaluation: Evaluation, answers: Answers, expected: Mapping[int, Versio
         list(selections),
         format_func=lambda name: f"{name} ({len(selections[name])})",
         horizontal=True,
-        key=f"view-{evaluation.id}",
+        key=f"view-{comparison.id}",
     )
     chosen = selections[view]
     if view == _RANDOM:
-        seed = st.number_input("Seed of the draw", value=7, step=1, key=f"seed-{evaluation.id}")
+        seed = st.number_input("Seed of the draw", value=7, step=1, key=f"seed-{comparison.id}")
         chosen = random.Random(int(seed)).sample(chosen, len(chosen))  # noqa: S311 - repeatable
     if not chosen:
         st.text("There are no such pairs.")
         return
     shell.note("Struck through: expected but not said. Underlined: said but not expected.")
-    for pair_id in table.page(chosen, _PAGE, f"page-{evaluation.id}-{view}"):
-        _pair(evaluation, answers[pair_id], expected[pair_id])
+    for pair_id in table.page(chosen, _PAGE, f"page-{comparison.id}-{view}"):
+        _pair(comparison, answers[pair_id], expected[pair_id])
 
 
-def _pair(evaluation: Evaluation, arms: Mapping[Arm, Output], pair: VersionRow) -> None:
+def _pair(comparison: Comparison, arms: Mapping[Arm, Output], pair: VersionRow) -> None:
     with st.container(border=True):
         shell.note(f"Input of pair {pair.pair_id}")
         st.text(visible.reveal(pair.prompt))
@@ -81,13 +81,13 @@ def _pair(evaluation: Evaluation, arms: Mapping[Arm, Output], pair: VersionRow) 
         for column, (arm, output) in zip(st.columns(len(arms)), sorted(arms.items()), strict=True):
             with column:
                 name = f"{NAMES[arm]}: {_verdict(output)}"
-                key = f"diff-{evaluation.id}-{pair.pair_id}-{arm}"
+                key = f"diff-{comparison.id}-{pair.pair_id}-{arm}"
                 diff.show(name, pair.response, output.text, key=key)
-                _mark(evaluation, arm, pair.pair_id)
+                _mark(comparison, arm, pair.pair_id)
 
 
-def _mark(evaluation: Evaluation, arm: Arm, pair_id: int) -> None:
-    findings = evaluations.personal(evaluation, arm) or {}
+def _mark(comparison: Comparison, arm: Arm, pair_id: int) -> None:
+    findings = comparisons.personal(comparison, arm) or {}
     if pair_id in findings:
         kinds = ", ".join(findings[pair_id]) or "could not be read whole"
         st.badge(f"Personal data: {kinds}", icon=":material/shield_person:", color="orange")

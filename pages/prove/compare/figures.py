@@ -8,8 +8,8 @@ from curation import statistics
 from curation.project import score
 from pages.frame import shell
 from pages.parts import table
-from storage.types import Arm, Evaluation
-from training.proving import best_prompt, evaluations
+from storage.types import Arm, Comparison
+from training.proving import best_prompt, comparisons
 from training.records import cards
 from training.records.cards import Summary
 
@@ -17,17 +17,17 @@ NAMES = {Arm.BASE: "Base model", Arm.TUNED: "Tuned model"}
 NO_ERA = "no era"
 
 
-def show(evaluation: Evaluation) -> None:
+def show(comparison: Comparison) -> None:
     """Each metric of each arm, as k of n with its interval."""
-    summary = cards.summary(evaluation)
+    summary = cards.summary(comparison)
     arms = [arm for arm in Arm if summary.arm(arm) is not None]
-    rates = {arm: score.rates(evaluation.summary, arm) for arm in arms}
+    rates = {arm: score.rates(comparison.summary, arm) for arm in arms}
     with st.container(border=True):
         table.line("", [NAMES[arm] for arm in arms])
         for metric in score.METRICS:
             if any(metric in rates[arm] for arm in arms):
                 table.line(metric.title, [_rate(rates[arm].get(metric)) for arm in arms])
-        table.line("Personal data in it", [_personal(evaluation, arm) for arm in arms])
+        table.line("Personal data in it", [_personal(comparison, arm) for arm in arms])
     before = summary.method.base_answers_of
     again = (
         f" It was not asked again: its answers are those of comparison {before}." if before else ""
@@ -43,11 +43,11 @@ def show(evaluation: Evaluation) -> None:
     )
 
 
-def _personal(evaluation: Evaluation, arm: Arm) -> str:
-    findings = evaluations.personal(evaluation, arm)
+def _personal(comparison: Comparison, arm: Arm) -> str:
+    findings = comparisons.personal(comparison, arm)
     if findings is None:
         return "not looked for"
-    return statistics.rate(len(findings), evaluation.summary["n"])
+    return statistics.rate(len(findings), comparison.summary["n"])
 
 
 def _by_era(eras: Mapping[str, Summary], arms: list[Arm]) -> None:

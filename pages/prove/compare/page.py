@@ -13,7 +13,7 @@ from pages.prove.compare import browse, figures
 from storage.errors import RuleBroken
 from storage.types import JobKind, Split
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 
 user = require_user()
 shell.header(
@@ -22,9 +22,7 @@ shell.header(
 )
 project = shell.require_project(user)
 with looking() as session:
-    comparisons = {
-        comparison.id: comparison for comparison in evaluations.listing(session, project.id)
-    }
+    by_id = {comparison.id: comparison for comparison in comparisons.listing(session, project.id)}
     frozen = {version.id: version for version in archive.listing(session, project.id)}
     tuned = {adapter.id: adapter for adapter in adapters.listing(session, project.id)}
 if not frozen:
@@ -36,13 +34,13 @@ if not frozen:
     st.stop()
 
 job_panel.show(project.id, JobKind.EVALUATE)
-compare_start.form(user, frozen, tuned, first=not comparisons)
-if not comparisons:
+compare_start.form(user, frozen, tuned, first=not by_id)
+if not by_id:
     st.stop()
 
 
 def _name(number: int) -> str:
-    comparison = comparisons[number]
+    comparison = by_id[number]
     who = "the base model alone"
     if comparison.adapter_id is not None:
         who = f"base and {tuned[comparison.adapter_id].name}"
@@ -52,22 +50,22 @@ def _name(number: int) -> str:
 
 chosen = st.selectbox(
     "Comparison",
-    list(comparisons),
+    list(by_id),
     format_func=_name,
-    key=f"comparison-{project.id}-{max(comparisons)}",
+    key=f"comparison-{project.id}-{max(by_id)}",
 )
-evaluation = comparisons[chosen]
+comparison = by_id[chosen]
 try:
     with looking() as session:
-        answers = blind.opened(session, evaluation.id)
-        rows = archive.rows(session, evaluation.version_id, Split.TEST)
+        answers = blind.opened(session, comparison.id)
+        rows = archive.rows(session, comparison.version_id, Split.TEST)
         eras_of = eras.names_of(session, answers)
 except RuleBroken as refusal:
     st.warning(plain(str(refusal)))
     shell.link("blind", "Go to the trial")
     st.stop()
-figures.show(evaluation)
-of_era = browse.of_era(evaluation, answers, eras_of)
-browse.show(evaluation, of_era, {row.pair_id: row for row in rows})
-if evaluation.adapter_id is not None:
+figures.show(comparison)
+of_era = browse.of_era(comparison, answers, eras_of)
+browse.show(comparison, of_era, {row.pair_id: row for row in rows})
+if comparison.adapter_id is not None:
     shell.link("blind", "Next: let people judge the answers blind")

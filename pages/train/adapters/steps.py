@@ -13,7 +13,7 @@ from storage.types import Adapter, Job, JobKind, JobState, Signal, Stage, User
 from training import asks
 from training.lifecycle import adapter_files, gate, promotion, registry
 from training.lifecycle.registry import Entry
-from training.proving import evaluations
+from training.proving import comparisons
 from training.work import jobs
 
 _COMPARE = "Compare on held-out pairs"
@@ -88,7 +88,7 @@ def _compare_button(user: User, adapter: Adapter, *, first: bool = True) -> None
     """Compare with the base's best prompt, where one can be looked for."""
     with looking() as session:
         version = archive.get(session, adapter.version_id)
-    can = evaluations.can_prompt(version, adapter.card)
+    can = comparisons.can_prompt(version, adapter.card)
     compare_start.button(user, adapter.version_id, adapter, _COMPARE, best_prompt=can, first=first)
 
 

@@ -69,9 +69,9 @@ def _line(entry: ExperimentRun) -> list[str]:
 def _right(entry: ExperimentRun) -> str:
     if entry.sealed:
         return "sealed: a blind trial is open"
-    if entry.evaluation is None:
+    if entry.comparison is None:
         return "not measured yet"
-    summary = entry.evaluation.summary
+    summary = entry.comparison.summary
     return statistics.rate(summary[Arm.TUNED]["correct"], summary["n"])
 
 

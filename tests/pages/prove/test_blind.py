@@ -11,11 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from storage import people
 from storage.engine import reading, writing
-from storage.types import Choice, Evaluation, Role, Trial, User
+from storage.types import Choice, Comparison, Role, Trial, User
 from tests.support import stories, streams, tuned
 from tests.support.ui import OpenPage
 from training.models import adapters
-from training.proving import blind, evaluations
+from training.proving import blind, comparisons
 
 PAGE = "pages/prove/blind/page.py"
 
@@ -62,7 +62,7 @@ def _from_a_telling_id(engine: Engine) -> None:
         )
 
 
-def _open(engine: Engine, rows: int = 40, items: int = 4) -> tuple[tuned.Frozen, Evaluation, Trial]:
+def _open(engine: Engine, rows: int = 40, items: int = 4) -> tuple[tuned.Frozen, Comparison, Trial]:
     story, evaluation = tuned.compared(engine, rows)
     return story, evaluation, tuned.planned(engine, story, evaluation, items)
 
@@ -84,7 +84,7 @@ def test_nothing_that_is_sent_tells_the_sides(
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with reading(engine) as session:
         adapter = adapters.get(session, evaluation.adapter_id or 0)
-        answers = evaluations.outputs(session, evaluation.id)
+        answers = comparisons.outputs(session, evaluation.id)
     assert min(answers) > 987654300
     page = open_page(PAGE, user=ben)
     sent.clear()  # Home came before, and speaks of the project's way in general

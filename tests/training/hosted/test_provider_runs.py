@@ -30,7 +30,7 @@ from training.hosted import endpoints, remote, terms
 from training.launch import runs
 from training.lifecycle import adapter_files
 from training.models import adapters
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records.parts import BaseModel, Consent, Endpoint, TuningOffer
 from training.settings import Provider
 from training.work import evidence, jobs
@@ -145,7 +145,7 @@ def test_from_launch_to_a_compared_model_and_its_card(
     assert adapter.card["consent"]["rows"] == 16
     assert _ended(engine, job).state is JobState.FINISHED
     with reading(engine) as session:
-        (measured,) = evaluations.listing(session, story.project.id)
+        (measured,) = comparisons.listing(session, story.project.id)
         with pytest.raises(Unavailable, match="kept by its endpoint"):
             adapter_files.intact(adapter, settings.current())
         package = adapter_files.package(session, adapter.id, settings.current())

@@ -12,7 +12,7 @@ from storage.engine import writing
 from storage.types import Origin, Project, Split, VersionRow
 from tests.support import stories, tuned
 from training import asks
-from training.proving import best_prompt, evaluations
+from training.proving import best_prompt, comparisons
 from training.records.parts import BaseModel, Prompting, PromptTrial
 from training.work import jobs
 from training.work.rows import read_held_out
@@ -70,7 +70,7 @@ def test_examples_are_train_rows_and_are_tried_on_validation_rows(engine: Engine
         )
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
-        files = evaluations.prepare(session, job, directory, here).prompting
+        files = comparisons.prepare(session, job, directory, here).prompting
         known = {row.pair_id: row.split for row in archive.opened(session, story.version.id).rows}
     assert files is not None
     assert _splits(directory / files.examples, known) == [Split.TRAIN] * 8
@@ -84,6 +84,6 @@ def _splits(path: Path, known: dict[int, Split]) -> list[Split]:
 def test_without_validation_rows_there_is_nothing_to_choose_on(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     none = replace(story.version, counts={**story.version.counts, Split.VALIDATION: 0})
-    assert evaluations.can_prompt(story.version)
-    assert not evaluations.can_prompt(none)
-    assert not evaluations.can_prompt(story.version, {"kind": "provider"})
+    assert comparisons.can_prompt(story.version)
+    assert not comparisons.can_prompt(none)
+    assert not comparisons.can_prompt(story.version, {"kind": "provider"})

@@ -127,7 +127,7 @@ def test_each_run_is_measured_when_it_ends_and_the_curve_says_what_rows_are_wort
     story = _ready(engine)
     found = _finished_curve(engine, story)
     assert [entry.varies["share"] for entry in found.entries] == list(experiments.SHARES)
-    assert all(entry.adapter and entry.evaluation for entry in found.entries)
+    assert all(entry.adapter and entry.comparison for entry in found.entries)
     assert found.entries[0].adapter is not None
     assert found.entries[0].adapter.card["share"] == 0.25
     with reading(engine) as session:

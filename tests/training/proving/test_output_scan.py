@@ -14,7 +14,7 @@ from storage.errors import Unavailable
 from storage.types import Arm
 from tests.support import stories, tuned
 from training import asks
-from training.proving import evaluations, output_scan
+from training.proving import comparisons, output_scan
 from training.records.parts import BaseModel
 from training.records.record import written
 from training.work import evidence, jobs
@@ -73,10 +73,10 @@ def test_a_second_model_that_is_gone_costs_no_answer(
 def test_counts_are_frozen_with_the_comparison(engine: Engine) -> None:
     story = tuned.frozen(engine, 20)
     evaluation = tuned.evaluated(engine, story, None, personal=(0, 1))
-    found = evaluations.personal(evaluation, Arm.BASE)
+    found = comparisons.personal(evaluation, Arm.BASE)
     assert found is not None
     assert list(found.values()) == [("PERSON",), ("PERSON",)]
-    assert evaluations.personal(evaluation, Arm.TUNED) is None
+    assert comparisons.personal(evaluation, Arm.TUNED) is None
 
 
 def test_an_answer_that_could_not_be_read_counts(engine: Engine) -> None:
@@ -86,8 +86,8 @@ def test_an_answer_that_could_not_be_read_counts(engine: Engine) -> None:
         structs.replace(_line(8, "base", ""), personal=[]),
     ]
     evaluation = tuned.evaluated(engine, story, None)
-    evaluation.summary.update(evaluations.summary(lines, {}, {}))
-    assert evaluations.personal(evaluation, Arm.BASE) == {7: ()}
+    evaluation.summary.update(comparisons.summary(lines, {}, {}))
+    assert comparisons.personal(evaluation, Arm.BASE) == {7: ()}
 
 
 def test_the_worker_gets_the_settings_of_the_project(engine: Engine) -> None:
@@ -98,6 +98,6 @@ def test_the_worker_gets_the_settings_of_the_project(engine: Engine) -> None:
     directory = jobs.folder(here, job.id)
     directory.mkdir(parents=True)
     with reading(engine) as session:
-        task = evaluations.prepare(session, job, directory, here)
+        task = comparisons.prepare(session, job, directory, here)
     spec = json.loads(json.dumps(written(task)))
     assert "cards" in pii.from_json(spec["scan"]).allow

@@ -24,7 +24,7 @@ from storage.tables import AdapterRow
 from storage.types import (
     Adapter,
     Arm,
-    Evaluation,
+    Comparison,
     Job,
     JobState,
     Origin,
@@ -39,7 +39,7 @@ from training.families import LAYERS
 from training.launch import lineage, runs
 from training.lifecycle import adapter_cards, adapter_files
 from training.models import adapters, base_models, vetting
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records import cards
 from training.records.parts import BaseModel
 from training.settings import Full, Lora, Preference, Qlora, Tuning
@@ -95,7 +95,7 @@ def _trained(
     return found, settings.current().data / found.path
 
 
-def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Evaluation:
+def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Comparison:
     """The comparison of an adapter with its base, with an answer of both to every test row."""
     with writing(engine) as session:
         job = asks.evaluate(
@@ -103,8 +103,8 @@ def _answered(engine: Engine, story: tuned.Frozen, adapter: Adapter) -> Evaluati
         )
     _seen_out(engine, job)
     with reading(engine) as session:
-        found = evaluations.listing(session, story.project.id)[0]
-        outputs = evaluations.outputs(session, found.id)
+        found = comparisons.listing(session, story.project.id)[0]
+        outputs = comparisons.outputs(session, found.id)
         held = archive.rows(session, story.version.id, Split.TEST)
     assert found.adapter_id == adapter.id
     assert set(outputs) == {row.pair_id for row in held}
@@ -145,9 +145,9 @@ def test_a_base_that_answered_the_rows_is_not_asked_again(
     assert again.summary["made"]["base_answers_of"] == asked.id
     assert again.summary["base"] == asked.summary["base"]
     with reading(engine) as session:
-        assert evaluations.outputs(session, again.id) == evaluations.outputs(session, asked.id)
+        assert comparisons.outputs(session, again.id) == comparisons.outputs(session, asked.id)
         job = jobs.get(session, again.job_id)
-        prepared = partial(evaluations.prepare, session, job, settings.current().jobs / job.id)
+        prepared = partial(comparisons.prepare, session, job, settings.current().jobs / job.id)
         earlier = prepared(settings.current()).base_answers
         assert earlier is not None
         assert earlier.evaluation == again.id
@@ -172,14 +172,14 @@ def test_the_base_gets_the_examples_that_help_it_most(engine: Engine, base: Base
 
 def _asked_alone(
     engine: Engine, story: tuned.Frozen, base: BaseModel, *, best_prompt: bool
-) -> Evaluation:
+) -> Comparison:
     with writing(engine) as session:
         job = asks.evaluate(
             session, story.lead, story.version.id, base, None, best_prompt=best_prompt
         )
     _seen_out(engine, job)
     with reading(engine) as session:
-        return evaluations.listing(session, story.project.id)[0]
+        return comparisons.listing(session, story.project.id)[0]
 
 
 @pytest.mark.usefixtures("in_process")

@@ -14,7 +14,7 @@ from storage.errors import NotAllowed, NotFound, RuleBroken, Unavailable
 from storage.types import Arm, JobKind, JobState, Role, Split
 from tests.support import curated, stories, tuned
 from training import asks
-from training.proving import evaluations
+from training.proving import comparisons
 from training.records.parts import BaseModel
 from training.work import evidence, jobs
 
@@ -27,7 +27,7 @@ def test_answers_are_frozen_and_counted_by_arm(engine: Engine) -> None:
     assert evaluation.summary["base"] == {"correct": 2, "valid": 2}
     assert evaluation.summary["tuned"] == {"correct": 7, "valid": 7}
     with reading(engine) as session:
-        answers = evaluations.outputs(session, evaluation.id)
+        answers = comparisons.outputs(session, evaluation.id)
         held = archive.rows(session, story.version.id, Split.TEST)
     assert set(answers) == {row.pair_id for row in held}
     assert all(set(arms) == set(Arm) for arms in answers.values())
@@ -69,7 +69,7 @@ def test_the_worker_gets_the_test_rows_and_no_other(engine: Engine) -> None:
         job = asks.evaluate(session, story.lead, story.version.id, PACKAGED, None)
         directory = jobs.folder(here, job.id)
         directory.mkdir(parents=True)
-        task = evaluations.prepare(session, job, directory, here)
+        task = comparisons.prepare(session, job, directory, here)
         held = archive.rows(session, story.version.id, Split.TEST)
     lines = [json.loads(line) for line in (directory / "rows.jsonl").read_text().splitlines()]
     assert [line["pair_id"] for line in lines] == [row.pair_id for row in held]
@@ -148,7 +148,7 @@ def test_answers_that_cannot_be_taken_in_end_the_job_in_words(
     assert ended.message is not None
     assert "could not be taken in" in ended.message
     with reading(engine) as session:
-        assert evaluations.listing(session, story.project.id) == []
+        assert comparisons.listing(session, story.project.id) == []
         assert jobs.listing(session, story.project.id, JobKind.EVALUATE)[0].state.final
 
 

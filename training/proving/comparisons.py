@@ -1,4 +1,4 @@
-"""Evaluations: frozen answers of base and tuned to the held-out rows of a version, scored."""
+"""Comparisons: frozen answers of base and tuned to the held-out rows of a version, scored."""
 
 import hashlib
 import json
@@ -17,8 +17,8 @@ from curation.versions import archive
 from storage import events, projects
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
-from storage.tables import AdapterRow, EvaluationRow, OutputRow
-from storage.types import Arm, Evaluation, Job, Output, Split, User, Version
+from storage.tables import AdapterRow, ComparisonRow, OutputRow
+from storage.types import Arm, Comparison, Job, Output, Split, User, Version
 from storage.values import value_of
 from training.hosted import endpoints, terms
 from training.launch import lineage
@@ -34,26 +34,26 @@ from training.work import evidence, machine, rows
 from training.work.rows import OutputLine
 
 
-def listing(session: Session, project_id: int) -> list[Evaluation]:
+def listing(session: Session, project_id: int) -> list[Comparison]:
     """The evaluations of a project, newest first."""
     query = (
-        select(EvaluationRow)
-        .where(EvaluationRow.project_id == project_id)
-        .order_by(EvaluationRow.id.desc())
+        select(ComparisonRow)
+        .where(ComparisonRow.project_id == project_id)
+        .order_by(ComparisonRow.id.desc())
     )
-    return [value_of(Evaluation, row) for row in session.scalars(query)]
+    return [value_of(Comparison, row) for row in session.scalars(query)]
 
 
-def get(session: Session, evaluation_id: int) -> Evaluation:
+def get(session: Session, evaluation_id: int) -> Comparison:
     """One evaluation.
 
     Raises:
         NotFound: there is no such evaluation.
     """
-    row = session.get(EvaluationRow, evaluation_id)
+    row = session.get(ComparisonRow, evaluation_id)
     if row is None:
         raise NotFound(f"There is no comparison {evaluation_id}.")
-    return value_of(Evaluation, row)
+    return value_of(Comparison, row)
 
 
 def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
@@ -195,8 +195,8 @@ def _before(
     if spec.endpoint is not None:
         return None
     setup, precision = machine.setup(), spec.precision or Precision.USUAL
-    query = select(EvaluationRow).where(EvaluationRow.version_id == spec.version_id)
-    for row in session.scalars(query.order_by(EvaluationRow.id.desc())):
+    query = select(ComparisonRow).where(ComparisonRow.version_id == spec.version_id)
+    for row in session.scalars(query.order_by(ComparisonRow.id.desc())):
         record = read(Summary, row.summary).method
         alike = record.setup == setup and record.precision == precision
         if not alike or (record.prompting is not None) != spec.best_prompt:
@@ -222,7 +222,7 @@ def ingest(
     """Freeze the answers."""
     spec = specs.evaluate(job)
     lines = rows.read_outputs(directory)
-    row = EvaluationRow(
+    row = ComparisonRow(
         project_id=job.project_id,
         version_id=spec.version_id,
         job_id=job.id,
@@ -311,12 +311,12 @@ def _personal(lines: Sequence[OutputLine]) -> PersonalAnswers:
     )
 
 
-def personal(evaluation: Evaluation, arm: Arm) -> dict[int, tuple[str, ...]] | None:
+def personal(comparison: Comparison, arm: Arm) -> dict[int, tuple[str, ...]] | None:
     """Types of personal data in the answers of an arm, by pair; None where no scan looked.
 
     An answer that could not be read whole is there without a type.
     """
-    counts = cards.summary(evaluation).arm(arm)
+    counts = cards.summary(comparison).arm(arm)
     if counts is None or counts.personal is None:
         return None
     types_by_pair = {int(pair_id): types for pair_id, types in counts.personal.types.items()}
