@@ -47,8 +47,8 @@ def guidelines(project: console.In = "") -> None:
 @app.command()
 @console.plain
 def write(
-    prompt: str,
-    response: str,
+    prompt: Annotated[str, typer.Argument(metavar="INPUT")],
+    response: Annotated[str, typer.Argument(metavar="OUTPUT")],
     as_: console.As,
     topic: str = "",
     project: console.In = "",
@@ -71,8 +71,8 @@ def import_file(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Test pairs: reviewed, never trained on.")
     ] = False,
-    prompt_column: str = "",
-    response_column: str = "",
+    prompt_column: Annotated[str, typer.Option("--input-column", "--prompt-column")] = "",
+    response_column: Annotated[str, typer.Option("--output-column", "--response-column")] = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Import a CSV, JSONL, Parquet, XLSX file or a saved dataset folder: all rows or none."""

@@ -278,7 +278,8 @@ def check_proof(proof: dict[str, Any]) -> list[str]:
         raise DamagedError("the text of the pair does not have its hash")
     if climb(leaf(line(row)), proof["path"]) != proof["merkle_root"]:
         raise DamagedError("the pair is not in the version of this Merkle root")
-    return [f"pair {row['pair_id']} ({row['split']}) is in the version of this Merkle root"]
+    named = f"pair {row['pair_id']} is in the version of this Merkle root"
+    return [f"{named}, as a {row['split']} pair"]
 
 
 def _main() -> int:
