@@ -7,14 +7,14 @@ are known here, so the security policy can name them by hash and forbid all othe
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 _SCRIPT = "window.__streamlit = {BACKEND_BASE_URL: location.origin + '/'};"
@@ -38,6 +38,14 @@ def _serve(_request: Request) -> Response:
     return HTMLResponse(html(), headers={"Cache-Control": "no-cache"})
 
 
-def routes(names: Iterable[str]) -> list[Route]:
-    """Routes that answer with the page at `/` and at the address of each of these pages."""
-    return [Route(path, _serve, methods=["GET"]) for path in ("/", *(f"/{name}" for name in names))]
+def _to_first(request: Request) -> Response:
+    return RedirectResponse(f"/?{request.url.query}".rstrip("?"))
+
+
+def routes(names: Sequence[str]) -> list[Route]:
+    """Routes that answer with the page at the address of each of these pages. The first of them is
+    the one that Streamlit opens at `/` and at no other address, so its own leads there.
+    """
+    first, *others = names
+    pages = [Route(path, _serve, methods=["GET"]) for path in ("/", *(f"/{n}" for n in others))]
+    return [*pages, Route(f"/{first}", _to_first, methods=["GET"])]

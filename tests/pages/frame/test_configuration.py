@@ -160,6 +160,7 @@ def _has_headers(answer: Answer) -> bool:
 REQUESTS = [
     ("GET", "/", 200),
     ("GET", "/review", 200),
+    ("GET", "/home", 307),
     ("GET", "/_stcore/health", 200),
     ("GET", "/_stcore/host-config", 200),
     ("GET", "/favicon.png", 200),
