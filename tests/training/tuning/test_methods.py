@@ -318,6 +318,7 @@ def test_a_pair_that_was_ever_tested_is_refused_by_the_worker(tmp_path: Path) ->
     spec = {
         "kind": "train",
         "rows_path": "rows.jsonl",
+        "base": {"kind": "packaged"},
         "settings": Preference(adapter_id=1).to_dict(),
         "tested_sha256": [duplicates.digest(lines[1]["prompt"])],
     }
