@@ -155,9 +155,12 @@ def review_by_keyboard(max_: Person, engine: Engine, pictures: Path | None) -> N
     page.keyboard.press("Control+Enter")
     page.wait_for_timeout(600)
     max_.picture(pictures, "review")
-    for _ in range(160):
-        if page.locator("#empty").is_visible():
-            break
+    for _ in range(400):
+        if page.locator("#empty").is_visible():  # more may be on their way
+            if "Nothing is waiting" in page.locator("#empty").inner_text():
+                break
+            page.wait_for_timeout(60)
+            continue
         problem = page.locator("#problems").is_visible()
         for key in ("x", "1") if problem else ("a",):
             page.keyboard.press(key)
