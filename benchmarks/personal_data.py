@@ -240,8 +240,12 @@ def _recalled(some: Sequence[tuple[dict[str, Any], list[Span]]]) -> dict[str, di
 
 def engine() -> Any:  # noqa: ANN401 - presidio is untyped here
     """Presidio's AnalyzerEngine on the same model with the same recognizers as ours."""
-    from presidio_analyzer import AnalyzerEngine, EntityRecognizer, RecognizerRegistry
-    from presidio_analyzer import RecognizerResult as Result
+    from presidio_analyzer import (
+        AnalyzerEngine,
+        EntityRecognizer,
+        RecognizerRegistry,
+        RecognizerResult as Result,
+    )
     from presidio_analyzer.nlp_engine import NerModelConfiguration, SpacyNlpEngine
 
     class Ours(EntityRecognizer):

@@ -1,8 +1,7 @@
 """What a reader cannot see is shown, and what would act if rendered is named."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from curation import visible
 

@@ -14,8 +14,7 @@ from tests.support import tuned
 from training import reconcile
 from training.settings import Lora
 from training.tuning import checkpoints
-from training.work import evidence, jobs
-from training.work import rows as work_rows
+from training.work import evidence, jobs, rows as work_rows
 
 
 def save(engine: Engine, job: Job, *steps: int, **changed: object) -> Path:

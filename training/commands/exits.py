@@ -13,8 +13,7 @@ from storage import console, settings
 from storage.errors import BadInput, RuleBroken, Unavailable
 from training import asks
 from training.commands.following import wait
-from training.exits import exports, vllm
-from training.exits import source as sources
+from training.exits import exports, source as sources, vllm
 from training.exits.registry import EXITS, MERGED
 from training.exits.source import ExportSource
 from training.lifecycle import adapter_files, imports, standing

@@ -21,9 +21,8 @@ from transformers import (
     AutoTokenizer,
     PreTrainedTokenizerBase,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
+    TrainerControl as Control,
+    TrainerState as State,
 )
 
 from training.launch import methods, probes
@@ -150,53 +149,25 @@ class Clock(TrainerCallback):
         self.evaluation = 0.0
         self._passed = 0.0
 
-    def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_step_begin(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """The first one ends the time of getting ready."""
-        del args, control, kwargs
         if state.global_step == 0:
             self.first = time.monotonic()
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_step_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """A step's time runs from the end of the one before: loading its batch belongs to it."""
-        del args, state, kwargs
         _finished()
         self.ends.append(time.monotonic())
         late = self.ends[-1] - self.ends[0] > ENOUGH_SECONDS
         if ranks.agreed(int(late)) and len(self.ends) > MINIMUM_STEPS:
             control.should_training_stop = True
 
-    def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_epoch_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """The evaluation begins here."""
-        del args, state, control, kwargs
         self._passed = time.monotonic()
 
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_evaluate(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """The evaluation ended."""
-        del args, state, control, kwargs
         _finished()
         self.evaluation = time.monotonic() - self._passed
 

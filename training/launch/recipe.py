@@ -21,8 +21,7 @@ from training.described import settings_of
 from training.launch.presets import usual
 from training.launch.runs import RunPlan
 from training.records.parts import BaseModel
-from training.settings import METHODS, Method, Tuning
-from training.settings import read as read_settings
+from training.settings import METHODS, Method, Tuning, read as read_settings
 
 LARGEST = 64 << 10
 """Bytes of a recipe; one that Assay writes has some 700."""

@@ -17,8 +17,8 @@ from typing import Any, cast
 from transformers import (
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
+    TrainerControl as Control,
+    TrainerState as State,
     TrainingArguments,
 )
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
@@ -96,26 +96,24 @@ class Reporter(TrainerCallback):
     def on_train_begin(
         self,
         args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        state: State,
+        control: Control,
         model: object = None,
         **kwargs: object,
     ) -> None:
         """Open the run at the tracker."""
-        del kwargs
         self._put("on_train_begin", args, state, control, model=model)
 
     def on_log(
         self,
         args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        state: State,
+        control: Control,
         logs: dict[str, float] | None = None,
         model: object = None,
         **kwargs: object,
     ) -> None:
         """Report the figures of a step."""
-        del kwargs
         self._put("on_log", args, state, control, logs=dict(logs or {}), model=model)
 
     def end(self, state: str) -> None:
@@ -132,8 +130,8 @@ class Reporter(TrainerCallback):
         self,
         event: str,
         args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        state: State,
+        control: Control,
         **keywords: object,
     ) -> None:
         # The state goes on changing while this report waits.

@@ -15,8 +15,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import Sampler
-from transformers import Trainer as HubTrainer
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    Trainer as HubTrainer,
+    TrainerCallback,
+    TrainerControl as Control,
+    TrainerState as State,
+)
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from training.tuning import checkpoints
@@ -113,31 +117,17 @@ class Saves(TrainerCallback):
         self._steps_a_pass = steps_a_pass
         self._watch = watch
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_step_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """Within a pass."""
-        del args, kwargs
         if state.global_step % self._steps_a_pass:
             self._ask(state, control)
 
-    def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_epoch_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """After a whole pass."""
-        del args, kwargs
         if state.global_step % self._steps_a_pass == 0:
             self._ask(state, control)
 
-    def _ask(self, state: TrainerState, control: TrainerControl) -> None:
+    def _ask(self, state: State, control: Control) -> None:
         due = self._watch.stopping or (self._every and state.global_step % self._every == 0)
         if self._every and due and state.global_step < state.max_steps:
             control.should_save = not self._watch.cancelled

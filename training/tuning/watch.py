@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerControl as Control, TrainerState as State
 
 from training.records.parts import Loss
 from training.records.results import TrainResult
@@ -81,65 +81,38 @@ class Watch(TrainerCallback):
         """How long the run took so far, with the parts it went on from."""
         return self._seconds_before + time.monotonic() - self._began
 
-    def on_step_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_step_begin(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """Stop before the first step too, where the cancel came while the model was loaded."""
-        del args, kwargs
         self._step_began = time.monotonic()
         self._obey(control, state)
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_step_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """Look for a cancel or a stop between steps."""
-        del args, kwargs
         self._step_seconds = time.monotonic() - self._step_began
         self._obey(control, state)
 
-    def on_epoch_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
-    ) -> None:
+    def on_epoch_end(self, args: object, state: State, control: Control, **kwargs: object) -> None:
         """Do not measure what will be thrown away."""
-        del args, state, kwargs
         if self.cancelled:
             control.should_evaluate = False
 
     def on_prediction_step(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: object,
+        self, args: object, state: State, control: Control, **kwargs: object
     ) -> None:
         """An evaluation is no standstill."""
-        del args, state, control, kwargs
         self._hold.moved()
 
     def on_log(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: object,
+        state: State,
+        control: Control,
         logs: dict[str, float] | None = None,
         **kwargs: object,
     ) -> None:
         """Write the progress line of a step; refuse to go on from a loss or gradient that is not
         finite.
         """
-        del args, control, kwargs
         if not logs or "loss" not in logs:
             return
         loss, norm, rate = logs["loss"], logs.get("grad_norm", 0.0), logs.get("learning_rate")
@@ -160,9 +133,9 @@ class Watch(TrainerCallback):
 
     def on_evaluate(
         self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
+        args: object,
+        state: State,
+        control: Control,
         metrics: dict[str, float] | None = None,
         model: Tuned | None = None,
         **kwargs: object,
@@ -170,7 +143,6 @@ class Watch(TrainerCallback):
         """Keep the weights where the validation loss is lowest; stop when it has not fallen for a
         while.
         """
-        del args, kwargs
         loss = (metrics or {}).get("eval_loss")
         if loss is None or model is None:
             return
@@ -225,7 +197,7 @@ class Watch(TrainerCallback):
             return f"Finished {self.step} steps. No validation pairs: the last weights are kept."
         return f"Finished {self.step} steps; {ending}"
 
-    def _obey(self, control: TrainerControl, state: TrainerState) -> None:
+    def _obey(self, control: Control, state: State) -> None:
         self.step, self.total = state.global_step, state.max_steps
         request = ranks.agreed(self._request())
         if request == _CANCEL:

@@ -2,8 +2,7 @@
 
 import streamlit as st
 
-from curation.project import begin as beginnings
-from curation.project import sample
+from curation.project import begin as beginnings, sample
 from pages.frame import shell
 from pages.frame.wiring import act, choose_project, looking
 from storage import projects

@@ -18,8 +18,7 @@ from storage.engine import reading
 from storage.errors import AssayError
 from storage.types import Adapter, Job, Role, User
 from training import asks
-from training.exits import exports
-from training.exits import source as sources
+from training.exits import exports, source as sources
 from training.exits.registry import EXITS, MERGED, Offered, offered
 from training.work import jobs
 

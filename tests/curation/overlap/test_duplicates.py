@@ -5,8 +5,7 @@ import random
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from curation.overlap import duplicates
 from curation.overlap.duplicates import Near

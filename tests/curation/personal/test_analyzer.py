@@ -9,8 +9,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from curation.personal import recall
 from curation.personal.analyzer import Scanner

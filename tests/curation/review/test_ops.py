@@ -4,8 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from curation.review import ops
 from storage.types import Action, Choice

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.review import claims
-from curation.review import decisions as review
+from curation.review import claims, decisions as review
 from storage import pairs
 from storage.engine import reading, writing
 from storage.types import Action, PairStatus, Project

@@ -20,8 +20,7 @@ from storage.settings import ROOT
 from storage.types import Adapter
 from tests.support import handed, tuned
 from training import asks
-from training.exits import exports
-from training.exits import source as sources
+from training.exits import exports, source as sources
 from training.exits.registry import EXITS, offered
 from training.exits.source import ExportSource
 from training.models import adapters, vetting

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from sqlalchemy import Engine
 
 from curation.gate import signals
 from curation.overlap import overlaps
 from curation.overlap.near import meanings
-from storage import pairs
-from storage import settings as places
+from storage import pairs, settings as places
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken, Unavailable
 from storage.settings import Settings
