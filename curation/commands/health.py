@@ -47,7 +47,7 @@ def show_health(
         message="\n".join(_sentence(measure) for measure in health.measures),
     )
     seconds = time.monotonic() - started
-    sys.stderr.write(f"{health.n:,} pairs in {seconds:.2f} s\n")
+    sys.stderr.write(f"{statistics.count(health.n, 'pair')} in {seconds:.2f} s\n")
 
 
 def _fields(measure: Measure) -> dict[str, object]:

@@ -42,6 +42,7 @@ def pick(page: Page, name: str) -> None:
     """Pick a profile and wait for the page that is loaded then, with the new cookie."""
     with page.expect_event("load"):
         page.get_by_role("button", name=name).first.click()
+    expect(page.get_by_role("link", name="Home").first).to_be_visible()  # only for who is known
     expect(page.get_by_text(name).first).to_be_visible()
 
 

@@ -284,7 +284,7 @@ def test_a_file_is_measured_without_a_database(tmp_path: Path) -> None:
     assert code == 0
     by_key = {one["key"]: one for one in json.loads(out)}
     assert (by_key["left_in"]["rows"], by_key["left_in"]["n"]) == ([1], 1)
-    assert "1 rows in" in err
+    assert "1 pair in" in err
     code, out, _ = run("--file", file(tmp_path, LINE))
     assert "Gap left to fill: 1 of 1" in out
 
