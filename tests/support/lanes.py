@@ -31,9 +31,8 @@ def model_code() -> None:
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whoever asks for this starts the real processes of jobs; none of them outlives the test."""
     monkeypatch.setattr(processes, "_ENVIRONMENT", (*processes._ENVIRONMENT, "PYTHONPATH"))
-    folder = settings.current().jobs
     yield
-    for job in folder.glob("*/spec.json"):
+    for job in settings.current().jobs.glob("*/spec.json"):
         processes.sweep(job.parent.name)
 
 
