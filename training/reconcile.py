@@ -114,15 +114,7 @@ def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]
     try:
         with writing(engine) as session:
             _finish(session, settings, job, result)
-    except (
-        AssayError,
-        MsgspecError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        IntegrityError,
-    ) as error:
+    except BROKEN as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
         reason = str(error) if isinstance(error, AssayError) else type(error).__name__
         message = f"What the job wrote could not be taken in ({reason}). Start it again."

@@ -279,7 +279,7 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         supersedes = standing[op.item].id
     elif op.item in standing:
         raise RuleBroken("You have voted on this item. Take that vote back first.")
-    row_of_vote = VoteRow(
+    vote_row = VoteRow(
         op=op.op,
         trial_id=trial_id,
         item_id=op.item,
@@ -287,10 +287,10 @@ def vote(session: Session, actor: User, trial_id: int, op: BallotOp) -> Receipt:
         choice=op.choice,
         supersedes_id=supersedes,
     )
-    session.add(row_of_vote)
+    session.add(vote_row)
     session.flush()
     events.record(
-        session, actor, "vote", "trial", trial_id, project_id=row.project_id, vote=row_of_vote.id
+        session, actor, "vote", "trial", trial_id, project_id=row.project_id, vote=vote_row.id
     )
     return Receipt(op.op, Answer.SAVED, "Saved.", None, None)
 

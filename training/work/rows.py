@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from curation.overlap import duplicates
 from curation.project.score import Score
-from storage.errors import BadInput, RuleBroken, Unavailable
+from storage.errors import BadInput, RuleBroken
 from storage.types import VersionRow
 from training.records.record import JsonRecord, always
 from training.work import evidence
@@ -150,10 +150,7 @@ def read_outputs(directory: Path) -> list[OutputLine]:
     """The lines that `write_outputs` wrote.
 
     Raises:
-        Unavailable: a line is no answer.
+        msgspec.DecodeError: a line is no answer.
     """
     content = (directory / "outputs.jsonl").read_bytes()
-    try:
-        return msgspec.json.Decoder(OutputLine).decode_lines(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unavailable("The frozen answers cannot be read.") from error
+    return msgspec.json.Decoder(OutputLine).decode_lines(content)
