@@ -16,7 +16,6 @@ from training.models import adapters
 from training.proving import blind, comparisons
 from training.work import jobs
 
-_GATHER = frozenset({"reviewed", "gold"})
 _SCRUB = frozenset({"personal_data", "unscanned"})
 _OVERLAPS = frozenset({"near_duplicates", "contradictions", "leakage"})
 _FROZEN = frozenset({"unapproved", "test_share", "baseline"})

@@ -29,6 +29,8 @@ from training.lifecycle import adapter_vetting, incoming
 from training.lifecycle.adapter_vetting import Vetted
 from training.models import adapters, base_models, vetting
 from training.records.parts import BaseModel
+from training.records.record import written
+from training.records.specs import ImportSpec
 from training.work import evidence
 
 LIMITS = (
@@ -137,7 +139,7 @@ def _registered(
 ) -> Adapter:
     """The rows: a finished job that is no run, and the adapter with a card that says what it is."""
     full_name = f"{name or 'imported'} · {job_id[:8]}"
-    spec = {"imported": {"sha256": files.sha256}, "name": name, "version_id": version.id}
+    spec = ImportSpec(imported={"sha256": files.sha256}, name=name, version_id=version.id)
     now = datetime.now(UTC)
     session.add(
         JobRow(
@@ -146,7 +148,7 @@ def _registered(
             kind=JobKind.EXPORT,
             state=JobState.FINISHED,
             requested_by=actor.id,
-            spec=spec,
+            spec=written(spec),
             result={"state": "finished", "adapter_sha256": files.sha256},
             message="Taken in from elsewhere.",
             ended_at=now,
