@@ -4,10 +4,11 @@ import os
 
 import pytest
 
-from tests.support import lanes
+from tests.support import lanes, proofs
 from tests.support.browser_fixture import browser
 from tests.support.handed import models
 from tests.support.lanes import in_process, model_code, starts, workers
+from tests.support.proofs import proof
 from tests.support.seconds import Seconds
 from tests.support.tiny_model import small
 from tests.support.ui import engine, migrated, open_page, own_main
@@ -21,6 +22,7 @@ __all__ = [
     "models",
     "open_page",
     "own_main",
+    "proof",
     "small",
     "starts",
     "workers",
@@ -30,6 +32,7 @@ __all__ = [
 def pytest_configure(config: pytest.Config) -> None:
     """Mark tests by what they load, and say at the end which files were slow."""
     config.pluginmanager.register(lanes)
+    config.pluginmanager.register(proofs)
     config.pluginmanager.register(Seconds())
 
 
