@@ -22,6 +22,11 @@ class Settings:
         return self.data / "assay.db"
 
     @property
+    def server_lock(self) -> Path:
+        """What the server holds for as long as it runs."""
+        return self.data / "assay.db.server.lock"
+
+    @property
     def jobs(self) -> Path:
         """One folder per job, named by the job's id."""
         return self.data / "jobs"

@@ -5,7 +5,6 @@ leaves a state that the next `tick` makes true: a result on disk ends the job, a
 runs, neither means it is lost.
 """
 
-import fcntl
 import logging
 import os
 import threading
@@ -20,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage import events, people
+from storage import events, locks, people
 from storage.engine import reading, writing
 from storage.errors import AssayError
 from storage.settings import Settings
@@ -55,13 +54,12 @@ START_SECONDS = 60.0
 def _alone(settings: Settings) -> Iterator[bool]:
     """Whether this process is the only one deciding states now."""
     settings.jobs.mkdir(parents=True, exist_ok=True)
-    with (settings.jobs / ".tick.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+    lock = locks.take(settings.jobs / ".tick.lock")
+    if lock is None:
+        yield False
+        return
+    with lock:
+        yield True
 
 
 def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:

@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import streamlit as st
 
@@ -19,6 +19,7 @@ from pages.frame import startup, wiring
 from pages.frame.security import Key
 from storage import migrate, settings
 from storage.errors import AssayError
+from storage.locks import Lock
 from storage.settings import ROOT
 
 log = logging.getLogger("assay")
@@ -49,7 +50,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
         KEY.value = ""
 
 
-def _begin() -> TextIO:
+def _begin() -> Lock:
     """Check everything, make the key, and give back the lock that the server holds."""
     config = settings.current()
     try:

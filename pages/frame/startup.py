@@ -1,14 +1,14 @@
 """What must hold before the server answers: safe settings, one server per folder, a new key."""
 
-import fcntl
 import os
 import secrets
 from collections.abc import Callable
-from typing import TextIO
 
 import streamlit as st
 
+from storage import locks
 from storage.errors import Unavailable
+from storage.locks import Lock
 from storage.settings import Settings
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -72,22 +72,19 @@ def refuse_faults() -> None:
         raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(sentences))
 
 
-def hold(config: Settings) -> TextIO:
+def hold(config: Settings) -> Lock:
     """The lock of one server on one data folder; held until it is closed or the process ends.
 
     Raises:
         Unavailable: another server holds it.
     """
     config.data.mkdir(parents=True, exist_ok=True)
-    lock = config.database.with_name(config.database.name + ".server.lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
+    lock = locks.take(config.server_lock)
+    if lock is None:
         raise Unavailable(
             f"Another Assay server already runs on {config.data}. "
             "Use that one, or choose another folder with ASSAY_DATA."
-        ) from error
+        )
     return lock
 
 

