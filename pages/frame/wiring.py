@@ -1,7 +1,8 @@
 """Where pages meet the layers below: the one cached engine, the one place that calls a verb."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,11 +39,24 @@ def looking() -> Iterator[Session]:
         yield session
 
 
+@dataclass(frozen=True, slots=True)
+class FormValue:
+    """A field as an argument of a verb: read when the button is pressed.
+
+    Streamlit binds the arguments of a button when it draws it. Who changes a field and presses
+    before the page is drawn anew would act on the field's former value.
+    """
+
+    key: str
+
+
 def act(done: str, verb: Callable[..., T], *args: object, **kwargs: object) -> T | None:
     """Run one verb in one transaction; say `done` (if it says anything), or why it was refused.
 
     Anything but a refusal is a bug: it goes on to `server.on_script_error`.
     """
+    args = tuple(_now(value) for value in args)
+    kwargs = {name: _now(value) for name, value in kwargs.items()}
     try:
         with writing(engine()) as session:
             result = verb(session, *args, **kwargs)
@@ -52,6 +66,40 @@ def act(done: str, verb: Callable[..., T], *args: object, **kwargs: object) -> T
     if done:
         st.toast(plain(done))
     return result
+
+
+def _now(value: object) -> object:
+    return st.session_state[value.key] if isinstance(value, FormValue) else value
+
+
+def drawn(keys: Iterable[str]) -> Mapping[str, object]:
+    """What fields hold while the page is drawn, for `unchanged`."""
+    return {key: st.session_state.get(key) for key in keys}
+
+
+def unchanged(fields: Mapping[str, object]) -> bool:
+    """For callbacks that act on what was made of several fields when the page was drawn: whether
+    they still hold the same. Else the press overtook the page, and the person is told so.
+    """
+    if drawn(fields) == fields:
+        return True
+    st.warning(
+        "You changed something while the page was being drawn, so nothing was done. Look once "
+        "more, then press again."
+    )
+    return False
+
+
+def act_on(
+    fields: Mapping[str, object],
+    done: str,
+    verb: Callable[..., object],
+    *args: object,
+    **kwargs: object,
+) -> None:
+    """`act`, where the arguments were made of fields that are `unchanged`."""
+    if unchanged(fields):
+        act(done, verb, *args, **kwargs)
 
 
 def current_project(user: User) -> Project | None:

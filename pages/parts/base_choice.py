@@ -18,6 +18,10 @@ _TYPED = {
 }
 
 
+KEYS = ("base", "base-hub", "base-folder")
+"""Of the fields that `choose` draws."""
+
+
 def choose() -> BaseModel | str:
     """The chosen base model, or the sentence that says why it cannot be used."""
     offers = {_name(offer): offer for offer in base_models.listing(settings.current().data)}

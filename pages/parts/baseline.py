@@ -4,7 +4,7 @@ import streamlit as st
 
 from curation import statistics
 from pages.frame import shell
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import act_on, drawn, looking
 from pages.parts import base_choice, compare_start, job_panel
 from storage.types import JobKind, User, Version
 from training import asks
@@ -30,8 +30,11 @@ def _start(user: User, version: Version) -> None:
             st.button(
                 "Measure the base model on the test pairs",
                 key=f"baseline-{version.id}",
-                on_click=act,
-                args=("The measurement begins.", asks.evaluate, user, version.id),
+                on_click=act_on,
+                args=(
+                    *(drawn(base_choice.KEYS), "The measurement begins."),
+                    *(asks.evaluate, user, version.id),
+                ),
                 kwargs={"base": base, "adapter_id": None, "best_prompt": best},
             )
         tested = statistics.count(version.counts["test"], "test pair")

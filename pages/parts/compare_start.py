@@ -6,7 +6,7 @@ import streamlit as st
 
 from curation import statistics
 from pages.frame import shell
-from pages.frame.wiring import act
+from pages.frame.wiring import FormValue, act
 from storage.types import Adapter, User, Version
 from training import asks
 from training.proving import comparisons
@@ -45,10 +45,10 @@ def _title(version: Version) -> str:
     return f"Version {version.number}, {statistics.count(version.counts['test'], 'test pair')}"
 
 
-def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
+def prompt(version: Version, adapter: Adapter | None, key: str) -> FormValue | bool:
     """Whether the base model gets its best prompt; no choice where none can be looked for."""
     can = comparisons.can_prompt(version, adapter.card if adapter else None)
-    wanted = st.toggle(
+    st.toggle(
         "Give the base model its best prompt",
         value=can,
         disabled=not can,
@@ -57,7 +57,7 @@ def prompt(version: Version, adapter: Adapter | None, key: str) -> bool:
         "number that does best. Without it the base gets the system message alone. A base at "
         "an endpoint, or a version without validation pairs, has no choice.",
     )
-    return can and wanted
+    return can and FormValue(key)
 
 
 def button(
@@ -66,7 +66,7 @@ def button(
     adapter: Adapter | None,
     label: str,
     *,
-    best_prompt: bool,
+    best_prompt: FormValue | bool,
     first: bool = True,
 ) -> None:
     """Start one comparison; the verb refuses what would prove nothing."""

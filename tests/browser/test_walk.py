@@ -376,9 +376,8 @@ def judge_blind(lea: Person, max_: Person, pictures: Path | None) -> None:
     count = page.get_by_role("spinbutton").first
     count.fill("6")
     page.keyboard.press("Tab")
-    lea.still()
     page.get_by_role("button", name="Start the trial").click()
-    lea.still()
+    lea.sees("Turnout, registration, closing")
     page = max_.go("blind")
     expect(page.locator("#left")).not_to_be_empty()
     page.wait_for_timeout(600)

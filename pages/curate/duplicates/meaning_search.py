@@ -5,7 +5,7 @@ import streamlit as st
 from curation import statistics
 from curation.overlap.near import meanings
 from pages.frame import shell
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import FormValue, act, looking
 from pages.parts import job_panel
 from storage import settings
 from storage.types import JobKind, Project, User
@@ -25,13 +25,14 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
             "it holds for nearly the same joins the near-duplicates, the closest "
             f'{meanings.MOST} at a time. It is an opinion: "do" and "do not" may look alike.'
         )
-        minimum = st.number_input(
+        minimum = f"least-{project.id}"
+        st.number_input(
             "From this cosine on (1.00 is the same)",
             meanings.LOWEST,
             1.0,
             meanings.DEFAULT,
             0.01,
-            key=f"least-{project.id}",
+            key=minimum,
         )
         st.button(
             f"Compare what {statistics.count(alive, 'pair means', 'pairs mean')}",
@@ -44,7 +45,7 @@ def show(user: User, project: Project, alive: int, due: int) -> None:
                 user,
                 project.id,
                 config,
-                minimum,
+                FormValue(minimum),
             ),
         )
         if due:

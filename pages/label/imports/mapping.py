@@ -41,6 +41,11 @@ class _Previewed:
     preview: Preview
 
 
+def keys(upload: Upload) -> list[str]:
+    """Of the fields that `choose` draws."""
+    return [f"map-{part}-{upload.key}" for part in _PARTS]
+
+
 def choose(upload: Upload, table: Table) -> ColumnMapping:
     """Which column holds what, guessed first and confirmed by a person."""
     guess = columns.suggest(table)

@@ -1,5 +1,6 @@
 """Taking the pairs of a file, and what that did."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import streamlit as st
@@ -10,7 +11,8 @@ from curation.exchange.incoming import Preview
 from curation.exchange.intake import Imported
 from curation.exchange.source import Table
 from pages.frame import shell
-from pages.frame.wiring import act
+from pages.frame.wiring import act, drawn, unchanged
+from pages.label.imports import mapping
 from pages.label.imports.upload import OUTCOME, Upload
 from storage.types import Project, User
 
@@ -36,11 +38,20 @@ def ask(user: User, project: Project, upload: Upload, table: Table, preview: Pre
         type="primary",
         disabled=not preview.rows,
         on_click=_take,
-        args=(user, project, upload, table.sha256, preview),
+        args=(user, project, upload, table.sha256, preview, drawn(mapping.keys(upload))),
     )
 
 
-def _take(user: User, project: Project, upload: Upload, sha256: str, preview: Preview) -> None:
+def _take(
+    user: User,
+    project: Project,
+    upload: Upload,
+    sha256: str,
+    preview: Preview,
+    columns: Mapping[str, object],
+) -> None:
+    if not unchanged(columns):
+        return
     held_out = bool(st.session_state[f"held-out-{upload.key}"])
     st.session_state.pop(OUTCOME, None)
     outcome = act(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from curation import statistics
 from pages.frame import shell
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import FormValue, act, looking
 from storage import people
 from storage.types import Arm, Comparison, Role, Trial, User
 from training.proving import best_prompt, blind, comparisons
@@ -27,15 +27,12 @@ def form(user: User, by_id: dict[int, Comparison], names: dict[int, str]) -> Non
     shell.note(f"The base model got {best_prompt.prompt_used(prompting)}.")
     rows = by_id[chosen].summary["n"]
     left, right = st.columns(2)
-    planned = left.number_input(
-        "Inputs each reviewer judges", 1, rows, value=rows, key=f"plan-n-{chosen}"
-    )
+    number, who, what = f"plan-n-{chosen}", f"plan-who-{chosen}", f"plan-question-{chosen}"
+    planned = left.number_input("Inputs each reviewer judges", 1, rows, value=rows, key=number)
     with looking() as session:
         voters = [person.name for person in people.everyone(session) if person.roles - {Role.ADMIN}]
-    invited = right.multiselect("Who is asked to vote", voters, key=f"plan-who-{chosen}")
-    question = st.text_input(
-        "Question", value=blind.QUESTION, max_chars=200, key=f"plan-question-{chosen}"
-    )
+    invited = right.multiselect("Who is asked to vote", voters, key=who)
+    question = st.text_input("Question", value=blind.QUESTION, max_chars=200, key=what)
     _power(int(planned), len(invited))
     _personal(by_id[chosen])
     _rules(int(planned), rows, question)
@@ -44,7 +41,10 @@ def form(user: User, by_id: dict[int, Comparison], names: dict[int, str]) -> Non
         type="primary",
         key=f"plan-{chosen}",
         on_click=act,
-        args=("The trial is open.", blind.plan, user, chosen, int(planned), question, invited),
+        args=(
+            *("The trial is open.", blind.plan, user, chosen),
+            *(FormValue(number), FormValue(what), FormValue(who)),
+        ),
     )
 
 

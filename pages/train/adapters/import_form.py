@@ -1,6 +1,7 @@
 """Take in an adapter that was trained elsewhere: a zip, its base model, a name."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -34,10 +35,11 @@ def show(user: User, project: Project) -> None:
             for offer in base_models.listing(settings.current().data)
             if offer.ready
         }
+        bases = {key: offer.base for key, offer in offers.items()}
         if not offers:
             shell.note("No base model is on this server yet. Launch a run first.")
             return
-        chosen = st.selectbox(
+        st.selectbox(
             "Base model it was trained on",
             list(offers),
             format_func=lambda key: offers[key].name,
@@ -51,15 +53,16 @@ def show(user: User, project: Project) -> None:
                 key=f"take-{project.id}",
                 type="primary",
                 on_click=_take,
-                args=(user, project.id, uploaded.getvalue(), offers[chosen].base),
+                args=(user, project.id, uploaded.getvalue(), bases),
             )
 
 
-def _take(user: User, project_id: int, content: bytes, base: BaseModel) -> None:
+def _take(user: User, project_id: int, content: bytes, bases: Mapping[str, BaseModel]) -> None:
     """Keep the upload in a file for as long as it is looked at."""
     if len(content) > _LIMIT_MB * 1_000_000:
         st.error(f"The zip is larger than {_LIMIT_MB} MB. Use the command: import-adapter.")
         return
+    base = bases[st.session_state[f"import-base-{project_id}"]]
     present, name = settings.current(), st.session_state.get(f"import-name-{project_id}", "")
     with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=present.data) as file:
         file.write(content)

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from pages.frame import shell
-from pages.frame.wiring import act
+from pages.frame.wiring import act_on, drawn
 from pages.parts import progress
 from pages.train.experiments import run_compare
 from storage.errors import AssayError, BadInput
@@ -47,21 +47,21 @@ def show(user: User, project: Project, runs: Sequence[Job]) -> None:
 def _sweep(user: User, run: Job) -> None:
     settings = specs.train(run).settings
     numbers = _numbers(settings)
+    vary = f"vary-{run.id}"
     names = st.multiselect(
         "Settings to vary, one or two",
         list(numbers),
         default=["learning_rate"] if "learning_rate" in numbers else [],
         format_func=lambda name: LABELS[name],
         max_selections=2,
-        key=f"vary-{run.id}",
+        key=vary,
     )
+    values = {name: f"values-{name}-{run.id}" for name in names}
     typed = {
         name: st.text_input(
-            f"{LABELS[name]}: values, with spaces between",
-            value=_around(numbers[name]),
-            key=f"values-{name}-{run.id}",
+            f"{LABELS[name]}: values, with spaces between", value=_around(numbers[name]), key=key
         )
-        for name in names
+        for name, key in values.items()
     }
     try:
         grid = {name: experiments.numbers(text, numbers[name]) for name, text in typed.items()}
@@ -71,7 +71,8 @@ def _sweep(user: User, run: Job) -> None:
     except BadInput as refusal:
         st.text(str(refusal))
         planned, grid = [], {}
-    _button(user, run, "sweep", len(planned), len(planned), partial(asks.sweep, grid=grid))
+    sweep = partial(asks.sweep, grid=grid)
+    _button(user, run, "sweep", len(planned), len(planned), sweep, (vary, *values.values()))
 
 
 def _numbers(settings: Tuning) -> dict[str, float]:
@@ -104,9 +105,17 @@ def _curve(user: User, run: Job) -> None:
 
 
 def _button(
-    user: User, run: Job, kind: str, count: int, work: float, verb: Callable[..., object]
+    user: User,
+    run: Job,
+    kind: str,
+    count: int,
+    work: float,
+    verb: Callable[..., object],
+    fields: Sequence[str] = (),
 ) -> None:
-    """Queue so many runs, which take `work` times as long as this one."""
+    """Queue so many runs, which take `work` times as long as this one; the verb was made of these
+    fields.
+    """
     try:
         start = experiments.again(run)
     except AssayError as refusal:
@@ -122,6 +131,6 @@ def _button(
         f"Queue {count} runs",
         key=f"{kind}-{run.id}",
         disabled=not count,
-        on_click=act,
-        args=("Queued. The first one starts by itself.", verb, user, start),
+        on_click=act_on,
+        args=(drawn(fields), "Queued. The first one starts by itself.", verb, user, start),
     )

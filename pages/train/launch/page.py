@@ -5,7 +5,7 @@ import streamlit as st
 from curation.versions import archive
 from pages.frame import shell
 from pages.frame.identity import require_user
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import act_on, looking
 from pages.parts import job_panel
 from pages.train.launch import (
     method_choice,
@@ -46,15 +46,21 @@ with choices:
     )
     choice = settings_form.show(method, start.base, start.settings)
 with card.container(border=True):
-    outlook = run_card.show(user, version, start.base, choice.settings)
+    outlook = run_card.show(user, version, start.base, choice.settings, choice.scope)
     plan = starting_point.plan(version, name, start.base, choice.settings)
     st.button(
         "Launch",
         type="primary",
         disabled=bool(outlook.reasons) or plan is None or not starting_point.agreed(plan),
         key=f"launch-{version.id}",
-        on_click=act,
-        args=("Launched. It goes on when you close this page.", asks.launch, user, plan),
+        on_click=act_on,
+        args=(
+            *(
+                starting_point.fields(choice.scope),
+                "Launched. It goes on when you close this page.",
+            ),
+            *(asks.launch, user, plan),
+        ),
     )
     if outlook.reasons:
         st.text("\n".join(outlook.reasons))

@@ -9,10 +9,10 @@ from curation import statistics
 from curation.gate import readiness
 from curation.versions import archive
 from pages.frame import shell
-from pages.frame.wiring import act, looking
+from pages.frame.wiring import act_on, looking
 from pages.parts import job_panel, memory_bar, progress
 from pages.parts.methods import TEXTS
-from pages.train.launch import settings_form
+from pages.train.launch import settings_form, starting_point
 from storage import settings as places
 from storage.errors import AssayError
 from storage.types import Job, Signal, Split, User, Version
@@ -36,7 +36,9 @@ class RunOutlook:
     """What the run will take, where it was measured."""
 
 
-def show(user: User, version: Version, base: BaseModel | str, settings: Tuning | str) -> RunOutlook:
+def show(
+    user: User, version: Version, base: BaseModel | str, settings: Tuning | str, scope: str
+) -> RunOutlook:
     """What would be trained, whether it may, and how long it takes."""
     with looking() as session:
         signals = readiness.report(session, version.project_id, version)
@@ -54,7 +56,7 @@ def show(user: User, version: Version, base: BaseModel | str, settings: Tuning |
     with looking() as session:
         probe = probes.newest(session, version, base, settings)
         estimate = probes.estimate(session, version, base, settings)
-    _time(user, version, base, settings, probe, estimate)
+    _time(user, runs.RunPlan(version.id, "", base, settings), scope, probe, estimate)
     return RunOutlook(reasons, probe, estimate)
 
 
@@ -126,12 +128,7 @@ def _gate(signals: list[Signal], blocking: list[Signal]) -> None:
 
 
 def _time(
-    user: User,
-    version: Version,
-    base: BaseModel,
-    settings: Local,
-    probe: Job | None,
-    estimate: Estimate | None,
+    user: User, plan: runs.RunPlan, scope: str, probe: Job | None, estimate: Estimate | None
 ) -> None:
     if estimate is not None:
         low, high = (progress.duration(max(0.0, end)) for end in estimate.interval())
@@ -148,14 +145,13 @@ def _time(
         job_panel.panel(probe)
     if probe is None or probe.state.final:
         st.text("Time: not measured yet")
-        plan = runs.RunPlan(version.id, "", base, settings)
         st.button(
             f"Try {estimates.MINIMUM_STEPS} steps (about a minute)",
-            key=f"probe-{version.id}",
+            key=f"probe-{plan.version_id}",
             help="Real steps on real pairs, thrown away: they tell time, memory, and what the "
             "model sees.",
-            on_click=act,
-            args=("The probe begins.", asks.probe, user, plan),
+            on_click=act_on,
+            args=(starting_point.fields(scope), "The probe begins.", asks.probe, user, plan),
         )
 
 

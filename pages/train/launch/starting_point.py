@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.frame.wiring import looking
+from pages.frame.wiring import drawn, looking
 from pages.parts import base_choice
 from pages.train.launch import provider_form
 from storage.types import Version
@@ -16,6 +16,9 @@ from training.settings import Method, Provider, Tuning
 
 _WITHOUT_ADAPTER = (Method.FULL, Method.PROVIDER)
 """Methods that make no adapter which another run could go on from."""
+
+_FIELDS = ("adapter-", "base", "consent-", "method", "name-", "preset", "provider-", "version-")
+"""How the keys of the fields begin that a plan is made of, besides the drawer's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,12 @@ def plan(
         return None
     consent = provider_form.agreement(version, settings) if isinstance(settings, Provider) else None
     return RunPlan(version.id, name, base, settings, consent=consent)
+
+
+def fields(scope: str) -> Mapping[str, object]:
+    """What the fields of the page hold that a plan is made of; `scope` is the drawer's."""
+    keys = map(str, st.session_state)
+    return drawn(key for key in keys if key.startswith(_FIELDS) or key.endswith(f"-{scope}"))
 
 
 def agreed(plan: RunPlan) -> bool:

@@ -167,6 +167,16 @@ def test_faulty_lines_are_listed_and_hold_back_the_whole_file(
     assert rows(engine, desk) == []
 
 
+def test_a_press_that_overtakes_the_page_takes_nothing(engine: Engine, open_page: OpenPage) -> None:
+    desk = stories.project(engine)
+    page = upload(open_page(IMPORT, "ana"), CSV)
+    next(box for box in page.selectbox if box.label == "Topic").set_value("Ticket")
+    assert "You changed something" in go(page).warning[0].value
+    assert not rows(engine, desk)
+    go(page)
+    assert [pair.topic for pair in rows(engine, desk)] == ["T1", "T2"]
+
+
 def test_an_unknown_era_is_refused_until_its_column_is_left_out(
     engine: Engine, open_page: OpenPage
 ) -> None:

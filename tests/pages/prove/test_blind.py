@@ -211,6 +211,21 @@ def test_a_lead_plans_with_the_power_in_sight(engine: Engine, open_page: OpenPag
     assert (trial.planned, trial.question) == (6, "Which one is right?")
 
 
+def test_a_press_that_overtakes_the_page_plans_what_was_typed(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story, evaluation = tuned.compared(engine)
+    page = open_page(PAGE, user="lena")
+    page.number_input(key=f"plan-n-{evaluation.id}").set_value(6)
+    page.text_input(key=f"plan-question-{evaluation.id}").set_value("Which one is right?")
+    page.multiselect(key=f"plan-who-{evaluation.id}").select("lena")
+    page.button(key=f"plan-{evaluation.id}").click().run()
+    with reading(engine) as session:
+        (trial,) = blind.listing(session, story.project.id)
+    assert (trial.planned, trial.question) == (6, "Which one is right?")
+    assert trial.registration["reviewers"] == ["lena"]
+
+
 def test_a_second_click_on_start_is_refused(engine: Engine, open_page: OpenPage) -> None:
     story, evaluation = tuned.compared(engine)
     page, old = open_page(PAGE, user="lena"), open_page(PAGE, user="lena")

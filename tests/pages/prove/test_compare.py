@@ -56,7 +56,7 @@ def test_the_base_can_be_asked_with_the_system_message_alone(
 ) -> None:
     story = tuned.frozen(engine, 20)
     page = open_page(PAGE, user="lena")
-    page.toggle(key=f"compare-best-{story.version.id}-0").set_value(False).run()
+    page.toggle(key=f"compare-best-{story.version.id}-0").set_value(False)  # and at once:
     page.button(key=f"compare-{story.version.id}-None").click().run()
     with reading(engine) as session:
         (job,) = jobs.listing(session, story.project.id, JobKind.EVALUATE)

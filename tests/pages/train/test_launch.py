@@ -103,6 +103,27 @@ def test_a_ready_version_launches_as_shown(engine: Engine, open_page: OpenPage) 
     assert "Training run: waiting to start" in _texts(page)
 
 
+@pytest.mark.parametrize("field", ["name", "preset", "learning rate"])
+def test_a_press_that_overtakes_the_page_launches_nothing(
+    field: str, engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    tuned.waive(engine, story.lead, story.project)
+    page = open_page(PAGE, user="lena")
+    if field == "name":
+        page.text_input(key=f"name-{story.version.id}").set_value("Another name")
+    elif field == "preset":
+        page.radio(key="preset").set_value("Quick look")
+    else:
+        next(n for n in page.number_input if n.label == "Learning rate").set_value(0.0031)
+    launch = page.button(key=f"launch-{story.version.id}")
+    launch.click().run()
+    assert page.warning[0].value.startswith("You changed something while the page was being drawn")
+    assert not _runs(engine, story)
+    page.button(key=f"launch-{story.version.id}").click().run()
+    assert len(_runs(engine, story)) == 1
+
+
 def test_a_second_click_of_an_old_page_is_refused(engine: Engine, open_page: OpenPage) -> None:
     story = tuned.frozen(engine, 20)
     tuned.waive(engine, story.lead, story.project)
