@@ -190,6 +190,19 @@ class PairRow(Base):
     __table_args__ = (
         UniqueConstraint("project_id", "source_key"),
         Index("ix_pair_queue", "project_id", "status", "flagged", "id"),
+        # All that is counted of pairs, so that counting never reads their texts.
+        Index(
+            "ix_pair_figures",
+            "project_id",
+            "status",
+            "held_out",
+            "origin",
+            "author_id",
+            "era_id",
+            "topic",
+            "content_sha256",
+            "swept_sha256",
+        ),
     )
 
 
@@ -624,6 +637,22 @@ class VoteRow(Base):
     choice: Mapped[t.Choice]
     supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("vote.id"), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class ReportRow(Base):
+    """Figures that are costly, as they were last computed. Replaced by the next computation."""
+
+    __tablename__ = "report"
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    subject: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """The id of the project or version that they are about."""
+    state: Mapped[str] = mapped_column(String(200), default="")
+    content: Mapped[str | None]
+    """JSON, without any text of a pair; None while they were never computed."""
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    computed_at: Mapped[datetime | None]
+    busy_until: Mapped[datetime | None]
+    """Somebody computes them until then; None where nobody does."""
 
 
 class EventRow(Base):

@@ -15,6 +15,7 @@ app = commands(
             "work",
             "meanings",
         ),
+        "training.commands.reports": ("report",),
         "training.commands.proof": ("evaluate", "trial", "ballot", "close"),
         "training.commands.demo": ("demo",),
         "training.commands.experiments": ("sweep", "curve", "experiments", "compare-runs"),

@@ -44,6 +44,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "training": (
         ("commands",),
         ("progress",),
+        ("reports",),
         ("reconcile", "asks", "worker"),
         ("kinds",),
         ("scans",),

@@ -1,0 +1,39 @@
+"""A costly report on a page: the newest there is, and of which moment it is."""
+
+from typing import TypeVar
+
+import streamlit as st
+
+from pages.frame import shell
+from pages.frame.plain import plain
+from pages.frame.wiring import engine
+from storage.errors import AssayError
+from storage.reports import Report, Reported
+from training import reports
+
+T = TypeVar("T")
+
+_WAIT = 120.0
+"""Seconds that the first look at a large project waits at most."""
+
+
+def read(report: Report[T], subject: int) -> Reported[T]:
+    """The report, and a note where the data changed since; the page ends where there is none."""
+    latest = reports.look(engine(), report, subject)
+    if latest is None:
+        latest = _first(report, subject)
+    if not latest.current:
+        shell.note(
+            f"As of {latest.at:%d %b %Y %H:%M:%S} UTC. The pairs have changed since; newer figures "
+            "are counted in the background. Load the page again to see them."
+        )
+    return latest
+
+
+def _first(report: Report[T], subject: int) -> Reported[T]:
+    try:
+        with st.spinner("Counting a large set for the first time."):
+            return reports.wait(engine(), report, subject, _WAIT)
+    except AssayError as error:
+        st.error(plain(str(error)))
+        st.stop()
