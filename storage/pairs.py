@@ -3,14 +3,25 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.errors import NotFound
 from storage.tables import DecisionRow, PairRow, RevisionRow
-from storage.types import Action, Decision, Origin, Outcome, Pair, PairStatus, User
+from storage.types import Action, Decision, Origin, Outcome, Pair, PairSample, PairStatus, User
 from storage.values import value_of
+
+SAMPLE = 300
+"""Ids in a `PairSample`; a page links no more."""
+
+
+def among(column: InstrumentedAttribute[Any], ids: Iterable[int]) -> ColumnElement[bool]:
+    """That a column is one of these ids, however many: they travel as one parameter."""
+    numbers = func.json_each(json.dumps(list(ids))).table_valued("value")
+    return column.in_(select(numbers.c.value))
 
 
 def content_sha256(prompt: str, response: str) -> str:
@@ -109,8 +120,21 @@ def text_at(session: Session, pair_id: int, number: int) -> tuple[str, str]:
 
 def first_texts(session: Session, pair_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
     """The texts pairs arrived with, by id; edits are shown against them."""
-    query = select(RevisionRow).where(RevisionRow.pair_id.in_(pair_ids), RevisionRow.number == 1)
+    query = select(RevisionRow).where(among(RevisionRow.pair_id, pair_ids), RevisionRow.number == 1)
     return {row.pair_id: (row.prompt, row.response) for row in session.scalars(query)}
+
+
+def _which(
+    project_id: int,
+    status: PairStatus | None,
+    held_out: bool | None,
+    flagged: bool | None,
+    origin: Origin | None,
+) -> list[ColumnElement[bool]]:
+    filters = {"status": status, "held_out": held_out, "flagged": flagged, "origin": origin}
+    columns = PairRow.__table__.c
+    wanted = [columns[name] == value for name, value in filters.items() if value is not None]
+    return [PairRow.project_id == project_id, *wanted]
 
 
 def listing(
@@ -122,17 +146,74 @@ def listing(
     flagged: bool | None = None,
     origin: Origin | None = None,
     ids: Iterable[int] | None = None,
+    after: int | None = None,
     limit: int | None = None,
 ) -> list[Pair]:
-    """Pairs of a project by id, filtered."""
-    query = select(PairRow).where(PairRow.project_id == project_id).order_by(PairRow.id)
-    wanted = {"status": status, "held_out": held_out, "flagged": flagged, "origin": origin}
-    for column, value in wanted.items():
-        if value is not None:
-            query = query.where(PairRow.__table__.c[column] == value)
+    """Pairs of a project by id, filtered: whole rows, so for a page of them set `limit`.
+
+    `after` is the last id of the page before.
+    """
+    query = select(PairRow).where(*_which(project_id, status, held_out, flagged, origin))
     if ids is not None:
-        query = query.where(PairRow.id.in_(list(ids)))
-    return [value_of(Pair, row) for row in session.scalars(query.limit(limit))]
+        query = query.where(among(PairRow.id, ids))
+    if after is not None:
+        query = query.where(PairRow.id > after)
+    rows = session.scalars(query.order_by(PairRow.id).limit(limit))
+    return [value_of(Pair, row) for row in rows]
+
+
+def ids(
+    session: Session,
+    project_id: int,
+    *,
+    status: PairStatus | None = None,
+    held_out: bool | None = None,
+    flagged: bool | None = None,
+    origin: Origin | None = None,
+) -> list[int]:
+    """Only the ids of what `listing` lists."""
+    wanted = _which(project_id, status, held_out, flagged, origin)
+    return list(session.scalars(select(PairRow.id).where(*wanted).order_by(PairRow.id)))
+
+
+def count(
+    session: Session,
+    project_id: int,
+    *,
+    status: PairStatus | None = None,
+    held_out: bool | None = None,
+    flagged: bool | None = None,
+    origin: Origin | None = None,
+) -> int:
+    """How many pairs `listing` would list."""
+    wanted = _which(project_id, status, held_out, flagged, origin)
+    return session.scalar(select(func.count()).select_from(PairRow).where(*wanted)) or 0
+
+
+def sample(session: Session, which: Select[tuple[int]]) -> PairSample:
+    """How many ids a query finds, and the first of them; the query is in no order."""
+    number = session.scalar(select(func.count()).select_from(which.subquery())) or 0
+    if not number:
+        return PairSample(0, ())
+    first = which.order_by(which.selected_columns[0]).limit(SAMPLE)
+    return PairSample(number, tuple(session.scalars(first)))
+
+
+@dataclass(frozen=True, slots=True)
+class PairCount:
+    """How many pairs of a project stand alike."""
+
+    status: PairStatus
+    origin: Origin
+    held_out: bool
+    count: int
+
+
+def tally(session: Session, project_id: int) -> list[PairCount]:
+    """How many pairs there are of each status, origin and side of the split."""
+    kinds = (PairRow.status, PairRow.origin, PairRow.held_out)
+    query = select(*kinds, func.count()).where(PairRow.project_id == project_id).group_by(*kinds)
+    return [PairCount(*row) for row in session.execute(query)]
 
 
 def counts(session: Session, project_id: int) -> dict[PairStatus, int]:
@@ -194,7 +275,7 @@ def approvers(session: Session, pair_ids: Iterable[int]) -> dict[int, int]:
     query = (
         select(PairRow.id, DecisionRow.user_id)
         .join(DecisionRow, DecisionRow.id == PairRow.approval_id)
-        .where(PairRow.id.in_(list(pair_ids)))
+        .where(among(PairRow.id, pair_ids))
     )
     return {row.id: row.user_id for row in session.execute(query)}
 

@@ -275,6 +275,18 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class PairSample:
+    """How many pairs something concerns, and the first of them by id: as many as a page links."""
+
+    count: int
+    ids: tuple[int, ...]
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.count > 0
+
+
+@dataclass(frozen=True, slots=True)
 class Signal:
     """One line of the readiness report: what was measured, what is required, what to do."""
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -18,7 +17,7 @@ from training import reports as keeper
 
 
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A report that counts pairs slowly, of a project that is large; each computation is noted."""
     times: list[int] = []
 
@@ -44,9 +43,8 @@ def _change(engine: Engine, desk: Project) -> None:
         events.record(session, None, "change", "project", desk.id, project_id=desk.id)
 
 
-def test_a_small_project_is_counted_where_it_is_looked_at(
-    engine: Engine, computed: list[int]
-) -> None:
+@pytest.mark.usefixtures("computed")
+def test_a_small_project_is_counted_where_it_is_looked_at(engine: Engine) -> None:
     desk = _project(engine, 3)
     reported = keeper.look(engine, keeper.REPORTS[0], desk.id)
     assert reported is not None
@@ -90,12 +88,13 @@ def test_everyone_who_opens_a_page_at_once_causes_one_computation(
     assert computed == [desk.id]
 
 
+@pytest.mark.usefixtures("computed")
 def test_a_computation_that_fails_lets_the_next_one_begin(
-    engine: Engine, computed: list[int], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk, good = _project(engine, 4), keeper.REPORTS[0]
 
-    def broken(session: Session, project_id: int) -> int:
+    def broken(_session: Session, _project_id: int) -> int:
         raise ZeroDivisionError
 
     monkeypatch.setattr(keeper, "REPORTS", (Report("count", int, broken),))
