@@ -227,6 +227,12 @@ def counts(session: Session, project_id: int) -> dict[PairStatus, int]:
     return {status: by_status.get(status, 0) for status in PairStatus}
 
 
+def any_in(session: Session, project_id: int) -> bool:
+    """Whether a project has pairs at all."""
+    query = select(PairRow.id).where(PairRow.project_id == project_id).limit(1)
+    return session.scalar(query) is not None
+
+
 def decide(
     session: Session,
     actor: User,

@@ -237,7 +237,7 @@ class DecisionRow(Base):
     __tablename__ = "decision"
     id: Mapped[int] = mapped_column(primary_key=True)
     op: Mapped[str] = mapped_column(String(64), unique=True)
-    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), index=True)
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
     action: Mapped[t.Action]
     outcome: Mapped[t.Outcome]
@@ -250,6 +250,11 @@ class DecisionRow(Base):
     reason: Mapped[str | None]
     supersedes_id: Mapped[int | None] = mapped_column(ForeignKey("decision.id"), unique=True)
     created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (
+        Index("ix_decision_own", "pair_id", "user_id", "action"),
+        Index("ix_decision_day", "user_id", "created_at", "action", "pair_id"),
+        Index("ix_decision_late", "user_id", "pair_id", sqlite_where=text("outcome = 'late'")),
+    )
 
 
 class ResolutionRow(Base):

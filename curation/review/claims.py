@@ -3,7 +3,18 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from storage import pairs, projects
@@ -13,6 +24,7 @@ from storage.tables import (
     DecisionRow,
     EraRow,
     PairRow,
+    UtcDateTime,
 )
 from storage.types import (
     Action,
@@ -54,27 +66,45 @@ def lease(
 
 
 def _renew(session: Session, actor: User, project_id: int, now: datetime) -> list[PairRow]:
-    query = (
-        select(PairRow, ClaimRow)
-        .join(ClaimRow, ClaimRow.pair_id == PairRow.id)
-        .where(ClaimRow.user_id == actor.id, PairRow.project_id == project_id)
-        .order_by(PairRow.id)
-    )
+    own = {
+        claim.pair_id: claim
+        for claim in session.scalars(select(ClaimRow).where(ClaimRow.user_id == actor.id))
+    }
+    # The project is compared here: with it in the query SQLite reads all pairs of the project.
+    query = select(PairRow).where(PairRow.id.in_(own)).order_by(PairRow.id)
     rows = []
-    for row, claim in session.execute(query).all():
+    for row in session.scalars(query).all():
+        if row.project_id != project_id:
+            continue
         if row.status is PairStatus.WAITING:
-            claim.lease_until = now + LEASE
+            own[row.id].lease_until = now + LEASE
             rows.append(row)
         else:
-            session.delete(claim)
+            session.delete(own[row.id])
     return rows
 
 
 def _claim(
     session: Session, actor: User, project: Project, room: int, now: datetime
 ) -> list[PairRow]:
-    others = exists().where(
-        ClaimRow.pair_id == PairRow.id, ClaimRow.user_id != actor.id, ClaimRow.lease_until > now
+    ids: list[int] = []
+    for turn in _turns(actor, project, now):
+        if len(ids) < room:
+            ids += session.scalars(turn.order_by(PairRow.id).limit(room - len(ids)))
+    return _take_all(session, actor, ids, now)
+
+
+def _turns(actor: User, project: Project, now: datetime) -> list[Select[int]]:
+    """What may be handed out, the first before the second: fresh rows, skipped ones, flagged ones.
+
+    A query each, so that the index `ix_pair_queue` gives the rows in order and a query ends with
+    the last row it needs; one query that sorts would read every waiting row under the write lock.
+    """
+    waiting = select(PairRow.id).where(
+        PairRow.project_id == project.id,
+        PairRow.status == PairStatus.WAITING,
+        ~_claimed(actor, now),
+        *_may_review(actor, project),
     )
     skipped = exists().where(
         DecisionRow.pair_id == PairRow.id,
@@ -82,40 +112,57 @@ def _claim(
         DecisionRow.action == Action.SKIP,
         DecisionRow.seen_version == PairRow.version,
     )
-    mine = exists().where(ClaimRow.pair_id == PairRow.id, ClaimRow.user_id == actor.id)
-    query = (
-        select(PairRow)
-        .where(
-            PairRow.project_id == project.id,
-            PairRow.status == PairStatus.WAITING,
-            ~others,
-            ~mine,
-            *_may_review(actor, project),
-        )
-        .order_by(case((or_(skipped, PairRow.flagged), 1), else_=0), PairRow.id)
-        .limit(room)
+    open_to_all = waiting.where(PairRow.flagged.is_(False))
+    turns = [open_to_all.where(~skipped), open_to_all.where(skipped)]
+    return [*turns, waiting.where(PairRow.flagged.is_(True))] if _leads(actor) else turns
+
+
+def _claimed(actor: User, now: datetime) -> ColumnElement[bool]:
+    """Held already: by the person, or by someone else whose lease still runs."""
+    return exists().where(
+        ClaimRow.pair_id == PairRow.id, or_(ClaimRow.user_id == actor.id, running(now))
     )
-    rows = list(session.scalars(query))
-    for row in rows:
-        take(session, actor, row, now)
-    session.flush()
-    return rows
+
+
+def running(now: datetime) -> ColumnElement[bool]:
+    """Whether a claim's lease still runs."""
+    return ClaimRow.lease_until > now
+
+
+def holders(session: Session, pair_ids: Sequence[int]) -> dict[int, int]:
+    """Who is looking at these pairs now, by pair: people whose lease still runs."""
+    query = select(ClaimRow.pair_id, ClaimRow.user_id).where(
+        ClaimRow.pair_id.in_(pair_ids), running(datetime.now(UTC))
+    )
+    return {row.pair_id: row.user_id for row in session.execute(query)}
+
+
+def _leads(actor: User) -> bool:
+    return Role.LEAD in actor.roles
 
 
 def _may_review(actor: User, project: Project) -> list[ColumnElement[bool]]:
-    rules: list[ColumnElement[bool]] = []
-    if project.two_people:
-        own = and_(PairRow.origin == Origin.GOLD, PairRow.author_id == actor.id)
-        rules.append(or_(PairRow.author_id.is_(None), ~own))
-    if Role.LEAD not in actor.roles:
-        rules.append(PairRow.flagged.is_(False))
-    return rules
+    if not project.two_people:
+        return []
+    own = and_(PairRow.origin == Origin.GOLD, PairRow.author_id == actor.id)
+    return [or_(PairRow.author_id.is_(None), ~own)]
 
 
 def take(session: Session, actor: User, row: PairRow, now: datetime) -> None:
     """Give the row to a person; the fence rises, so a decision of the holder before is late."""
     row.fence += 1
-    _lend(session, actor, row, now)
+    session.flush()
+    _lend(session, actor, [row.id], now)
+
+
+def _take_all(session: Session, actor: User, ids: Sequence[int], now: datetime) -> list[PairRow]:
+    """`take` for several rows, in as many statements as for one."""
+    if not ids:
+        return []
+    session.execute(update(PairRow).where(PairRow.id.in_(ids)).values(fence=PairRow.fence + 1))
+    _lend(session, actor, ids, now)
+    rows = {row.id: row for row in session.scalars(select(PairRow).where(PairRow.id.in_(ids)))}
+    return [rows[pair_id] for pair_id in ids]
 
 
 def release(session: Session, row: PairRow) -> None:
@@ -128,16 +175,19 @@ def release(session: Session, row: PairRow) -> None:
 
 def give_back(session: Session, actor: User, row: PairRow) -> None:
     """Hand the row back under the same fence, so that the browser can show it at once."""
-    _lend(session, actor, row, datetime.now(UTC))
     session.flush()
+    _lend(session, actor, [row.id], datetime.now(UTC))
 
 
-def _lend(session: Session, actor: User, row: PairRow, now: datetime) -> None:
-    claim = session.get(ClaimRow, row.id)
-    if claim is None:
-        claim = ClaimRow(pair_id=row.id)
-        session.add(claim)
-    claim.user_id, claim.fence, claim.lease_until = actor.id, row.fence, now + LEASE
+def _lend(session: Session, actor: User, ids: Sequence[int], now: datetime) -> None:
+    """Put one claim on each of these rows, under its present fence, in place of any before."""
+    lent = select(PairRow.id, literal(actor.id), PairRow.fence, literal(now + LEASE, UtcDateTime))
+    session.execute(delete(ClaimRow).where(ClaimRow.pair_id.in_(ids)))
+    session.execute(
+        insert(ClaimRow).from_select(
+            ["pair_id", "user_id", "fence", "lease_until"], lent.where(PairRow.id.in_(ids))
+        )
+    )
 
 
 def cards(session: Session, rows: Sequence[PairRow]) -> list[Card]:

@@ -1,8 +1,9 @@
 """Late decisions: kept with their text until a lead takes them over or keeps the row."""
 
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from curation.review import claims, decisions
@@ -25,25 +26,35 @@ from storage.types import (
 )
 from storage.values import value_of
 
+LATE = DecisionRow.outcome == literal(Outcome.LATE, literal_execute=True)
+"""The condition of the index `ix_decision_late`: only one that is spelled out may use it."""
+Q = TypeVar("Q")
 
-def late(session: Session, project_id: int) -> list[Decision]:
-    """Decisions that came after the row had moved on and that no lead has settled yet.
+
+def late(session: Session, project_id: int, limit: int | None = None) -> list[Decision]:
+    """Decisions that came after the row had moved on and that no lead has settled yet, oldest
+    first, at most `limit`.
 
     A late skip decides nothing, so it is not among them.
     """
-    query = (
-        select(DecisionRow)
-        .join(PairRow, PairRow.id == DecisionRow.pair_id)
-        .outerjoin(ResolutionRow, ResolutionRow.decision_id == DecisionRow.id)
-        .where(
-            PairRow.project_id == project_id,
-            DecisionRow.outcome == Outcome.LATE,
-            DecisionRow.action != Action.SKIP,
-            ResolutionRow.decision_id.is_(None),
-        )
-        .order_by(DecisionRow.id)
-    )
+    query = _unsettled(select(DecisionRow), project_id).order_by(DecisionRow.id).limit(limit)
     return [value_of(Decision, row) for row in session.scalars(query)]
+
+
+def count(session: Session, project_id: int) -> int:
+    """How many late decisions wait for a lead."""
+    return session.scalar(_unsettled(select(func.count(DecisionRow.id)), project_id)) or 0
+
+
+def _unsettled(query: Select[Q], project_id: int) -> Select[Q]:
+    # A subquery, not a join: SQLite would begin with all pairs of the project.
+    project = select(PairRow.project_id).where(PairRow.id == DecisionRow.pair_id)
+    return query.outerjoin(ResolutionRow, ResolutionRow.decision_id == DecisionRow.id).where(
+        LATE,
+        DecisionRow.action != Action.SKIP,
+        ResolutionRow.decision_id.is_(None),
+        project.scalar_subquery() == project_id,
+    )
 
 
 @allowed(Role.LEAD)

@@ -1,10 +1,10 @@
 """Review: take decisions and undo them; none is lost, doubled or put on another row."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation import schema_check
@@ -14,7 +14,6 @@ from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
-    ClaimRow,
     DecisionRow,
     MemberRow,
     PairRow,
@@ -182,7 +181,7 @@ def _undo(session: Session, actor: User, op: Op) -> Receipt:
     if done is None or done.user_id != actor.id or done.action is Action.UNDO:
         raise NotFound("There is no decision of yours to undo here.")
     row = pairs.row_of(session, done.pair_id)
-    check_undoable(session, row, done)
+    check_undoable(session, done)
     before = row.content_sha256
     prompt, response = pairs.text_at(session, row.id, done.seen_version)
     pairs.rewrite(session, row, prompt, response, None)  # a skip too: the browser counts on it
@@ -205,29 +204,41 @@ def _undo(session: Session, actor: User, op: Op) -> Receipt:
     return Receipt(op.op, Answer.SAVED, "Undone.", row.version, row.fence)
 
 
-def check_undoable(session: Session, row: PairRow, done: DecisionRow) -> None:
+def check_undoable(session: Session, done: DecisionRow) -> None:
     """Let a decision be taken back only while it is the row's newest and nothing rests on it.
 
     Raises:
         RuleBroken: it was decided again, is part of a version, or someone else holds the row.
     """
-    newest = session.scalar(
-        select(DecisionRow)
-        .where(DecisionRow.pair_id == row.id, DecisionRow.outcome == Outcome.APPLIED)
-        .order_by(DecisionRow.id.desc())
-        .limit(1)
+    obstacle = undo_obstacles(session, [done]).get(done.id)
+    if obstacle is not None:
+        raise RuleBroken(obstacle)
+
+
+def undo_obstacles(session: Session, decisions: Sequence[DecisionRow]) -> dict[int, str]:
+    """Why each of these decisions cannot be taken back; those that can are left out."""
+    rows = [done.pair_id for done in decisions]
+    newest = dict(
+        session.execute(
+            select(DecisionRow.pair_id, func.max(DecisionRow.id))
+            .where(DecisionRow.pair_id.in_(rows), DecisionRow.outcome == Outcome.APPLIED)
+            .group_by(DecisionRow.pair_id)
+        ).all()
     )
-    if newest is None or newest.id != done.id:
-        raise RuleBroken(f"Pair {row.id} was decided again since. Open it from Browse instead.")
-    if session.scalar(select(MemberRow.pair_id).where(MemberRow.pair_id == row.id).limit(1)):
-        raise RuleBroken(f"Pair {row.id} is part of a frozen version. Reopen it from Browse.")
-    holder = session.get(ClaimRow, row.id)
-    if (
-        holder is not None
-        and holder.user_id != done.user_id
-        and holder.lease_until > datetime.now(UTC)
-    ):
-        raise RuleBroken(f"Someone else is looking at pair {row.id} now.")
+    frozen = set(session.scalars(select(MemberRow.pair_id).where(MemberRow.pair_id.in_(rows))))
+    holders = claims.holders(session, rows)
+    obstacles = {}
+    for done in decisions:
+        if newest.get(done.pair_id) != done.id:
+            why = f"Pair {done.pair_id} was decided again since. Open it from Browse instead."
+        elif done.pair_id in frozen:
+            why = f"Pair {done.pair_id} is part of a frozen version. Reopen it from Browse."
+        elif holders.get(done.pair_id, done.user_id) != done.user_id:
+            why = f"Someone else is looking at pair {done.pair_id} now."
+        else:
+            continue
+        obstacles[done.id] = why
+    return obstacles
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)

@@ -5,12 +5,11 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from statistics import median
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from curation.review import decisions
 from storage import pairs
-from storage.errors import AssayError
 from storage.tables import (
     DecisionRow,
     PairRow,
@@ -21,6 +20,9 @@ from storage.types import (
     PairStatus,
     User,
 )
+
+_PACED = 500
+"""Decisions, counted from the newest, that the pace is measured over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Progress:
     approved: int
     decided_today: int
     median_s: float | None
-    """Median seconds between this person's decisions today, pauses over 10 minutes left out."""
+    """Median seconds between this person's latest decisions today, pauses over 10 minutes left
+    out."""
 
 
 def recent(session: Session, actor: User, project_id: int, limit: int = 10) -> list[Recent]:
@@ -63,17 +66,20 @@ def recent(session: Session, actor: User, project_id: int, limit: int = 10) -> l
         .order_by(DecisionRow.id.desc())
         .limit(limit)
     )
-    return [_recent(session, done, row) for done, row in session.execute(query).all()]
-
-
-def _recent(session: Session, done: DecisionRow, row: PairRow) -> Recent:
-    try:
-        decisions.check_undoable(session, row, done)
-        undoable = True
-    except AssayError:
-        undoable = False
-    title = row.prompt[:60]
-    return Recent(done.op, row.id, done.action, title, undoable, row.version, row.fence)
+    rows = session.execute(query).all()
+    fixed = decisions.undo_obstacles(session, [done for done, _ in rows])
+    return [
+        Recent(
+            op=done.op,
+            pair_id=row.id,
+            action=done.action,
+            title=row.prompt[:60],
+            undoable=done.id not in fixed,
+            version=row.version,
+            fence=row.fence,
+        )
+        for done, row in rows
+    ]
 
 
 def progress(session: Session, actor: User, project_id: int) -> Progress:
@@ -89,14 +95,13 @@ def progress(session: Session, actor: User, project_id: int) -> Progress:
             DecisionRow.created_at >= today,
             DecisionRow.action.in_([Action.APPROVE, Action.REJECT]),
         )
-        .order_by(DecisionRow.id)
     )
-    moments = list(session.scalars(query))
-    gaps = [(b - a).total_seconds() for a, b in pairwise(moments)]
+    latest = query.order_by(DecisionRow.created_at.desc()).limit(_PACED)
+    gaps = [(b - a).total_seconds() for b, a in pairwise(session.scalars(latest))]
     worked = [gap for gap in gaps if gap <= 600]
     return Progress(
         waiting=stands[PairStatus.WAITING],
         approved=stands[PairStatus.APPROVED],
-        decided_today=len(moments),
+        decided_today=session.scalar(select(func.count()).select_from(query.subquery())) or 0,
         median_s=median(worked) if worked else None,
     )

@@ -19,14 +19,17 @@ def show(user: User, project: Project) -> None:
     if Role.LEAD not in user.roles:
         return
     with looking() as session:
-        late = conflicts.late(session, project.id)
-        oldest = [(decision, pairs.get(session, decision.pair_id)) for decision in late[:_OLDEST]]
+        late = conflicts.count(session, project.id)
+        if not late:
+            return
+        oldest = [
+            (decision, pairs.get(session, decision.pair_id))
+            for decision in conflicts.late(session, project.id, _OLDEST)
+        ]
         names = people.names(session)
-    if not late:
-        return
     st.subheader("Late decisions", anchor=False)
     shell.note(
-        f"{statistics.count(len(late), 'decision')} came after the pair had moved on. "
+        f"{statistics.count(late, 'decision')} came after the pair had moved on. "
         "Nothing was lost and nothing was applied: you choose which holds."
     )
     for decision, pair in oldest:

@@ -12,8 +12,8 @@ user = require_user()
 shell.header("Review", "One pair at a time: approve it, repair it, or say why it goes.")
 project = shell.require_project(user)
 with looking() as session:
-    total = sum(pairs.counts(session, project.id).values())
-if not total:
+    begun = pairs.any_in(session, project.id)
+if not begun:
     shell.empty("There are no pairs to review yet.", "import", "Import pairs")
     shell.link("write", "Write gold pairs")
 else:
