@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from storage import console, events, people, projects
-from storage.errors import BadInput, Unavailable
+from storage import console, events, people, projects, settings
+from storage.backups import restoring
+from storage.errors import RESTORE, BadInput, Unavailable
 from storage.types import Role
 
 app = console.app("The database of Assay: upgrade it, list people and projects, check the log.")
@@ -65,7 +66,9 @@ def verify(as_json: console.AsJson = False) -> None:
     with console.looking() as session:
         links, broken = events.verify(session)
         if broken is not None:
-            raise Unavailable(f"Event {broken} or one before it was changed. Restore a backup.")
+            raise Unavailable(
+                f"Event {broken} or one before it was changed outside Assay. {RESTORE}"
+            )
         chain = {"events": links, "head": events.head(session)}
         console.show(chain, as_json=as_json, message=f"{links} events, head {chain['head']}")
 
@@ -79,6 +82,23 @@ def backup(to: Path) -> None:
     with console.engine().connect() as connection:
         connection.connection.driver_connection.execute("VACUUM INTO ?", (str(to),))  # type: ignore[union-attr]
     console.show(None, as_json=False, message=f"Saved {to}.")
+
+
+@app.command()
+@console.plain
+def restore(file: Annotated[Path | None, typer.Argument(help="A backup.")] = None) -> None:
+    """Put a backup in the place of the database, which is set aside and never deleted.
+
+    Without a file: go on with a restore that was interrupted.
+    """
+    config = settings.current()
+    if file is None:
+        done = restoring.resume(config)
+        message = "The interrupted restore is done." if done else "No restore was interrupted."
+        console.show(None, as_json=False, message=message)
+        return
+    restored = restoring.restore(config, file)
+    console.show(restored, as_json=False, message="\n".join(restoring.report(restored)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # sqlite.org/wal.html#walresetbug: commits can be lost in WAL mode before these releases.
 _FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+RESTORING = ".restoring-"
+"""After the name of a database: a proven copy that is about to take its place."""
 _write_lock = threading.Lock()
 
 
@@ -76,8 +78,17 @@ def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes
 
 
 def open_engine(path: Path) -> Engine:
-    """An engine on one SQLite file; cache it, never a Session."""
+    """An engine on one SQLite file; cache it, never a Session.
+
+    Raises:
+        Unavailable: a restore into its place was interrupted.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if any(path.parent.glob(f"{path.name}{RESTORING}*")):
+        raise Unavailable(
+            f"A restore in {path.parent} was interrupted. Start Assay, which ends it, "
+            "or run: python -m storage restore"
+        )
     engine = create_engine(
         f"sqlite:///{path}",
         module=driver(),
@@ -88,6 +99,12 @@ def open_engine(path: Path) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def open_readonly(path: Path) -> Engine:
+    """An engine on a file that is looked at and not changed: no log is written back into it."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    return create_engine("sqlite://", creator=lambda: driver().connect(address, uri=True))
 
 
 @contextmanager

@@ -1,5 +1,8 @@
 """The errors a person is told about: what happened, to which thing, and what to do next."""
 
+RESTORE = "Restore a backup: python -m storage restore FILE"
+"""What to do where saved work is damaged."""
+
 
 class AssayError(Exception):
     """A refusal with one sentence for the person. Never holds the text of a pair."""

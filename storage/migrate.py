@@ -64,19 +64,28 @@ def _check(connection, before: dict[str, int]) -> None:  # type: ignore[no-untyp
             raise Unavailable(f"The upgrade would lose rows of {table}. Nothing was changed.")
 
 
+def revision(engine: Engine) -> str | None:
+    """The schema a database is at; None where no migration has touched it."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def revisions() -> list[str]:
+    """Every schema that this program knows, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return [script.revision for script in scripts.walk_revisions()]
+
+
 def check(engine: Engine) -> None:
     """Refuse a database that is not at this program's schema.
 
     Raises:
         Unavailable: it is older (run the upgrade) or newer (use the newer program).
     """
-    with engine.connect() as connection:
-        at = MigrationContext.configure(connection).get_current_revision()
-    scripts = ScriptDirectory.from_config(_config())
-    if at == scripts.get_current_head():
+    at, schemas = revision(engine), revisions()
+    if at == schemas[0]:
         return
-    revisions = {script.revision for script in scripts.walk_revisions()}
-    if at is None or at in revisions:
+    if at is None or at in schemas:
         raise Unavailable("The database is not up to date. Run: python -m storage upgrade")
     raise Unavailable(
         f"The database was written by a newer Assay (schema {at}). Start that version instead."

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from curation.versions import canonical, verify_version
 from curation.versions.records import Inclusion, SealedFacts
 from storage import pairs
-from storage.errors import NotFound, Unavailable
+from storage.errors import RESTORE, NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
 from storage.types import PairStatus, Split, Version, VersionManifest, VersionRow
 from storage.values import value_of
@@ -105,8 +105,7 @@ def opened(session: Session, version_id: int) -> Opened:
 
 def _broken(number: int) -> Unavailable:
     return Unavailable(
-        f"Version {number} no longer has the pairs it was frozen with. "
-        "Do not use it; restore a backup and freeze a new version."
+        f"Version {number} no longer has the pairs it was frozen with. Do not use it. {RESTORE}"
     )
 
 

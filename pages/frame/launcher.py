@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from pages.frame import startup
-from storage import migrate, settings
+from storage import folder, migrate, settings
+from storage.backups import restoring
 from storage.engine import open_engine
 from storage.errors import AssayError, Unavailable
 from storage.settings import ROOT, Settings
@@ -23,8 +24,9 @@ def prepare(config: Settings, port: int) -> None:
         Unavailable: settings are unsafe, the port is taken, or another server uses the folder.
     """
     startup.refuse_faults()
-    with closing(startup.hold(config)):
+    with closing(folder.hold(config)):
         _refuse_used(port)
+        restoring.finish(config)
         engine = open_engine(config.database)
         migrate.upgrade(engine)
         engine.dispose()

@@ -17,7 +17,8 @@ import streamlit as st
 
 from pages.frame import startup, wiring
 from pages.frame.security import Key
-from storage import migrate, settings
+from storage import folder, migrate, settings
+from storage.backups import restoring
 from storage.errors import AssayError
 from storage.locks import Lock
 from storage.settings import ROOT
@@ -55,7 +56,8 @@ def _begin() -> Lock:
     config = settings.current()
     try:
         startup.refuse_faults()
-        lock = startup.hold(config)
+        lock = folder.hold(config)
+        restoring.finish(config)
         migrate.check(wiring.engine())
     except AssayError as error:
         # Raised further, the web server would bury the one sentence under its own traceback.

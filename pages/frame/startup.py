@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from storage import locks
 from storage.errors import Unavailable
-from storage.locks import Lock
 from storage.settings import Settings
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -70,22 +68,6 @@ def refuse_faults() -> None:
     """
     if sentences := faults():
         raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(sentences))
-
-
-def hold(config: Settings) -> Lock:
-    """The lock of one server on one data folder; held until it is closed or the process ends.
-
-    Raises:
-        Unavailable: another server holds it.
-    """
-    config.data.mkdir(parents=True, exist_ok=True)
-    lock = locks.take(config.server_lock)
-    if lock is None:
-        raise Unavailable(
-            f"Another Assay server already runs on {config.data}. "
-            "Use that one, or choose another folder with ASSAY_DATA."
-        )
-    return lock
 
 
 def new_key(config: Settings) -> str:

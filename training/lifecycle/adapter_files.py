@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from curation.personal import model_files
-from storage.errors import Unavailable
+from storage.errors import RESTORE, Unavailable
 from storage.settings import Settings
 from storage.types import Adapter
 from training.lifecycle import adapter_cards, standing
@@ -37,9 +37,7 @@ def intact(adapter: Adapter, settings: Settings) -> Path:
             f"The weights of {adapter.name} are kept by its endpoint and cannot be downloaded."
         )
     if not path.is_dir() or model_files.folder_sha256(path) != adapter.sha256:
-        raise Unavailable(
-            f"The files of adapter {adapter.name} are missing or changed. Restore a backup."
-        )
+        raise Unavailable(f"The files of adapter {adapter.name} are missing or changed. {RESTORE}")
     return path
 
 

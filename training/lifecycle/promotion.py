@@ -9,6 +9,7 @@ beforehand; and an adapter that can still be used. Nothing here reads the databa
 from dataclasses import dataclass, replace
 
 from curation import statistics
+from storage.errors import RESTORE
 from storage.types import Signal
 
 RUNS = 3
@@ -198,7 +199,7 @@ def files(trouble: str | None) -> Signal:
         trouble is None,
         trouble or "as recorded",
         "as recorded",
-        "Restore a backup, or retire it.",
+        f"Retire it, or bring its files back. {RESTORE}",
     )
 
 

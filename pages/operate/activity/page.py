@@ -6,6 +6,7 @@ from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import current_project, looking
 from storage import events, people
+from storage.errors import RESTORE
 from storage.types import Event
 
 _LINES = (50, 200, 1000)
@@ -37,7 +38,7 @@ def _verify() -> None:
     if broken is not None:
         st.error(
             f"The chain is broken at event {broken}, after {count} good ones: the log was changed "
-            "outside Assay. Compare it with a backup."
+            f"outside Assay. Compare it with a backup. {RESTORE}"
         )
         return
     st.success(f"All {count} links are good. Keep the newest link somewhere else:")

@@ -11,6 +11,7 @@ from pages.frame.wiring import looking
 from pages.parts import gate_lines
 from pages.train.adapters import card, checks, exits, import_form, listing, promotion, steps
 from storage import settings
+from storage.errors import RESTORE
 from training.lifecycle import adapter_cards, adapter_files, gate, registry, stages, standing
 from training.models import adapters
 
@@ -45,9 +46,7 @@ working_on = steps.next_step(user, entry, lines)
 steps.going(project.id)
 with st.container(horizontal=True):
     if standing.files(adapter, settings.current()) is not None:
-        st.error(
-            plain(f"The files of adapter {adapter.name} are missing or changed. Restore a backup.")
-        )
+        st.error(plain(f"The files of adapter {adapter.name} are missing or changed. {RESTORE}"))
     else:
         st.download_button(
             "Download the card (zip)" if adapter_files.at_endpoint(adapter) else "Download (zip)",

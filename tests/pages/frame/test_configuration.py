@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.frame import startup
 from pages.frame.security import HEADERS, host_allowed, origin_allowed
-from storage.errors import Unavailable
+from storage import folder
 from storage.settings import ROOT, Settings
 from tests.support.live import Answer, Headers, Live, ask, free_port, launch, open_socket, running
 from tests.support.patience import PATIENCE
@@ -105,9 +105,9 @@ def test_a_key_is_new_each_time_and_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_one_server_per_data_folder(tmp_path: Path) -> None:
     config = Settings(tmp_path)
-    with startup.hold(config), pytest.raises(Unavailable, match="Another Assay server"):
-        startup.hold(config)
-    startup.hold(config).close()
+    with folder.hold(config), pytest.raises(folder.Occupied, match="Another Assay server"):
+        folder.hold(config)
+    folder.hold(config).close()
 
 
 @pytest.mark.parametrize(

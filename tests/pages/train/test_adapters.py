@@ -70,7 +70,7 @@ def test_changed_files_are_said_and_not_offered(engine: Engine, open_page: OpenP
     weights = settings.current().data / adapter.path / "adapter_model.safetensors"
     weights.write_bytes(b"other")
     page = open_page(PAGE, user="lena")
-    assert "are missing or changed. Restore a backup." in page.error[0].value
+    assert "are missing or changed. Restore a backup: " in page.error[0].value
     assert not page.get("download_button")
 
 
