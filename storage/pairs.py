@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -124,36 +124,35 @@ def first_texts(session: Session, pair_ids: Sequence[int]) -> dict[int, tuple[st
     return {row.pair_id: (row.prompt, row.response) for row in session.scalars(query)}
 
 
-def _which(
-    project_id: int,
-    status: PairStatus | None,
-    held_out: bool | None,
-    flagged: bool | None,
-    origin: Origin | None,
-) -> list[ColumnElement[bool]]:
-    filters = {"status": status, "held_out": held_out, "flagged": flagged, "origin": origin}
+class PairFilter(TypedDict, total=False):
+    """What pairs are chosen by; None chooses all."""
+
+    status: PairStatus | None
+    held_out: bool | None
+    flagged: bool | None
+    origin: Origin | None
+
+
+def _which(project_id: int, wanted: PairFilter) -> list[ColumnElement[bool]]:
     columns = PairRow.__table__.c
-    wanted = [columns[name] == value for name, value in filters.items() if value is not None]
-    return [PairRow.project_id == project_id, *wanted]
+    chosen = [columns[name] == value for name, value in wanted.items() if value is not None]
+    return [PairRow.project_id == project_id, *chosen]
 
 
 def listing(
     session: Session,
     project_id: int,
     *,
-    status: PairStatus | None = None,
-    held_out: bool | None = None,
-    flagged: bool | None = None,
-    origin: Origin | None = None,
     ids: Iterable[int] | None = None,
     after: int | None = None,
     limit: int | None = None,
+    **wanted: Unpack[PairFilter],
 ) -> list[Pair]:
     """Pairs of a project by id, filtered: whole rows, so for a page of them set `limit`.
 
     `after` is the last id of the page before.
     """
-    query = select(PairRow).where(*_which(project_id, status, held_out, flagged, origin))
+    query = select(PairRow).where(*_which(project_id, wanted))
     if ids is not None:
         query = query.where(among(PairRow.id, ids))
     if after is not None:
@@ -162,32 +161,16 @@ def listing(
     return [value_of(Pair, row) for row in rows]
 
 
-def ids(
-    session: Session,
-    project_id: int,
-    *,
-    status: PairStatus | None = None,
-    held_out: bool | None = None,
-    flagged: bool | None = None,
-    origin: Origin | None = None,
-) -> list[int]:
+def ids(session: Session, project_id: int, **wanted: Unpack[PairFilter]) -> list[int]:
     """Only the ids of what `listing` lists."""
-    wanted = _which(project_id, status, held_out, flagged, origin)
-    return list(session.scalars(select(PairRow.id).where(*wanted).order_by(PairRow.id)))
+    query = select(PairRow.id).where(*_which(project_id, wanted)).order_by(PairRow.id)
+    return list(session.scalars(query))
 
 
-def count(
-    session: Session,
-    project_id: int,
-    *,
-    status: PairStatus | None = None,
-    held_out: bool | None = None,
-    flagged: bool | None = None,
-    origin: Origin | None = None,
-) -> int:
+def count(session: Session, project_id: int, **wanted: Unpack[PairFilter]) -> int:
     """How many pairs `listing` would list."""
-    wanted = _which(project_id, status, held_out, flagged, origin)
-    return session.scalar(select(func.count()).select_from(PairRow).where(*wanted)) or 0
+    query = select(func.count()).select_from(PairRow).where(*_which(project_id, wanted))
+    return session.scalar(query) or 0
 
 
 def sample(session: Session, which: Select[tuple[int]]) -> PairSample:

@@ -22,7 +22,7 @@ AT_ONCE = 2000
 """Pairs up to which a report is computed where it is looked at."""
 _LEASE = timedelta(minutes=5)
 """After which a computation that never ended no longer keeps another one from beginning."""
-_REST = 10.0
+_PAUSE = 10.0
 """Seconds between the end of a computation and the next one, at least; and so many times its own
 length, so that a set that changes all the time costs a tenth of a core at most."""
 
@@ -81,12 +81,12 @@ def latest(session: Session, report: Report[T], subject: int) -> Reported[T] | N
     if row is None or row.content is None or row.computed_at is None:
         return None
     content = msgspec.json.decode(row.content, type=report.form)
-    rest = timedelta(seconds=_REST * max(1.0, row.seconds))
+    pause = timedelta(seconds=_PAUSE * max(1.0, row.seconds))
     return Reported(
         content,
         row.computed_at,
         current=row.state == report.state(session, subject),
-        resting=datetime.now(UTC) - row.computed_at < rest,
+        resting=datetime.now(UTC) - row.computed_at < pause,
     )
 
 
