@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.errors import NotFound
-from storage.tables import DecisionRow, PairRow, RevisionRow
+from storage.tables import DecisionRow, PairMarkRow, PairRow, RevisionRow
 from storage.types import Action, Decision, Origin, Outcome, Pair, PairSample, PairStatus, User
 from storage.values import value_of
 
@@ -88,6 +88,7 @@ def rewrite(
     session: Session, row: PairRow, prompt: str, response: str, author: User | None
 ) -> None:
     """Give a pair a new text, or only a new version number where the text is the same."""
+    session.execute(delete(PairMarkRow).where(PairMarkRow.pair_id == row.id))
     row.version += 1
     row.prompt, row.response = prompt, response
     row.content_sha256 = content_sha256(prompt, response)

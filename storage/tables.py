@@ -221,6 +221,30 @@ class RevisionRow(Base):
     __table_args__ = (UniqueConstraint("pair_id", "number"),)
 
 
+class PairMarkRow(Base):
+    """What a pair's text shows for a task (`curation.health`), so that each is looked at once.
+
+    It counts where the content hash is the pair's; gone as soon as the pair is rewritten.
+    """
+
+    __tablename__ = "pair_mark"
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    content_sha256: Mapped[str] = mapped_column(String(64))
+    task: Mapped[str] = mapped_column(String(16))
+    prompt_tokens: Mapped[int]
+    response_tokens: Mapped[int]
+    word_count: Mapped[int]
+    language: Mapped[str | None] = mapped_column(String(8))
+    encoding: Mapped[str]
+    """Kinds of trouble, parted by commas."""
+    odd: Mapped[str]
+    """Keys of measures, parted by commas."""
+    fits: Mapped[bool]
+    label: Mapped[str | None]
+    answer: Mapped[str | None] = mapped_column(String(16))
+    question: Mapped[str] = mapped_column(String(16))
+
+
 class ClaimRow(Base):
     """Who holds a pair for review, with a fence that tells a late decision from a timely one."""
 

@@ -53,6 +53,7 @@ def show_health(
 def _fields(measure: Measure) -> dict[str, object]:
     """A measure for machines; its summary is called `told` there."""
     fields = dataclasses.asdict(measure)
+    del fields["beyond"]  # the command lists every row
     return {
         **{"told" if name == "summary" else name: value for name, value in fields.items()},
         "rows": list(measure.rows),
@@ -102,10 +103,10 @@ def _rows(path: Path) -> list[MeasuredPair]:
             row = row_of(value)
         except BadInput as error:
             raise BadInput(f"{path.name}, line {number}: {error}") from error
-        if row.id in lines:
+        if row.tags.id in lines:
             raise BadInput(
-                f"{path.name}, line {number}: its id stands in line {lines[row.id]} too."
+                f"{path.name}, line {number}: its id stands in line {lines[row.tags.id]} too."
             )
-        lines[row.id] = number
+        lines[row.tags.id] = number
         rows.append(row)
     return rows

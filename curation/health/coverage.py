@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import quantiles
 from typing import Any
 
-from curation.health.measured import Bars, Marks, Measure, Set, Task, of, parsed
+from curation.health.measured import Bars, Marks, Measure, Set, Task, of
 from curation.statistics import count
 
 FEW = 5
@@ -34,7 +34,7 @@ def topics(s: Set) -> Measure:
 
 def labels(s: Set) -> Measure:
     name = s.task.label_field
-    named = {row.id: label_of(name, row.response) for row in s.rows} if name else {}
+    named = {row.id: m.label for row, m in zip(s.rows, s.marks, strict=True)} if name else {}
     counted = Counter(label for label in named.values() if label is not None)
     for label in _declared(s.task):
         counted.setdefault(label, 0)
@@ -58,15 +58,6 @@ def labels(s: Set) -> Measure:
         look=False,
         bars=tuple(counted.most_common()),
     )
-
-
-def label_of(name: str, response: str) -> str | None:
-    """The label that a JSON response has in the field `name`; None where it has none."""
-    value = parsed(response)
-    if not isinstance(value, dict) or name not in value:
-        return None
-    label = value[name]
-    return label if isinstance(label, str) else json.dumps(label, sort_keys=True)
 
 
 def _declared(task: Task) -> Iterable[str]:

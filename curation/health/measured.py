@@ -1,37 +1,34 @@
 """What `report` measures: rows, what their text shows, and the form of a measure."""
 
-import hashlib
-import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from curation import strict_json
-from curation.health import texts
-from curation.review.phrases import folded
 from curation.statistics import Interval, wilson
 from storage.errors import BadInput
 
-REMEMBERED = 50_000
-"""Texts whose marks are remembered between two looks at a set."""
 Id = int | str
 Bars = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredPair:
-    """One row as the measures see it."""
+class Tags:
+    """One row as the measures see it, beside the marks of its text."""
 
     id: Id
-    prompt: str
-    response: str
-    content_sha256: str
     topic: str | None = None
     difficulty: str | None = None
     system: str | None = None
     """The row's own system message, or its hash, where it is not the set's."""
     flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPair:
+    """One row of a file with its texts."""
+
+    tags: Tags
+    prompt: str
+    response: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,83 +64,56 @@ class Measure:
     n: int
     """Rows that could be measured."""
     rows: tuple[Id, ...] = ()
-    """Rows to look at, in the order of the set."""
+    """Rows to look at, in the order of the set; in a report that is kept only the first."""
     look: bool = True
     """Whether `rows` look wrong; False where they are only named."""
     bars: Bars = ()
     """A picture: names with counts."""
+    beyond: int = 0
+    """Rows to look at that are not among `rows`."""
+
+    @property
+    def count(self) -> int:
+        """How many rows there are to look at."""
+        return len(self.rows) + self.beyond
 
     @property
     def share(self) -> Interval:
         """95 % Wilson interval of the share of rows to look at."""
-        return wilson(len(self.rows), self.n)
+        return wilson(self.count, self.n)
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What the text of one row shows; depends on nothing but the text."""
+    """What the text of one row shows; depends on nothing but the text and the task."""
 
     prompt_tokens: int
     response_tokens: int
+    word_count: int
+    """Of input and output together."""
     language: str | None
     encoding: tuple[str, ...]
-    odd: frozenset[str]
+    """Kinds of encoding trouble."""
+    odd: tuple[str, ...]
     """Keys of the measures that this text meets."""
+    fits: bool
+    """Whether the output fits the schema; True where there is none."""
+    label: str | None
+    answer: str | None
+    """Names the output, whatever its case and spacing; None where repeating it says nothing."""
+    question: str
+    """Names the input in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
     """What the measures look at."""
 
-    rows: Sequence[MeasuredPair]
+    rows: Sequence[Tags]
     task: Task
     approvals: Sequence[Approval]
     marks: Sequence[Marks]
-
-
-_marks: OrderedDict[str, Marks] = OrderedDict()
-
-
-def marks_of(row: MeasuredPair) -> Marks:
-    """What the text of a row shows, looked at once."""
-    marks = _marks.get(row.content_sha256)
-    if marks is None:
-        marks = _marks[row.content_sha256] = _look(row.prompt, row.response)
-        if len(_marks) > REMEMBERED:
-            _marks.popitem(last=False)
-    return marks
-
-
-def _look(prompt: str, response: str) -> Marks:
-    answer = folded(response)
-    odd = {
-        "short": texts.short(prompt, response),
-        "copied": texts.copied(folded(prompt), answer),
-        "refusal": texts.refuses(answer),
-        "model_talk": texts.model_talk(answer),
-        "fence": texts.open_fence(response) or texts.open_fence(prompt),
-        "left_in": texts.left_in(response),
-    }
-    guessed = [texts.language(prompt), texts.language(response)]
-    foreign = [code for code in guessed if code not in (None, "en")]
-    return Marks(
-        texts.tokens(prompt),
-        texts.tokens(response),
-        foreign[0] if foreign else next((code for code in guessed if code), None),
-        tuple(dict.fromkeys((*texts.encoding(prompt), *texts.encoding(response)))),
-        frozenset(key for key, met in odd.items() if met),
-    )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def parsed(response: str) -> object:
-    """The JSON value of a response that is an object; None for any other."""
-    if not response.lstrip().startswith("{"):
-        return None
-    try:
-        return strict_json.loads(response)
-    except BadInput:
-        return None
+    """Of each row."""
 
 
 def of(some: Sequence[object], rows: Sequence[object]) -> str:
@@ -166,10 +136,8 @@ def row_of(line: Mapping[str, object], system_message: str | None = None) -> Mea
     tags = {name: str(value) for name, value in optional.items() if value not in (None, "")}
     if tags.get("system") == system_message:
         tags.pop("system", None)
-    both = json.dumps([prompt, response], ensure_ascii=False)
-    sha256 = hashlib.sha256(both.encode(errors="surrogatepass")).hexdigest()
     flagged = line.get("flagged") is True
-    return MeasuredPair(row_id, prompt, response, sha256, **tags, flagged=flagged)
+    return MeasuredPair(Tags(row_id, **tags, flagged=flagged), prompt, response)
 
 
 def _text(line: Mapping[str, object], name: str) -> str:

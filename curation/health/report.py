@@ -4,33 +4,21 @@ Pure: rows in, measures out. Every measure is a hint for a person and says what 
 nothing here blocks anything, the readiness gate does that.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from statistics import median
 
-from curation import schema_check
 from curation.health import coverage, texts
-from curation.health.measured import (
-    REMEMBERED,
-    Approval,
-    Id,
-    Measure,
-    MeasuredPair,
-    Set,
-    Task,
-    marks_of,
-    of,
-    parsed,
-)
-from curation.review.phrases import folded
+from curation.health.marks import WORDY, marks_of
+from curation.health.measured import Approval, Id, Measure, MeasuredPair, Set, Task, of
 
 QUICK, READING_SPEED = 2.0, 15.0
 """An approval in fewer seconds, or read at more words a second, is worth a second look."""
-_REPEATS, _WORDY = 5, 5
-"""Different inputs that share one response, and words it needs, to be worth a look."""
+_REPEATS = 5
+"""Different inputs that share one response, to be worth a look."""
+_LISTED = 300
+"""Rows of a measure that a kept report lists: as many as one address can name."""
 _LONG_MEDIAN, _TINY = 30, 3
 """Where responses have this many tokens at the median, so few are suspiciously short."""
 
@@ -41,18 +29,36 @@ class HealthReport:
 
     n: int
     measures: tuple[Measure, ...]
+    suspects: int = 0
+    """Rows that look wrong in any way but how fast they were approved."""
 
     def to_look_at(self) -> list[Measure]:
         """The measures with rows that look wrong, in the order in which to look."""
         return [measure for measure in self.measures if measure.look and measure.rows]
 
+    def shortened(self) -> "HealthReport":
+        """The report as it is kept: of each measure the first rows only."""
+        return replace(self, measures=tuple(map(_shortened, self.measures)))
+
+
+def _shortened(measure: Measure) -> Measure:
+    rows = measure.rows[:_LISTED]
+    return replace(measure, rows=rows, beyond=measure.count - len(rows))
+
 
 def measure(
     rows: Sequence[MeasuredPair], task: Task, approvals: Sequence[Approval] = ()
 ) -> HealthReport:
-    """Measure a set. The marks of a text are remembered by its hash, so a second call is fast."""
-    pairs = Set(rows, task, approvals, [marks_of(row) for row in rows])
-    return HealthReport(len(rows), tuple(measure(pairs) for measure in _MEASURES))
+    """Measure a set from its texts."""
+    marks = [marks_of(row.prompt, row.response, task) for row in rows]
+    return of_marks(Set([row.tags for row in rows], task, approvals, marks))
+
+
+def of_marks(pairs: Set) -> HealthReport:
+    """Measure a set whose texts were looked at before."""
+    measures = tuple(measure(pairs) for measure in _MEASURES)
+    odd = (each for each in measures if each.look and each.group != "review")
+    return HealthReport(len(pairs.rows), measures, len({row for each in odd for row in each.rows}))
 
 
 def _schema(s: Set) -> Measure:
@@ -60,8 +66,7 @@ def _schema(s: Set) -> Measure:
     if schema is None:
         summary, wrong = "This set has no output schema.", tuple[Id, ...]()
     else:
-        written = json.dumps(schema, sort_keys=True)
-        wrong = tuple(row.id for row in s.rows if not _fits(written, row.response))
+        wrong = tuple(row.id for row, m in zip(s.rows, s.marks, strict=True) if not m.fits)
         summary = f"{of(wrong, s.rows)} do not fit the schema."
     return Measure(
         "schema",
@@ -72,11 +77,6 @@ def _schema(s: Set) -> Measure:
         len(s.rows) if schema is not None else 0,
         wrong,
     )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _fits(schema: str, response: str) -> bool:
-    return not schema_check.problems(response, json.loads(schema))
 
 
 def _encoding(s: Set) -> Measure:
@@ -163,9 +163,9 @@ def _language(s: Set) -> Measure:
 
 def _repeated(s: Set) -> Measure:
     by_response: dict[str, dict[str, Id]] = defaultdict(dict)
-    for row in s.rows:
-        if not _closed(s.task.label_field, row.response):
-            by_response[folded(row.response)].setdefault(folded(row.prompt), row.id)
+    for row, m in zip(s.rows, s.marks, strict=True):
+        if m.answer is not None:
+            by_response[m.answer].setdefault(m.question, row.id)
     groups = [group for group in by_response.values() if len(group) >= _REPEATS]
     repeated = {row_id for group in groups for row_id in group.values()}
     rows = tuple(row.id for row in s.rows if row.id in repeated)
@@ -174,27 +174,13 @@ def _repeated(s: Set) -> Measure:
         "One output for many inputs",
         "text",
         f"{of(rows, s.rows)} share {len(groups)} "
-        f"{'output' if len(groups) == 1 else 'outputs'} of at least {_WORDY} words with "
+        f"{'output' if len(groups) == 1 else 'outputs'} of at least {WORDY} words with "
         f"{_REPEATS - 1} or more different inputs.",
         "JSON whose values are labels or a few words is expected to repeat and is left out; a "
         "stock answer with one word changed is not found (see Duplicates).",
         len(s.rows),
         rows,
     )
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _closed(label_field: str | None, response: str) -> bool:
-    """Whether a response is so closed that repeating it says nothing: few words, or a label."""
-    value = parsed(response)
-    if value is None:
-        return len(response.split()) < _WORDY
-    lengths = [
-        len(str(part).split())
-        for name, part in (value.items() if isinstance(value, dict) else [("", value)])
-        if name != label_field
-    ]
-    return all(n < _WORDY for n in lengths)
 
 
 def _pace(s: Set) -> Measure:

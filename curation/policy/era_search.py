@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curation.health import coverage
+from curation.health import marks
 from curation.policy import eras
 from curation.review import phrases
 from storage import pairs, projects
@@ -136,7 +136,7 @@ def labels(session: Session, project_id: int) -> list[str]:
 
 
 def _label(name: str | None, pair: Pair) -> str | None:
-    return None if name is None else coverage.label_of(name, pair.response)
+    return None if name is None else marks.label_of(name, pair.response)
 
 
 def claimed(session: Session, ids: Collection[int]) -> set[int]:

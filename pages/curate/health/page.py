@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from curation.health import project_rows
+from curation.health import pair_marks, project_rows
 from pages.curate.health import views
 from pages.frame import shell
 from pages.frame.identity import require_user
-from pages.frame.wiring import looking
+from pages.frame.wiring import engine, looking
 
 _ALIVE, _APPROVED = "Approved and waiting", "Approved only"
 
@@ -21,6 +21,10 @@ chosen = st.segmented_control(
     key=f"health-{project.id}",
     label_visibility="collapsed",
 )
+with looking() as session:
+    task = project_rows.task_of(session, project.id)
+for _ in pair_marks.catch_up(engine(), project.id, task):
+    pass
 with looking() as session:
     report = project_rows.measure(session, project.id, approved=chosen == _APPROVED)
 if not report.n:

@@ -25,13 +25,11 @@ _NOUNS = {
 
 def figures(report: HealthReport) -> None:
     """The set in four numbers."""
-    to_check = (measure for measure in report.to_look_at() if measure.group != "review")
-    wrong = {row for measure in to_check for row in measure.rows}
     by_key = {measure.key: measure for measure in report.measures}
     shell.stats(
         {
             "Pairs": f"{report.n}",
-            "Pairs to look at": f"{len(wrong)}",
+            "Pairs to look at": f"{report.suspects}",
             "Topics": f"{len(by_key['topics'].bars)}",
             "Labels": f"{len(by_key['labels'].bars)}",
         }
@@ -53,7 +51,7 @@ def checks(report: HealthReport) -> None:
                 if measure.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in measure.bars[:8]))
             with way:
-                pair_view.link(_ids(measure), f"Show {statistics.count(len(measure.rows), 'pair')}")
+                pair_view.link(_ids(measure), f"Show {statistics.count(measure.count, 'pair')}")
     clean = [measure for measure in report.measures if measure.look and not measure.rows]
     if clean:
         with st.expander(f"{statistics.count(len(clean), 'check')} that found nothing"):
@@ -61,7 +59,7 @@ def checks(report: HealthReport) -> None:
 
 
 def _share(measure: Measure) -> str:
-    share = len(measure.rows) / measure.n
+    share = measure.count / measure.n
     return f" {share * 100:.1f} %, 95 % interval {statistics.percent(measure.share, digits=1)}."
 
 
@@ -90,7 +88,7 @@ def _picture(measure: Measure, key: str) -> None:
         if len(measure.bars) > bars.LIMIT:
             shell.note(f"The {bars.LIMIT} largest of {len(measure.bars)} are drawn.")
     if measure.rows:
-        pairs = statistics.count(len(measure.rows), *_NOUNS[measure.key])
+        pairs = statistics.count(measure.count, *_NOUNS[measure.key])
         pair_view.link(_ids(measure), f"Show {pairs}")
 
 
