@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from storage.tables import EventRow, PairRow, ReportRow
@@ -51,6 +51,9 @@ class Report(Generic[T]):
     """Names the data that the content depends on; another name, and it is due."""
     pairs: Callable[[Session, int], int] = pairs_of
     """How many pairs are looked at."""
+    prepare: Callable[[Engine, int], object] | None = None
+    """What is done before in transactions of its own, each of a moment; where it does nothing the
+    content is the same, only slower."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
+from curation.health import project_rows
 from storage import priority, reports
 from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
@@ -23,7 +24,7 @@ from storage.settings import ROOT
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REPORTS: tuple[Report[Any], ...] = ()
+REPORTS: tuple[Report[Any], ...] = (project_rows.ALIVE, project_rows.APPROVED)
 """Every report that is ever stored, by its name in the database."""
 _POLL = 0.25
 """Seconds between two looks for a report that is being computed for the first time."""
@@ -50,9 +51,12 @@ def look(engine: Engine, report: Report[T], subject: int) -> Reported[T] | None:
     time. None where it was never computed; that has begun then.
     """
     with reading(engine) as session:
-        if reports.small(session, report, subject):
+        small = reports.small(session, report, subject)
+        latest = None if small else reports.latest(session, report, subject)
+    if small:
+        _prepare(engine, report, subject)
+        with reading(engine) as session:
             return reports.fresh(session, report, subject)
-        latest = reports.latest(session, report, subject)
     if latest is None or not (latest.current or latest.resting):
         _start(report, subject)
     return latest
@@ -108,6 +112,11 @@ def _failed(report: Report[T], subject: int) -> bool:
         return True
 
 
+def _prepare(engine: Engine, report: Report[T], subject: int) -> None:
+    if report.prepare is not None:
+        report.prepare(engine, subject)
+
+
 def work(engine: Engine, name: str, subject: int) -> bool:
     """Compute and store one report, unless somebody does, or it is of the present data already.
 
@@ -118,6 +127,7 @@ def work(engine: Engine, name: str, subject: int) -> bool:
         if not reports.begin(session, report, subject):
             return False
     try:
+        _prepare(engine, report, subject)
         with reading(engine) as session:
             computed = reports.compute(session, report, subject)
     except BaseException:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import Session
 
 from curation.health import pair_marks, report
 from curation.health.measured import Approval, Marks, Set, Tags, Task
 from storage import projects
+from storage.engine import reading
+from storage.reports import Report
 from storage.tables import DecisionRow, PairMarkRow, PairRow
 from storage.types import Action, Outcome, PairStatus
 
@@ -101,3 +103,24 @@ def _approvals(session: Session, project_id: int, lengths: Mapping[int, int]) ->
             if 0 <= seconds <= _PAUSE:
                 approvals.append(Approval(pair_id, seconds, lengths[pair_id]))
     return approvals
+
+
+def _alive(session: Session, project_id: int) -> report.HealthReport:
+    return measure(session, project_id).shortened()
+
+
+def _approved(session: Session, project_id: int) -> report.HealthReport:
+    return measure(session, project_id, approved=True).shortened()
+
+
+def _look_at_texts(engine: Engine, project_id: int) -> None:
+    with reading(engine) as session:
+        task = task_of(session, project_id)
+    for _ in pair_marks.catch_up(engine, project_id, task):
+        pass
+
+
+ALIVE = Report("health", report.HealthReport, _alive, prepare=_look_at_texts)
+"""The health of all pairs that are not rejected."""
+APPROVED = Report("health-approved", report.HealthReport, _approved, prepare=_look_at_texts)
+"""The health of the approved pairs alone."""

@@ -2,31 +2,26 @@
 
 import streamlit as st
 
-from curation.health import pair_marks, project_rows
+from curation.health import project_rows
 from pages.curate.health import views
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.identity import require_user
-from pages.frame.wiring import engine, looking
 
-_ALIVE, _APPROVED = "Approved and waiting", "Approved only"
+_APPROVED = "Approved only"
+_REPORTS = {"Approved and waiting": project_rows.ALIVE, _APPROVED: project_rows.APPROVED}
 
 user = require_user()
 shell.header("Health", "What the set holds, what is thin, and pairs that deserve a second look.")
 project = shell.require_project(user)
 chosen = st.segmented_control(
     "Pairs",
-    [_ALIVE, _APPROVED],
-    default=_ALIVE,
+    list(_REPORTS),
+    default=next(iter(_REPORTS)),
     required=True,
     key=f"health-{project.id}",
     label_visibility="collapsed",
 )
-with looking() as session:
-    task = project_rows.task_of(session, project.id)
-for _ in pair_marks.catch_up(engine(), project.id, task):
-    pass
-with looking() as session:
-    report = project_rows.measure(session, project.id, approved=chosen == _APPROVED)
+report = reported.read(_REPORTS[chosen], project.id).content
 if not report.n:
     if chosen == _APPROVED:
         shell.empty("No pair is approved yet.", "review", "Review some pairs first")
