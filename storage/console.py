@@ -17,7 +17,7 @@ from rich.table import Table
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage import migrate, people, projects, settings
+from storage import migrate, people, private, projects, settings
 from storage.engine import open_engine, reading, writing
 from storage.errors import AssayError, NotFound
 from storage.tables import UserRow
@@ -56,7 +56,10 @@ def plain(verb: Callable[P, None]) -> Callable[P, None]:
 
 def engine(*, upgrade: bool = False) -> Engine:
     """The database of `ASSAY_DATA`, brought up to date if asked, else refused where it is not."""
-    opened = open_engine(settings.current().database)
+    place = settings.current()
+    if sentence := private.close(place.data):
+        err.print(sentence, markup=False)
+    opened = open_engine(place.database)
     if upgrade:
         migrate.upgrade(opened)
     migrate.check(opened)

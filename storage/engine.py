@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
+from storage import private
 from storage.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ def open_engine(path: Path) -> Engine:
     Raises:
         Unavailable: a restore into its place was interrupted.
     """
+    private.begin()
     path.parent.mkdir(parents=True, exist_ok=True)
     if any(path.parent.glob(f"{path.name}{RESTORING}*")):
         raise Unavailable(

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from storage import locks
+from storage import locks, private
 from storage.errors import AssayError, Unavailable
 from storage.locks import Lock
 from storage.settings import Settings
@@ -24,6 +24,7 @@ def hold(settings: Settings) -> Lock:
         Occupied: another process holds it.
         Unavailable: nothing can be written into the folder.
     """
+    private.begin()
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         lock = locks.take(settings.server_lock)

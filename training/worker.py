@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
+from storage import private
 from storage.errors import AssayError, BadInput
 from training import kinds
 from training.records import tasks
@@ -40,6 +41,7 @@ def work(directory: Path) -> int:
 
     However it ends, `result.json` says so in one sentence, unless the disk cannot even hold that.
     """
+    private.begin()
     _calm()
     try:
         with ranks.hold(directory) as hold:

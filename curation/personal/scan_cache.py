@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curation.personal.detect import Span
+from storage import private
 from storage.errors import Unavailable
 
 _AT_ONCE = 500
@@ -50,8 +51,9 @@ def remember(path: Path, spans_by_key: Mapping[bytes, Iterable[Span]]) -> None:
         Unavailable: the file cannot be written.
     """
     try:
+        private.begin()
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        path.touch()
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
     with _opened(path) as database:

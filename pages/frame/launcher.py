@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from pages.frame import startup
-from storage import folder, migrate, settings
+from storage import folder, migrate, private, settings
 from storage.backups import restoring
 from storage.engine import open_engine
 from storage.errors import AssayError, Unavailable
@@ -24,6 +24,8 @@ def prepare(config: Settings, port: int) -> None:
         Unavailable: settings are unsafe, the port is taken, or another server uses the folder.
     """
     startup.refuse_faults()
+    if sentence := private.close(config.data, all_files=True):
+        sys.stdout.write(f"{sentence}\n")
     with closing(folder.hold(config)):
         _refuse_used(port)
         restoring.finish(config)
@@ -54,7 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
     chosen = parser.parse_args(arguments)
     os.chdir(ROOT)
-    os.umask(0o077)  # what people write is for the owner of the data folder alone
     try:
         prepare(settings.current(), chosen.port)
     except AssayError as error:

@@ -7,10 +7,11 @@ hostile program that already runs here.
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
 from http.cookies import CookieError, SimpleCookie
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import streamlit as st
@@ -50,6 +51,8 @@ class Key:
     """The start-up key of this server process; empty until it has started, which opens nothing."""
 
     value: str = ""
+    used: Event = field(default_factory=Event)
+    """Set once a browser has traded the key for a cookie."""
 
     def fits(self, offered: str | None) -> bool:
         """Whether this is the key, compared in constant time."""
@@ -154,6 +157,7 @@ class Gate:
         """Trade the key in the link for a cookie."""
         if not self._key.fits(offered):
             return page("This link is from an earlier start. Open the newest one.", 403)
+        self._key.used.set()
         # A page that moves on by itself, not a redirect: a Strict cookie would not be sent along
         # a redirect that began on another site, such as a terminal shown in a browser.
         answer = page("Opening Assay.", 200, '<meta http-equiv="refresh" content="0;url=/">')

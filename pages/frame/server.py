@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import traceback
-import webbrowser
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Any
 
 import streamlit as st
 
-from pages.frame import startup, wiring
+from pages.frame import opening, startup, wiring
 from pages.frame.security import Key
-from storage import folder, migrate, settings
+from storage import folder, migrate, private, settings
 from storage.backups import restoring
 from storage.errors import AssayError
 from storage.locks import Lock
@@ -44,10 +43,13 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
             daemon=True,
         )
         reconciler.start()
-        threading.Thread(target=_announce, args=(stop,), name="announce", daemon=True).start()
+        announcer = threading.Thread(target=_announce, args=(stop,), name="announce", daemon=True)
+        announcer.start()
         yield {}
         stop.set()
+        KEY.used.set()  # so that the page with the link goes too
         reconciler.join(timeout=5)
+        announcer.join(timeout=5)
         KEY.value = ""
 
 
@@ -56,6 +58,8 @@ def _begin() -> Lock:
     config = settings.current()
     try:
         startup.refuse_faults()
+        if sentence := private.close(config.data):
+            sys.stdout.write(f"{sentence}\n")
         lock = folder.hold(config)
         restoring.finish(config)
         migrate.check(wiring.engine())
@@ -81,7 +85,7 @@ def _announce(stop: threading.Event) -> None:
     sys.stdout.write(f"\nAssay is ready. Open this link:\n\n  {url}\n\nStop it with Ctrl+C.\n")
     sys.stdout.flush()
     if os.environ.get("ASSAY_OPEN_BROWSER") == "1":
-        webbrowser.open(url)
+        opening.open_link(settings.current(), url, KEY.used)
 
 
 def quieten() -> None:

@@ -63,11 +63,14 @@ def free_port() -> int:
 
 
 def launch(data: Path, port: int, **environment: str) -> subprocess.Popen[bytes]:
-    """Start the launcher on a data folder; its output goes to `server.log` in that folder."""
+    """Start the launcher on a data folder; its output goes to `server.log` in that folder. It opens
+    a browser only where BROWSER names one.
+    """
+    quiet = [] if "BROWSER" in environment else ["--no-browser"]
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "pages.frame.launcher", "--port", str(port), "--no-browser"],
+            [sys.executable, "-m", "pages.frame.launcher", "--port", str(port), *quiet],
             cwd=ROOT,
             env={**os.environ, **environment, "ASSAY_DATA": str(data)},
             stdout=log,

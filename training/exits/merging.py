@@ -146,7 +146,6 @@ def _save(
         files = model_files.file_hashes(folder)
         evidence.write_json(folder / "manifest.json", {"files": files, "hash": "sha256"})
         evidence.write_json(folder / "assay.json", {"name": name, "licence": licence})
-        folder.chmod(0o755)
 
 
 def _compared(before: _Answers, folder: Path, ids: Sequence[list[int]], dtype: str) -> MergeCheck:

@@ -86,7 +86,6 @@ def save(
         (folder / "chat_template.jinja").write_text(str(tokenizer.chat_template), encoding="utf-8")
         if not isinstance(model, PeftModel):
             vetting.vet(folder)
-        folder.chmod(0o755)
     return model_files.file_hashes(final)
 
 

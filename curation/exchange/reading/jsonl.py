@@ -4,8 +4,8 @@ Imports little, so that a command on a small file is done before others have sta
 """
 
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -69,33 +69,17 @@ def replacing(path: Path) -> Iterator[IO[str]]:
         Unavailable: it cannot be written there.
     """
     try:
-        with tempfile.NamedTemporaryFile(
-            "w",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            suffix=".part",
-            delete=False,
-            encoding="utf-8",
-            newline="\n",
-        ) as file:
-            part = Path(file.name)
-            try:
-                yield file.file
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        try:
+            with part.open("x", encoding="utf-8", newline="\n") as file:
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-                part.chmod(0o666 & ~_umask())
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror}.") from error
-
-
-def _umask() -> int:
-    """What new files may not allow; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _object(raw: bytes, where: str) -> JsonObject:
