@@ -28,7 +28,7 @@ from tests.support.patience import PATIENCE
 
 OpenPage = Callable[..., AppTest]
 _JAR = "cookies of this test's browser"
-_installed = cache(manifest_scanner.scan_component_manifests)
+installed = cache(manifest_scanner.scan_component_manifests)
 """Components of the installed packages: AppTest looks through all packages for each test."""
 
 
@@ -83,14 +83,30 @@ def _address(path: str) -> str:
     raise ValueError(f"{path} is no page.")
 
 
+def landed(path: str | None, jar: dict[str, str]) -> AppTest:
+    """A browser with these cookies on a page, as from a bookmark, without drawing Home first."""
+    page = AppTest.from_file(ROOT / "app.py", default_timeout=PATIENCE)
+    page.session_state[_JAR] = jar
+    if path is not None:
+        page._page_hash = calc_hash(_address(path))
+    page.run()
+    # Registered now, or refused: Streamlit would show another page in place of it.
+    return page if path is None else page.switch_page(path)
+
+
+def jar() -> dict[str, str]:
+    """What stands in for `identity.cookies`."""
+    return dict(st.session_state[_JAR])
+
+
 @pytest.fixture
 def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
     """`open_page("pages/label/review/page.py", user="ana")`: the page as drawn for that person.
 
     `user` is a name (made with all roles where missing), a User, or None for nobody.
     """
-    monkeypatch.setattr(identity, "cookies", lambda: st.session_state[_JAR])
-    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", _installed)
+    monkeypatch.setattr(identity, "cookies", jar)
+    monkeypatch.setattr(manifest_scanner, "scan_component_manifests", installed)
 
     def open_page(
         path: str | None,
@@ -98,13 +114,7 @@ def open_page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> OpenPage:
         cookies: dict[str, str] | None = None,
     ) -> AppTest:
         person = join(engine, user) if isinstance(user, str) else user
-        page = AppTest.from_file(ROOT / "app.py", default_timeout=PATIENCE)
-        jar = {cookie_name("profile"): str(person.id)} if person else {}
-        page.session_state[_JAR] = jar if cookies is None else cookies
-        if path is not None:  # land on it, as from a bookmark, without drawing Home first
-            page._page_hash = calc_hash(_address(path))
-        page.run()
-        # Registered now, or refused: Streamlit would show another page in place of it.
-        return page if path is None else page.switch_page(path)
+        profile = {cookie_name("profile"): str(person.id)} if person else {}
+        return landed(path, profile if cookies is None else cookies)
 
     return open_page
