@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from storage import console, events, people, projects, settings
-from storage.backups import restoring
+from storage.backups import copying, restoring
 from storage.errors import RESTORE, BadInput, Unavailable
 from storage.types import Role
 
@@ -79,8 +79,7 @@ def backup(to: Path) -> None:
     """Copy the database whole, also while the app runs; copying the file is not enough."""
     if to.exists():
         raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
-    with console.engine().connect() as connection:
-        connection.connection.driver_connection.execute("VACUUM INTO ?", (str(to),))  # type: ignore[union-attr]
+    copying.database(console.engine(), to)
     console.show(None, as_json=False, message=f"Saved {to}.")
 
 

@@ -8,9 +8,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
+from storage.backups import copying
 from storage.errors import Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
+COPIES = 5
+"""Copies from before an upgrade that are kept."""
 
 
 def _config() -> Config:
@@ -30,12 +33,37 @@ def counts(engine: Engine) -> dict[str, int]:
         }
 
 
-def upgrade(engine: Engine, revision: str = "head") -> None:
+def upgrade(engine: Engine, to: str = "head", *, backup: bool = True) -> None:
     """Run all missing migrations in one transaction; foreign keys rest meanwhile.
 
+    Before them a database is copied to the folder `backups` beside it, unless `backup` is False.
+
     Raises:
-        Unavailable: rows would be lost or left dangling; nothing was changed then.
+        Unavailable: rows would be lost or left dangling, there is no room for the copy, or the
+            database is of a newer Assay; nothing was changed then.
     """
+    at = revision(engine)
+    if at is not None and at not in revisions():
+        raise _of_a_newer(at)
+    if at is not None and at == _named(to):
+        return
+    if backup and at is not None:
+        _copy(engine, at)
+    _run(engine, to)
+
+
+def _named(to: str) -> str | None:
+    script = ScriptDirectory.from_config(_config()).get_revision(to)
+    return script.revision if script is not None else None
+
+
+def _copy(engine: Engine, at: str) -> None:
+    backups = Path(str(engine.url.database)).parent / "backups"
+    copying.database(engine, backups / f"before-upgrade-{at}-{copying.stamp()}.db")
+    copying.prune(list(backups.glob("before-upgrade-*.db")), COPIES)
+
+
+def _run(engine: Engine, to: str) -> None:
     before = counts(engine)
     config = _config()
     with engine.connect() as connection:
@@ -46,7 +74,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
             locked = connection.execution_options(begin="BEGIN IMMEDIATE")
             with locked.begin():
                 config.attributes["connection"] = locked
-                command.upgrade(config, revision)
+                command.upgrade(config, to)
                 _check(locked, before)
         finally:
             connection.connection.driver_connection.execute("PRAGMA foreign_keys = ON")  # type: ignore[union-attr]
@@ -87,6 +115,10 @@ def check(engine: Engine) -> None:
         return
     if at is None or at in schemas:
         raise Unavailable("The database is not up to date. Run: python -m storage upgrade")
-    raise Unavailable(
+    raise _of_a_newer(at)
+
+
+def _of_a_newer(at: str) -> Unavailable:
+    return Unavailable(
         f"The database was written by a newer Assay (schema {at}). Start that version instead."
     )

@@ -88,7 +88,7 @@ def guards(revision: str) -> frozenset[tuple[str, str]]:
     """The triggers that a database of this revision has: name and statement."""
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(Path(folder) / "guards.db")
-        migrate.upgrade(engine, revision)
+        migrate.upgrade(engine, revision, backup=False)
         with reading(engine) as session:
             present = _guards(session)
         engine.dispose()

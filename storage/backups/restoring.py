@@ -9,13 +9,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from storage import events, folder, migrate
-from storage.backups import gaps, proof
+from storage.backups import copying, gaps, proof
 from storage.engine import RESTORING, open_engine, writing
 from storage.errors import BadInput, Unavailable
 from storage.settings import Settings
@@ -94,7 +93,7 @@ def _restore(settings: Settings, backup: Path) -> Restored:
 
 def _stamp(settings: Settings) -> str:
     """The time, in letters that any file system takes, under which nothing was set aside yet."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = copying.stamp()
     stamps = itertools.chain([moment], (f"{moment}-{number}" for number in itertools.count(2)))
     return next(stamp for stamp in stamps if not _aside(settings, stamp).exists())
 
@@ -120,7 +119,7 @@ def _ready(part: Path, name: str) -> bool:
     """Prove the copy and bring it up to date; whether it was older."""
     with _opened(part) as engine:
         revision = proof.prove(engine, name).revision
-        migrate.upgrade(engine)
+        migrate.upgrade(engine, backup=False)
         return revision != migrate.revisions()[0]
 
 

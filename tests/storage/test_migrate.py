@@ -13,7 +13,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
-from storage import migrate, people, projects
+from storage import folder, migrate, people, projects
+from storage.backups import copying
 from storage.engine import open_engine, reading, writing
 from storage.errors import Unavailable
 from storage.tables import Base
@@ -226,3 +227,36 @@ def test_comparisons_of_meanings_become_a_kind_of_their_own(empty: Engine) -> No
     assert specs == ["{}", '{"work": "meaning", "least": 0.9}'], (
         "what was asked for stays as it was"
     )
+
+
+def test_before_an_upgrade_the_database_is_copied_by_itself(empty: Engine, tmp_path: Path) -> None:
+    _old_rows(empty)
+    assert not (tmp_path / "backups").exists(), "nothing to keep of an empty database"
+    migrate.upgrade(empty)
+    (copy,) = (tmp_path / "backups").iterdir()
+    assert copy.name.startswith("before-upgrade-0001-")
+    engine = open_engine(copy)
+    assert migrate.revision(engine) == "0001"
+    assert migrate.counts(engine)["scratch"] == 1
+    engine.dispose()
+    migrate.upgrade(empty)
+    assert len(list((tmp_path / "backups").glob("*.db"))) == 1, "nothing was upgraded"
+
+
+def test_without_room_for_the_copy_nothing_is_upgraded(
+    empty: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _old_rows(empty)
+    monkeypatch.setattr(folder, "SPARE", 10**18)
+    with pytest.raises(Unavailable, match="Free some space"):
+        migrate.upgrade(empty)
+    assert migrate.revision(empty) == "0001"
+    assert list((tmp_path / "backups").iterdir()) == []
+
+
+def test_the_newest_copies_stay_and_older_ones_go(tmp_path: Path) -> None:
+    names = [f"before-upgrade-000{n % 3}-2026010{n}T000000Z.db" for n in range(1, 8)]
+    for name in names:
+        (tmp_path / name).touch()
+    copying.prune(list(tmp_path.iterdir()), 5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])
