@@ -37,9 +37,13 @@ from training.work import evidence, jobs, processes
 log = logging.getLogger(__name__)
 
 BROKEN = (
+    ArithmeticError,
     AssayError,
+    AttributeError,
     MsgspecError,
+    MemoryError,
     OSError,
+    RecursionError,
     ValueError,
     LookupError,
     TypeError,
@@ -73,8 +77,27 @@ def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
         with reading(engine) as session:
             running = [job for job in jobs.unfinished(session) if job.state is JobState.RUNNING]
         for job in running:
-            _observe(engine, settings, job, wait)
+            _settle(engine, settings, job, wait)
         _start_next(engine, settings)
+
+
+def _settle(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
+    """Make one job's state true. A folder that spoils the look ends that job; the others go on."""
+    try:
+        _observe(engine, settings, job, wait)
+    except OSError:  # the machine's, as too many open files: nothing that the job's folder is to
+        log.exception("Job %s could not be looked at; trying again", job.id[:8])
+    except BROKEN as error:
+        log.warning("What job %s left could not be read: %s", job.id[:8], type(error).__name__)
+        with writing(engine) as session:
+            _finish(session, settings, job, _unreadable(error))
+
+
+def _unreadable(error: BaseException) -> dict[str, Any]:
+    """The end of a job whose files could not be taken in."""
+    reason = str(error) if isinstance(error, AssayError) else type(error).__name__
+    message = f"What the job wrote could not be taken in ({reason}). Start it again."
+    return {"state": "failed", "message": message}
 
 
 def _observe(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
@@ -114,9 +137,7 @@ def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]
             _finish(session, settings, job, result)
     except BROKEN as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
-        reason = str(error) if isinstance(error, AssayError) else type(error).__name__
-        message = f"What the job wrote could not be taken in ({reason}). Start it again."
-        result = {"state": "failed", "message": message}
+        result = _unreadable(error)
         with writing(engine) as session:
             _finish(session, settings, job, result)
     stopped = bool(result.get("stopped_by_request"))
@@ -187,8 +208,9 @@ def _start_next(engine: Engine, settings: Settings) -> None:
         return
     try:
         _start(engine, settings, waiting)
-    except (AssayError, OSError) as error:
-        message = str(error) if isinstance(error, AssayError) else f"It could not start: {error}."
+    except BROKEN as error:
+        cause = error if isinstance(error, OSError) else type(error).__name__
+        message = str(error) if isinstance(error, AssayError) else f"It could not start: {cause}."
         _end(engine, settings, waiting, {"state": "failed", "message": message})
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from storage import plain_files
 from storage.errors import Unavailable
 
 Line = TypeVar("Line", bound=msgspec.Struct)
@@ -59,7 +60,7 @@ def read(path: Path, type_: type[Line]) -> list[Line]:
         Unavailable: a line is not what a scan writes.
     """
     try:
-        with path.open("rb") as file:
+        with plain_files.opened(path) as file:
             return [msgspec.json.decode(line, type=type_) for line in file]
     except msgspec.MsgspecError as error:
         raise Unavailable("A file of this scan cannot be read: scan again.") from error

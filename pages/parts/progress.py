@@ -93,7 +93,7 @@ def _pace(events: list[ProgressLine]) -> float | None:
     """Seconds a step, between the first lines of the first and the last step at hand."""
     reached: dict[int, str] = {}
     for event in events:
-        if event.step and event.message is None:
+        if event.step and event.at and event.message is None:
             reached.setdefault(event.step, event.at)
     if len(reached) < 2:
         return None

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
-from storage import events, pairs, projects
+from storage import events, pairs, plain_files, projects
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Job, Origin, PairStatus, User
@@ -19,6 +19,7 @@ from training.records.parts import BaseModel
 from training.records.results import DraftLine, DraftResult
 from training.records.specs import DraftSpec
 from training.records.tasks import DraftTask, Example
+from training.work import evidence
 
 EXAMPLES = 6
 MOST = 200
@@ -94,7 +95,7 @@ def ingest(session: Session, actor: User, job: Job, directory: Path, result: Dra
     """Store each draft as a waiting pair with its model, prompt hash and seed."""
     del result
     topic, added = specs.draft(job).topic, 0
-    content = (directory / "drafts.jsonl").read_bytes()
+    content = plain_files.read(directory / "drafts.jsonl", evidence.MOST_BYTES)
     for draft in msgspec.json.Decoder(DraftLine).decode_lines(content):
         pairs.add(
             session,

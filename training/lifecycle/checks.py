@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.versions import archive
-from storage import events
+from storage import events, plain_files
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import JobRow
@@ -182,7 +182,7 @@ def ingest(session: Session, actor: User, job: Job, directory: Path, result: Che
 
 def _read(directory: Path, sha256: str) -> list[dict[str, Any]]:
     try:
-        content = (directory / LINES).read_bytes()
+        content = plain_files.read(directory / LINES, evidence.MOST_BYTES)
     except FileNotFoundError:
         content = b""
     if hashlib.sha256(content).hexdigest() != sha256:

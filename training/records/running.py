@@ -1,11 +1,24 @@
 """What a process shows of itself while it runs: who it is, that it lives, how far it is."""
 
+from datetime import datetime
+
 from msgspec import UNSET, UnsetType
 
 from training.records.record import JsonRecord, always
 
 Number = float | UnsetType | None
 """A measured number: None where it was not finite, UNSET where it was not measured."""
+
+
+def _need_moment(*moments: str) -> None:
+    """Refuse what pages could not reckon with.
+
+    Raises:
+        ValueError: one is no time with its zone, in ISO 8601.
+    """
+    for moment in moments:
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError("a time without its zone")
 
 
 class Launch(JsonRecord, frozen=True, kw_only=True):
@@ -19,6 +32,9 @@ class Launch(JsonRecord, frozen=True, kw_only=True):
     token: str = always("")
     at: str
 
+    def __post_init__(self) -> None:
+        _need_moment(self.at)
+
 
 class Heartbeat(JsonRecord, frozen=True, kw_only=True):
     """That it lives (`heartbeat.json`)."""
@@ -28,6 +44,9 @@ class Heartbeat(JsonRecord, frozen=True, kw_only=True):
     total: int = always(0)
     moved: str | None = None
     """When the work last went on."""
+
+    def __post_init__(self) -> None:
+        _need_moment(self.at, self.moved or self.at)
 
 
 class ProgressLine(JsonRecord, frozen=True, kw_only=True):
@@ -45,6 +64,10 @@ class ProgressLine(JsonRecord, frozen=True, kw_only=True):
     message: str | None = None
     earlier: bool = False
     """Whether the run that this one goes on from measured it."""
+
+    def __post_init__(self) -> None:
+        if self.at:
+            _need_moment(self.at)
 
     def number(self, name: str) -> float | None:
         """A number by the name of its field; None where there is none."""

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from curation import statistics
 from curation.overlap.near import meanings
 from curation.personal import model_files
+from storage import plain_files
 from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User
@@ -83,7 +84,7 @@ def _write(path: Path, lines: Sequence[Any]) -> None:
 
 
 def _read(path: Path, kind: type[T]) -> Iterator[T]:
-    with path.open(encoding="utf-8") as file:
+    with plain_files.opened(path, evidence.MOST_BYTES) as file:
         for line in file:
             yield msgspec.json.decode(line, type=kind)
 

@@ -74,6 +74,20 @@ class Manifest(JsonRecord, frozen=True, kw_only=True):
     files: dict[str, CheckpointFile]
 
 
+class _Entry(msgspec.Struct):
+    """A line of the record."""
+
+    step: int
+    sha256: str
+    size: int
+
+
+class _CheckpointRecord(msgspec.Struct):
+    """What `_RECORD` holds: the checkpoints, newest first."""
+
+    checkpoints: list[_Entry] = []
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """One recorded checkpoint; its folder may be damaged or gone until `verify` says otherwise."""
@@ -101,10 +115,10 @@ def libraries() -> dict[str, str]:
 
 def recorded(directory: Path) -> list[Checkpoint]:
     """The checkpoints of a run directory as recorded, newest first; verified by nobody yet."""
-    entries = (evidence.read_json(directory / _RECORD) or {}).get("checkpoints", [])
+    record = evidence.read(_CheckpointRecord, directory / _RECORD) or _CheckpointRecord()
     checkpoints = [
-        Checkpoint(entry["step"], entry["sha256"], entry["size"], _path(directory, entry["step"]))
-        for entry in entries
+        Checkpoint(entry.step, entry.sha256, entry.size, _path(directory, entry.step))
+        for entry in record.checkpoints
     ]
     return sorted(checkpoints, key=lambda entry: entry.step, reverse=True)
 

@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from storage import plain_files
 from storage.errors import BadInput
 from storage.settings import ROOT
+from training.records.record import written
+from training.records.results import TrackerLink
 from training.work import evidence
 
 NAMES = ("mlflow", "tensorboard", "wandb")
@@ -93,7 +96,8 @@ def passed() -> dict[str, str]:
 
 def links(directory: Path) -> dict[str, dict[str, Any]]:
     """Where a run is found, by tracker: `run` (its id there), `link`, `ended`."""
-    return evidence.read_json(directory / _FILE) or {}
+    places = evidence.read(dict[str, TrackerLink], directory / _FILE) or {}
+    return {name: written(place) for name, place in places.items()}
 
 
 def note(directory: Path, name: str, **facts: str | bool | None) -> None:
@@ -114,7 +118,7 @@ def end_elsewhere(directory: Path, state: str) -> None:
     inherited = {
         key: os.environ[key] for key in ("PATH", "HOME", "VIRTUAL_ENV") if key in os.environ
     }
-    with (directory / "train.log").open("ab") as log:
+    with plain_files.appended(directory / "train.log") as log:
         subprocess.Popen(
             [sys.executable, "-c", code, str(directory), state],
             cwd=ROOT,

@@ -25,9 +25,12 @@ import msgspec
 import psutil
 from msgspec import structs
 
-from storage import locks
-from storage.errors import RuleBroken
+from curation import strict_json
+from storage import locks, plain_files
+from storage.errors import BadInput, RuleBroken
+from storage.types import JobState
 from training.records.record import written
+from training.records.results import Ended
 from training.records.running import Heartbeat, Launch, ProgressLine
 from training.work import machine
 
@@ -36,9 +39,14 @@ RUN_TOKEN = "ASSAY_RUN"  # noqa: S105 - the name of an environment variable
 
 _HEARTBEAT_SECONDS = 5.0
 _LOCK_SECONDS = 3.0
+MOST_BYTES = 256 << 20
+"""A file of lines that a job leaves may be so large."""
 _CHUNK = 1 << 20
+_JSON_BYTES = 16 << 20
+_ALL_EVENTS_BYTES = 64 << 20
 _MESSAGE_CHARACTERS = 1000
-
+_ENDS = frozenset(state for state in JobState if state.final)
+_SPOILT = "What the job wrote of its end cannot be taken in."
 
 T = TypeVar("T")
 
@@ -111,19 +119,34 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none."""
+    """The JSON object in a plain file; None where there is none that can be read."""
     try:
-        value = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        return _object(path)
+    except (FileNotFoundError, BadInput):
         return None
-    return value if isinstance(value, dict) else None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object in a plain file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        BadInput: it is no plain file, too large, or holds something else.
+    """
+    try:
+        value = strict_json.loads(plain_files.read(path, _JSON_BYTES).decode())
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path.name} is no text.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{path.name} holds no JSON object.")
+    return value
 
 
 def read(kind: type[T], path: Path) -> T | None:
-    """The record in a file; None where there is none, or another."""
+    """The record in a plain file; None where there is none, or another."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode(plain_files.read(path, _JSON_BYTES), type=kind)
+    except (FileNotFoundError, BadInput, msgspec.DecodeError, RecursionError):
         return None
 
 
@@ -154,8 +177,19 @@ def request_stop(directory: Path) -> None:
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
-    """How the job ended; None while it has not said so."""
-    return read_json(directory / "result.json")
+    """How the job ended; None while it has not said so. A result that cannot be read, or that names
+    no end, is a failure.
+    """
+    try:
+        result = _object(directory / "result.json")
+        if msgspec.convert(result, Ended).state not in _ENDS:
+            raise BadInput("result.json names no way in which a job ends.")
+    except FileNotFoundError:
+        return None
+    except (BadInput, msgspec.ValidationError) as error:
+        reason = str(error) if isinstance(error, BadInput) else "result.json has other keys."
+        return {"state": "failed", "message": f"{_SPOILT} {reason} Start it again."}
+    return result
 
 
 def read_events(directory: Path, offset: int = 0) -> tuple[list[ProgressLine], int]:
@@ -164,10 +198,10 @@ def read_events(directory: Path, offset: int = 0) -> tuple[list[ProgressLine], i
     A half-written last line is left for the next call; at most a megabyte is read at a time.
     """
     try:
-        with (directory / "events.jsonl").open("rb") as file:
+        with plain_files.opened(directory / "events.jsonl") as file:
             file.seek(offset)
             chunk = file.read(_CHUNK)
-    except FileNotFoundError:
+    except (FileNotFoundError, BadInput):
         return [], offset
     end = chunk.rfind(b"\n") + 1
     if end == 0 and len(chunk) == _CHUNK:
@@ -177,11 +211,12 @@ def read_events(directory: Path, offset: int = 0) -> tuple[list[ProgressLine], i
 
 
 def every_event(directory: Path) -> Iterator[ProgressLine]:
-    """All whole progress lines."""
-    events, offset = read_events(directory)
-    while events:
-        yield from events
+    """All whole progress lines, of a flood the first 64 MB."""
+    offset, end = 0, -1
+    while end < offset < _ALL_EVENTS_BYTES:
+        end = offset
         events, offset = read_events(directory, offset)
+        yield from events
 
 
 def copy_events(source: Path, directory: Path, step: int) -> None:
@@ -202,8 +237,13 @@ def _parsed(line: bytes) -> ProgressLine | None:
     """One progress line, or None where a crash tore it."""
     try:
         return msgspec.json.decode(line, type=ProgressLine)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _is_locked(lock: Path) -> bool:
+    """Whether a living worker holds the job's lock; what is no plain file is nobody's lock."""
+    return lock.is_file() and not lock.is_symlink() and locks.busy(lock)
 
 
 def _runs_still(launch: Launch) -> bool:
@@ -216,15 +256,15 @@ def _runs_still(launch: Launch) -> bool:
         process = psutil.Process(launch.pid)
         began_then = abs(process.create_time() - launch.create_time) < 1
         return began_then and bool(process.status() != psutil.STATUS_ZOMBIE)
-    except (psutil.Error, ValueError):
+    except (psutil.Error, ValueError, OverflowError):
         return False
 
 
 def age(path: Path) -> float:
     """Seconds since a file was written; endless where there is none."""
     try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
+        return time.time() - path.lstat().st_mtime
+    except OSError:
         return math.inf
 
 
@@ -232,7 +272,7 @@ def alive(directory: Path) -> bool:
     """Whether a worker is at this job now: it holds the lock, or it runs and has not said how it
     ended.
     """
-    if locks.busy(directory / "run.lock"):
+    if _is_locked(directory / "run.lock"):
         return True
     launch = read(Launch, directory / "launch.json")
     return launch is not None and read_result(directory) is None and _runs_still(launch)

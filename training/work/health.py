@@ -62,7 +62,8 @@ def of(
 
 def step_seconds(events: Sequence[ProgressLine]) -> float | None:
     """The median time between two steps; None before there are two."""
-    times = [datetime.fromisoformat(event.at) for event in events if event.loss is not UNSET]
+    measured = [event.at for event in events if event.at and event.loss is not UNSET]
+    times = [datetime.fromisoformat(moment) for moment in measured]
     gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     return median(gaps) if gaps else None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from storage import priority
+from storage import plain_files, priority
 from storage.settings import ROOT
 from training.records.running import Launch
 from training.work import evidence, spawning
@@ -50,7 +50,7 @@ def start(
         evidence.RUN_TOKEN: token,
         "REGEX_TIMEOUT_SECONDS": "2",
     }
-    with (directory / "train.log").open("ab") as log:
+    with plain_files.appended(directory / "train.log") as log:
         child = subprocess.Popen(
             spawning.command(directory, count),
             cwd=ROOT,
@@ -72,7 +72,7 @@ def stop(directory: Path, token: str) -> None:
         return
     launch = evidence.read(Launch, directory / "launch.json")
     for strength in (signal.SIGTERM, signal.SIGKILL):
-        if launch is not None and evidence.alive(directory):
+        if launch is not None and _carries(launch.pid, token) and evidence.alive(directory):
             with suppress(ProcessLookupError):
                 os.killpg(launch.pid, strength)
         if _gone(directory, TERM_SECONDS):
@@ -87,6 +87,13 @@ def _gone(directory: Path, seconds: float) -> bool:
             return False
         time.sleep(0.2)
     return True
+
+
+def _carries(pid: int, token: str) -> bool:
+    """Whether a process is one of this job's: its folder may name any other, the server too."""
+    with suppress(psutil.Error, ValueError, OverflowError):
+        return bool(psutil.Process(pid).environ().get(evidence.RUN_TOKEN) == token)
+    return False
 
 
 def sweep(token: str) -> int:

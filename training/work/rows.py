@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from curation.overlap import duplicates
 from curation.project.score import Score
+from storage import plain_files
 from storage.errors import BadInput, RuleBroken
 from storage.types import VersionRow
 from training.records.record import JsonRecord, always
@@ -152,5 +153,5 @@ def read_outputs(directory: Path) -> list[OutputLine]:
     Raises:
         msgspec.DecodeError: a line is no answer.
     """
-    content = (directory / "outputs.jsonl").read_bytes()
+    content = plain_files.read(directory / "outputs.jsonl", evidence.MOST_BYTES)
     return msgspec.json.Decoder(OutputLine).decode_lines(content)

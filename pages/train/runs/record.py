@@ -8,6 +8,7 @@ from pages.frame import identity, shell
 from pages.frame.plain import plain
 from pages.parts import memory_bar, progress
 from pages.parts.methods import TEXTS
+from storage import plain_files
 from storage.types import Job, Role
 from training.hosted import terms
 from training.launch import estimates
@@ -141,8 +142,12 @@ def _log(job: Job) -> None:
     """The end of the process's log, for those who mend things. It holds no text of a pair."""
     user = identity.current()
     path = progress.folder(job) / "train.log"
-    if user is None or not {Role.LEAD, Role.ADMIN} & user.roles or not path.is_file():
+    if user is None or not {Role.LEAD, Role.ADMIN} & user.roles:
         return
-    log = path.read_bytes()[-_LOG:].decode(errors="replace").strip()
+    if path.is_symlink() or not path.is_file():
+        return
+    with plain_files.opened(path) as file:
+        file.seek(max(0, path.stat().st_size - _LOG))
+        log = file.read(_LOG).decode(errors="replace").strip()
     with st.expander("Log of the process"):
         st.code(log or "The log is empty.", language=None)
