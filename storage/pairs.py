@@ -14,9 +14,6 @@ from storage.tables import DecisionRow, PairMarkRow, PairRow, RevisionRow
 from storage.types import Action, Decision, Origin, Outcome, Pair, PairSample, PairStatus, User
 from storage.values import value_of
 
-SAMPLE = 300
-"""Ids in a `PairSample`; a page links no more."""
-
 
 def among(column: InstrumentedAttribute[Any], ids: Iterable[int]) -> ColumnElement[bool]:
     """That a column is one of these ids, however many: they travel as one parameter."""
@@ -174,12 +171,12 @@ def count(session: Session, project_id: int, **wanted: Unpack[PairFilter]) -> in
     return session.scalar(query) or 0
 
 
-def sample(session: Session, which: Select[tuple[int]]) -> PairSample:
+def sample(session: Session, which: Select[int]) -> PairSample:
     """How many ids a query finds, and the first of them; the query is in no order."""
     number = session.scalar(select(func.count()).select_from(which.subquery())) or 0
     if not number:
         return PairSample(0, ())
-    first = which.order_by(which.selected_columns[0]).limit(SAMPLE)
+    first = which.order_by(which.selected_columns[0]).limit(PairSample.LIMIT)
     return PairSample(number, tuple(session.scalars(first)))
 
 

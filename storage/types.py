@@ -1,9 +1,10 @@
 """The nouns of Assay as frozen values. Verbs hold rows of the ORM; pages only ever see these."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Role(StrEnum):
@@ -280,6 +281,13 @@ class PairSample:
 
     count: int
     ids: tuple[int, ...]
+    LIMIT: ClassVar[int] = 300
+
+    @classmethod
+    def of(cls, ids: Iterable[int]) -> "PairSample":
+        """The sample of these ids."""
+        ordered = sorted(ids)
+        return cls(len(ordered), tuple(ordered[: cls.LIMIT]))
 
     def __bool__(self) -> bool:
         """Whether there is any."""
@@ -296,9 +304,10 @@ class Signal:
     measured: str
     required: str
     fix: str
-    pair_ids: tuple[int, ...] = ()
+    pairs: PairSample = PairSample(0, ())
+    """The pairs to fix."""
     page: str = ""
-    """The address of the page that lists the rows to fix."""
+    """The address of the page that lists them."""
     limits: str = ""
     """What this check does not catch."""
     waiver: str | None = None

@@ -7,7 +7,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from curation import statistics
-from curation.gate import readiness, signals
+from curation.gate import measures, readiness, signals
 from curation.overlap import overlaps
 from curation.versions import archive
 from storage import pairs, projects
@@ -68,10 +68,11 @@ class Standing:
     """Blind trials of the newest adapter."""
 
 
-def standing(session: Session, project_id: int) -> Standing:
-    """Everything the steps look at, read once."""
-    stands = pairs.counts(session, project_id)
-    rows = pairs.listing(session, project_id)
+def standing(
+    session: Session, project_id: int, texts: measures.TextFigures | None = None
+) -> Standing:
+    """Everything the steps look at, read once; `texts` as in `readiness.report`."""
+    tally = pairs.tally(session, project_id)
     tuned = adapters.listing(session, project_id)
     newest = tuned[0].id if tuned else None
     measured = {
@@ -82,14 +83,18 @@ def standing(session: Session, project_id: int) -> Standing:
     trials = [t for t in blind.listing(session, project_id) if t.evaluation_id in measured]
     going = {job.kind for job in jobs.listing(session, project_id) if not job.state.final}
     return Standing(
-        approved=stands[PairStatus.APPROVED],
-        waiting=stands[PairStatus.WAITING],
-        gold=sum(r.origin is Origin.GOLD and r.status is not PairStatus.REJECTED for r in rows),
-        imported=sum(r.origin is Origin.IMPORT and not r.held_out for r in rows),
+        approved=sum(k.count for k in tally if k.status is PairStatus.APPROVED),
+        waiting=sum(k.count for k in tally if k.status is PairStatus.WAITING),
+        gold=sum(
+            k.count
+            for k in tally
+            if k.origin is Origin.GOLD and k.status is not PairStatus.REJECTED
+        ),
+        imported=sum(k.count for k in tally if k.origin is Origin.IMPORT and not k.held_out),
         sample=projects.get(session, project_id).sample,
-        links=len(overlaps.current(session, project_id)),
+        links=overlaps.count(session, project_id),
         uncompared=overlaps.due(session, project_id),
-        signals=tuple(readiness.report(session, project_id)),
+        signals=tuple(readiness.report(session, project_id, texts=texts)),
         versions=archive.count(session, project_id),
         running=frozenset(going),
         adapters=len(tuned),

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 
+from curation.gate import measures
 from curation.health import project_rows
 from storage import priority, reports
 from storage.engine import reading, writing
@@ -24,7 +25,7 @@ from storage.settings import ROOT
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REPORTS: tuple[Report[Any], ...] = (project_rows.ALIVE, project_rows.APPROVED)
+REPORTS: tuple[Report[Any], ...] = (measures.TEXTS, project_rows.ALIVE, project_rows.APPROVED)
 """Every report that is ever stored, by its name in the database."""
 _POLL = 0.25
 """Seconds between two looks for a report that is being computed for the first time."""

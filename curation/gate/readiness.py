@@ -5,101 +5,43 @@ expiry date; launching copies such waivers into the adapter's card.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation import schema_check
-from curation.gate import audit, decision, signals
-from curation.overlap import overlaps
-from curation.personal import findings
+from curation.gate import audit, decision, measures, signals
+from curation.gate.measures import Measures, TextFigures
 from curation.policy import eras
-from curation.versions import archive
-from storage import events, pairs, people, projects
+from storage import events, people
 from storage.access import allowed
 from storage.errors import BadInput, RuleBroken
-from storage.tables import ComparisonRow, WaiverRow
-from storage.types import (
-    Era,
-    Link,
-    LinkKind,
-    Origin,
-    Pair,
-    PairStatus,
-    Project,
-    Role,
-    Signal,
-    User,
-    Version,
-)
+from storage.tables import WaiverRow
+from storage.types import Role, Signal, User, Version
 
 LONGEST_WAIVER = 90
 """Days after which a waiver has to be given anew at the latest."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What the lines look at, read once."""
-
-    project: Project
-    approved: Sequence[Pair]
-    eras: Sequence[Era]
-    links: Sequence[Link]
-    due: int
-    coverage: findings.Coverage
-    audit: audit.AuditResult | None
-    record: decision.DecisionRecord | None
-    version: Version | None
-    withdrawn: Sequence[int]
-    baseline: tuple[int, int] | None
-
-
-def report(session: Session, project_id: int, version: Version | None = None) -> list[Signal]:
+def report(
+    session: Session,
+    project_id: int,
+    version: Version | None = None,
+    texts: TextFigures | None = None,
+) -> list[Signal]:
     """Every line of the gate, for the approved rows as they are now and the version to be trained.
 
-    Without a version, the newest one is looked at.
+    Without a version, the newest one is looked at. `texts` is what a page has of `measures.TEXTS`;
+    without it the texts are read.
     """
-    waived, evidence = waivers(session, project_id), _gather(session, project_id, version)
-    return [replace(line(evidence), waiver=waived.get(key)) for key, line in _LINES.items()]
+    waived = waivers(session, project_id)
+    measured = measures.gather(session, project_id, version, texts)
+    return [replace(line(measured), waiver=waived.get(key)) for key, line in _LINES.items()]
 
 
-def _gather(session: Session, project_id: int, version: Version | None) -> _Evidence:
-    approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
-    ids = {pair.id for pair in approved}
-    if version is None:
-        version = next(iter(archive.listing(session, project_id)), None)
-    return _Evidence(
-        project=projects.get(session, project_id),
-        approved=approved,
-        eras=projects.eras(session, project_id),
-        links=[
-            link
-            for link in overlaps.current(session, project_id)
-            if link.a in ids and link.b in ids
-        ],
-        due=overlaps.due(session, project_id),
-        coverage=findings.coverage(session, project_id, ids),
-        audit=audit.latest(session, project_id),
-        record=decision.latest(session, project_id),
-        version=version,
-        withdrawn=archive.withdrawn(session, version.id) if version else (),
-        baseline=_baseline(session, version),
-    )
-
-
-def _baseline(session: Session, version: Version | None) -> tuple[int, int] | None:
-    """The most that the base got right of the test rows, by any prompt that was tried on them."""
-    if version is None:
-        return None
-    query = select(ComparisonRow.summary).where(ComparisonRow.version_id == version.id)
-    summaries = session.scalars(query)
-    return max(((base["base"]["correct"], base["n"]) for base in summaries), default=None)
-
-
-def _number(e: _Evidence) -> int | None:
-    return e.version.number if e.version else None
+def _number(m: Measures) -> int | None:
+    return m.version.number if m.version else None
 
 
 def _audited(result: audit.AuditResult | None) -> signals.Audited | None:
@@ -116,57 +58,41 @@ def _audited(result: audit.AuditResult | None) -> signals.Audited | None:
     )
 
 
-def _message_read(e: _Evidence) -> bool:
+def _message_read(m: Measures) -> bool:
     """Whether the system message was scanned whole."""
-    return e.coverage.message.scanned and e.coverage.message.quarantined is None
+    return m.gaps.message.scanned and m.gaps.message.quarantined is None
 
 
-def _linked(e: _Evidence, *kinds: LinkKind) -> list[tuple[int, int]]:
-    return [(link.a, link.b) for link in e.links if link.kind in kinds]
+def _system_messages(m: Measures) -> Iterable[str]:
+    yield m.project.system_message
+    if m.version is not None:
+        yield m.version.manifest.system_message
 
 
-def _system_messages(e: _Evidence) -> Iterable[str]:
-    yield e.project.system_message
-    if e.version is not None:
-        yield e.version.manifest.system_message
-
-
-def _misfits(e: _Evidence) -> list[int]:
-    """Approved rows whose output does not fit the schema; each different output is tried once."""
-    if e.project.output_schema is None:
-        return []
-    schema = e.project.output_schema
-    outputs = {pair.response for pair in e.approved}
-    misfits = {output for output in outputs if schema_check.problems(output, schema)}
-    return [pair.id for pair in e.approved if pair.response in misfits]
-
-
-_LINES: dict[str, Callable[[_Evidence], Signal]] = {
-    "reviewed": lambda e: signals.reviewed(len(e.approved)),
-    "gold": lambda e: signals.gold(sum(pair.origin is Origin.GOLD for pair in e.approved)),
-    "schema": lambda e: signals.schema(_misfits(e), has_schema=e.project.output_schema is not None),
-    "retired_era": lambda e: signals.retired_era(
-        [pair.id for pair in e.approved if eras.retired(pair, e.eras)], eras.LIMITS
+_LINES: dict[str, Callable[[Measures], Signal]] = {
+    "reviewed": lambda m: signals.reviewed(m.approved),
+    "gold": lambda m: signals.gold(m.gold),
+    "schema": lambda m: signals.schema(
+        m.texts.misfits, has_schema=m.project.output_schema is not None
     ),
-    "unscanned": lambda e: signals.unscanned(
-        e.coverage.unscanned, list(e.coverage.quarantined), message=_message_read(e)
+    "retired_era": lambda m: signals.retired_era(m.texts.retired, eras.LIMITS),
+    "unscanned": lambda m: signals.unscanned(
+        m.gaps.unscanned, m.gaps.quarantined, message=_message_read(m)
     ),
-    "personal_data": lambda e: signals.personal_data(e.coverage.open, e.coverage.message.open),
-    "near_duplicates": lambda e: signals.near_duplicates(
-        _linked(e, LinkKind.EXACT, LinkKind.NEAR), e.due
+    "personal_data": lambda m: signals.personal_data(m.gaps.open, m.gaps.message.open),
+    "near_duplicates": lambda m: signals.near_duplicates(m.near, m.due),
+    "contradictions": lambda m: signals.contradictions(m.contradictions, m.due),
+    "leakage": lambda m: signals.leakage(m.leaks, m.due),
+    "audit": lambda m: signals.audit(_audited(m.audit), m.approved),
+    "unapproved": lambda m: signals.unapproved(_number(m), m.withdrawn),
+    "test_share": lambda m: signals.test_share(_number(m), m.version.counts if m.version else {}),
+    "system_messages": lambda m: signals.system_messages(_system_messages(m)),
+    "baseline": lambda m: signals.baseline(m.baseline),
+    "plateau": lambda m: signals.plateau(m.record.iterations if m.record else 0, decision.PLATEAU),
+    "facts_change": lambda m: signals.facts_change(
+        m.record.facts_change if m.record else None, decision.CHANGE[-1]
     ),
-    "contradictions": lambda e: signals.contradictions(_linked(e, LinkKind.CONTRADICTION), e.due),
-    "leakage": lambda e: signals.leakage(_linked(e, LinkKind.LEAK), e.due),
-    "audit": lambda e: signals.audit(_audited(e.audit), len(e.approved)),
-    "unapproved": lambda e: signals.unapproved(_number(e), e.withdrawn),
-    "test_share": lambda e: signals.test_share(_number(e), e.version.counts if e.version else {}),
-    "system_messages": lambda e: signals.system_messages(_system_messages(e)),
-    "baseline": lambda e: signals.baseline(e.baseline),
-    "plateau": lambda e: signals.plateau(e.record.iterations if e.record else 0, decision.PLATEAU),
-    "facts_change": lambda e: signals.facts_change(
-        e.record.facts_change if e.record else None, decision.CHANGE[-1]
-    ),
-    "decision_record": lambda e: signals.decision_record(e.record.signatures if e.record else ()),
+    "decision_record": lambda m: signals.decision_record(m.record.signatures if m.record else ()),
 }
 """Every line by its key, in the order of work: a version is frozen once its pairs are clean, and
 measured once frozen. A new line is one more entry here and its function in `signals`."""

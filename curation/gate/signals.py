@@ -4,12 +4,12 @@ The thresholds are those of practitioners' guides to fine-tuning small sets. Eac
 does not catch. Nothing here reads the database: `curation.gate.readiness` gathers and asks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from curation import statistics
 from curation.gate import decision, sampling
-from storage.types import Signal
+from storage.types import PairSample, Signal
 
 REVIEWED, GOLD = 200, 50
 TEST_SHARE = (0.15, 0.20)
@@ -31,6 +31,14 @@ class Audited:
     """Good rows that would still prove `sampling.GOOD`."""
     failed: int = 0
     """Strata that fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkCount:
+    """Links of a kind, and the pairs that they touch."""
+
+    links: int
+    pairs: PairSample
 
 
 def reviewed(rows: int) -> Signal:
@@ -61,9 +69,9 @@ def gold(rows: int) -> Signal:
     )
 
 
-def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
+def unapproved(version: int | None, withdrawn: PairSample) -> Signal:
     """No row of the version (its number) without an approval of its very text."""
-    n = len(withdrawn)
+    n = withdrawn.count
     measured = "no version yet" if version is None else f"{n} of version {version}"
     return Signal(
         "unapproved",
@@ -72,7 +80,7 @@ def unapproved(version: int | None, withdrawn: Sequence[int]) -> Signal:
         measured,
         "0",
         "Freeze a version of the pairs that are approved now.",
-        tuple(withdrawn),
+        withdrawn,
         "versions",
         "An approval says that a person pressed the key, not how carefully they read.",
     )
@@ -140,7 +148,7 @@ def test_share(version: int | None, counts: Mapping[str, int]) -> Signal:
     )
 
 
-def leakage(linked: Iterable[tuple[int, int]], due: int) -> Signal:
+def leakage(linked: LinkCount, due: int) -> Signal:
     """No training row linked to a test row, and no row left to compare."""
     return _links(
         "leakage",
@@ -152,7 +160,7 @@ def leakage(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     )
 
 
-def near_duplicates(linked: Iterable[tuple[int, int]], due: int) -> Signal:
+def near_duplicates(linked: LinkCount, due: int) -> Signal:
     """No open near-duplicates, and no row left to compare."""
     return _links(
         "near_duplicates",
@@ -164,7 +172,7 @@ def near_duplicates(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     )
 
 
-def contradictions(linked: Iterable[tuple[int, int]], due: int) -> Signal:
+def contradictions(linked: LinkCount, due: int) -> Signal:
     """No open contradictions, and no row left to compare."""
     return _links(
         "contradictions",
@@ -176,28 +184,24 @@ def contradictions(linked: Iterable[tuple[int, int]], due: int) -> Signal:
     )
 
 
-def _links(
-    key: str, name: str, linked: Iterable[tuple[int, int]], due: int, fix: str, limits: str
-) -> Signal:
-    links = list(linked)
-    measured = f"{len(links)}" if not due else f"{len(links)}, {due} pairs not compared yet"
-    rows = tuple(sorted({side for link in links for side in link}))
+def _links(key: str, name: str, linked: LinkCount, due: int, fix: str, limits: str) -> Signal:
+    measured = f"{linked.links}" + (f", {due} pairs not compared yet" if due else "")
     return Signal(
         key,
         name,
-        not links and not due,
+        not linked.links and not due,
         measured,
         "0",
         fix,
-        rows,
+        linked.pairs,
         "duplicates",
         limits,
     )
 
 
-def personal_data(rows: Sequence[int], message: int = 0) -> Signal:
+def personal_data(rows: PairSample, message: int = 0) -> Signal:
     """No row with a finding that nobody has decided, and none in the system message."""
-    measured = f"{len(rows)}" + (f", {message} in the system message" if message else "")
+    measured = f"{rows.count}" + (f", {message} in the system message" if message else "")
     return Signal(
         "personal_data",
         "Pairs with open personal-data findings",
@@ -205,15 +209,15 @@ def personal_data(rows: Sequence[int], message: int = 0) -> Signal:
         measured,
         "0",
         "Decide every finding on the Scrub page.",
-        tuple(rows),
+        rows,
         "scrub",
         "The scanner misses some names and most free descriptions of a person.",
     )
 
 
-def unscanned(left: Sequence[int], quarantined: Sequence[int], *, message: bool = True) -> Signal:
+def unscanned(left: PairSample, quarantined: PairSample, *, message: bool = True) -> Signal:
     """Every row scanned whole, and the system message (`message`)."""
-    measured = f"{len(left)} unscanned, {len(quarantined)} quarantined"
+    measured = f"{left.count} unscanned, {quarantined.count} quarantined"
     return Signal(
         "unscanned",
         "Pairs not scanned whole",
@@ -221,7 +225,7 @@ def unscanned(left: Sequence[int], quarantined: Sequence[int], *, message: bool 
         measured + ("" if message or left else ", the system message not scanned"),
         "0",
         "Run the scan; shorten or reject quarantined pairs.",
-        tuple(sorted({*left, *quarantined})),
+        PairSample(left.count + quarantined.count, tuple(sorted({*left.ids, *quarantined.ids}))),
         "scrub",
     )
 
@@ -240,31 +244,31 @@ def system_messages(messages: Iterable[str]) -> Signal:
     )
 
 
-def schema(wrong: Sequence[int], *, has_schema: bool) -> Signal:
+def schema(wrong: PairSample, *, has_schema: bool) -> Signal:
     """Every output fits the project's schema, where it has one."""
     return Signal(
         "schema",
         "Outputs that do not fit the schema",
         not wrong,
-        f"{len(wrong)}" if has_schema else "no schema in this project",
+        f"{wrong.count}" if has_schema else "no schema in this project",
         "0",
         "Reopen these pairs and repair or reject them.",
-        tuple(wrong),
+        wrong,
         "browse",
         "A valid output can still be the wrong answer.",
     )
 
 
-def retired_era(rows: Sequence[int], limits: str) -> Signal:
+def retired_era(rows: PairSample, limits: str) -> Signal:
     """No row of a retired era; `limits` says what is not audited."""
     return Signal(
         "retired_era",
         "Pairs of a retired policy era",
         not rows,
-        f"{len(rows)}",
+        f"{rows.count}",
         "0",
         "Reopen these pairs and write them anew under the present policy, or reject them.",
-        tuple(rows),
+        rows,
         "eras",
         limits,
     )

@@ -150,6 +150,25 @@ def current(
     return [value_of(Link, row) for row in session.scalars(query)]
 
 
+def count(session: Session, project_id: int) -> int:
+    """How many open links `current` lists."""
+    a, b = aliased(PairRow), aliased(PairRow)
+    query = (
+        select(func.count(LinkRow.id))
+        .join(a, a.id == LinkRow.a)
+        .join(b, b.id == LinkRow.b)
+        .where(
+            LinkRow.project_id == project_id,
+            LinkRow.state == LinkState.OPEN,
+            LinkRow.a_sha256 == a.content_sha256,
+            LinkRow.b_sha256 == b.content_sha256,
+            a.status != PairStatus.REJECTED,
+            b.status != PairStatus.REJECTED,
+        )
+    )
+    return session.scalar(query) or 0
+
+
 def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> list[Group]:
     """Open links of these kinds as connected groups, the best row of each first.
 

@@ -20,7 +20,7 @@ from curation.versions.records import Inclusion, SealedFacts
 from storage import pairs
 from storage.errors import RESTORE, NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
-from storage.types import PairStatus, Split, Version, VersionManifest, VersionRow
+from storage.types import PairSample, PairStatus, Split, Version, VersionManifest, VersionRow
 from storage.values import value_of
 
 
@@ -127,7 +127,7 @@ def _rows(
         .order_by(MemberRow.pair_id)
     )
     if pair_ids is not None:
-        query = query.where(MemberRow.pair_id.in_(list(pair_ids)))
+        query = query.where(pairs.among(MemberRow.pair_id, pair_ids))
     return tuple(VersionRow(*row) for row in session.execute(query))
 
 
@@ -232,7 +232,7 @@ def verify(session: Session, version_id: int) -> Version:
     return opened(session, version_id).version
 
 
-def withdrawn(session: Session, version_id: int) -> list[int]:
+def withdrawn(session: Session, version_id: int) -> PairSample:
     """Rows of a version that are no longer approved with the text they were frozen with."""
     query = (
         select(MemberRow.pair_id)
@@ -242,9 +242,8 @@ def withdrawn(session: Session, version_id: int) -> list[int]:
             (PairRow.status != PairStatus.APPROVED)
             | (PairRow.content_sha256 != MemberRow.content_sha256),
         )
-        .order_by(MemberRow.pair_id)
     )
-    return list(session.scalars(query))
+    return pairs.sample(session, query)
 
 
 def held_out_since(session: Session, version_id: int) -> list[int]:

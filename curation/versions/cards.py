@@ -69,7 +69,7 @@ def _since(session: Session, opened: archive.Opened, facts: SealedFacts) -> Sinc
         audit=UNSET if audit == facts.audit else audit,
         certificate=UNSET if certified == facts.certificate else certified,
         tags=tags.of(session, version),
-        withdrawn=len(archive.withdrawn(session, version.id)),
+        withdrawn=archive.withdrawn(session, version.id).count,
         held_out_since=len(archive.held_out_since(session, version.id)),
     )
 

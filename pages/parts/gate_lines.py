@@ -70,10 +70,10 @@ def _state(line: Signal, blocks: bool) -> None:
 
 
 def _way(line: Signal) -> None:
-    if line.page and (line.page != "browse" or not line.pair_ids):
+    if line.page and (line.page != "browse" or not line.pairs):
         shell.link(line.page, f"Open {shell.at(line.page).title}")
-    if line.pair_ids:
-        pair_view.link(line.pair_ids, f"Show {statistics.count(len(line.pair_ids), 'pair')}")
+    if line.pairs:
+        pair_view.link(line.pairs.ids, f"Show {statistics.count(line.pairs.count, 'pair')}")
 
 
 def limits(signals: Sequence[Signal]) -> None:

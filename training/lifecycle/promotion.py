@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from curation import statistics
 from storage.errors import RESTORE
-from storage.types import Signal
+from storage.types import PairSample, Signal
 
 RUNS = 3
 ENOUGH = 10
@@ -224,7 +224,7 @@ def eras(rows: list[int], total: int, limits: str) -> Signal:
         f"{len(rows)} of {total} pairs it learnt from" if rows else "0",
         "0",
         "Retire it, and train a new one on a version without these pairs.",
-        tuple(rows),
+        PairSample.of(rows),
         "eras",
         limits,
     )
@@ -236,7 +236,7 @@ def withheld(line: Signal) -> Signal:
         line,
         met=False,
         measured="kept back while a blind trial is open",
-        pair_ids=(),
+        pairs=PairSample.of(()),
         fix="Close the trial first.",
         page="blind",
     )

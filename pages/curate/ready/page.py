@@ -1,8 +1,8 @@
 """Ready page: every line of the gate with what was measured, what is asked and what to do."""
 
-from curation.gate import readiness
+from curation.gate import measures, readiness
 from curation.versions import archive
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
 from pages.parts import baseline, gate_lines
@@ -10,8 +10,9 @@ from pages.parts import baseline, gate_lines
 user = require_user()
 shell.header("Ready", "What must hold before a training run; launching is refused until it does.")
 project = shell.require_project(user)
+texts = reported.read(measures.TEXTS, project.id).content
 with looking() as session:
-    signals = readiness.report(session, project.id)
+    signals = readiness.report(session, project.id, texts=texts)
     newest = next(iter(archive.listing(session, project.id)), None)
 
 gate_lines.top(signals)

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from pages.frame import shell
+from curation.gate import measures
+from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import current_project, looking
 from pages.operate.home import project_forms, steps
@@ -23,8 +24,9 @@ if project is None:
     st.stop()
 
 shell.header(project.name, "Where this project stands, and the one thing to do next.")
+texts = reported.read(measures.TEXTS, project.id).content
 with looking() as session:
-    listed = progress.steps(progress.standing(session, project.id))
+    listed = progress.steps(progress.standing(session, project.id, texts))
     opened = any(listed.sample for listed in projects.everything(session))
 if project.sample:
     shell.note(

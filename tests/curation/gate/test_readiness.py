@@ -81,10 +81,10 @@ def test_each_fault_names_its_rows(engine: Engine) -> None:
     curated.compared(engine, desk)
     curated.scanned(engine, desk, {person: [("prompt", "Ana Roth", "PERSON")]})
     found = lines(engine, desk)
-    assert found["near_duplicates"].pair_ids == (a, b)
-    assert found["contradictions"].pair_ids == (a, b, c)
-    assert found["retired_era"].pair_ids == (old,)
-    assert found["personal_data"].pair_ids == (person,)
+    assert found["near_duplicates"].pairs.ids == (a, b)
+    assert found["contradictions"].pairs.ids == (a, b, c)
+    assert found["retired_era"].pairs.ids == (old,)
+    assert found["personal_data"].pairs.ids == (person,)
     assert found["unscanned"].met
 
 
@@ -96,7 +96,7 @@ def test_unscanned_quarantined_and_uncompared_rows_block(engine: Engine) -> None
     assert found["leakage"].measured == "0, 3 pairs not compared yet"
     assert not any(found[key].met for key in ("unscanned", "leakage", "near_duplicates"))
     curated.scanned(engine, desk, quarantined={rows[0].id: "Too long."})
-    assert lines(engine, desk)["unscanned"].pair_ids == (rows[0].id,)
+    assert lines(engine, desk)["unscanned"].pairs.ids == (rows[0].id,)
     assert not lines(engine, desk)["unscanned"].met
 
 

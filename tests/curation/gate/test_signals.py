@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 from curation.gate import readiness, signals
-from curation.gate.signals import Audited
-from storage.types import Signal
+from curation.gate.signals import Audited, LinkCount
+from storage.types import PairSample, Signal
 
 counts = st.integers(0, 400)
 ids = st.lists(st.integers(1, 50), unique=True, max_size=6)
+
+NONE, FOUR = PairSample.of(()), PairSample.of((4,))
+
+
+def _links(linked: Sequence[tuple[int, int]]) -> LinkCount:
+    return LinkCount(len(linked), PairSample.of(side for pair in linked for side in pair))
 
 
 def audited(judged: int, good: int, **other: int) -> Audited:
@@ -37,8 +43,8 @@ def test_gold(n: int, met: bool) -> None:
     ("version", "rows", "met"), [(None, (), False), (1, (), True), (1, (7,), False)]
 )
 def test_unapproved(version: int | None, rows: Sequence[int], met: bool) -> None:
-    line = signals.unapproved(version, rows)
-    assert (line.met, line.pair_ids) == (met, tuple(rows))
+    line = signals.unapproved(version, PairSample.of(rows))
+    assert (line.met, line.pairs.ids) == (met, tuple(rows))
 
 
 @pytest.mark.parametrize(
@@ -86,27 +92,27 @@ def test_the_share_of_test_rows(test: int, total: int, met: bool) -> None:
     ("linked", "due", "met"), [((), 0, True), ((), 1, False), (((1, 2),), 0, False)]
 )
 def test_links(line: object, linked: Sequence[tuple[int, int]], due: int, met: bool) -> None:
-    found: Signal = line(linked, due)  # type: ignore[operator]
+    found: Signal = line(_links(linked), due)  # type: ignore[operator]
     assert found.met is met
-    assert found.pair_ids == tuple(i for pair in linked for i in pair)
+    assert found.pairs.ids == tuple(i for pair in linked for i in pair)
 
 
 @pytest.mark.parametrize(
     ("line", "met"),
     [
-        (signals.personal_data(()), True),
-        (signals.personal_data((4,)), False),
-        (signals.unscanned((), ()), True),
-        (signals.unscanned((4,), ()), False),
-        (signals.unscanned((), (4,)), False),
+        (signals.personal_data(NONE), True),
+        (signals.personal_data(FOUR), False),
+        (signals.unscanned(NONE, NONE), True),
+        (signals.unscanned(FOUR, NONE), False),
+        (signals.unscanned(NONE, FOUR), False),
         (signals.system_messages(()), False),
         (signals.system_messages(("a", "a")), True),
         (signals.system_messages(("a", "b")), False),
-        (signals.schema((), has_schema=True), True),
-        (signals.schema((), has_schema=False), True),
-        (signals.schema((4,), has_schema=True), False),
-        (signals.retired_era((), ""), True),
-        (signals.retired_era((4,), ""), False),
+        (signals.schema(NONE, has_schema=True), True),
+        (signals.schema(NONE, has_schema=False), True),
+        (signals.schema(FOUR, has_schema=True), False),
+        (signals.retired_era(NONE, ""), True),
+        (signals.retired_era(FOUR, ""), False),
         (signals.baseline(None), False),
         (signals.baseline((0, 40)), True),
         (signals.plateau(0, 3), False),
@@ -135,11 +141,11 @@ def test_a_line_says_what_it_measured_what_is_asked_and_what_to_do(
     lines = [
         signals.reviewed(a),
         signals.gold(a),
-        signals.unapproved(1, rows),
+        signals.unapproved(1, PairSample.of(rows)),
         signals.audit(audited(judged, min(judged, c), left=len(rows)), b),
         signals.test_share(2, {"train": a, "validation": b, "test": c}),
-        signals.leakage([(one, one + 100) for one in rows], len(others)),
-        signals.unscanned(rows, others),
+        signals.leakage(_links([(one, one + 100) for one in rows]), len(others)),
+        signals.unscanned(PairSample.of(rows), PairSample.of(others)),
     ]
     for line in lines:
         assert line.measured

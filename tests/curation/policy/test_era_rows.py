@@ -149,7 +149,7 @@ def test_retired_rows_are_rejected_and_no_longer_block(
     (row,) = curated.approved(engine, desk, [(OLD, stories.CARDS)])
     with reading(engine) as session:
         line = {one.key: one for one in readiness.report(session, desk.id)}["retired_era"]
-    assert line.pair_ids == (row.id,)
+    assert line.pairs.ids == (row.id,)
     assert reject(engine, lea, desk, seen([row])).rows == (row.id,)
     after = stories.again(engine, row)
     assert (after.status, after.reject_reason) == (PairStatus.REJECTED, era_rows.RETIRED)

@@ -67,7 +67,7 @@ def test_a_change_after_the_freeze_shows_and_changes_nothing_inside(engine: Engi
         seen = pairs.get(session, row.pair_id)
         decisions.reopen(session, curated.ana(engine), seen.id, seen.version, "look again")
     with reading(engine) as session:
-        assert archive.withdrawn(session, version.id) == [row.pair_id]
+        assert archive.withdrawn(session, version.id).ids == (row.pair_id,)
         assert archive.verify(session, version.id).sha256 == version.sha256
 
 

@@ -308,7 +308,7 @@ def test_rows_of_a_retired_era_are_counted_and_block(engine: Engine) -> None:
         eras.retire(session, story.lead, era.id)
     line = _gate(engine, one)["eras"]
     assert line.measured == "3 of 16 pairs it learnt from"
-    assert set(line.pair_ids) == set(learnt[:3])
+    assert set(line.pairs.ids) == set(learnt[:3])
     promoted.waive(engine, story, one, "runs", "format", "regression", "redteam", "trial")
     with pytest.raises(RuleBroken, match="Pairs of a retired policy era"):
         promoted.promote(engine, story, one, Stage.APPROVED)
