@@ -255,6 +255,15 @@ class ClaimRow(Base):
     lease_until: Mapped[datetime]
 
 
+class HandoutRow(Base):
+    """That a pair was handed to a person under a fence. Insert-only: a late decision needs it."""
+
+    __tablename__ = "handout"
+    pair_id: Mapped[int] = mapped_column(ForeignKey("pair.id"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), primary_key=True)
+    fence: Mapped[int] = mapped_column(primary_key=True)
+
+
 class DecisionRow(Base):
     """What one person decided. Insert-only; `op` makes a repeated press one decision."""
 

@@ -23,6 +23,7 @@ from storage.tables import (
     ClaimRow,
     DecisionRow,
     EraRow,
+    HandoutRow,
     PairRow,
     UtcDateTime,
 )
@@ -181,13 +182,31 @@ def give_back(session: Session, actor: User, row: PairRow) -> None:
 
 def _lend(session: Session, actor: User, ids: Sequence[int], now: datetime) -> None:
     """Put one claim on each of these rows, under its present fence, in place of any before."""
-    lent = select(PairRow.id, literal(actor.id), PairRow.fence, literal(now + LEASE, UtcDateTime))
-    session.execute(delete(ClaimRow).where(ClaimRow.pair_id.in_(ids)))
-    session.execute(
-        insert(ClaimRow).from_select(
-            ["pair_id", "user_id", "fence", "lease_until"], lent.where(PairRow.id.in_(ids))
-        )
+    lent = select(PairRow.id, literal(actor.id), PairRow.fence).where(PairRow.id.in_(ids))
+    claim = lent.add_columns(literal(now + LEASE, UtcDateTime))
+    before = exists().where(
+        HandoutRow.pair_id == PairRow.id,
+        HandoutRow.user_id == actor.id,
+        HandoutRow.fence == PairRow.fence,
     )
+    names = ["pair_id", "user_id", "fence"]
+    session.execute(delete(ClaimRow).where(ClaimRow.pair_id.in_(ids)))
+    session.execute(insert(ClaimRow).from_select([*names, "lease_until"], claim))
+    session.execute(insert(HandoutRow).from_select(names, lent.where(~before)))
+
+
+def holds(session: Session, actor: User, row: PairRow, fence: int) -> bool:
+    """Whether the person holds the row under this fence, even if the lease has run out."""
+    claim = session.get(ClaimRow, row.id)
+    return claim is not None and (claim.user_id, claim.fence) == (actor.id, fence) == (
+        actor.id,
+        row.fence,
+    )
+
+
+def was_handed(session: Session, actor: User, pair_id: int, fence: int) -> bool:
+    """Whether the pair was ever handed to this person under this fence."""
+    return session.get(HandoutRow, (pair_id, actor.id, fence)) is not None
 
 
 def cards(session: Session, rows: Sequence[PairRow]) -> list[Card]:

@@ -1,14 +1,15 @@
 """Late decisions: kept with their text until a lead takes them over or keeps the row."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
-from sqlalchemy import Select, func, literal, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation.review import claims, decisions
+from curation.review.late import unsettled
 from curation.review.ops import Op
-from storage import pairs
+from storage import events, pairs
 from storage.access import allowed
 from storage.errors import NotFound, RuleBroken
 from storage.tables import (
@@ -17,7 +18,6 @@ from storage.tables import (
     ResolutionRow,
 )
 from storage.types import (
-    Action,
     Decision,
     Outcome,
     PairStatus,
@@ -26,9 +26,15 @@ from storage.types import (
 )
 from storage.values import value_of
 
-LATE = DecisionRow.outcome == literal(Outcome.LATE, literal_execute=True)
-"""The condition of the index `ix_decision_late`: only one that is spelled out may use it."""
-Q = TypeVar("Q")
+
+@dataclass(frozen=True, slots=True)
+class LateOnes:
+    """The late decisions of one person that wait for a lead."""
+
+    user_id: int
+    count: int
+    newest: int
+    """The id of the newest; those that come after it were not there to be looked at."""
 
 
 def late(session: Session, project_id: int, limit: int | None = None) -> list[Decision]:
@@ -37,24 +43,19 @@ def late(session: Session, project_id: int, limit: int | None = None) -> list[De
 
     A late skip decides nothing, so it is not among them.
     """
-    query = _unsettled(select(DecisionRow), project_id).order_by(DecisionRow.id).limit(limit)
+    query = unsettled(select(DecisionRow), project_id).order_by(DecisionRow.id).limit(limit)
     return [value_of(Decision, row) for row in session.scalars(query)]
 
 
-def count(session: Session, project_id: int) -> int:
-    """How many late decisions wait for a lead."""
-    return session.scalar(_unsettled(select(func.count(DecisionRow.id)), project_id)) or 0
-
-
-def _unsettled(query: Select[Q], project_id: int) -> Select[Q]:
-    # A subquery, not a join: SQLite would begin with all pairs of the project.
-    project = select(PairRow.project_id).where(PairRow.id == DecisionRow.pair_id)
-    return query.outerjoin(ResolutionRow, ResolutionRow.decision_id == DecisionRow.id).where(
-        LATE,
-        DecisionRow.action != Action.SKIP,
-        ResolutionRow.decision_id.is_(None),
-        project.scalar_subquery() == project_id,
+def by_person(session: Session, project_id: int) -> list[LateOnes]:
+    """How many late decisions of whom wait for a lead, those who have most of them first."""
+    count = func.count(DecisionRow.id)
+    query = (
+        unsettled(select(DecisionRow.user_id, count, func.max(DecisionRow.id)), project_id)
+        .group_by(DecisionRow.user_id)
+        .order_by(count.desc(), DecisionRow.user_id)
     )
+    return [LateOnes(*row) for row in session.execute(query)]
 
 
 @allowed(Role.LEAD)
@@ -82,6 +83,35 @@ def settle(
     decisions.log(session, actor, row, "settle", decision=decision_id, take=take)
     if take:
         _take_over(session, actor, row, decision)
+
+
+@allowed(Role.LEAD)
+def keep_pairs(session: Session, actor: User, project_id: int, user_id: int, newest: int) -> int:
+    """Keep the pairs as they are against all late decisions of one person, up to `newest`.
+
+    There is no such verb for taking them over: whoever takes an approval must have read the pair.
+    Gives back how many were settled.
+    """
+    waiting = unsettled(select(DecisionRow.id), project_id).where(
+        DecisionRow.user_id == user_id, DecisionRow.id <= newest
+    )
+    settled = list(session.scalars(waiting))
+    session.add_all(
+        ResolutionRow(decision_id=decision_id, user_id=actor.id, choice="keep")
+        for decision_id in settled
+    )
+    events.record(
+        session,
+        actor,
+        "settle_all",
+        "project",
+        project_id,
+        project_id=project_id,
+        of=user_id,
+        newest=newest,
+        decisions=len(settled),
+    )
+    return len(settled)
 
 
 def _take_over(session: Session, actor: User, row: PairRow, decision: DecisionRow) -> None:

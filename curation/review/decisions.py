@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation import schema_check
-from curation.review import claims
+from curation.review import claims, late
 from curation.review.ops import Answer, Op, Receipt
 from storage import events, pairs, projects
-from storage.access import allowed
+from storage.access import allowed, require
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
     DecisionRow,
@@ -51,13 +51,15 @@ _STATUS = {Action.APPROVE: PairStatus.APPROVED, Action.REJECT: PairStatus.REJECT
 def decide(session: Session, actor: User, op: Op) -> Receipt:
     """Take one decision exactly once.
 
-    The same op again is answered as before. If someone else has taken the row over, or it changed
-    since it was shown, the decision and its text are kept aside for a lead, never dropped and
-    never applied unseen.
+    The same op again is answered as before. Only who holds the row may decide it, under the fence
+    it was handed out with. If someone else has taken it over, or it changed since it was shown,
+    the decision and its text are kept aside for a lead, never dropped and never applied unseen.
 
     Raises:
         NotFound: there is no such pair.
-        RuleBroken: the row is the person's own gold, or its output does not fit the schema.
+        NotAllowed: the row is flagged, and the person is no lead.
+        RuleBroken: the row is the person's own gold, its output does not fit the schema, or too
+            many late decisions of theirs wait for a lead.
     """
     earlier = session.scalar(select(DecisionRow).where(DecisionRow.op == op.op))
     if earlier is not None:
@@ -65,8 +67,11 @@ def decide(session: Session, actor: User, op: Op) -> Receipt:
     if op.action is Action.UNDO:
         return _undo(session, actor, op)
     row = pairs.row_of(session, op.row)
-    if row.fence != op.fence or row.version != op.version or row.status is not PairStatus.WAITING:
+    held = claims.holds(session, actor, row, op.fence) and row.status is PairStatus.WAITING
+    if not held or row.version != op.version:
         return _late(session, actor, row, op)
+    if row.flagged:
+        require(session, actor, (Role.LEAD,), "decide a flagged pair")
     return apply(session, actor, row, op)
 
 
@@ -86,9 +91,15 @@ def _again(session: Session, actor: User, earlier: DecisionRow) -> Receipt:
 
 
 def _late(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
-    _record(session, actor, row, op, row.content_sha256, Outcome.LATE)
-    log(session, actor, row, "late", action=op.action, seen=op.version)
-    message = f"Pair {row.id} had moved on. Your decision is kept for a lead to settle."
+    if not claims.was_handed(session, actor, row.id, op.fence):
+        message = f"Pair {row.id} is not in your hands any more, so this was not saved."
+        return Receipt(op.op, Answer.CONFLICT, message, row.version, row.fence)
+    message = f"Pair {row.id} had moved on."
+    if op.action is not Action.SKIP:
+        late.check_room(session, actor, row.id)
+        _record(session, actor, row, op, row.content_sha256, Outcome.LATE)
+        log(session, actor, row, "late", action=op.action, seen=op.version)
+        message += " Your decision is kept for a lead to settle."
     return Receipt(op.op, Answer.LATE, message, row.version, row.fence)
 
 

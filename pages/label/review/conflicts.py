@@ -1,10 +1,14 @@
 """Decisions that came too late, for leads: what was decided beside the pair as it is now."""
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
 from curation import statistics
 from curation.review import conflicts
+from curation.review.conflicts import LateOnes
 from pages.frame import shell
+from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import pair_view
 from storage import pairs, people
@@ -19,7 +23,7 @@ def show(user: User, project: Project) -> None:
     if Role.LEAD not in user.roles:
         return
     with looking() as session:
-        late = conflicts.count(session, project.id)
+        late = conflicts.by_person(session, project.id)
         if not late:
             return
         oldest = [
@@ -27,13 +31,39 @@ def show(user: User, project: Project) -> None:
             for decision in conflicts.late(session, project.id, _OLDEST)
         ]
         names = people.names(session)
+    total = sum(own.count for own in late)
     st.subheader("Late decisions", anchor=False)
     shell.note(
-        f"{statistics.count(late, 'decision')} came after the pair had moved on. "
+        f"{statistics.count(total, 'decision')} came after the pair had moved on. "
         "Nothing was lost and nothing was applied: you choose which holds."
     )
     for decision, pair in oldest:
         _conflict(user, decision, pair, names.get(decision.user_id, "Someone"))
+    if total > _OLDEST:
+        _in_bulk(user, project, late, names)
+
+
+def _in_bulk(
+    user: User, project: Project, late: Sequence[LateOnes], names: Mapping[int, str]
+) -> None:
+    """A way out where too many came to look at each: the pairs stay as they are."""
+    with st.expander("Settle all of one person"):
+        shell.note("The decisions stay in the history of their pairs. Nothing else changes.")
+        for own in late:
+            name, many = names.get(own.user_id, "Someone"), statistics.count(own.count, "decision")
+            st.button(
+                plain(f"Keep the pairs as they are, against {many} of {name}"),
+                key=f"keep-pairs-{own.user_id}-{own.newest}",
+                on_click=act,
+                args=(
+                    "The pairs stay as they are.",
+                    conflicts.keep_pairs,
+                    user,
+                    project.id,
+                    own.user_id,
+                    own.newest,
+                ),
+            )
 
 
 def _conflict(user: User, decision: Decision, pair: Pair, name: str) -> None:

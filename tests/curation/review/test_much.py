@@ -67,7 +67,7 @@ LOOKS: dict[str, tuple[Look, int]] = {
     "decide and undo": (decide_and_undo, 50),
     "last decisions": (pace.recent, 5),
     "late decisions": (lambda session, _user, project: conflicts.late(session, project, 3), 2),
-    "how many are late": (lambda session, _user, project: conflicts.count(session, project), 2),
+    "who has late ones": (lambda session, _user, project: conflicts.by_person(session, project), 2),
 }
 
 

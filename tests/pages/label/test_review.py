@@ -215,6 +215,26 @@ def test_a_conflict_that_changed_under_the_lead_is_not_taken(
     assert not [b for b in page.button if b.label == "Keep the pair as it is"]
 
 
+def test_a_lead_settles_all_late_decisions_of_a_person_at_once(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk, ben = stories.project(engine), stories.person(engine, "ben", Role.REVIEWER)
+    lea = stories.person(engine, "lea", Role.LEAD)
+    stories.waiting(engine, desk, stories.messages(5))
+    with writing(engine) as session:
+        cards = claims.lease(session, ben, desk.id)
+    for card in cards:
+        for action in (Action.REJECT, Action.APPROVE):
+            stories.decide(engine, ben, stories.op(card, action, reason="Other"))
+    page = open_page(REVIEW, lea)
+    label = "Keep the pairs as they are, against 5 decisions of ben"
+    next(b for b in page.button if b.label == label).click().run()
+    assert not page.error
+    assert not [b for b in page.button if b.label.startswith("Keep the pair")]
+    with reading(engine) as session:
+        assert pairs.counts(session, desk.id)[PairStatus.REJECTED] == 5
+
+
 def test_flagged_rows_go_to_leads_only_and_come_last(engine: Engine, open_page: OpenPage) -> None:
     desk = stories.project(engine)
     ben = stories.person(engine, "ben", Role.REVIEWER)
