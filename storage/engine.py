@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from storage import private
+from storage import private, unseen
 from storage.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,11 @@ def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes
     connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
-def open_engine(path: Path) -> Engine:
+def _without_foreign_keys(connection: Any, _record: object) -> None:  # noqa: ANN401 - as above
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def open_engine(path: Path, *, foreign_keys: bool = True) -> Engine:
     """An engine on one SQLite file; cache it, never a Session.
 
     Raises:
@@ -99,7 +103,10 @@ def open_engine(path: Path) -> Engine:
         max_overflow=0,
     )
     event.listen(engine, "connect", _configure)
+    if not foreign_keys:
+        event.listen(engine, "connect", _without_foreign_keys)
     event.listen(engine, "begin", _begin)
+    unseen.install()
     return engine
 
 

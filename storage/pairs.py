@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.errors import NotFound
@@ -79,6 +80,71 @@ def add(
     session.flush()
     _revise(session, row, author)
     return row
+
+
+@dataclass(frozen=True, slots=True)
+class NewPair:
+    """A pair on its way into a project, waiting for a person."""
+
+    prompt: str
+    response: str
+    origin: Origin
+    author_id: int | None
+    era_id: int | None
+    topic: str | None
+    held_out: bool
+    source: Mapping[str, str | int | None]
+    source_key: str
+
+
+def next_id(session: Session) -> int:
+    """The id that the next pair will have, of those that nobody sees yet too."""
+    ids = PairRow.__table__.c.id
+    return int(session.execute(select(func.coalesce(func.max(ids), 0))).scalar_one()) + 1
+
+
+def add_all(session: Session, project_id: int, rows: Sequence[NewPair], first_id: int) -> None:
+    """Store new pairs under the ids from `first_id` on, in two statements however many they are."""
+    now = datetime.now(UTC)
+    hashes = [content_sha256(row.prompt, row.response) for row in rows]
+    session.execute(
+        insert(PairRow.__table__),  # type: ignore[arg-type]
+        [
+            {
+                "id": first_id + place,
+                "project_id": project_id,
+                "prompt": row.prompt,
+                "response": row.response,
+                "status": PairStatus.WAITING,
+                "origin": row.origin,
+                "version": 1,
+                "content_sha256": hashes[place],
+                "author_id": row.author_id,
+                "era_id": row.era_id,
+                "held_out": row.held_out,
+                "topic": row.topic,
+                "source": dict(row.source),
+                "source_key": row.source_key,
+                "created_at": now,
+            }
+            for place, row in enumerate(rows)
+        ],
+    )
+    session.execute(
+        insert(RevisionRow.__table__),  # type: ignore[arg-type]
+        [
+            {
+                "pair_id": first_id + place,
+                "number": 1,
+                "prompt": row.prompt,
+                "response": row.response,
+                "content_sha256": hashes[place],
+                "user_id": row.author_id,
+                "created_at": now,
+            }
+            for place, row in enumerate(rows)
+        ],
+    )
 
 
 def rewrite(

@@ -206,6 +206,27 @@ class PairRow(Base):
     )
 
 
+class ImportRow(Base):
+    """Pairs that are written in chunks, under ids that were set aside for them: unseen until
+    `whole_at` makes them all pairs of the project at once (`storage.imports`).
+    """
+
+    __tablename__ = "import"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"))
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of the file."""
+    first_id: Mapped[int]
+    last_id: Mapped[int]
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    alive_until: Mapped[datetime]
+    """Renewed with each chunk; a process that let it pass is gone."""
+    whole_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (Index("ix_import_half", "first_id", sqlite_where=text("whole_at IS NULL")),)
+
+
 class RevisionRow(Base):
     """A text that a pair once had. Insert-only."""
 

@@ -97,6 +97,7 @@ class JobKind(StrEnum):
     PROBE = "probe"
     EXPORT = "export"
     CHECK = "check"
+    IMPORT = "import"
 
 
 class JobState(StrEnum):

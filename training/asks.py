@@ -21,6 +21,7 @@ from training.lifecycle import checks
 from training.models import adapters
 from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
+from training.records.specs import IntakeSpec
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -45,6 +46,12 @@ def compare_meanings(
     """
     spec = meaning.request(session, project_id, settings, minimum)
     return kinds.queue(session, actor, project_id, JobKind.MEANING, spec)
+
+
+@allowed(Role.EXPERT, Role.LEAD)
+def bring_in(session: Session, actor: User, project_id: int, spec: IntakeSpec, job_id: str) -> Job:
+    """Ask for the import of a large file, whose rows wait in the folder of this job."""
+    return kinds.queue(session, actor, project_id, JobKind.IMPORT, spec, job_id)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, JobKind, Role, User
+from training.chores import chore, importing
 from training.draft import drafts
 from training.exits import exports
 from training.launch import methods, probes, runs
@@ -19,6 +21,7 @@ from training.lifecycle import checks
 from training.proving import comparisons
 from training.records import results
 from training.records.record import JsonRecord, written
+from training.records.results import Ended
 from training.records.tasks import TaskHead
 from training.scans import meaning, personal_data
 from training.tuning import trackers
@@ -54,6 +57,11 @@ class Kind(Generic[R]):
     """Rows of a step, where several accelerators may share them."""
     environment: Callable[[], Mapping[str, str]] = dict
     """What its process is given of the server's environment, besides what every one is."""
+    light: bool = False
+    """Whether it needs no memory of an accelerator: it then goes on beside other work, one such at
+    a time."""
+    tidy: Callable[[Engine, Settings, Job], None] = lambda _engine, _settings, _job: None
+    """Removes what it needed, and what it left where it was cut off, in its own transactions."""
 
 
 def _always(module: str) -> Callable[[TaskHead], str]:
@@ -63,6 +71,25 @@ def _always(module: str) -> Callable[[TaskHead], str]:
 def _answering(task: TaskHead) -> str:
     remote = task.endpoint is not None
     return f"training.proving.{'evaluate_remote' if remote else 'evaluate'}"
+
+
+def _chore(
+    title: str,
+    module: str,
+    result: type[Ended],
+    tidy: Callable[[Engine, Settings, Job], None] = lambda _engine, _settings, _job: None,
+) -> Kind[Any]:
+    """A long verb of curation; what follows is true of all of them."""
+    return Kind(
+        title,
+        _always(f"training.chores.{module}"),
+        chore.prepare,
+        result,
+        chore.ingest,
+        environment=chore.environment,
+        light=True,
+        tidy=tidy,
+    )
 
 
 KINDS: Mapping[JobKind, Kind[Any]] = {
@@ -130,6 +157,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         results.CheckResult,
         checks.ingest,
     ),
+    JobKind.IMPORT: _chore("import", "importing", results.IntakeResult, importing.tidy),
 }
 
 
@@ -138,9 +166,16 @@ def module(task: TaskHead) -> str | None:
     return KINDS[JobKind(task.kind)].module(task) if task.kind in set(JobKind) else None
 
 
-def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: JsonRecord) -> Job:
-    """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons wait
-    for one another; other work of one kind is asked for once.
+def queue(
+    session: Session,
+    actor: User,
+    project_id: int,
+    kind: JobKind,
+    spec: JsonRecord,
+    job_id: str | None = None,
+) -> Job:
+    """Queue a job, for verbs that have checked their own rules and roles. Runs and comparisons
+    wait for one another; other work of one kind is asked for once. With an id, its folder exists.
 
     Raises:
         RuleBroken: the same work is going on in this project, or waits to.
@@ -155,7 +190,13 @@ def queue(session: Session, actor: User, project_id: int, kind: JobKind, spec: J
                 "running. Change a setting, or wait for it."
             )
         raise RuleBroken(f"A {job.kind} job is already going on. Wait for it, or cancel it first.")
-    return jobs.queue(session, actor, project_id, kind, wanted)
+    return jobs.queue(session, actor, project_id, kind, wanted, job_id)
+
+
+def ahead(session: Session, waiting: Job) -> list[Job]:
+    """The jobs that a queued one waits for: those of its lane."""
+    light = KINDS[waiting.kind].light
+    return [job for job in jobs.ahead(session, waiting) if KINDS[job.kind].light is light]
 
 
 def going(session: Session, project_id: int, kind: JobKind) -> bool:

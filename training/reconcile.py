@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage import events, locks, people
+from storage import events, imports, locks, people
 from storage.engine import reading, writing
 from storage.errors import AssayError
 from storage.settings import Settings
@@ -78,7 +78,9 @@ def tick(engine: Engine, settings: Settings, *, wait: bool = True) -> None:
             running = [job for job in jobs.unfinished(session) if job.state is JobState.RUNNING]
         for job in running:
             _settle(engine, settings, job, wait)
-        _start_next(engine, settings)
+        _sweep(engine)
+        for light in (True, False):
+            _start_next(engine, settings, light=light)
 
 
 def _settle(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
@@ -106,7 +108,7 @@ def _observe(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
         processes.stop(directory, job.id)
     if evidence.alive(directory):
         return
-    result = evidence.read_result(directory)
+    result = job.result or evidence.read_result(directory)
     if result is not None:
         _end(engine, settings, job, result)
     elif evidence.cancel_requested(directory):
@@ -128,6 +130,7 @@ def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]
     look; the rest after it, as the adapter may yet be refused.
     """
     directory = jobs.folder(settings, job.id)
+    kinds.KINDS[job.kind].tidy(engine, settings, job)
     links = trackers.links(directory)
     result = {**result, "trackers": links} if links else result
     if result.get("state") == JobState.CANCELLED:
@@ -187,12 +190,21 @@ def _measure(session: Session, actor: User, run: Job) -> None:
         log.warning("Run %s was not measured: %s", run.id[:8], refusal)
 
 
-def _start_next(engine: Engine, settings: Settings) -> None:
-    """Start the oldest waiting job that may start: memory has one owner at a time. A run at an
-    endpoint needs none, so other work goes on beside it; other runs wait for it.
+def _sweep(engine: Engine) -> None:
+    """Remove what commands left that were cut off in an import; of jobs, their end does it."""
+    with reading(engine) as session:
+        cut_off = [going for going in imports.half(session) if not going.job_id]
+    for going in filter(imports.is_dead, cut_off):
+        imports.sweep(engine, going)
+
+
+def _start_next(engine: Engine, settings: Settings, *, light: bool) -> None:
+    """Start the oldest waiting job of a lane that may start: memory has one owner at a time. A run
+    at an endpoint needs none, so other work goes on beside it; other runs wait for it.
     """
     with reading(engine) as session:
-        unfinished = jobs.unfinished(session)
+        listed = jobs.unfinished(session)
+    unfinished = [job for job in listed if kinds.KINDS[job.kind].light is light]
     running = [job for job in unfinished if job.state is JobState.RUNNING]
     if not all(runs.is_remote(job) for job in running):
         return

@@ -1,19 +1,32 @@
-"""Take the rows of a file into a project: all of them or none, each with its file and line."""
+"""Take the rows of a file into a project: all of them or none, each with its file and line.
+
+A small file is taken in one transaction. A large one is written in chunks, so that nobody waits for
+it, and its pairs are unseen until all are there: see `storage.imports`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from curation import schema_check
 from curation.exchange.incoming import Incoming
 from curation.overlap import ledger
-from curation.overlap.leakage import How
-from storage import events, pairs, projects
-from storage.access import allowed
+from curation.overlap.leakage import How, Leak, SourcedInput
+from storage import chunks, events, imports, pairs, projects
+from storage.access import allowed, require
+from storage.engine import reading, writing
 from storage.errors import BadInput
 from storage.tables import PairRow
-from storage.types import Origin, Pair, Project, Role, User
-from storage.values import value_of
+from storage.types import Origin, Project, Role, User
+
+LARGE = 1_000
+"""Rows from which on a file is taken in chunks, by a job of its own where pages ask for it."""
+_ROLES = (Role.EXPERT, Role.LEAD)
 
 
 class Repeat(msgspec.Struct, frozen=True):
@@ -39,7 +52,69 @@ class Imported(msgspec.Struct, frozen=True):
     """New pairs that repeat test pairs: linked to them, and shut out of every version."""
 
 
-@allowed(Role.EXPERT, Role.LEAD)
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where the rows of a file go, and what is the same for all of them."""
+
+    project_id: int
+    name: str
+    """Of the file."""
+    sha256: str
+    held_out: bool = False
+    """Whether they become test pairs: reviewed like all others but never trained on."""
+    origin: Origin = Origin.IMPORT
+
+
+@dataclass(frozen=True, slots=True)
+class _IntakePlan:
+    """What an import will write; nothing of it is written yet."""
+
+    intake: Intake
+    project: Project
+    author_id: int | None
+    eras: dict[str, int | None]
+    rows: Sequence[Incoming]
+    """Those that are new."""
+    existing: int
+    invalid: int
+    leaks: tuple[Leak, ...]
+    """`train_id` is the place of a new row."""
+
+    def new_pairs(self, places: Sequence[int]) -> list[pairs.NewPair]:
+        """The rows at these places as pairs."""
+        return [self._pair(self.rows[place]) for place in places]
+
+    def imported(self, first_id: int) -> Imported:
+        """What the import did that gave the first new row this id."""
+        repeating = tuple(
+            Repeat(
+                self.rows[leak.train_id].line,
+                first_id + leak.train_id,
+                leak.test_id,
+                leak.how,
+                leak.similarity,
+            )
+            for leak in self.leaks
+        )
+        ids = tuple(range(first_id, first_id + len(self.rows)))
+        return Imported(ids, self.existing, self.invalid, repeating)
+
+    def _pair(self, row: Incoming) -> pairs.NewPair:
+        intake = self.intake
+        return pairs.NewPair(
+            row.prompt,
+            row.response,
+            intake.origin,
+            self.author_id,
+            self.eras[_era(row)],
+            row.topic,
+            intake.held_out,
+            _source(row, intake),
+            f"{intake.sha256}:{row.line}",
+        )
+
+
+@allowed(*_ROLES)
 def take(
     session: Session,
     actor: User,
@@ -60,67 +135,184 @@ def take(
     Raises:
         BadInput: a row names an era that the project does not have.
     """
-    project = projects.get(session, project_id)
-    eras = _eras(session, project, rows)
-    existing = _source_keys(session, project_id, sha256)
-    added: list[Pair] = []
-    invalid = 0
-    for row in rows:
-        key = f"{sha256}:{row.line}"
-        if key in existing:
-            continue
-        stored = pairs.add(
-            session,
-            project_id,
-            row.prompt,
-            row.response,
-            origin,
-            author=actor if origin is Origin.GOLD else None,
-            era_id=eras.get((row.era or "").strip().lower()),
-            topic=row.topic,
-            held_out=held_out,
-            source=_source(row, name, sha256),
-            source_key=key,
-        )
-        added.append(value_of(Pair, stored))
-        invalid += bool(
-            project.output_schema and schema_check.problems(row.response, project.output_schema)
-        )
-    lines = {pair.id: int(pair.source["line"] or 0) for pair in added}
-    leaks = [] if held_out else ledger.mark(session, project_id, added)
-    repeating = tuple(
-        Repeat(lines[leak.train_id], leak.train_id, leak.test_id, leak.how, leak.similarity)
-        for leak in leaks
+    plan = _planned(
+        session, actor, Intake(project_id, name, sha256, held_out=held_out, origin=origin), rows
     )
+    first_id = pairs.next_id(session)
+    if plan.rows:
+        pairs.add_all(session, project_id, plan.new_pairs(range(len(plan.rows))), first_id)
+    _link(session, plan, first_id, plan.leaks)
+    return _recorded(session, actor, plan, first_id)
+
+
+def take_in_chunks(
+    engine: Engine,
+    actor: User,
+    intake: Intake,
+    rows: Sequence[Incoming],
+    *,
+    step: chunks.Step = chunks.quiet,
+    job_id: str | None = None,
+    settle: Callable[[Session, Imported], None] = lambda _session, _imported: None,
+) -> Imported:
+    """As `take`, in many short transactions; nobody sees a pair before all are there.
+
+    `settle` is called in the transaction that makes the import whole. Whatever ends the work before
+    that, `step` included, leaves nothing of it.
+
+    Raises:
+        NotAllowed: the person may not import.
+        BadInput: a row names an era that the project does not have.
+        RuleBroken: the file is being imported already.
+    """
+    with reading(engine) as session:
+        require(session, actor, _ROLES, "import")
+        cut_off = [going for going in imports.half(session) if _same(going, intake)]
+    for going in filter(imports.is_dead, cut_off):
+        imports.sweep(engine, going)
+    with reading(engine) as session:
+        plan = _planned(session, actor, intake, rows)
+    if not plan.rows:
+        with writing(engine) as session:
+            imported = _recorded(session, actor, plan, 0)
+            settle(session, imported)
+        return imported
+    return _written(engine, actor, plan, step, job_id, settle)
+
+
+def _written(
+    engine: Engine,
+    actor: User,
+    plan: _IntakePlan,
+    step: chunks.Step,
+    job_id: str | None,
+    settle: Callable[[Session, Imported], None],
+) -> Imported:
+    last = len(plan.rows) - 1
+    with writing(engine) as session:
+        going = imports.begin(
+            session,
+            actor,
+            plan.project.id,
+            plan.new_pairs([last])[0],
+            count=last + 1,
+            sha256=plan.intake.sha256,
+            job_id=job_id,
+        )
+    try:
+        chunks.write(
+            engine,
+            range(last),
+            lambda session, places: imports.add(session, going, plan.new_pairs(places), places[0]),
+            step,
+        )
+        chunks.write(
+            engine,
+            plan.leaks,
+            lambda session, leaks: _link(session, plan, going.first_id, leaks),
+        )
+        with writing(engine) as session:
+            imports.complete(session, going)
+            imported = _recorded(session, actor, plan, going.first_id)
+            settle(session, imported)
+    except BaseException:
+        # Also where the process is interrupted. A disk too full even to sweep is swept later.
+        with suppress(SQLAlchemyError):
+            imports.sweep(engine, going)
+        raise
+    return imported
+
+
+def _same(going: imports.HalfImport, intake: Intake) -> bool:
+    return (going.project_id, going.sha256) == (intake.project_id, intake.sha256)
+
+
+def _planned(
+    session: Session, actor: User, intake: Intake, rows: Sequence[Incoming]
+) -> _IntakePlan:
+    project = projects.get(session, intake.project_id)
+    eras = _eras(session, project, rows)
+    existing = _source_keys(session, project.id, intake.sha256)
+    new = [row for row in rows if f"{intake.sha256}:{row.line}" not in existing]
+    schema = project.output_schema
+    return _IntakePlan(
+        intake=intake,
+        project=project,
+        author_id=actor.id if intake.origin is Origin.GOLD else None,
+        eras=eras,
+        rows=new,
+        existing=len(rows) - len(new),
+        invalid=sum(bool(schema_check.problems(row.response, schema)) for row in new)
+        if schema
+        else 0,
+        leaks=() if intake.held_out else _leaks(session, project.id, new),
+    )
+
+
+def _leaks(session: Session, project_id: int, new: Sequence[Incoming]) -> tuple[Leak, ...]:
+    """Which new rows repeat tested pairs; rows have no id yet, so each is named by its place."""
+    inputs = [
+        SourcedInput(-1 - place, row.prompt, row.source_id or None) for place, row in enumerate(new)
+    ]
+    repeats = ledger.repeats(ledger.tested(session, project_id), inputs)
+    placed = (Leak(-1 - leak.train_id, leak.test_id, leak.similarity, leak.how) for leak in repeats)
+    return tuple(sorted(placed, key=lambda leak: (leak.train_id, leak.test_id)))
+
+
+def _link(session: Session, plan: _IntakePlan, first_id: int, leaks: Sequence[Leak]) -> None:
+    """Link new pairs to the tested ones that they repeat."""
+    rows = ((plan.rows[leak.train_id], leak) for leak in leaks)
+    ledger.link(
+        session,
+        plan.project.id,
+        [
+            (
+                Leak(first_id + leak.train_id, leak.test_id, leak.similarity, leak.how),
+                pairs.content_sha256(row.prompt, row.response),
+            )
+            for row, leak in rows
+        ],
+    )
+
+
+def _recorded(session: Session, actor: User, plan: _IntakePlan, first_id: int) -> Imported:
+    imported = plan.imported(first_id)
     events.record(
         session,
         actor,
         "import",
         "file",
-        sha256,
-        project_id=project_id,
-        added=len(added),
-        known=len(rows) - len(added),
-        held_out=held_out,
-        repeating=len({repeat.pair_id for repeat in repeating}),
+        plan.intake.sha256,
+        project_id=plan.project.id,
+        added=len(imported.added),
+        known=imported.existing,
+        held_out=plan.intake.held_out,
+        repeating=len({repeat.pair_id for repeat in imported.repeating}),
     )
-    ids = tuple(pair.id for pair in added)
-    return Imported(ids, len(rows) - len(added), invalid, repeating)
+    return imported
 
 
-def _source(row: Incoming, name: str, sha256: str) -> dict[str, str | int | None]:
-    source: dict[str, str | int | None] = {"file": name, "sha256": sha256, "line": row.line}
+def _source(row: Incoming, intake: Intake) -> dict[str, str | int | None]:
+    source: dict[str, str | int | None] = {
+        "file": intake.name,
+        "sha256": intake.sha256,
+        "line": row.line,
+    }
     source["id"] = row.source_id
     if row.system_sha256:
         source["system_sha256"] = row.system_sha256
     return source
 
 
-def _eras(session: Session, project: Project, rows: tuple[Incoming, ...]) -> dict[str, int | None]:
+def _era(row: Incoming) -> str:
+    return (row.era or "").strip().lower()
+
+
+def _eras(session: Session, project: Project, rows: Sequence[Incoming]) -> dict[str, int | None]:
     ids: dict[str, int | None] = {"": None}
     ids.update({era.name.lower(): era.id for era in projects.eras(session, project.id)})
     for row in rows:
-        if (row.era or "").strip().lower() not in ids:
+        if _era(row) not in ids:
             raise BadInput(
                 f"Line {row.line} names a policy era that this project does not have. "
                 "Add the era on the Eras page, or leave that column out of the mapping."

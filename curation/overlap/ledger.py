@@ -126,19 +126,16 @@ def digests(session: Session, project_id: int) -> list[str]:
     return sorted({duplicates.digest(entry.prompt) for entry in tested(session, project_id)})
 
 
-def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
-    """Link rows to the tested rows that they repeat, as the Duplicates page shows them."""
-    leaks = repeats(tested(session, project_id), [row(pair) for pair in rows])
-    hashes = {
-        pair.id: pair.content_sha256
-        for pair in session.scalars(
-            select(PairRow).where(
-                PairRow.id.in_({i for leak in leaks for i in (leak.train_id, leak.test_id)})
-            )
-        )
-    }
-    for leak in leaks:
-        a, b = sorted((leak.train_id, leak.test_id))
+def link(session: Session, project_id: int, leaks: Sequence[tuple[Leak, str]]) -> None:
+    """Link pairs, each with the hash of its text, to the tested ones that they repeat, as the
+    Duplicates page shows them.
+    """
+    wanted = {leak.test_id for leak, _ in leaks}
+    query = select(PairRow.id, PairRow.content_sha256).where(PairRow.id.in_(wanted))
+    tested_hashes = {pair.id: pair.content_sha256 for pair in session.execute(query)}
+    for leak, sha256 in leaks:
+        hashes = {leak.train_id: sha256, leak.test_id: tested_hashes[leak.test_id]}
+        a, b = sorted(hashes)
         session.add(
             LinkRow(
                 project_id=project_id,
@@ -152,4 +149,3 @@ def mark(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Leak]:
             )
         )
     session.flush()
-    return leaks

@@ -53,7 +53,7 @@ def panel(job: Job) -> None:
 def _live(job_id: str, drawn: JobState) -> None:
     with looking() as session:
         job = jobs.get(session, job_id)
-        ahead = jobs.ahead(session, job) if job.state is JobState.QUEUED else []
+        ahead = kinds.ahead(session, job) if job.state is JobState.QUEUED else []
         place = projects.get(session, ahead[0].project_id).name if ahead else ""
     if job.state is not drawn:
         st.rerun()  # the page around the panel shows what can be done now, and polling may end

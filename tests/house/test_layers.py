@@ -47,7 +47,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("reports",),
         ("reconcile", "asks", "worker"),
         ("kinds",),
-        ("scans",),
+        ("chores", "scans"),
         ("exits",),
         ("lifecycle",),
         ("draft",),

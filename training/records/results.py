@@ -51,6 +51,30 @@ class PersonalScanResult(Ended, frozen=True, kw_only=True):
     """Pairs that could not be scanned whole."""
 
 
+class RepeatedTest(JsonRecord, frozen=True, kw_only=True):
+    """A row of a file that repeats a test pair."""
+
+    line: int
+    pair_id: int
+    test_id: int
+    how: str
+    similarity: float
+
+
+class IntakeResult(Ended, frozen=True, kw_only=True):
+    """What the import of a file did."""
+
+    added: int = always(0)
+    existing: int = always(0)
+    """Rows that an earlier import of the file had brought."""
+    invalid: int = always(0)
+    """New pairs whose output does not fit the schema."""
+    repeating: int = always(0)
+    """New pairs that repeat test pairs."""
+    repeats: tuple[RepeatedTest, ...] = ()
+    """The first of them."""
+
+
 class MeaningResult(Ended, frozen=True, kw_only=True):
     """A comparison of what pairs mean."""
 
@@ -223,6 +247,11 @@ class CheckResult(Ended, frozen=True, kw_only=True):
 def draft(job: Job) -> DraftResult | None:
     """What drafting brought; None where it was cut off before it was counted."""
     return read(DraftResult, job.result) if "kept" in (job.result or {}) else None
+
+
+def intake(job: Job) -> IntakeResult | None:
+    """What an import brought; None where it did not finish."""
+    return read(IntakeResult, job.result) if job.state is JobState.FINISHED else None
 
 
 def train(job: Job) -> TrainResult:

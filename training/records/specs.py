@@ -21,6 +21,16 @@ class ScanSpec(JsonRecord, frozen=True, kw_only=True):
     """A scan for personal data: of whatever has none, by the project's settings at that time."""
 
 
+class IntakeSpec(JsonRecord, frozen=True, kw_only=True):
+    """The import of a file whose rows wait in the job's folder."""
+
+    file: str
+    """Its name."""
+    sha256: str
+    rows: int
+    held_out: bool = always(False)
+
+
 class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
     """A comparison of what rows mean; its task says the same."""
 
@@ -124,6 +134,11 @@ class CheckSpec(JsonRecord, frozen=True, kw_only=True):
     adapter: AdapterRef
     precision: str | None = always(None)
     whole_model: bool = always(False)
+
+
+def intake(job: Job) -> IntakeSpec:
+    """What an import was asked for."""
+    return read(IntakeSpec, job.spec)
 
 
 def train(job: Job) -> TrainSpec:

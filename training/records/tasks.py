@@ -32,6 +32,13 @@ class TaskHead(JsonRecord, frozen=True, kw_only=True):
         return str(self.settings.get("method", Method.LORA))
 
 
+class ChoreTask(JsonRecord, frozen=True, kw_only=True):
+    """Do a long verb of curation; what it is stands in the job's row."""
+
+    data_dir: str
+    job_id: str
+
+
 class ScanTask(JsonRecord, frozen=True, kw_only=True):
     """Look for personal data in `rows.jsonl`."""
 

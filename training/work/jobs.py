@@ -54,11 +54,16 @@ def ahead(session: Session, waiting: Job) -> list[Job]:
 
 
 def queue(
-    session: Session, actor: User, project_id: int, kind: JobKind, spec: Mapping[str, object]
+    session: Session,
+    actor: User,
+    project_id: int,
+    kind: JobKind,
+    spec: Mapping[str, object],
+    job_id: str | None = None,
 ) -> Job:
     """Queue a job, for verbs that have checked rules and roles."""
     row = JobRow(
-        id=str(uuid.uuid4()),
+        id=job_id or str(uuid.uuid4()),
         project_id=project_id,
         kind=kind,
         state=JobState.QUEUED,

@@ -1,0 +1,52 @@
+"""Long writing in short transactions, so that nobody waits long for the write lock."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from storage.engine import writing
+
+T = TypeVar("T")
+Step: TypeAlias = Callable[[int, int], None]
+"""Called between two chunks with what is done and what there is in all, outside any transaction. It
+may raise, which ends the work there."""
+
+ROWS = 250
+"""Of a chunk at most: 5 to 20 ms of the write lock on a slow disk."""
+LEAST = 25
+LOCK_SECONDS = 0.02
+"""A chunk that took longer is followed by a smaller one."""
+BREATH_SECONDS = 0.002
+
+
+def quiet(_done: int, _total: int) -> None:
+    """Tells nobody."""
+
+
+def write(
+    engine: Engine,
+    items: Sequence[T],
+    verb: Callable[[Session, Sequence[T]], None],
+    step: Step = quiet,
+) -> None:
+    """Call `verb` on chunks of the items, at most `ROWS` each, every one in a transaction of its
+    own.
+
+    Between two the lock stays free for as long as it was held: SQLite's waiting is not fair, and
+    who polls for the lock needs a gap to meet.
+    """
+    size, done = ROWS, 0
+    while done < len(items):
+        step(done, len(items))
+        chunk = items[done : done + size]
+        with writing(engine) as session:
+            began = time.monotonic()
+            verb(session, chunk)
+        took = time.monotonic() - began
+        done += len(chunk)
+        size = max(LEAST, size // 2) if took > LOCK_SECONDS else min(ROWS, size * 2)
+        time.sleep(max(BREATH_SECONDS, took))
+    step(done, len(items))
