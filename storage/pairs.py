@@ -225,6 +225,16 @@ def listing(
     return [value_of(Pair, row) for row in rows]
 
 
+def page(
+    session: Session, project_id: int, number: int, size: int, **wanted: Unpack[PairFilter]
+) -> list[Pair]:
+    """The pairs of one page, of so many each, of what `listing` lists; the first page is 1."""
+    within = select(PairRow.id).where(*_which(project_id, wanted)).order_by(PairRow.id)
+    on_page = within.offset((number - 1) * size).limit(size)
+    rows = session.scalars(select(PairRow).where(PairRow.id.in_(on_page)).order_by(PairRow.id))
+    return [value_of(Pair, row) for row in rows]
+
+
 def ids(session: Session, project_id: int, **wanted: Unpack[PairFilter]) -> list[int]:
     """Only the ids of what `listing` lists."""
     query = select(PairRow.id).where(*_which(project_id, wanted)).order_by(PairRow.id)

@@ -1,6 +1,6 @@
 """Write gold pairs: an expert's own, checked against the schema, stored once."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation.review import decisions
@@ -9,8 +9,11 @@ from storage import events, pairs, projects, scratch
 from storage.access import allowed
 from storage.errors import RuleBroken
 from storage.tables import PairRow
-from storage.types import Origin, Pair, Role, User
+from storage.types import Origin, Pair, PairStatus, Role, User
 from storage.values import value_of
+
+_TOPICS = 200
+"""Topics that the editor proposes."""
 
 
 def form(project_id: int) -> str:
@@ -58,6 +61,41 @@ def gold(
         session, actor, "write", "pair", row.id, project_id=project_id, after=row.content_sha256
     )
     return value_of(Pair, row)
+
+
+def topics(session: Session, project_id: int) -> list[str]:
+    """The topics of the gold pairs of a project; of very many the commonest."""
+    query = (
+        select(PairRow.topic)
+        .where(
+            PairRow.project_id == project_id,
+            PairRow.origin == Origin.GOLD,
+            PairRow.topic.is_not(None),
+        )
+        .group_by(PairRow.topic)
+        .order_by(func.count().desc(), PairRow.topic)
+        .limit(_TOPICS)
+    )
+    return sorted(topic for topic in session.scalars(query) if topic)
+
+
+def latest(session: Session, author: User, project_id: int, limit: int) -> list[Pair]:
+    """The newest gold pairs of a person, newest first."""
+    own = (
+        select(PairRow.id)
+        .where(
+            PairRow.project_id == project_id,
+            # All there are: so the index that begins with them leads to the author.
+            PairRow.status.in_(list(PairStatus)),
+            PairRow.held_out.in_([False, True]),
+            PairRow.origin == Origin.GOLD,
+            PairRow.author_id == author.id,
+        )
+        .order_by(PairRow.id.desc())
+        .limit(limit)
+    )
+    rows = session.scalars(select(PairRow).where(PairRow.id.in_(own)).order_by(PairRow.id.desc()))
+    return [value_of(Pair, row) for row in rows]
 
 
 def current_era(session: Session, project_id: int) -> int | None:

@@ -10,8 +10,8 @@ user = require_user()
 shell.header("Browse", "Every pair, where it stands and who decided. Approval is given on Review.")
 project = shell.require_project(user)
 with looking() as session:
-    total = sum(pairs.counts(session, project.id).values())
-if not total:
+    any_pairs = pairs.any_in(session, project.id)
+if not any_pairs:
     shell.empty("There are no pairs yet.", "write", "Write a gold pair")
     shell.link("import", "Import pairs")
 else:

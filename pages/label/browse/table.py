@@ -11,10 +11,11 @@ from pages.frame import shell
 from pages.frame.wiring import looking
 from pages.parts import pair_view
 from storage import pairs
+from storage.pairs import PairFilter
 from storage.types import Pair, PairStatus, Project
 
-_LIMIT = 500
-"""Pairs that one list shows."""
+_SIZE = 200
+"""Pairs that one page of a list shows."""
 _DIGITS = 9
 _LOW = 180
 """Pixels of the list at most while a pair stands open below it."""
@@ -25,17 +26,15 @@ class Queue:
     """One queue: its title, and which pairs stand in it."""
 
     title: str
-    status: PairStatus | None = None
-    flagged: bool | None = None
-    held_out: bool | None = None
+    wanted: PairFilter
 
 
 _QUEUES = {
-    "waiting": Queue("Waiting", status=PairStatus.WAITING),
-    "approved": Queue("Approved", status=PairStatus.APPROVED),
-    "rejected": Queue("Rejected", status=PairStatus.REJECTED),
-    "flagged": Queue("Flagged", flagged=True),
-    "held-out": Queue("Test pairs", held_out=True),
+    "waiting": Queue("Waiting", {"status": PairStatus.WAITING}),
+    "approved": Queue("Approved", {"status": PairStatus.APPROVED}),
+    "rejected": Queue("Rejected", {"status": PairStatus.REJECTED}),
+    "flagged": Queue("Flagged", {"flagged": True}),
+    "held-out": Queue("Test pairs", {"held_out": True}),
 }
 
 
@@ -47,6 +46,8 @@ class Address:
     ids: tuple[int, ...]
     """Pairs to list instead of a queue, as pages that found something link to them."""
     row: int | None
+    page: int = 1
+    """Which page of the queue."""
 
 
 def address() -> Address:
@@ -54,7 +55,10 @@ def address() -> Address:
     queue = st.query_params.get("queue", "waiting")
     ids = tuple(filter(None, map(_number, st.query_params.get("rows", "").split(","))))
     return Address(
-        queue if queue in _QUEUES else "waiting", ids, _number(st.query_params.get("row", ""))
+        queue if queue in _QUEUES else "waiting",
+        ids,
+        _number(st.query_params.get("row", "")),
+        _number(st.query_params.get("page", "")) or 1,
     )
 
 
@@ -67,7 +71,9 @@ def queues(project: Project, address: Address) -> None:
     if address.ids:
         left, right = st.columns([3, 1], vertical_alignment="center")
         left.text(f"{statistics.count(len(address.ids), 'pair')} that another page pointed to")
-        right.button("Show the queues", key="show-queues", on_click=_forget, args=("rows", "row"))
+        right.button(
+            "Show the queues", key="show-queues", on_click=_forget, args=("rows", "row", "page")
+        )
         return
     with looking() as session:
         counts = _counts(session, project)
@@ -91,14 +97,14 @@ def _counts(session: Session, project: Project) -> dict[str, int]:
         "waiting": stands[PairStatus.WAITING],
         "approved": stands[PairStatus.APPROVED],
         "rejected": stands[PairStatus.REJECTED],
-        "flagged": len(pairs.listing(session, project.id, flagged=True)),
-        "held-out": len(pairs.listing(session, project.id, held_out=True)),
+        "flagged": pairs.count(session, project.id, flagged=True),
+        "held-out": pairs.count(session, project.id, held_out=True),
     }
 
 
 def _go(key: str) -> None:
     st.query_params["queue"] = st.session_state[key]
-    _forget("row")
+    _forget("row", "page")
 
 
 def _forget(*names: str) -> None:
@@ -108,38 +114,60 @@ def _forget(*names: str) -> None:
 
 
 def draw(project: Project, address: Address) -> None:
-    """The pairs of the queue; choosing one opens it below."""
+    """One page of the queue; choosing a pair opens it below."""
     with looking() as session:
-        chosen = _chosen(session, project, address)
-    if not chosen:
+        total = _total(session, project, address)
+        last = max(1, -(-total // _SIZE))
+        number = min(address.page, last)
+        listed = _listed(session, project, address, number)
+    if not listed:
         st.info("No pair is here. Choose another queue above.")
         return
     # The key holds the pairs: a place in the list never means another pair than it showed.
-    key = f"rows-{pair_view.digest(chosen)}"
+    key = f"rows-{pair_view.digest(listed)}"
     st.dataframe(
-        [_cells(pair) for pair in chosen],
+        [_cells(pair) for pair in listed],
         key=key,
         selection_mode="single-row",
-        on_select=lambda: _open(key, chosen),
-        height=pair_view.height(len(chosen), pair_view.HEIGHT if address.row is None else _LOW),
+        on_select=lambda: _open(key, listed),
+        height=pair_view.height(len(listed), pair_view.HEIGHT if address.row is None else _LOW),
         column_config={"Input": st.column_config.TextColumn(width=480)},
     )
-    more = f"The first {_LIMIT} are listed. " if len(chosen) == _LIMIT else ""
-    shell.note(f"{more}Tick a pair to open it, or give its number.")
+    shell.note("Tick a pair to open it, or give its number.")
+    if last > 1:
+        _turn(address, number, last)
 
 
-def _chosen(session: Session, project: Project, address: Address) -> list[Pair]:
+def _total(session: Session, project: Project, address: Address) -> int:
     if address.ids:
-        return pairs.listing(session, project.id, ids=address.ids, limit=_LIMIT)
-    queue = _QUEUES[address.queue]
-    return pairs.listing(
-        session,
-        project.id,
-        status=queue.status,
-        flagged=queue.flagged,
-        held_out=queue.held_out,
-        limit=_LIMIT,
+        return len(address.ids)
+    return pairs.count(session, project.id, **_QUEUES[address.queue].wanted)
+
+
+def _listed(session: Session, project: Project, address: Address, number: int) -> list[Pair]:
+    if address.ids:
+        start = (number - 1) * _SIZE
+        return pairs.listing(session, project.id, ids=sorted(address.ids)[start : start + _SIZE])
+    return pairs.page(session, project.id, number, _SIZE, **_QUEUES[address.queue].wanted)
+
+
+def _turn(address: Address, number: int, last: int) -> None:
+    """Which page of a long queue; it stands in the address."""
+    key = f"page-{address.queue}-{number}-{last}"
+    st.number_input(
+        f"Page (of {last})",
+        min_value=1,
+        max_value=last,
+        value=number,
+        key=key,
+        width=200,
+        on_change=lambda: _turn_to(st.session_state[key]),
     )
+
+
+def _turn_to(number: int) -> None:
+    st.query_params["page"] = str(number)
+    _forget("row")
 
 
 def _cells(pair: Pair) -> dict[str, str]:

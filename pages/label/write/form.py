@@ -14,7 +14,7 @@ from pages.parts import pair_view
 from storage import pairs, scratch
 from storage.engine import writing as transaction
 from storage.errors import AssayError
-from storage.types import Origin, Pair, Project, User
+from storage.types import Pair, Project, User
 
 _KEY = "editor"
 _ACKS = "editor-answers"
@@ -29,7 +29,7 @@ def show(user: User, project: Project) -> None:
         unsent = scratch.load(session, user, writing.form(project.id))
         typed = ops.scratch(unsent) if unsent else None  # those of the browser's last message
         near = _near(session, project, typed)
-        topics = sorted({pair.topic for pair in _gold(session, project) if pair.topic})
+        topics = writing.topics(session, project.id)
     pair_editor(
         key=_KEY,
         data={
@@ -123,14 +123,10 @@ def _answer(database: Engine, user: User, project: Project, submission: Submissi
     return {"status": ops.Answer.SAVED.value, "message": message}
 
 
-def _gold(session: Session, project: Project) -> list[Pair]:
-    return pairs.listing(session, project.id, origin=Origin.GOLD)
-
-
 def _mine(user: User, project: Project) -> None:
     """The person's last gold pairs, newest first."""
     with looking() as session:
-        own = [pair for pair in _gold(session, project) if pair.author_id == user.id]
+        own = writing.latest(session, user, project.id, _LAST)
     if not own:
         return
     st.subheader("Your last pairs", anchor=False)
@@ -144,8 +140,8 @@ def _mine(user: User, project: Project) -> None:
                 "Output": visible.reveal(pair.response),
                 "Rejected because": visible.reveal(pair.reject_reason or ""),
             }
-            for pair in reversed(own[-_LAST:])
+            for pair in own
         ],
-        key=f"mine-{own[-1].id}",
+        key=f"mine-{own[0].id}",
         column_config={"Input": wide, "Output": wide},
     )

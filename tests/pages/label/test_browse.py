@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.review import claims, decisions as review
+from pages.label.browse import table
 from storage import pairs
 from storage.engine import reading, writing
 from storage.types import Action, PairStatus, Project
@@ -74,6 +75,24 @@ def test_queues_are_counted_and_stand_in_the_address(at: At) -> None:
     assert numbers(at(queue="held-out")) == ["5"]
     assert numbers(at(queue="flagged")) == ["4"]
     assert numbers(at(queue="no such")) == ["1", "4", "5"]
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_long_queue_has_pages_and_the_address_says_which(
+    at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [field.label for field in at().number_input] == ["Pair number"]
+    monkeypatch.setattr(table, "_SIZE", 2)
+    page = at()
+    assert numbers(page) == ["1", "4"]
+    assert page.number_input[0].label == "Page (of 2)"
+    page.number_input[0].set_value(2).run()
+    assert numbers(page) == ["5"]
+    assert page.query_params["page"] == "2"
+    assert numbers(at(page="99")) == ["5"]
+    page.segmented_control[0].set_value("approved").run()
+    assert numbers(page) == ["2"]
+    assert numbers(at(rows="5,4,3", page="2")) == ["5"]
 
 
 @pytest.mark.usefixtures("desk")
