@@ -60,18 +60,15 @@ def _stopping(engine: Engine, at: int) -> Iterator[None]:
     left = iter(range(at))
 
     def stops(_c: object, _k: object, statement: str, *_: object) -> None:
-        if not statement.lstrip().upper().startswith(("SELECT", "PRAGMA")):
-            next(left, None) is None and _stop()
+        changes = not statement.lstrip().upper().startswith(("SELECT", "PRAGMA"))
+        if changes and next(left, None) is None:
+            raise Stopped
 
     event.listen(engine, "after_cursor_execute", stops)
     try:
         yield
     finally:
         event.remove(engine, "after_cursor_execute", stops)
-
-
-def _stop() -> None:
-    raise Stopped
 
 
 @pytest.mark.T11
