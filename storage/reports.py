@@ -21,7 +21,8 @@ T = TypeVar("T")
 AT_ONCE = 2000
 """Pairs up to which a report is computed where it is looked at."""
 _LEASE = timedelta(minutes=5)
-"""After which a computation that never ended no longer keeps another one from beginning."""
+"""After which a computation that never ended no longer keeps another one from beginning. One that
+would take longer than that began before the clock was set back."""
 _PAUSE = 10.0
 """Seconds between the end of a computation and the next one, at least; and so many times its own
 length, so that a set that changes all the time costs a tenth of a core at most."""
@@ -89,7 +90,7 @@ def latest(session: Session, report: Report[T], subject: int) -> Reported[T] | N
         content,
         row.computed_at,
         current=row.state == report.state(session, subject),
-        resting=datetime.now(UTC) - row.computed_at < pause,
+        resting=abs(datetime.now(UTC) - row.computed_at) < pause,
     )
 
 
@@ -100,7 +101,7 @@ def begin(session: Session, report: Report[T], subject: int) -> bool:
     if row is None:
         session.add(ReportRow(name=report.name, subject=subject, busy_until=now + _LEASE))
         return True
-    if row.busy_until is not None and row.busy_until > now:
+    if row.busy_until is not None and now < row.busy_until <= now + _LEASE:
         return False
     if row.content is not None and row.state == report.state(session, subject):
         return False

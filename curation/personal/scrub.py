@@ -12,10 +12,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, pii, placeholders, redaction
-from storage import events, pairs
+from storage import events, leases, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.tables import ClaimRow, FindingRow, PairRow, ScanRow
+from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import FindingState, PairStatus, Role, User
 
 
@@ -158,10 +158,7 @@ def _present(session: Session, finding_id: int) -> tuple[FindingRow, PairRow]:
 
 def _in_review(session: Session, actor: User, row: PairRow) -> bool:
     """A pair in someone's review hand is not rewritten under their eyes."""
-    holder = session.get(ClaimRow, row.id)
-    return (
-        holder is not None and holder.user_id != actor.id and holder.lease_until > datetime.now(UTC)
-    )
+    return leases.holders(session, [row.id]).get(row.id, actor.id) != actor.id
 
 
 def _note(

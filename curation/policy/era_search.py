@@ -5,7 +5,6 @@ It finds words, not meaning: see `curation.review.phrases` for what it misses.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -13,9 +12,9 @@ from sqlalchemy.orm import Session
 from curation.health import marks
 from curation.policy import eras
 from curation.review import phrases
-from storage import pairs, projects
+from storage import leases, pairs, projects
 from storage.errors import BadInput, NotFound
-from storage.tables import ClaimRow, PairRow
+from storage.tables import PairRow
 from storage.types import Era, Pair, PairStatus
 
 
@@ -141,6 +140,4 @@ def _label(name: str | None, pair: Pair) -> str | None:
 
 def claimed(session: Session, ids: Collection[int]) -> set[int]:
     """Which of these rows are in a reviewer's hand now."""
-    wanted = set(ids)
-    query = select(ClaimRow.pair_id).where(ClaimRow.lease_until > datetime.now(UTC))
-    return {pair_id for pair_id in session.scalars(query) if pair_id in wanted}
+    return set(ids) & leases.holders(session).keys()

@@ -1,7 +1,7 @@
 """Claims: who holds which row for review, for how long, so that two people never hold the same."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from storage import pairs, projects
 from storage.access import allowed
+from storage.leases import LEASE, running
 from storage.tables import (
     ClaimRow,
     DecisionRow,
@@ -38,8 +39,6 @@ from storage.types import (
     User,
 )
 from storage.values import value_of
-
-LEASE = timedelta(minutes=15)
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -123,19 +122,6 @@ def _claimed(actor: User, now: datetime) -> ColumnElement[bool]:
     return exists().where(
         ClaimRow.pair_id == PairRow.id, or_(ClaimRow.user_id == actor.id, running(now))
     )
-
-
-def running(now: datetime) -> ColumnElement[bool]:
-    """Whether a claim's lease still runs."""
-    return ClaimRow.lease_until > now
-
-
-def holders(session: Session, pair_ids: Sequence[int]) -> dict[int, int]:
-    """Who is looking at these pairs now, by pair: people whose lease still runs."""
-    query = select(ClaimRow.pair_id, ClaimRow.user_id).where(
-        ClaimRow.pair_id.in_(pair_ids), running(datetime.now(UTC))
-    )
-    return {row.pair_id: row.user_id for row in session.execute(query)}
 
 
 def _leads(actor: User) -> bool:

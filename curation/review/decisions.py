@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from curation import schema_check
 from curation.review import claims, late
 from curation.review.ops import Answer, Op, Receipt
-from storage import events, pairs, projects
+from storage import events, leases, pairs, projects
 from storage.access import allowed, require
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
@@ -237,7 +237,7 @@ def undo_obstacles(session: Session, decisions: Sequence[DecisionRow]) -> dict[i
         ).all()
     )
     frozen = set(session.scalars(select(MemberRow.pair_id).where(MemberRow.pair_id.in_(rows))))
-    holders = claims.holders(session, rows)
+    holders = leases.holders(session, rows)
     obstacles = {}
     for done in decisions:
         if newest.get(done.pair_id) != done.id:

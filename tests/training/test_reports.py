@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from storage import events, reports
 from storage.engine import reading, writing
 from storage.reports import Report
-from storage.tables import PairRow
+from storage.tables import PairRow, ReportRow
 from storage.types import Project
 from tests.support import stories
 from training import reports as keeper
@@ -102,3 +103,15 @@ def test_a_computation_that_fails_lets_the_next_one_begin(
         keeper.work(engine, "count", desk.id)
     monkeypatch.setattr(keeper, "REPORTS", (good,))
     assert keeper.work(engine, "count", desk.id)
+
+
+@pytest.mark.usefixtures("computed")
+def test_a_clock_set_back_meanwhile_keeps_no_computation_from_beginning(engine: Engine) -> None:
+    desk, report = _project(engine, 4), keeper.REPORTS[0]
+    with writing(engine) as session:
+        assert reports.begin(session, report, desk.id)
+        assert not reports.begin(session, report, desk.id)
+        row = session.get_one(ReportRow, (report.name, desk.id))
+        assert row.busy_until is not None
+        row.busy_until += timedelta(days=1)
+        assert reports.begin(session, report, desk.id)

@@ -261,9 +261,13 @@ def _runs_still(launch: Launch) -> bool:
 
 
 def age(path: Path) -> float:
-    """Seconds since a file was written; endless where there is none."""
+    """Seconds since a file was written; endless where there is none.
+
+    A file of the future tells that the clock was set back by so much. It counts as that old:
+    below zero, whatever waits for an age would wait until the clock is there again.
+    """
     try:
-        return time.time() - path.lstat().st_mtime
+        return abs(time.time() - path.lstat().st_mtime)
     except OSError:
         return math.inf
 

@@ -69,4 +69,5 @@ def step_seconds(events: Sequence[ProgressLine]) -> float | None:
 
 
 def _since(moment: str, now: datetime) -> float:
-    return max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
+    """Seconds between the two, also where the clock was set back meanwhile."""
+    return abs((now - datetime.fromisoformat(moment)).total_seconds())

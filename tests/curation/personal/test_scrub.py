@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import Engine, insert, select
@@ -11,7 +11,7 @@ from curation.personal import findings, scan_settings, scans, scrub
 from curation.personal.pii import Replacement
 from curation.personal.scan_lines import ScannedPair
 from curation.review import claims
-from storage import events, pairs, people
+from storage import events, leases, pairs, people
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import ClaimRow, PairRow
@@ -28,7 +28,6 @@ from storage.types import (
 from storage.values import value_of
 from tests.support import curated, stories
 
-LATER = datetime.now(UTC) + timedelta(days=1)
 ANSWER = '{"team": "cards"}'
 HELLO = "I am Ana Roth, ana@example.com. Yours, Ana Roth"
 FINDINGS = (
@@ -269,7 +268,8 @@ def test_rows_in_review_or_with_json_at_stake_are_left_and_reported(engine: Engi
     curated.scanned(engine, desk, found)
     ben = stories.person(engine, "ben", Role.REVIEWER)
     with writing(engine) as session:
-        session.add(ClaimRow(pair_id=rows[2].id, user_id=ben.id, fence=1, lease_until=LATER))
+        until = datetime.now(UTC) + leases.LEASE
+        session.add(ClaimRow(pair_id=rows[2].id, user_id=ben.id, fence=1, lease_until=until))
     second = all_findings(engine, desk)[1]
     assert spread(engine, second, FindingState.ACCEPTED) == scrub.Spread(1, 1, (rows[2].id,), ())
     first = all_findings(engine, desk, FindingState.OPEN)[0]

@@ -3,14 +3,14 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select
 
 from curation.review import claims, conflicts, decisions, late
 from curation.review.ops import Answer, Op
-from storage import pairs, people
+from storage import leases, pairs, people
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
 from storage.tables import DecisionRow, EventRow
@@ -37,7 +37,7 @@ def again(card: Card, **changes: object) -> Op:
 
 def reclaimed(engine: Engine, desk: Project, user: User, rows: int = 1) -> Card:
     """The first of these rows, claimed when the lease of whoever held them had run out."""
-    later = datetime.now(UTC) + 2 * claims.LEASE
+    later = datetime.now(UTC) + 2 * leases.LEASE
     with writing(engine) as session:
         return claims.lease(session, user, desk.id, limit=rows, now=later)[0]
 
@@ -194,3 +194,33 @@ def test_no_stale_decision_overwrites_and_its_words_are_kept_to_the_byte(
                 decisions.reject(session, ana, row, "Other")
     proof(stale_decisions=50, silently_overwritten=overwritten, words_lost=lost)
     assert (overwritten, lost) == (0, 0)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=1), timedelta(days=-1)])
+def test_claims_of_another_clock_are_over_and_nothing_waits_for_it(
+    engine: Engine, ahead: timedelta
+) -> None:
+    desk, ana, ben, _ = desk_of(engine)
+    with writing(engine) as session:
+        card = claims.lease(session, ana, desk.id, now=datetime.now(UTC) + ahead)[0]
+        assert leases.holders(session) == {}
+    taken = stories.card(engine, ben, desk)
+    assert taken.pair == card.pair
+    with reading(engine) as session:
+        assert leases.holders(session, [card.pair.id]) == {card.pair.id: ben.id}
+    assert stories.decide(engine, ana, stories.op(card)).status is Answer.LATE
+
+
+def test_a_decision_counts_although_the_clock_was_set_back_since(engine: Engine) -> None:
+    desk, ana, _, _ = desk_of(engine)
+    with writing(engine) as session:
+        later = datetime.now(UTC) + timedelta(days=1)
+        card = claims.lease(session, ana, desk.id, now=later)[0]
+    assert stories.decide(engine, ana, stories.op(card)).status is Answer.SAVED
+
+
+def test_a_clock_set_right_by_a_second_ends_no_claim(engine: Engine) -> None:
+    desk, ana, ben, _ = desk_of(engine)
+    with writing(engine) as session:
+        claims.lease(session, ana, desk.id, now=datetime.now(UTC) + timedelta(seconds=1))
+        assert claims.lease(session, ben, desk.id) == []

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from curation.review import claims, conflicts, decisions, pace
 from curation.review.ops import Answer
-from storage import events, migrate, pairs
+from storage import events, leases, migrate, pairs
 from storage.engine import open_engine, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.types import Action, Card, Origin, Pair, PairStatus, Role
@@ -70,7 +70,7 @@ def test_a_late_decision_is_kept_with_its_words_and_changes_nothing(engine: Engi
     stories.waiting(engine, desk, stories.messages(1))
     held = stories.card(engine, ana, desk)
     with writing(engine) as session:
-        later = datetime.now(UTC) + claims.LEASE + timedelta(seconds=1)
+        later = datetime.now(UTC) + leases.LEASE + timedelta(seconds=1)
         taken = claims.lease(session, ben, desk.id, now=later)[0]
     words = "Where is my card, please?"
     late = stories.decide(engine, ana, stories.op(held, prompt=words))
@@ -98,7 +98,7 @@ def test_a_lead_takes_a_late_decision_or_keeps_the_row(engine: Engine) -> None:
     stories.waiting(engine, desk, stories.messages(1))
     held = stories.card(engine, ana, desk)
     with writing(engine) as session:
-        later = datetime.now(UTC) + claims.LEASE * 2
+        later = datetime.now(UTC) + leases.LEASE * 2
         taken = claims.lease(session, ben, desk.id, now=later)[0]
     stories.decide(engine, ben, stories.op(taken, Action.REJECT))
     stories.decide(engine, ana, stories.op(held, response=stories.CARDS))

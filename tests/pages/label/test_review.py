@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.review import claims, decisions
-from storage import pairs, people
+from storage import leases, pairs, people
 from storage.engine import reading, writing
 from storage.types import Action, Origin, PairStatus, Role
 from tests.support import stories, streams
@@ -177,7 +177,7 @@ def test_two_people_get_different_rows_and_a_late_decision_waits_for_a_lead(
     (stale,) = streams.shown(page, "review")["cards"]
     assert streams.shown(open_page(REVIEW, cleo), "review")["cards"] == []
     with writing(engine) as session:  # the lease runs out and cleo gets and decides the pair
-        late = datetime.now(UTC) + 2 * claims.LEASE
+        late = datetime.now(UTC) + 2 * leases.LEASE
         (decided,) = claims.lease(session, cleo, desk.id, now=late)
     stories.decide(engine, cleo, stories.op(decided, Action.REJECT, reason="Other"))
     data = outbox(page, [press(stale, response=stories.FRAUD)], [])

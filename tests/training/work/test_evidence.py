@@ -1,9 +1,11 @@
 """The files of a job: whole or absent, a torn line left alone, alive only while it is."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,15 @@ def test_nothing_is_left_of_a_write_that_fails(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"b\.json"):
         evidence.write_json(tmp_path / "b.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+def test_a_file_of_the_future_is_old(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.touch()
+    assert evidence.age(path) < 3600
+    ahead = time.time() + 86400  # written before the clock was set back by a day
+    os.utime(path, (ahead, ahead))
+    assert evidence.age(path) > 80_000
 
 
 def test_a_second_worker_is_turned_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

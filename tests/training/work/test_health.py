@@ -46,3 +46,10 @@ def test_health_is_read_from_the_files_of_a_job() -> None:
     assert health.of(structs.replace(beat, moved=_ago(1)), events, NOW) == (Health.WELL, 1)
     assert health.of(structs.replace(beat, at=_ago(90)), events, NOW) == (Health.UNRESPONSIVE, 90)
     assert health.of(None, events, NOW) == (Health.WELL, 0)
+
+
+def test_a_clock_set_back_hides_no_silent_job() -> None:
+    beat = Heartbeat(at=_ago(-86400), step=10, total=40, moved=_ago(-86400))
+    assert health.of(beat, [], NOW)[0] is Health.UNRESPONSIVE
+    events = [ProgressLine(at=_ago(200 - 2 * i), step=i, loss=1.0) for i in range(10)]
+    assert health.of(structs.replace(beat, at=_ago(1)), events, NOW)[0] is Health.STALLED
