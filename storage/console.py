@@ -13,6 +13,7 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -78,6 +79,23 @@ def acting() -> Iterator[Session]:
     """A session for one verb."""
     with writing(engine()) as session:
         yield session
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr for long work, with the time left; call it with what is done, and of how
+    many. Nothing is drawn where stderr is no terminal.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        disable=not err.is_terminal,
+    ) as bar:
+        work = bar.add_task(doing, total=None)
+        yield lambda done, total: bar.update(work, completed=done, total=total)
 
 
 def actor(session: Session, name: str) -> User:

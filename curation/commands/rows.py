@@ -7,14 +7,17 @@ from typing import Annotated
 
 import msgspec
 import typer
+from sqlalchemy import Engine
 
-from curation.exchange import columns, files, incoming, intake
+from curation.exchange import columns, files, incoming, intake, source
+from curation.exchange.incoming import Incoming
+from curation.exchange.intake import Imported, Intake
 from curation.exchange.source import Refused
 from curation.project import sample
 from curation.review import claims, decisions, writing
 from curation.review.ops import Op, Submission
 from curation.versions.layout import ColumnMapping
-from storage import console, pairs, projects
+from storage import console, engine as database, pairs, projects
 from storage.errors import BadInput
 from storage.types import Action
 
@@ -88,16 +91,8 @@ def import_file(
         for refusal in refused.refusals:
             console.err.print(f"line {refusal.line}: {refusal.why}", markup=False)
         raise
-    with console.acting() as session:
-        imported = intake.take(
-            session,
-            console.actor(session, as_),
-            inside.id,
-            rows,
-            name=file.name,
-            sha256=table.sha256,
-            held_out=held_out,
-        )
+    going = Intake(inside.id, source.display_name(file.name), table.sha256, held_out)
+    imported = _take(console.engine(), as_, going, rows)
     for leak in imported.repeating:
         text = f"line {leak.line}: repeats test pair {leak.test_id} ({leak.how}); it never trains"
         console.err.print(text, markup=False)
@@ -107,6 +102,25 @@ def import_file(
         message=f"Added {len(imported.added)} pairs; {imported.existing} were there already; "
         f"{imported.invalid} do not fit the schema and wait for repair.",
     )
+
+
+def _take(engine: Engine, name: str, going: Intake, rows: tuple[Incoming, ...]) -> Imported:
+    """Take the rows at once, or a large file in chunks, with a bar that shows how far it is."""
+    with database.reading(engine) as session:
+        actor = console.actor(session, name)
+    if len(rows) <= intake.LARGE:
+        with database.writing(engine) as session:
+            return intake.take(
+                session,
+                actor,
+                going.project_id,
+                rows,
+                name=going.name,
+                sha256=going.sha256,
+                held_out=going.held_out,
+            )
+    with console.progress("Importing") as step:
+        return intake.take_in_chunks(engine, actor, going, rows, step=step)
 
 
 def _mapping(guess: ColumnMapping, prompt: str, response: str) -> ColumnMapping:

@@ -54,7 +54,7 @@ def main(directory: Path, hold: Evidence) -> None:
         spec = specs.intake(going.job)
 
         def settle(session: Session, imported: Imported) -> None:
-            going.settle(session, _message(imported), _result(imported))
+            going.settle(session, _message(imported), result(imported))
 
         imported = intake.take_in_chunks(
             going.engine,
@@ -65,7 +65,7 @@ def main(directory: Path, hold: Evidence) -> None:
             job_id=going.job.id,
             settle=settle,
         )
-        going.finish(_message(imported), _result(imported))
+        going.finish(_message(imported), result(imported))
 
 
 def _rows(directory: Path) -> list[Incoming]:
@@ -78,7 +78,8 @@ def _message(imported: Imported) -> str:
     return f"{statistics.count(len(imported.added), 'pair was', 'pairs were')} imported."
 
 
-def _result(imported: Imported) -> IntakeResult:
+def result(imported: Imported) -> IntakeResult:
+    """What an import did, as a page draws it and a job's row stores it."""
     repeats = (
         RepeatedTest(
             line=repeat.line,

@@ -84,6 +84,11 @@ def preview(
     return cached.preview
 
 
+def forget() -> None:
+    """Drop the last preview: it holds all pairs of a file."""
+    st.session_state.pop(_PREVIEW, None)
+
+
 def _draw(preview: Preview, notes: Sequence[str]) -> None:
     wide = st.column_config.TextColumn(width=380)
     st.dataframe(

@@ -8,6 +8,7 @@ from pages.label.imports import mapping, taking, upload
 user = require_user()
 shell.header("Import", "Pairs you have already: all lines of a file go in, or none.")
 project = shell.require_project(user)
+taking.show_job(project)
 file = upload.choose(project)
 
 if file is not None and file.table is None:

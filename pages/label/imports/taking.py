@@ -8,13 +8,20 @@ import streamlit as st
 from curation import statistics
 from curation.exchange import intake, source
 from curation.exchange.incoming import Preview
-from curation.exchange.intake import Imported
 from curation.exchange.source import Table
 from pages.frame import shell
-from pages.frame.wiring import act, drawn, unchanged
-from pages.label.imports import mapping
+from pages.frame.wiring import act, drawn, looking, unchanged
+from pages.label.imports import mapping, upload
 from pages.label.imports.upload import OUTCOME, Upload
-from storage.types import Project, User
+from pages.parts import job_panel
+from storage import settings
+from storage.types import JobKind, Project, User
+from training import asks
+from training.chores import importing
+from training.records import results, specs
+from training.records.results import IntakeResult
+from training.records.specs import IntakeSpec
+from training.work import jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,82 +30,116 @@ class _Import:
 
     key: str
     project_id: int
-    outcome: Imported
+    brought: IntakeResult
 
 
-def ask(user: User, project: Project, upload: Upload, table: Table, preview: Preview) -> None:
+def ask(user: User, project: Project, file: Upload, table: Table, preview: Preview) -> None:
     """The last choice and the button."""
     st.checkbox(
         "These are test pairs: reviewed like all others, never trained on",
-        key=f"held-out-{upload.key}",
+        key=f"held-out-{file.key}",
     )
     st.button(
         f"Import {statistics.count(len(preview.rows), 'pair')}",
-        key=f"import-{upload.key}",
+        key=f"import-{file.key}",
         type="primary",
         disabled=not preview.rows,
         on_click=_take,
-        args=(user, project, upload, table.sha256, preview, drawn(mapping.keys(upload))),
+        args=(user, project, file, table.sha256, preview, drawn(mapping.keys(file))),
     )
 
 
 def _take(
     user: User,
     project: Project,
-    upload: Upload,
+    file: Upload,
     sha256: str,
     preview: Preview,
     columns: Mapping[str, object],
 ) -> None:
     if not unchanged(columns):
         return
-    held_out = bool(st.session_state[f"held-out-{upload.key}"])
+    held_out = bool(st.session_state[f"held-out-{file.key}"])
+    name = source.display_name(file.name)
     st.session_state.pop(OUTCOME, None)
+    if len(preview.rows) > intake.LARGE:
+        spec = IntakeSpec(file=name, sha256=sha256, rows=len(preview.rows), held_out=held_out)
+        _queue(user, project, preview, spec)
+        return
     outcome = act(
         "",
         intake.take,
         user,
         project.id,
         preview.rows,
-        name=source.display_name(upload.name),
+        name=name,
         sha256=sha256,
         held_out=held_out,
     )
     if outcome is not None:
-        st.session_state[OUTCOME] = _Import(upload.key, project.id, outcome)
+        st.session_state[OUTCOME] = _Import(file.key, project.id, importing.result(outcome))
 
 
-def report(project: Project, upload: Upload) -> bool:
+def _queue(user: User, project: Project, preview: Preview, spec: IntakeSpec) -> None:
+    """Ask for a job that imports the file: it is long work, and nobody is to wait for it."""
+    places = settings.current()
+    job_id = importing.stage(places, preview.rows)
+    if act("The import waits to start.", asks.bring_in, user, project.id, spec, job_id) is None:
+        importing.unstage(places, job_id)
+        return
+    mapping.forget()
+    upload.hand_on()
+
+
+def show_job(project: Project) -> None:
+    """The newest import that a job does or did in the project; nothing where there was none."""
+    with looking() as session:
+        newest = next(iter(jobs.listing(session, project.id, JobKind.IMPORT)), None)
+    if newest is None:
+        return
+    shell.note(f"Import of {specs.intake(newest).file}")
+    job_panel.panel(newest)
+    brought = results.intake(newest)
+    if brought is not None:
+        _details(brought)
+
+
+def report(project: Project, file: Upload) -> bool:
     """What the import of this file did; False where it has not been imported yet."""
     last = st.session_state.get(OUTCOME)
-    if not isinstance(last, _Import) or (last.key, last.project_id) != (upload.key, project.id):
+    if not isinstance(last, _Import) or (last.key, last.project_id) != (file.key, project.id):
         return False
-    outcome = last.outcome
-    if outcome.added:
-        added = statistics.count(len(outcome.added), "pair was", "pairs were")
+    if last.brought.added:
+        added = statistics.count(last.brought.added, "pair was", "pairs were")
         st.success(f"{added} imported, to be reviewed now. None was refused.")
     else:
         st.info("Nothing new was imported.")
-    if outcome.existing:
-        before = statistics.count(outcome.existing, "pair was", "pairs were")
+    _details(last.brought)
+    return True
+
+
+def _details(brought: IntakeResult) -> None:
+    """What is to be known of the pairs of a file, and where they are reviewed."""
+    if brought.existing:
+        before = statistics.count(brought.existing, "pair was", "pairs were")
         shell.note(f"{before} here already, from an earlier import of this file.")
-    if outcome.invalid:
-        invalid = statistics.count(outcome.invalid, "output does", "outputs do")
+    if brought.invalid:
+        invalid = statistics.count(brought.invalid, "output does", "outputs do")
         shell.note(
             f"{invalid} not fit the schema. They wait in review for someone to repair or reject "
             "them."
         )
-    _repeating(outcome)
+    _repeating(brought)
     shell.link("review", "Next: review them")
-    return True
 
 
-def _repeating(outcome: Imported) -> None:
+def _repeating(brought: IntakeResult) -> None:
     """The pairs of the file that repeat test pairs, by line."""
-    if not outcome.repeating:
+    if not brought.repeating:
         return
-    lines = len({repeat.line for repeat in outcome.repeating})
-    repeats = statistics.count(lines, "pair repeats a test pair", "pairs repeat test pairs")
+    repeats = statistics.count(
+        brought.repeating, "pair repeats a test pair", "pairs repeat test pairs"
+    )
     st.warning(
         f"{repeats}. They were taken, but no version takes them: look at both side by side and "
         "reject one."
@@ -112,7 +153,7 @@ def _repeating(outcome: Imported) -> None:
                 "How": repeat.how.capitalize(),
                 "Similarity": f"{repeat.similarity:.2f}",
             }
-            for repeat in outcome.repeating[:100]
+            for repeat in brought.repeats
         ]
     )
     shell.link("duplicates", "See both side by side")

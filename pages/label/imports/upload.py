@@ -20,6 +20,7 @@ from storage.types import Project
 
 _UPLOAD = "import-read"
 _SAMPLE = "import-sample"
+_UPLOADER = "import-uploader"
 OUTCOME = "import-done"
 """What the last import did; a file that is chosen anew may be imported anew."""
 
@@ -47,7 +48,7 @@ def choose(project: Project) -> Upload | None:
     uploaded = st.file_uploader(
         "CSV, JSONL, Parquet, XLSX, an export of Assay, or a zip of a saved Hugging Face dataset",
         type=["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "zip"],
-        key="import-file",
+        key=_uploader_key(),
     )
     if uploaded is not None:
         return _read(uploaded.getvalue(), uploaded.name)
@@ -63,6 +64,18 @@ def choose(project: Project) -> Upload | None:
 def _use(name: str) -> None:
     st.session_state[_SAMPLE] = name
     st.session_state.pop(OUTCOME, None)
+
+
+def _uploader_key() -> str:
+    """Another one once a file was handed on: the field is empty then."""
+    number = st.session_state.get(_UPLOADER, 0)
+    return f"import-file-{number}" if number else "import-file"
+
+
+def hand_on() -> None:
+    """Forget a file that a job imports from now on; the memory of the server is not its place."""
+    _forget()
+    st.session_state[_UPLOADER] = st.session_state.get(_UPLOADER, 0) + 1
 
 
 def _forget() -> None:
