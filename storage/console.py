@@ -18,7 +18,7 @@ from rich.table import Table
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage import migrate, people, private, projects, settings
+from storage import folder, migrate, people, private, projects, settings, troubles
 from storage.engine import open_engine, reading, writing
 from storage.errors import AssayError, NotFound
 from storage.tables import UserRow
@@ -41,13 +41,16 @@ def app(help: str) -> typer.Typer:
 
 
 def plain(verb: Callable[P, None]) -> Callable[P, None]:
-    """Turn a refusal into one sentence on stderr and exit status 1."""
+    """Turn a refusal, of a rule, the database or the disk, into one sentence on stderr and exit
+    status 1.
+    """
 
     @wraps(verb)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         try:
-            verb(*args, **kwargs)
+            with troubles.spoken(settings.current().data):
+                verb(*args, **kwargs)
         except AssayError as error:
             err.print(str(error), markup=False)
             raise typer.Exit(1) from error
@@ -60,6 +63,7 @@ def engine(*, upgrade: bool = False) -> Engine:
     place = settings.current()
     if sentence := private.close(place.data):
         err.print(sentence, markup=False)
+    folder.refuse_network(place.data)
     opened = open_engine(place.database)
     if upgrade:
         migrate.upgrade(opened)

@@ -14,13 +14,15 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from storage import private, unseen
+from storage import private, troubles, unseen
 from storage.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 # sqlite.org/wal.html#walresetbug: commits can be lost in WAL mode before these releases.
 _FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
+WAIT_MILLISECONDS = 30_000
+"""So long a press waits for others who save."""
 RESTORING = ".restoring-"
 """After the name of a database: a proven copy that is about to take its place."""
 _write_lock = threading.Lock()
@@ -71,7 +73,7 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA busy_timeout = 30000")  # milliseconds
+    connection.execute(f"PRAGMA busy_timeout = {WAIT_MILLISECONDS}")
 
 
 def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
@@ -118,9 +120,18 @@ def open_readonly(path: Path) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Session]:
-    """A consistent look at the database; what is changed inside is thrown away."""
-    with Session(engine) as session:
+    """A consistent look at the database; what is changed inside is thrown away.
+
+    Raises:
+        Unavailable: the database or its disk refuses.
+    """
+    with troubles.spoken(folder_of(engine)), Session(engine) as session:
         yield session
+
+
+def folder_of(engine: Engine) -> Path:
+    """The folder of an engine's file, for sentences."""
+    return Path(engine.url.database).parent if engine.url.database else Path("the data folder")
 
 
 @contextmanager
@@ -129,6 +140,9 @@ def writing(engine: Engine) -> Iterator[Session]:
 
     A rule checked inside therefore still holds at commit. The lock of this process keeps waiting
     fair where SQLite's own busy handler is not.
+
+    Raises:
+        Unavailable: the database or its disk refuses, and nothing was saved.
     """
     if _writer.active:
         raise RuntimeError(
@@ -138,7 +152,11 @@ def writing(engine: Engine) -> Iterator[Session]:
     with _write_lock:
         _writer.active = True
         try:
-            with Session(locked, expire_on_commit=False) as session, session.begin():
+            with (
+                troubles.spoken(folder_of(engine)),
+                Session(locked, expire_on_commit=False) as session,
+                session.begin(),
+            ):
                 yield session
         finally:
             _writer.active = False

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+import psutil
+
 from storage import locks, private
 from storage.errors import AssayError, Unavailable
 from storage.locks import Lock
@@ -11,6 +13,18 @@ from storage.settings import Settings
 
 SPARE = 50_000_000
 """Bytes that stay free beside what a piece of work needs: the database's log grows meanwhile."""
+
+
+NETWORK_DISKS = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afpfs", "ncpfs", "davfs", "webdav"),
+        *("9p", "glusterfs", "ceph", "lustre", "beegfs", "gpfs", "fuse.sshfs", "fuse.rclone"),
+        *("fuse.s3fs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.ceph", "fuse.davfs2"),
+    }
+)
+"""File systems on which two computers, or a computer and its guest, do not see each other's locks
+and shared memory: SQLite's log can lose saved work there."""
+ALLOW_NETWORK = "ASSAY_ALLOW_NETWORK_DISK"
 
 
 class Occupied(AssayError):
@@ -22,9 +36,10 @@ def hold(settings: Settings) -> Lock:
 
     Raises:
         Occupied: another process holds it.
-        Unavailable: nothing can be written into the folder.
+        Unavailable: nothing can be written into the folder, or it lies on a network drive.
     """
     private.begin()
+    refuse_network(settings.data)
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
         lock = locks.take(settings.server_lock)
@@ -39,6 +54,30 @@ def hold(settings: Settings) -> Lock:
             "Use that one, or choose another folder with ASSAY_DATA."
         )
     return lock
+
+
+def refuse_network(data: Path) -> None:
+    """Refuse a data folder on a network drive.
+
+    Raises:
+        Unavailable: it lies on one, and `ASSAY_ALLOW_NETWORK_DISK` is not set.
+    """
+    kind = _file_system(data)
+    if kind in NETWORK_DISKS and os.environ.get(ALLOW_NETWORK) != "1":
+        raise Unavailable(
+            f"The data folder {data} lies on a network drive ({kind}), where saved work can be "
+            "lost. Move it to a disk of this computer and name it with ASSAY_DATA."
+        )
+
+
+def _file_system(path: Path) -> str:
+    """The kind of file system that a path lies on, or will once it exists; "" where unknown, or
+    where it is the one that the computer itself runs from.
+    """
+    mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    path = path.resolve()
+    below = [place for place in (path, *path.parents) if place in mounts and place != place.parent]
+    return mounts[below[0]] if below else ""
 
 
 def room(folder: Path, needed: int, purpose: str) -> None:

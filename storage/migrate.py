@@ -8,7 +8,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
+from storage import troubles
 from storage.backups import copying
+from storage.engine import folder_of
 from storage.errors import Unavailable
 
 _FOLDER = Path(__file__).parent / "migrations"
@@ -42,14 +44,15 @@ def upgrade(engine: Engine, to: str = "head", *, backup: bool = True) -> None:
         Unavailable: rows would be lost or left dangling, there is no room for the copy, or the
             database is of a newer Assay; nothing was changed then.
     """
-    at = revision(engine)
-    if at is not None and at not in revisions():
-        raise _of_a_newer(at)
-    if at is not None and at == _named(to):
-        return
-    if backup and at is not None:
-        _copy(engine, at)
-    _run(engine, to)
+    with troubles.spoken(folder_of(engine)):
+        at = revision(engine)
+        if at is not None and at not in revisions():
+            raise _of_a_newer(at)
+        if at is not None and at == _named(to):
+            return
+        if backup and at is not None:
+            _copy(engine, at)
+        _run(engine, to)
 
 
 def _named(to: str) -> str | None:
@@ -58,7 +61,7 @@ def _named(to: str) -> str | None:
 
 
 def _copy(engine: Engine, at: str) -> None:
-    backups = Path(str(engine.url.database)).parent / "backups"
+    backups = folder_of(engine) / "backups"
     copying.database(engine, backups / f"before-upgrade-{at}-{copying.stamp()}.db")
     copying.prune(list(backups.glob("before-upgrade-*.db")), COPIES)
 
@@ -110,7 +113,8 @@ def check(engine: Engine) -> None:
     Raises:
         Unavailable: it is older (run the upgrade) or newer (use the newer program).
     """
-    at, schemas = revision(engine), revisions()
+    with troubles.spoken(folder_of(engine)):
+        at, schemas = revision(engine), revisions()
     if at == schemas[0]:
         return
     if at is None or at in schemas:

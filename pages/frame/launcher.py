@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from pages.frame import startup
-from storage import folder, migrate, private, settings
+from storage import folder, migrate, private, settings, troubles
 from storage.backups import restoring
 from storage.engine import open_engine
 from storage.errors import AssayError, Unavailable
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     os.chdir(ROOT)
     try:
-        prepare(settings.current(), chosen.port)
+        with troubles.spoken(settings.current().data):
+            prepare(settings.current(), chosen.port)
     except AssayError as error:
         sys.stderr.write(f"Assay did not start. {error}\n")
         raise SystemExit(2) from error

@@ -9,18 +9,20 @@ import threading
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from pages.frame import opening, startup, wiring
+from pages.frame.plain import plain
 from pages.frame.security import Key
-from storage import folder, migrate, private, settings
-from storage.backups import restoring
+from storage import events, folder, migrate, private, settings, troubles
+from storage.backups import proof, restoring
 from storage.errors import AssayError
 from storage.locks import Lock
-from storage.settings import ROOT
+from storage.settings import ROOT, Settings
 
 log = logging.getLogger("assay")
 
@@ -57,18 +59,29 @@ def _begin() -> Lock:
     """Check everything, make the key, and give back the lock that the server holds."""
     config = settings.current()
     try:
-        startup.refuse_faults()
-        if sentence := private.close(config.data):
-            sys.stdout.write(f"{sentence}\n")
-        lock = folder.hold(config)
-        restoring.finish(config)
-        migrate.check(wiring.engine())
+        with troubles.spoken(config.data):
+            lock = _checked(config)
+            KEY.value = startup.new_key(config)
     except AssayError as error:
         # Raised further, the web server would bury the one sentence under its own traceback.
         sys.stderr.write(f"Assay did not start. {error}\n")
         sys.stderr.flush()
         os._exit(2)
-    KEY.value = startup.new_key(config)
+    return lock
+
+
+def _checked(config: Settings) -> Lock:
+    startup.refuse_faults()
+    if sentence := private.close(config.data):
+        sys.stdout.write(f"{sentence}\n")
+    lock = folder.hold(config)
+    restoring.finish(config)
+    proof.sound(wiring.engine())
+    migrate.check(wiring.engine())
+    with wiring.looking() as session:
+        newest = events.latest(session, limit=1)
+    if sentence := startup.clock(newest, datetime.now(UTC)):
+        sys.stdout.write(f"{sentence}\n")
     return lock
 
 
@@ -120,7 +133,14 @@ def _is_ours(filename: str) -> bool:
 
 
 def on_script_error(error: Exception) -> bool:
-    """Show a reference number for a bug and log where it happened; never what it was about."""
+    """Say what was refused. For a bug, show a reference number and log where it happened; never
+    what it was about.
+    """
+    sentence = troubles.sentence(error, settings.current().data)
+    if sentence is not None:
+        log.warning("refused: %s", where(error))
+        st.error(plain(sentence))
+        return True
     reference = secrets.token_hex(4)
     log.error("error %s: %s", reference, where(error))
     st.error(

@@ -2,15 +2,19 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import streamlit as st
 
 from storage.errors import Unavailable
 from storage.settings import Settings
+from storage.types import Event
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _MEGABYTES = 50
+_CLOCK_SLACK = timedelta(minutes=10)
+"""Computers that ran one after the other on the same folder may differ by so much."""
 
 _EXACTLY: dict[str, object] = {
     "server.enableCORS": True,
@@ -68,6 +72,20 @@ def refuse_faults() -> None:
     """
     if sentences := faults():
         raise Unavailable("Unsafe settings in .streamlit/config.toml. " + " ".join(sentences))
+
+
+def clock(newest: Sequence[Event], now: datetime) -> str:
+    """What to say of a clock that was set back behind the newest saved work; "" where it was not.
+
+    Work goes on: what people decide is ordered by its number, not by its time.
+    """
+    behind = newest[0].at - now if newest else timedelta()
+    if behind < _CLOCK_SLACK:
+        return ""
+    return (
+        f"The clock of this computer is {behind.total_seconds() / 3600:,.1f} hours behind the "
+        "newest saved work. Look at its date: what is saved now will bear too early a time."
+    )
 
 
 def new_key(config: Settings) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage import folder
+from storage import folder, troubles
 from storage.engine import driver
 from storage.errors import Unavailable
 
@@ -22,6 +22,11 @@ def database(engine: Engine, target: Path) -> None:
     Raises:
         Unavailable: the disk has too little room, or the database is damaged.
     """
+    with troubles.spoken(target.parent):
+        _copied(engine, target)
+
+
+def _copied(engine: Engine, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     folder.room(target.parent, Path(str(engine.url.database)).stat().st_size, "The backup")
     half = target.with_name(f".{target.name}.half")

@@ -12,9 +12,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from storage import events, migrate
-from storage.engine import driver, open_engine, reading
-from storage.errors import BadInput
+from storage import events, migrate, troubles
+from storage.engine import driver, folder_of, open_engine, reading
+from storage.errors import BadInput, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,17 @@ def prove(engine: Engine, name: str) -> Proof:
         raise BadInput(
             f"{name} is no database of Assay, or it is damaged. Choose another backup."
         ) from None
+
+
+def sound(engine: Engine) -> None:
+    """Refuse a database whose pages are damaged, before anybody works with it.
+
+    Raises:
+        Unavailable: it is damaged.
+    """
+    with troubles.spoken(folder_of(engine)), engine.connect() as connection:
+        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one() != "ok":
+            raise Unavailable(troubles.damaged(folder_of(engine)))
 
 
 def _revision(engine: Engine, name: str) -> str:
