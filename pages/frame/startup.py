@@ -12,19 +12,32 @@ from storage.settings import Settings
 from storage.types import Event
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_MEGABYTES = 50
 _CLOCK_SLACK = timedelta(minutes=10)
 """Computers that ran one after the other on the same folder may differ by so much."""
+_MOST: dict[str, int] = {
+    "server.maxUploadSize": 50,
+    "server.maxMessageSize": 50,
+    # A browser sends at most about a million characters of decisions at once, and the fields.
+    "server.maxWidgetStateSize": 8,
+    # Seconds in which the files and fields of a tab that was closed stay in memory.
+    "server.disconnectedSessionTTL": 600,
+}
+"""Options with a limit, in megabytes where nothing else is said; they are set to it."""
+_SECRET_CHARACTERS = 32
 
 _EXACTLY: dict[str, object] = {
     "server.enableCORS": True,
     "server.enableXsrfProtection": True,
     "server.enableStaticServing": False,
+    "server.enableWebsocketCompression": False,
+    "server.enableExpensiveMemoryStats": False,
     "server.enableAgentApi": False,
     "server.scriptHealthCheckEnabled": False,
     "server.fileWatcherType": "none",
     "server.runOnSave": False,
+    "server.allowRunOnSave": False,
     "server.baseUrlPath": "",
+    "server.customComponentBaseUrlPath": "",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "viewer",
@@ -33,8 +46,15 @@ _EXACTLY: dict[str, object] = {
     "logger.enableRich": False,
     "global.developmentMode": False,
     "global.e2eTest": False,
+    "global.unitTest": False,
+    "global.appTest": False,
 }
-_NOTHING = ("server.corsAllowedOrigins", "server.trustedUserHeaders")
+_NOTHING = (
+    "server.corsAllowedOrigins",
+    "server.trustedUserHeaders",
+    "server.unsafeMetricsUserAttributes",
+    "client.allowedOrigins",
+)
 
 
 def faults(option: Callable[[str], object] = st.get_option) -> list[str]:
@@ -46,10 +66,18 @@ def faults(option: Callable[[str], object] = st.get_option) -> list[str]:
     ]
     sentences += [f"Remove {name}." for name in _NOTHING if option(name)]
     sentences += [
-        f"Set {name} to {_MEGABYTES} or less."
-        for name in ("server.maxUploadSize", "server.maxMessageSize")
-        if not 0 < _number(option(name)) <= _MEGABYTES
+        f"Set {name} to {most} or less."
+        for name, most in _MOST.items()
+        if not 0 < _number(option(name)) <= most
     ]
+    if option("browser.serverAddress") not in _LOOPBACK:
+        sentences.append("Set browser.serverAddress to localhost.")
+    if option("server.xsrfCookieSameSite") == "none":
+        sentences.append("Set server.xsrfCookieSameSite to lax: none sends it to other sites.")
+    if len(str(option("server.cookieSecret"))) < _SECRET_CHARACTERS:
+        sentences.append(
+            "Remove server.cookieSecret: a new one is made at each start, and this one is short."
+        )
     if option("server.address") not in _LOOPBACK:
         sentences.append("Set server.address to 127.0.0.1: Assay has no sign-in for a network yet.")
     hosts = option("server.allowedHosts")

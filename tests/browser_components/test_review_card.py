@@ -306,6 +306,28 @@ def test_five_decisions_on_a_killed_server_are_saved_once(
     assert len(decisions()) == 7
 
 
+def test_long_texts_written_offline_go_in_messages_that_the_server_takes(
+    serve: Serve, window: BrowserContext
+) -> None:
+    server = serve("harness_review.py")
+    page = opened(window, server)
+    sent: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(len(data))))
+    server.kill()
+    for n in range(10, 21):
+        expect(page.locator("#card")).to_have_attribute("data-row", str(n - 9))
+        still(page)
+        page.keyboard.press("e")
+        page.locator("#edit-prompt").fill("x" * 60_000)
+        page.locator("#edit-response").fill(f"{n}" + "x" * 60_000)
+        page.keyboard.press("Control+Enter")
+    server.start()
+    until(lambda: len(decisions()) == 11)
+    settled(page)
+    assert [d["response"][:2] for d in decisions()] == [str(n) for n in range(10, 21)]
+    assert 500_000 < max(sent) < 1_100_000
+
+
 def test_two_tabs_keep_both_outboxes(serve: Serve, window: BrowserContext) -> None:
     server = serve("harness_review.py")
     first, second = opened(window, server), opened(window, server)

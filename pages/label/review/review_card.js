@@ -16,7 +16,7 @@ function build(key) {
     askAfter: 0, guide: false, drawn: '', check: null, probed: null, unasked: 0, active: 0, kept: Date.now(), banner: null,
   };
   S.outbox = new Outbox(`${key}:op:`);
-  S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(card => card.id), want: [...S.expect.keys()].slice(0, 50) }));
+  S.link = new Link('outbox', () => ({ ops: S.outbox.batch(), have: S.queue.map(card => card.id), want: [...S.expect.keys()].slice(0, 50) }));
   S.probe = new Link('probe', () => ({ ...S.probed }));
   S.links = [S.link, S.probe];
   for (const name of store.keys(`${key}:words:`)) {

@@ -9,7 +9,7 @@ const hear = (S, text) => { if (S.root) $(S, 'heard').textContent = text; };
 function build(key) {
   const S = { key, data: null, words: { prompt: '', response: '', topic: '', at: 0 }, check: null, probed: null, banner: null, schema: null, stored: 0 };
   S.outbox = new Outbox(`${key}:op:`);
-  S.submit = new Link('submit', () => ({ ops: S.outbox.list() }));
+  S.submit = new Link('submit', () => ({ ops: S.outbox.batch() }));
   S.draft = new Link('draft', () => { S.probed = { ...S.words }; return { ...S.words }; });
   S.links = [S.submit, S.draft];
   return S;

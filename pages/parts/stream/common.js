@@ -61,6 +61,12 @@ class Outbox {
   }
   drop(id) { this.heard.add(id); this.ops.delete(id); store.drop(this.prefix + id); }
   list() { return [...this.ops.values()].sort((a, b) => a.at - b.at).slice(0, 200); }
+  /** What one message carries: the server closes the connection on a message of more than 8 MB, and
+   *  after a day offline a hundred long texts may wait. The rest goes once these are acknowledged. */
+  batch() {
+    let left = 1_000_000;              // characters
+    return this.list().filter((op, at) => (left -= JSON.stringify(op).length) >= 0 || at === 0);
+  }
   get size() { return this.ops.size; }
 }
 

@@ -7,7 +7,7 @@ const LABELS = { left: 'Left', right: 'Right', tie: 'Equally good', both_bad: 'B
 function build(key) {
   const S = { key, queue: [], past: [], voted: new Map(), expect: new Set(), data: null, drawn: '', banner: null, askAfter: 0, unasked: 0, shownAt: Date.now(), times: [], active: 0 };
   S.outbox = new Outbox(`${key}:op:`);
-  S.link = new Link('outbox', () => ({ ops: S.outbox.list(), have: S.queue.map(item => item.item) }));
+  S.link = new Link('outbox', () => ({ ops: S.outbox.batch(), have: S.queue.map(item => item.item) }));
   S.links = [S.link];
   return S;
 }

@@ -37,6 +37,17 @@ BAD: list[tuple[str, object]] = [
     ("server.trustedUserHeaders", {"X-User": "name"}),
     ("server.maxUploadSize", 200),
     ("server.maxMessageSize", 0),
+    ("server.maxWidgetStateSize", 25),
+    ("server.disconnectedSessionTTL", 86_400),
+    ("server.enableWebsocketCompression", True),
+    ("server.enableExpensiveMemoryStats", True),
+    ("server.allowRunOnSave", True),
+    ("server.customComponentBaseUrlPath", "https://evil.example"),
+    ("server.unsafeMetricsUserAttributes", ["email"]),
+    ("server.xsrfCookieSameSite", "none"),
+    ("server.cookieSecret", "secret"),
+    ("browser.serverAddress", "evil.example"),
+    ("client.allowedOrigins", ["https://*.streamlit.app"]),
     ("server.address", "0.0.0.0"),  # noqa: S104 - the refused setting
     ("server.address", None),
     ("server.address", "192.168.1.5"),
@@ -52,6 +63,8 @@ BAD: list[tuple[str, object]] = [
     ("logger.level", "debug"),
     ("global.developmentMode", True),
     ("global.e2eTest", True),
+    ("global.unitTest", True),
+    ("global.appTest", True),
 ]
 
 
