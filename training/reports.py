@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from curation.gate import measures
 from curation.health import project_rows
+from curation.versions import standing
 from storage import priority, reports
 from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
@@ -25,7 +26,12 @@ from storage.settings import ROOT
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REPORTS: tuple[Report[Any], ...] = (measures.TEXTS, project_rows.ALIVE, project_rows.APPROVED)
+REPORTS: tuple[Report[Any], ...] = (
+    measures.TEXTS,
+    standing.STANDING,
+    project_rows.ALIVE,
+    project_rows.APPROVED,
+)
 """Every report that is ever stored, by its name in the database."""
 _POLL = 0.25
 """Seconds between two looks for a report that is being computed for the first time."""

@@ -131,6 +131,11 @@ def _rows(
     return tuple(VersionRow(*row) for row in session.execute(query))
 
 
+def stored(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[int, VersionRow]:
+    """The stored rows of these pairs, by pair, to look at: they are not proven."""
+    return {row.pair_id: row for row in _rows(session, version_id, pair_ids)}
+
+
 def _intact(version: Version, rows: Sequence[VersionRow], sha256: str) -> bool:
     if sha256 != version.sha256 or version.counts != counts(rows):
         return False
@@ -259,6 +264,21 @@ def held_out_since(session: Session, version_id: int) -> list[int]:
         .order_by(MemberRow.pair_id)
     )
     return list(session.scalars(query))
+
+
+def tested_later(session: Session, version_id: int, splits: Collection[Split]) -> int:
+    """How many rows of these splits train in a version and were held out by a later one."""
+    query = (
+        select(func.count())
+        .select_from(MemberRow)
+        .join(PairRow, PairRow.id == MemberRow.pair_id)
+        .where(
+            MemberRow.version_id == version_id,
+            MemberRow.split.in_([split for split in splits if split is not Split.TEST]),
+            PairRow.held_out.is_(True),
+        )
+    )
+    return session.scalar(query) or 0
 
 
 def inclusion(session: Session, version_id: int, pair_id: int) -> Inclusion:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session, aliased
 
 from curation.versions import archive
-from storage import people
-from storage.tables import DecisionRow
-from storage.types import Action, Outcome, Version, VersionRow
+from storage import pairs, people
+from storage.tables import DecisionRow, MemberRow
+from storage.types import Action, Outcome, PairSample, Version, VersionRow
 
 _CHUNK = 500
 """Ids in one query; databases bound how many parameters one may have."""
@@ -47,6 +47,24 @@ class VersionDifference:
     """Every pair above, by its id."""
 
 
+@dataclass(frozen=True, slots=True)
+class VersionGlance:
+    """As `VersionDifference`, in numbers, with the first pairs of each sort alone."""
+
+    added: PairSample
+    removed: PairSample
+    changed: PairSample
+    moved: PairSample
+    rows: tuple[PairChange, ...] = ()
+    """Of the samples' pairs, by id."""
+
+    @property
+    def count(self) -> int:
+        """Pairs that differ; one that is both changed and moved counts as changed."""
+        sorts = (self.added, self.removed, self.changed, self.moved)
+        return sum(sample.count for sample in sorts)
+
+
 def kind(change: PairChange) -> str:
     """What happened to a pair, in one or two words."""
     if change.before is None or change.after is None:
@@ -62,11 +80,7 @@ def difference(session: Session, older: int, newer: int) -> VersionDifference:
 
     Reasons are the last applied decision about the pair before the newer version was frozen.
     """
-    return between(session, archive.opened(session, older), archive.opened(session, newer))
-
-
-def between(session: Session, old: archive.Opened, new: archive.Opened) -> VersionDifference:
-    """What `difference` says, of two versions that were opened."""
+    old, new = archive.opened(session, older), archive.opened(session, newer)
     before, after = ({row.pair_id: row for row in version.rows} for version in (old, new))
     both = before.keys() & after.keys()
     changed = {i for i in both if before[i].content_sha256 != after[i].content_sha256}
@@ -88,6 +102,50 @@ def between(session: Session, old: archive.Opened, new: archive.Opened) -> Versi
             for i in touched
         ),
     )
+
+
+def glance(session: Session, old: Version, new: Version) -> VersionGlance:
+    """What a version added, removed, changed and moved, counted by the database; nothing is proven.
+
+    Changed and moved exclude each other, and a sort names `PairSample.LIMIT` pairs at most.
+    """
+    before, after = aliased(MemberRow), aliased(MemberRow)
+    both = and_(before.version_id == old.id, after.version_id == new.id)
+    changed = before.content_sha256 != after.content_sha256
+    moved = and_(~changed, before.split != after.split)
+    joined = select(after.pair_id).join(before, before.pair_id == after.pair_id).where(both)
+    samples = {
+        "added": pairs.sample(session, _only_in(new, old)),
+        "removed": pairs.sample(session, _only_in(old, new)),
+        "changed": pairs.sample(session, joined.where(changed)),
+        "moved": pairs.sample(session, joined.where(moved)),
+    }
+    touched = sorted(pair_id for sample in samples.values() for pair_id in sample.ids)
+    was, now = (archive.stored(session, version.id, touched) for version in (old, new))
+    reasons = _reasons(session, touched, new)
+    elsewhere = set(samples["moved"].ids)
+    return VersionGlance(
+        **samples,
+        rows=tuple(
+            PairChange(
+                i,
+                was.get(i),
+                now.get(i),
+                _moved(old, new) if i in elsewhere else reasons.get(i, ""),
+            )
+            for i in touched
+        ),
+    )
+
+
+def _only_in(version: Version, second: Version) -> Select[int]:
+    member, twin = aliased(MemberRow), aliased(MemberRow)
+    absent = (
+        ~select(twin.pair_id)
+        .where(twin.version_id == second.id, twin.pair_id == member.pair_id)
+        .exists()
+    )
+    return select(member.pair_id).where(member.version_id == version.id, absent)
 
 
 def _moved(old: Version, new: Version) -> str:

@@ -3,23 +3,18 @@
 import streamlit as st
 
 from curation import statistics, visible
-from curation.versions import archive, changes
-from curation.versions.changes import PairChange
+from curation.versions import changes, standing
+from curation.versions.changes import PairChange, VersionGlance
 from pages.curate.versions.views import PARTS
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from pages.parts import diff, pair_view
-from storage.errors import AssayError
 from storage.types import Version
 
-_LIMIT = 500
-"""Pairs in the list; the command `diff` prints all."""
 
-
-def show(newer: archive.Opened, versions: list[Version]) -> None:
+def show(version: Version, versions: list[Version]) -> None:
     """The comparison with an older version, the one before it first."""
-    version = newer.version
     older = [old for old in versions if old.number < version.number]
     if not older:
         shell.note("The first version: there is none before it to compare with.")
@@ -32,19 +27,19 @@ def show(newer: archive.Opened, versions: list[Version]) -> None:
         key=f"compared-with-{version.id}",
         width=240,
     )
-    try:
-        with looking() as session:
-            difference = changes.between(session, archive.opened(session, chosen), newer)
-    except AssayError as error:
-        st.error(plain(str(error)))
+    problem = reported.read(standing.STANDING, chosen).content.problem
+    if problem:
+        st.error(plain(problem))
         return
+    with looking() as session:
+        difference = changes.glance(session, by_id[chosen], version)
     _links(difference)
     if difference.rows:
         _list(difference)
         _pair(version, difference)
 
 
-def _links(difference: changes.VersionDifference) -> None:
+def _links(difference: VersionGlance) -> None:
     groups = {
         "added": difference.added,
         "removed": difference.removed,
@@ -55,21 +50,23 @@ def _links(difference: changes.VersionDifference) -> None:
         shell.note("The same pairs in the same splits.")
         return
     with st.container(horizontal=True):
-        for label, ids in groups.items():
-            if ids:
-                pair_view.link(ids, f"{statistics.count(len(ids), 'pair')} {label}")
+        for label, sample in groups.items():
+            if sample:
+                pair_view.link(sample.ids, f"{statistics.count(sample.count, 'pair')} {label}")
 
 
-def _list(difference: changes.VersionDifference) -> None:
+def _list(difference: VersionGlance) -> None:
     st.dataframe(
-        [_cells(change) for change in difference.rows[:_LIMIT]],
+        [_cells(change) for change in difference.rows],
         hide_index=True,
         column_config={"Why": st.column_config.TextColumn(width="large")},
         key="version-changes",
     )
-    if len(difference.rows) > _LIMIT:
-        total = len(difference.rows)
-        shell.note(f"The first {_LIMIT} of {total}; python -m curation diff prints them all.")
+    if len(difference.rows) < difference.count:
+        shell.note(
+            f"{len(difference.rows)} of {difference.count}, the first of each sort; "
+            "python -m curation diff prints them all."
+        )
 
 
 def _cells(change: PairChange) -> dict[str, str]:
@@ -85,9 +82,9 @@ def _cells(change: PairChange) -> dict[str, str]:
     }
 
 
-def _pair(version: Version, difference: changes.VersionDifference) -> None:
+def _pair(version: Version, difference: VersionGlance) -> None:
     by_id = {change.pair_id: change for change in difference.rows}
-    ordered = sorted(by_id, key=lambda pair_id: (pair_id not in difference.changed, pair_id))
+    ordered = sorted(by_id, key=lambda pair_id: (pair_id not in difference.changed.ids, pair_id))
     chosen = st.selectbox(
         "Look at",
         ordered,

@@ -8,10 +8,13 @@ from sqlalchemy import Engine
 from curation import statistics
 from curation.versions import archive, cards, packages
 from curation.versions.layouts import LAYOUTS
+from curation.versions.records import VersionCard
+from curation.versions.standing import VersionStanding
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
 from pages.frame.plain import plain
 from pages.frame.wiring import engine, looking
+from storage import reports
 from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
 from storage.types import Split, Version
@@ -20,9 +23,8 @@ _BYTE_LIMIT = 100_000_000
 """Text in one download: it is made in the server's memory."""
 
 
-def show(opened: archive.Opened) -> None:
+def show(version: Version, state: VersionStanding) -> None:
     """The choice and the download."""
-    version = opened.version
     layout = st.selectbox(
         "Export as",
         list(LAYOUTS),
@@ -35,7 +37,17 @@ def show(opened: archive.Opened) -> None:
         st.warning(
             "Test pairs are in this export. Whoever trains on them has nothing left to test."
         )
-    _download(opened, layout, splits)
+    size = sum((state.text_bytes or {}).get(split.value, 0) for split in splits)
+    if size > _BYTE_LIMIT:
+        st.info(
+            f"{size / 1e6:,.0f} MB of text is too much for one download. Choose one "
+            "split, or use the command: python -m curation export FOLDER"
+        )
+        return
+    if sum(version.counts.values()) > reports.AT_ONCE:
+        _download_large(version, layout, splits)
+    else:
+        _download(version, layout, splits)
 
 
 def _splits(version: Version) -> list[Split]:
@@ -52,29 +64,51 @@ def _splits(version: Version) -> list[Split]:
         ]
 
 
-def _download(opened: archive.Opened, layout: str, splits: Sequence[Split]) -> None:
+def _download_large(version: Version, layout: str, splits: Sequence[Split]) -> None:
+    """The download of a version whose texts are read only once the button is pressed."""
+    if not splits:
+        st.error("Choose at least one split to export.")
+        return
+    with looking() as session:
+        later = archive.tested_later(session, version.id, splits)
+    _warn(later)
+    pairs = sum(version.counts[split.value] for split in splits)
+    name = "-".join(["version", str(version.number), layout, *(split.value for split in splits)])
+    st.download_button(
+        f"Download {statistics.count(pairs, 'pair')}",
+        data=_content(engine(), version.id, layout, splits, None),
+        file_name=f"{name}.zip",
+        mime="application/zip",
+        key=f"export-{version.id}-{name}",
+        on_click="ignore",
+        type="primary",
+        icon=":material/download:",
+    )
+    shell.note("Its manifest says which pairs the format leaves out, if any.")
+
+
+def _warn(later: int) -> None:
+    if later:
+        st.warning(
+            f"{statistics.count(later, 'pair')} of these are test pairs in a later version. Do "
+            "not judge a model on that version if it trains on this export."
+        )
+
+
+def _download(version: Version, layout: str, splits: Sequence[Split]) -> None:
     try:
         with looking() as session:
+            opened = archive.opened(session, version.id)
             outline = packages.outline(session, opened, layout, splits)
     except AssayError as error:
         st.error(plain(str(error)))
         return
     if outline.left_out:
         shell.note(outline.left_out)
-    if outline.text_bytes > _BYTE_LIMIT:
-        st.info(
-            f"{outline.text_bytes / 1e6:,.0f} MB of text is too much for one download. Choose one "
-            "split, or use the command: python -m curation export FOLDER"
-        )
-        return
-    if outline.tested_later:
-        st.warning(
-            f"{statistics.count(outline.tested_later, 'pair')} of these are test pairs in a later "
-            "version. Do not judge a model on that version if it trains on this export."
-        )
+    _warn(outline.tested_later)
     st.download_button(
         f"Download {statistics.count(outline.rows, 'pair')}",
-        data=_content(engine(), opened.version.id, layout, splits, outline.name),
+        data=_content(engine(), version.id, layout, splits, outline.name),
         file_name=f"{outline.name}.zip",
         mime="application/zip",
         key=f"export-{outline.name}",
@@ -89,32 +123,29 @@ def _download(opened: archive.Opened, layout: str, splits: Sequence[Split]) -> N
 
 
 def _content(
-    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str
+    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str | None
 ) -> Callable[[], bytes]:
     """What makes the zip when the button is pressed, for this person and this choice."""
 
     def make() -> bytes:
         with reading(engine) as session:
             package = packages.build(session, version_id, layout, splits)
-        if package.name != name:
+        if name is not None and package.name != name:
             raise RuleBroken("The version's card changed since the page was drawn. Load it again.")
         return package.zipped()
 
     return make
 
 
-def card(opened: archive.Opened) -> None:
+def card(version: Version, content: VersionCard) -> None:
     """The card, to read and to take along."""
-    version = opened.version
     with st.expander("Card: counts, approvers, audit, waivers, personal data, hashes"):
-        with looking() as session:
-            card_content = cards.of(session, opened)
-        files = {"md": cards.to_markdown(card_content), "json": cards.to_json(card_content)}
+        files = {"md": cards.to_markdown(content), "json": cards.to_json(content)}
         with st.container(horizontal=True):
-            for ending, content in files.items():
+            for ending, data in files.items():
                 st.download_button(
                     f"Card as {'Markdown' if ending == 'md' else 'JSON'}",
-                    data=content,
+                    data=data,
                     file_name=f"version-{version.number}-{version.sha256[:16]}-card.{ending}",
                     key=f"card-{ending}-{version.id}",
                     on_click="ignore",

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from curation.versions import archive
+from curation.versions import archive, standing
 from pages.curate.versions import changes, export, views
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
 from pages.parts import baseline
@@ -27,17 +27,18 @@ if not versions:
     st.stop()
 version = views.choose(project, versions)
 views.figures(version)
-opened = views.opened(version)
+reported_standing = reported.read(standing.STANDING, version.id)
+state = reported_standing.content
 left, right = st.columns(2, gap="large")
 with right:
-    views.proof(version, opened)
+    views.proof(version, reported_standing)
     views.names(user, version)
-if opened is not None:
+if state.card is not None:
     with left:
-        export.show(opened)
+        export.show(version, state)
     st.subheader("What changed", anchor=False)
-    changes.show(opened, versions)
-    export.card(opened)
+    changes.show(version, versions)
+    export.card(version, state.card)
 views.manifest(version)
 st.subheader("Baseline", anchor=False)
 baseline.show(user, version)

@@ -7,12 +7,13 @@ import streamlit as st
 
 from curation import statistics, visible
 from curation.versions import archive, freezing, tags
+from curation.versions.standing import VersionStanding
 from pages.frame import shell
 from pages.frame.plain import plain
 from pages.frame.wiring import act, looking
 from pages.parts import fields
 from storage import people
-from storage.errors import AssayError
+from storage.reports import Reported
 from storage.types import Project, User, Version
 
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
@@ -112,23 +113,17 @@ def _tag(user: User, version: Version, form: str) -> None:
     fields.send(message, user, form, tags.tag, user, version.id, fields.value(form, "name"))
 
 
-def opened(version: Version) -> archive.Opened | None:
-    """The version with its proven pairs; None, and why, where they are not the frozen ones."""
-    try:
-        with looking() as session:
-            return archive.opened(session, version.id)
-    except AssayError as error:
-        st.error(plain(str(error)))
-        return None
-
-
-def proof(version: Version, opened: archive.Opened | None) -> None:
+def proof(version: Version, looked: Reported[VersionStanding]) -> None:
     """The names of the content, and whether the stored pairs still have them."""
+    state = looked.content
     shell.note("Content (sha256 over every pair with its split)")
     st.code(version.sha256, language=None, wrap_lines=True)
-    if opened is not None:
+    if state.problem:
+        st.error(plain(state.problem))
+    else:
         shell.note("Merkle root (proves single pairs without the others)")
-        st.code(opened.merkle_root, language=None, wrap_lines=True)
+        st.code(state.merkle_root, language=None, wrap_lines=True)
+        shell.note(f"Every pair was checked against it on {looked.at:%d %b %Y %H:%M} UTC.")
     st.button(
         "Check every pair against it",
         key=f"verify-{version.id}",
