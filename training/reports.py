@@ -22,6 +22,7 @@ from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
 from storage.reports import Report, Reported
 from storage.settings import ROOT
+from training.launch import preflight
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,6 +30,7 @@ T = TypeVar("T")
 REPORTS: tuple[Report[Any], ...] = (
     measures.TEXTS,
     standing.STANDING,
+    preflight.LEAKS,
     project_rows.ALIVE,
     project_rows.APPROVED,
 )

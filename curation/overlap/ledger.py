@@ -9,7 +9,7 @@ found.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation.overlap import duplicates, leakage
@@ -51,6 +51,25 @@ def tested(session: Session, project_id: int) -> list[Tested]:
         entry = _tested(pair.id, pair.prompt, pair.source, None)
         wordings.setdefault((pair.id, pair.prompt), entry)
     return [wordings[key] for key in sorted(wordings)]
+
+
+def state(session: Session, version_id: int) -> str:
+    """Names the ledger that a version is checked against: the same name, the same tested words.
+
+    Versions never change; a pair that is held out gets another version number with another text.
+    """
+    project_id = session.scalar(
+        select(VersionRowTable.project_id).where(VersionRowTable.id == version_id)
+    )
+    newest = session.scalar(
+        select(func.max(VersionRowTable.id)).where(VersionRowTable.project_id == project_id)
+    )
+    held_out = session.execute(
+        select(func.count(), func.sum(PairRow.id), func.sum(PairRow.version)).where(
+            PairRow.project_id == project_id, PairRow.held_out
+        )
+    ).one()
+    return ":".join(map(str, (newest, *held_out)))
 
 
 def _tested(pair_id: int, prompt: str, source: Mapping[str, object], version: int | None) -> Tested:

@@ -83,6 +83,12 @@ def count(session: Session, project_id: int) -> int:
     return session.scalar(query) or 0
 
 
+def size(session: Session, version_id: int) -> int:
+    """How many pairs a version has; 0 where there is no such version."""
+    query = select(VersionRowTable.counts).where(VersionRowTable.id == version_id)
+    return sum((session.scalar(query) or {}).values())
+
+
 def opened(session: Session, version_id: int) -> Opened:
     """A version with its rows, after recomputing the hash of each row, the sha256 and the seal.
 

@@ -5,6 +5,7 @@ Whatever uses the pairs (training, comparison, export) proves them itself.
 """
 
 from dataclasses import dataclass
+from heapq import nlargest
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,6 +18,9 @@ from storage.reports import Report
 from storage.tables import VersionRowTable
 from storage.types import Split
 
+_LONGEST = 1024
+"""Pairs whose length is remembered: as many as a step of a run takes at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class VersionStanding:
@@ -27,6 +31,8 @@ class VersionStanding:
     merkle_root: str = ""
     text_bytes: dict[str, int] | None = None
     """Of both texts of its pairs, by split."""
+    longest: tuple[int, ...] = ()
+    """Characters of its longest pairs outside the test, input and output together, falling."""
     card: VersionCard | None = None
     """None where there is a problem."""
 
@@ -40,7 +46,14 @@ def look(session: Session, version_id: int) -> VersionStanding:
     sizes = {split.value: 0 for split in Split}
     for row in opened.rows:
         sizes[row.split.value] += len(f"{row.prompt}{row.response}".encode(errors="replace"))
-    return VersionStanding("", opened.merkle_root, sizes, cards.of(session, opened))
+    learnt = (row for row in opened.rows if row.split is not Split.TEST)
+    return VersionStanding(
+        "",
+        opened.merkle_root,
+        sizes,
+        tuple(nlargest(_LONGEST, (len(row.prompt) + len(row.response) for row in learnt))),
+        cards.of(session, opened),
+    )
 
 
 def _project(session: Session, version_id: int) -> int:
@@ -55,9 +68,4 @@ def _state(session: Session, version_id: int) -> str:
     return reports.newest_event(session, _project(session, version_id))
 
 
-def _pairs(session: Session, version_id: int) -> int:
-    query = select(VersionRowTable.counts).where(VersionRowTable.id == version_id)
-    return sum((session.scalar(query) or {}).values())
-
-
-STANDING = Report("version", VersionStanding, look, state=_state, pairs=_pairs)
+STANDING = Report("version", VersionStanding, look, state=_state, pairs=archive.size)

@@ -17,12 +17,15 @@ _WAIT = 120.0
 """Seconds that the first look at a large project waits at most."""
 
 
-def read(report: Report[T], subject: int) -> Reported[T]:
-    """The report, and a note where the data changed since; the page ends where there is none."""
+def read(report: Report[T], subject: int, *, quiet: bool = False) -> Reported[T]:
+    """The report, and a note where the data changed since; the page ends where there is none.
+
+    `quiet` leaves the note out, where what is used of the report does not change.
+    """
     latest = reports.look(engine(), report, subject)
     if latest is None:
         latest = _first(report, subject)
-    if not latest.current:
+    if not (latest.current or quiet):
         shell.note(
             f"As of {latest.at:%d %b %Y %H:%M:%S} UTC. The pairs have changed since; newer figures "
             "are counted in the background. Load the page again to see them."

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -9,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
 from curation.versions import archive
-from storage import settings as places
+from storage import reports, settings as places
 from storage.errors import BadInput, RuleBroken
+from storage.reports import Report
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
 from storage.types import JobState, Split
@@ -27,17 +29,55 @@ from training.work import machine
 _MB = 1e6
 
 
-def look(session: Session, wish: RunPlan) -> list[Check]:
-    """Every line for a run that someone wishes for, errors first.
+@dataclass(frozen=True, slots=True)
+class LeakVerdict:
+    """What a look for test pairs among the training pairs of a version came to."""
+
+    problem: str
+    """Why the version may not train; empty where it may."""
+
+
+def leaks(session: Session, version_id: int) -> LeakVerdict:
+    """Whether training pairs of a version repeat test pairs, or are not the frozen ones.
 
     Raises:
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    return checks(gather(session, wish))
+    opened = archive.opened(session, version_id)
+    rows = opened.part(Split.TRAIN, Split.VALIDATION)
+    project = opened.version.project_id
+    try:
+        ledger.check(session, project, ledger.rows(session, project, rows), "freeze a new version")
+    except RuleBroken as error:
+        return LeakVerdict(str(error))
+    return LeakVerdict("")
 
 
-def gather(session: Session, wish: RunPlan, folders: Settings | None = None) -> Facts:
-    """The facts of a run that someone wishes for.
+LEAKS = Report("leaks", LeakVerdict, leaks, state=ledger.state, pairs=archive.size)
+"""Exact where it is current: a frozen version does not change, and its state names the ledger."""
+
+
+def _leak(session: Session, version_id: int) -> str:
+    verdict = reports.latest(session, LEAKS, version_id)
+    if verdict is not None and verdict.current:
+        return verdict.content.problem
+    return leaks(session, version_id).problem
+
+
+def look(session: Session, wish: RunPlan, leak: str | None = None) -> list[Check]:
+    """Every line for a run that someone wishes for, errors first; `leak` as in `gather`.
+
+    Raises:
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    return checks(gather(session, wish, leak=leak))
+
+
+def gather(
+    session: Session, wish: RunPlan, folders: Settings | None = None, leak: str | None = None
+) -> Facts:
+    """The facts of a run that someone wishes for. `leak` is the problem that a page has of
+    `LEAKS`; without it, it is looked for where that was not done for the present test pairs.
 
     Raises:
         Unavailable: the version's rows are not the ones that were frozen.
@@ -53,7 +93,7 @@ def gather(session: Session, wish: RunPlan, folders: Settings | None = None) -> 
         settings=wish.settings,
         train=version.counts["train"],
         validation=version.counts["validation"],
-        leak=_leak(session, wish),
+        leak=_leak(session, version.id) if leak is None else leak,
         base_problem=problem,
         base_present=place is not None,
         model=memory.model(place) if place is not None and not problem else None,
@@ -116,17 +156,6 @@ def _vetted(place: Path | None) -> str:
     try:
         vetting.vet(place)
     except BadInput as error:
-        return str(error)
-    return ""
-
-
-def _leak(session: Session, wish: RunPlan) -> str:
-    opened = archive.opened(session, wish.version_id)
-    rows = opened.part(Split.TRAIN, Split.VALIDATION)
-    project = opened.version.project_id
-    try:
-        ledger.check(session, project, ledger.rows(session, project, rows), "freeze a new version")
-    except RuleBroken as error:
         return str(error)
     return ""
 

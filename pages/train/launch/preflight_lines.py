@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.plain import plain
 from pages.frame.wiring import looking
 from storage.errors import AssayError
@@ -19,8 +19,9 @@ def show(plan: RunPlan | None) -> None:
         st.text("Complete the choices above; they are then looked at here.")
         return
     try:
+        leak = reported.read(preflight.LEAKS, plan.version_id).content.problem
         with looking() as session:
-            checks = preflight.look(session, plan)
+            checks = preflight.look(session, plan, leak)
     except AssayError as error:
         st.error(plain(str(error)))
         return

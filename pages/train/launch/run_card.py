@@ -6,16 +6,15 @@ from typing import Any
 import streamlit as st
 
 from curation import statistics
-from curation.gate import readiness
-from curation.versions import archive
-from pages.frame import shell
+from curation.gate import measures, readiness
+from curation.versions import standing
+from pages.frame import reported, shell
 from pages.frame.wiring import act_on, looking
 from pages.parts import job_panel, memory_bar, progress
 from pages.parts.methods import TEXTS
 from pages.train.launch import settings_form, starting_point
 from storage import settings as places
-from storage.errors import AssayError
-from storage.types import Job, Signal, Split, User, Version
+from storage.types import Job, Signal, User, Version
 from training import asks
 from training.launch import estimates, preflight, probes, runs
 from training.models import memory
@@ -40,8 +39,9 @@ def show(
     user: User, version: Version, base: BaseModel | str, settings: Tuning | str, scope: str
 ) -> RunOutlook:
     """What would be trained, whether it may, and how long it takes."""
+    texts = reported.read(measures.TEXTS, version.project_id).content
     with looking() as session:
-        signals = readiness.report(session, version.project_id, version)
+        signals = readiness.report(session, version.project_id, version, texts)
         waiting = preflight.waiting(session)
     blocking = readiness.unmet(signals)
     reasons = [choice for choice in (base, settings) if isinstance(choice, str)]
@@ -160,19 +160,11 @@ def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, f
     size = memory.model(folder) if folder is not None else None
     if size is None:
         return None
-    try:
-        with looking() as session:
-            frozen = archive.rows(session, version.id)
-    except AssayError:
+    state = reported.read(standing.STANDING, version.id, quiet=True).content
+    if state.problem:
         return None
-    long = sorted(
-        (len(row.prompt) + len(row.response) for row in frozen if row.split is not Split.TEST),
-        reverse=True,
-    )
-    system = len(version.manifest.system_message)
-    return memory.expect(
-        size, settings, memory.PairLengths(system, tuple(long)), gpu=bool(machine.accelerators())
-    )
+    lengths = memory.PairLengths(len(version.manifest.system_message), state.longest)
+    return memory.expect(size, settings, lengths, gpu=bool(machine.accelerators()))
 
 
 def _advice(settings: Local, scope: str, *, short: bool) -> None:
