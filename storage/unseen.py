@@ -5,16 +5,30 @@ statement in plain SQL, or on `PairRow.__table__`, passes by it; `storage.import
 so. While no import is under way, which is nearly always, nothing is added to any statement.
 """
 
-from sqlalchemy import Connection, and_, event, select
+from typing import Any
+
+from sqlalchemy import Connection, event, exists, or_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
 from storage.tables import ImportRow, LinkRow, PairRow
 
-_HALF = select(ImportRow.__table__.c.first_id, ImportRow.__table__.c.last_id).where(
-    ImportRow.__table__.c.whole_at.is_(None)
-)
+_IMPORT = ImportRow.__table__
+_HALF = _IMPORT.c.whole_at.is_(None)
 _KEY = "half-imports"
+
+
+def _seen(*ids: Any) -> Any:  # noqa: ANN401 - columns of an alias, which have no common type
+    """That none of these ids is of an import that is not whole."""
+    own = or_(*(each.between(_IMPORT.c.first_id, _IMPORT.c.last_id) for each in ids))
+    return ~exists(select(1).select_from(_IMPORT).where(_HALF, own).correlate_except(_IMPORT))
+
+
+_CRITERIA = (
+    with_loader_criteria(PairRow, lambda pair: _seen(pair.id), include_aliases=True),
+    with_loader_criteria(LinkRow, lambda link: _seen(link.a, link.b), include_aliases=True),
+)
+"""They take the class or an alias of it, so that a statement may know the table by another name."""
 
 
 def _forget(session: Session, _transaction: SessionTransaction, _connection: Connection) -> None:
@@ -22,13 +36,13 @@ def _forget(session: Session, _transaction: SessionTransaction, _connection: Con
     session.info.pop(_KEY, None)
 
 
-def _half(connection: Connection) -> list[tuple[int, int]]:
-    """The ids of each import that is not whole, first and last."""
+def _is_any_half(connection: Connection) -> bool:
+    """Whether an import is not whole."""
     try:
-        return [(row[0], row[1]) for row in connection.execute(_HALF)]
+        return connection.execute(select(_IMPORT.c.id).where(_HALF).limit(1)).first() is not None
     except OperationalError as error:
         if "no such table: import" in str(error.orig):
-            return []  # a backup of an older Assay, looked at before it is brought up to date
+            return False  # a backup of an older Assay, looked at before it is brought up to date
         raise
 
 
@@ -36,19 +50,11 @@ def _hide(state: ORMExecuteState) -> None:
     """Leave unseen pairs out of a statement."""
     if not state.is_orm_statement or state.is_insert or state.is_column_load:
         return
-    session = state.session
-    connection = session.connection()
-    if _KEY not in session.info:
-        session.info[_KEY] = _half(connection)
-    ranges: list[tuple[int, int]] = session.info[_KEY]
-    if not ranges:
-        return
-    pairs = and_(*(~PairRow.id.between(*ids) for ids in ranges))
-    links = and_(*(~column.between(*ids) for column in (LinkRow.a, LinkRow.b) for ids in ranges))
-    state.statement = state.statement.options(
-        with_loader_criteria(PairRow, pairs, include_aliases=True),
-        with_loader_criteria(LinkRow, links, include_aliases=True),
-    )
+    connection = state.session.connection()
+    if _KEY not in state.session.info:
+        state.session.info[_KEY] = _is_any_half(connection)
+    if state.session.info[_KEY]:
+        state.statement = state.statement.options(*_CRITERIA)
 
 
 def install() -> None:
