@@ -1,5 +1,6 @@
 """Bring a database to the present schema, and refuse one that this program does not know."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -101,10 +102,11 @@ def revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def revisions() -> list[str]:
+@cache
+def revisions() -> tuple[str, ...]:
     """Every schema that this program knows, newest first."""
     scripts = ScriptDirectory.from_config(_config())
-    return [script.revision for script in scripts.walk_revisions()]
+    return tuple(script.revision for script in scripts.walk_revisions())
 
 
 def check(engine: Engine) -> None:

@@ -1,0 +1,109 @@
+"""Each operation on a file fails once, or the process dies before it: nothing half, nothing lost.
+
+The work is done in processes below which `tests/support/faults.c` fails the n-th write, fsync,
+rename or open, of SQLite and of Python alike.
+"""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from storage import migrate, people, settings
+from storage.backups import copying, proof, restoring
+from storage.engine import RESTORING, open_engine, reading, writing
+from storage.errors import Unavailable
+from storage.settings import Settings
+from storage.types import Role
+from tests.support import faults, stories
+from tests.support.proofs import Proof
+
+
+def _people(database: Path) -> list[str]:
+    engine = open_engine(database)
+    try:
+        migrate.check(engine)
+        proof.prove(engine, database.name)
+        with reading(engine) as session:
+            return [user.name for user in people.everyone(session)]
+    finally:
+        engine.dispose()
+
+
+def save(data: Path) -> None:
+    """One press: a person joins, unless they have."""
+    engine = open_engine(Settings(data).database)
+    with writing(engine) as session:
+        if not any(user.name == "new" for user in people.everyone(session)):
+            people.join(session, "new", frozenset({Role.LEAD}))
+    engine.dispose()
+
+
+def save_holds(data: Path, through: bool) -> None:
+    """What was acknowledged is there; what was not is there whole or not at all."""
+    names = _people(Settings(data).database)
+    assert set(names) in ({"ana", "lena"}, {"ana", "lena", "new"})
+    assert "new" in names or not through
+
+
+def backup(data: Path) -> None:
+    """A backup of the database."""
+    target = data / "backups" / "copy.db"
+    if not target.exists():
+        engine = open_engine(Settings(data).database)
+        copying.database(engine, target)
+        engine.dispose()
+
+
+def backup_holds(data: Path, through: bool) -> None:
+    """A file that has the name of a backup is a whole one; the database is as it was."""
+    target = data / "backups" / "copy.db"
+    assert target.exists() or not through
+    for database in (Settings(data).database, *([target] if target.exists() else [])):
+        assert _people(database) == ["ana", "lena"]
+
+
+def restore(data: Path) -> None:
+    """The older database, in which Lena is alone, comes back; one that was interrupted goes on."""
+    with suppress(Unavailable):
+        restoring.resume(Settings(data))
+    if len(list(data.glob("assay-set-aside-*.db"))) == 0:
+        restoring.restore(Settings(data), data / "older.db")
+
+
+def restore_holds(data: Path, through: bool) -> None:
+    """The one or the other is in place, whole; the one that left is beside it."""
+    if any(data.glob(f"*{RESTORING}*")):
+        assert not through
+        restoring.resume(Settings(data))
+    names = _people(Settings(data).database)
+    assert names == ["lena"] or (names == ["ana", "lena"] and not through)
+    aside = list(data.glob("assay-set-aside-*.db"))
+    assert [_people(path) for path in aside] == ([["ana", "lena"]] if names == ["lena"] else [])
+
+
+@pytest.fixture
+def before(engine: Engine, tmp_path: Path) -> Path:
+    """A data folder of a killed server: its log holds that Ana joined, after a backup."""
+    stories.project(engine)
+    folder = tmp_path / "before"
+    folder.mkdir()
+    copying.database(engine, folder / "older.db")
+    stories.person(engine, "ana")
+    for file in settings.current().data.glob("assay.db*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+@pytest.mark.T08
+@pytest.mark.parametrize("work", ["save", "backup", "restore"])
+def test_at_every_operation_it_holds(tmp_path: Path, before: Path, proof: Proof, work: str) -> None:
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    result = faults.loop(cases, before, f"{__name__}:{work}", most=16)
+    assert result.cases >= 10
+    assert result.refused > 0
+    assert result.killed > 0
+    proof(cases=result.cases, killed=result.killed, refused=result.refused, lost=0)
