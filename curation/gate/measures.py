@@ -6,7 +6,7 @@ computed; a launch computes it afresh.
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, select, union
+from sqlalchemy import ColumnElement, and_, func, or_, select, union
 from sqlalchemy.orm import Session, aliased
 
 from curation import schema_check
@@ -14,7 +14,7 @@ from curation.gate import audit, decision
 from curation.gate.signals import LinkCount
 from curation.overlap import overlaps
 from curation.personal import gaps
-from curation.review import phrases
+from curation.policy import belonging
 from curation.versions import archive
 from storage import pairs, projects
 from storage.reports import Report
@@ -42,6 +42,8 @@ class TextFigures:
     """Their output does not fit the schema."""
     retired: PairSample
     """Of a retired era, by its tag or its wording."""
+    eras: tuple[int, ...]
+    """The retired eras that they belong to, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def _links(session: Session, project_id: int, *kinds: LinkKind) -> LinkCount:
 def read_texts(session: Session, project_id: int) -> TextFigures:
     """Read the approved pairs as far as a schema or a retired era asks for it."""
     mine = and_(PairRow.project_id == project_id, PairRow.status == PairStatus.APPROVED)
-    return TextFigures(_misfits(session, project_id, mine), _retired(session, project_id, mine))
+    retired, present = _retired(session, project_id, mine)
+    return TextFigures(_misfits(session, project_id, mine), retired, present)
 
 
 def _misfits(session: Session, project_id: int, mine: ColumnElement[bool]) -> PairSample:
@@ -147,24 +150,24 @@ def _misfits(session: Session, project_id: int, mine: ColumnElement[bool]) -> Pa
     return PairSample.of(pair_id for pair_id, output in rows if output in misfits)
 
 
-def _retired(session: Session, project_id: int, mine: ColumnElement[bool]) -> PairSample:
-    retired = [era for era in projects.eras(session, project_id) if era.retired]
-    tags = {era.id for era in retired}
-    wording = tuple(phrase for era in retired for phrase in era.phrases)
-    tagged = select(PairRow.id).where(mine, PairRow.era_id.in_(tags))
-    if not wording:
-        return pairs.sample(session, tagged) if tags else _NONE
-    rows = session.execute(
-        select(PairRow.id, PairRow.era_id, PairRow.prompt, PairRow.response)
-        .where(mine)
-        .order_by(PairRow.id)
-        .execution_options(yield_per=_CHUNK)
-    )
-    return PairSample.of(
-        pair_id
-        for pair_id, era_id, prompt, response in rows
-        if era_id in tags or phrases.matches(f"{prompt}\n{response}", wording)
-    )
+def _retired(
+    session: Session, project_id: int, mine: ColumnElement[bool]
+) -> tuple[PairSample, tuple[int, ...]]:
+    """The rows of retired eras, and which eras these are."""
+    belong = {
+        era.id: belonging.of_era(session, mine, era)
+        for era in projects.eras(session, project_id)
+        if era.retired
+    }
+    if not belong:
+        return _NONE, ()
+    rows = select(PairRow.id).where(mine)
+    present = [
+        era_id
+        for era_id, belongs in belong.items()
+        if session.scalar(rows.where(belongs).limit(1)) is not None
+    ]
+    return pairs.sample(session, rows.where(or_(*belong.values()))), tuple(present)
 
 
 TEXTS = Report("gate_texts", TextFigures, read_texts)

@@ -3,19 +3,24 @@
 It finds words, not meaning: see `curation.review.phrases` for what it misses.
 """
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, ScalarResult, false, func, select
 from sqlalchemy.orm import Session
 
 from curation.health import marks
-from curation.policy import eras
+from curation.policy import belonging, eras
 from curation.review import phrases
 from storage import leases, pairs, projects
 from storage.errors import BadInput, NotFound
 from storage.tables import PairRow
 from storage.types import Era, Pair, PairStatus
+from storage.values import value_of
+
+_CHUNK = 1000
+"""Outputs in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +44,62 @@ class Affected:
     """The rows that a search finds; rejected ones are only counted."""
 
     pairs: tuple[Pair, ...]
+    """All, or the first of them by id."""
+    total: int
+    """How many there are, also those not in `pairs`."""
     claimed: frozenset[int]
-    """Those in a reviewer's hand now."""
+    """Those of `pairs` in a reviewer's hand now."""
     rejected: int
     counts: Mapping[str, int]
     """Waiting and approved rows that meet each part of the search by itself, in plain words."""
 
 
-def affected(session: Session, project_id: int, search: Search) -> Affected:
-    """The rows that meet a search.
+def affected(
+    session: Session, project_id: int, search: Search, limit: int | None = None
+) -> Affected:
+    """The rows that meet a search, so many at most.
 
     Raises:
         BadInput: it asks for nothing, or for phrases that cannot be searched.
     """
-    tests = _tests(session, project_id, search)
-    everything = pairs.listing(session, project_id)
-    alive = [pair for pair in everything if pair.status is not PairStatus.REJECTED]
-    met = {name: {pair.id for pair in everything if test(pair)} for name, test in tests.items()}
-    wanted = set.intersection(*met.values())
-    matches = tuple(pair for pair in alive if pair.id in wanted)
-    ids = {pair.id for pair in alive}
+    mine = PairRow.project_id == project_id
+    parts = _parts(session, project_id, mine, search)
+    alive, rejected = PairRow.status != PairStatus.REJECTED, PairRow.status == PairStatus.REJECTED
+    rows = session.scalars(
+        select(PairRow).where(mine, alive, *parts.values()).order_by(PairRow.id).limit(limit)
+    )
+    matches = tuple(value_of(Pair, row) for row in rows)
     return Affected(
         pairs=matches,
+        total=_count(session, mine, alive, *parts.values()),
         claimed=frozenset(claimed(session, [pair.id for pair in matches])),
-        rejected=len(wanted - ids),
-        counts={name: len(rows & ids) for name, rows in met.items()},
+        rejected=_count(session, mine, rejected, *parts.values()),
+        counts={name: _count(session, mine, alive, part) for name, part in parts.items()},
     )
 
 
-def _tests(session: Session, project_id: int, search: Search) -> dict[str, Callable[[Pair], bool]]:
-    tests: dict[str, Callable[[Pair], bool]] = {}
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count(PairRow.id)).where(*conditions)) or 0
+
+
+def _parts(
+    session: Session, project_id: int, mine: ColumnElement[bool], search: Search
+) -> dict[str, ColumnElement[bool]]:
+    parts: dict[str, ColumnElement[bool]] = {}
     if search.era_id is not None:
         era = era_of(session, project_id, search.era_id)
-        tests[f"of the era {era.name}"] = lambda pair: eras.belongs(pair, era)
+        parts[f"of the era {era.name}"] = belonging.of_era(session, mine, era)
     if wording := _searchable(search.phrases):
         name = "with the phrase" if len(wording) == 1 else "with one of the phrases"
-        tests[name] = lambda p: bool(phrases.matches(f"{p.prompt}\n{p.response}", wording))
+        parts[name] = pairs.among(PairRow.id, belonging.worded(session, mine, wording))
     if search.topic is not None:
-        topic = search.topic
-        tests[f"of the topic {topic}"] = lambda pair: pair.topic == topic
+        parts[f"of the topic {search.topic}"] = PairRow.topic == search.topic
     if search.label is not None:
-        field, label = projects.get(session, project_id).label_field, search.label
-        tests[f"with the label {label}"] = lambda pair: _label(field, pair) == label
-    if not tests:
+        field = projects.get(session, project_id).label_field
+        parts[f"with the label {search.label}"] = _labelled(session, mine, field, search.label)
+    if not parts:
         raise BadInput("Say what to look for: an era, a phrase, a topic or a label.")
-    return tests
+    return parts
 
 
 def _searchable(typed: tuple[str, ...]) -> tuple[str, ...]:
@@ -130,12 +146,35 @@ def labels(session: Session, project_id: int) -> list[str]:
     name = projects.get(session, project_id).label_field
     if name is None:
         return []
-    listed = pairs.listing(session, project_id)
-    return sorted({label for pair in listed if (label := _label(name, pair)) is not None})
+    outputs = session.scalars(
+        select(func.min(PairRow.response))
+        .where(PairRow.project_id == project_id, func.json_valid(PairRow.response) == 1)
+        .group_by(func.json_extract(PairRow.response, _path(name)))
+    )
+    return sorted({label for text in outputs if (label := marks.label_of(name, text)) is not None})
 
 
-def _label(name: str | None, pair: Pair) -> str | None:
-    return None if name is None else marks.label_of(name, pair.response)
+def _path(field: str) -> str:
+    """Where the field is, for the database; of a name that it cannot quote, the whole output."""
+    return "$" if '"' in field else f'$."{field}"'
+
+
+def _outputs(session: Session, mine: ColumnElement[bool]) -> ScalarResult[str]:
+    """Each different output that may be JSON, a few at a time."""
+    query = select(PairRow.response).where(mine, PairRow.response.contains("{")).distinct()
+    return session.scalars(query.execution_options(yield_per=_CHUNK))
+
+
+def _labelled(
+    session: Session, mine: ColumnElement[bool], field: str | None, label: str
+) -> ColumnElement[bool]:
+    """That an output has this label."""
+    if field is None:
+        return false()
+    outputs = _outputs(session, mine)
+    having = [text for text in outputs if marks.label_of(field, text) == label]
+    numbers = func.json_each(json.dumps(having)).table_valued("value")
+    return PairRow.response.in_(select(numbers.c.value))
 
 
 def claimed(session: Session, ids: Collection[int]) -> set[int]:

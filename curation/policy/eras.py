@@ -12,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.review import phrases as wording
-from storage import events, people, projects
+from storage import events, pairs, people, projects
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import EraRevisionRow, EraRow, PairRow
-from storage.types import Era, Pair, Role, User
+from storage.types import Era, Role, User
 
 LIMITS = (
     "Old wording is found word for word where an era lists its phrases, in any case and width; "
@@ -60,24 +60,12 @@ def named(session: Session, project_id: int, name: str) -> Era:
     raise NotFound(f"This project has no era {name[:80]!r}. There are: {names}.")
 
 
-def retired(pair: Pair, eras: Sequence[Era]) -> bool:
-    """Whether a row was written under a retired era, by its tag or by that era's wording."""
-    return any(belongs(pair, era) for era in eras if era.retired)
-
-
-def belongs(pair: Pair, era: Era) -> bool:
-    """Whether a row bears the tag of an era, or wording that only this era used."""
-    if pair.era_id == era.id:
-        return True
-    return bool(wording.matches(f"{pair.prompt}\n{pair.response}", era.phrases))
-
-
 def names_of(session: Session, pair_ids: Iterable[int]) -> dict[int, str]:
     """The name of each row's era, by its tag; rows without one are left out."""
     query = (
         select(PairRow.id, EraRow.name)
         .join(EraRow, EraRow.id == PairRow.era_id)
-        .where(PairRow.id.in_(list(pair_ids)))
+        .where(pairs.among(PairRow.id, pair_ids))
     )
     return {row[0]: row[1] for row in session.execute(query)}
 

@@ -76,7 +76,7 @@ def matches(project: Project, search: Search) -> Affected | None:
         return None
     try:
         with looking() as session:
-            return era_search.affected(session, project.id, search)
+            return era_search.affected(session, project.id, search, era_rows.LIMIT)
     except BadInput as error:
         st.error(plain(str(error)))
         return None
@@ -88,7 +88,12 @@ def preview(affected: Affected, project_eras: Sequence[Era]) -> list[Pair]:
     if not affected.pairs:
         st.info(plain(f"No waiting or approved pair meets all of it. By themselves: {counted}."))
         return []
-    st.text(f"{statistics.count(len(affected.pairs), 'pair')} found")
+    st.text(f"{statistics.count(affected.total, 'pair')} found")
+    if affected.total > len(affected.pairs):
+        shell.note(
+            f"The first {len(affected.pairs)} are here, as many as are dealt with at a time. Deal "
+            "with them; the next ones come after."
+        )
     aside = f" {affected.rejected} rejected ones are left alone." if affected.rejected else ""
     shell.note(f"By themselves: {counted}.{aside}")
     names = {era.id: era.name for era in project_eras}

@@ -6,13 +6,14 @@ from datetime import UTC, date, datetime
 import streamlit as st
 
 from curation import statistics
+from curation.gate.measures import TextFigures
 from curation.policy import eras
 from curation.policy.eras import Revision
 from pages.curate.eras import affected
 from pages.frame import shell
 from pages.frame.wiring import act
 from storage import projects
-from storage.types import Era, Pair, Project, User
+from storage.types import Era, Project, User
 
 _FIELDS = ("name", "starts", "ends", "document", "url", "phrases")
 _VERBS = {
@@ -171,22 +172,24 @@ def _save(user: User, era: Era, key: str, revision: int | None) -> None:
         )
 
 
-def standing(project: Project, project_eras: Sequence[Era], old: Sequence[Pair]) -> None:
+def standing(project: Project, project_eras: Sequence[Era], texts: TextFigures) -> None:
     """Whether approved pairs still belong to a retired era, and the one thing to do then."""
     if not project_eras:
         st.info(
             "There are no eras yet. Add one when the rules change; old pairs then do not train."
         )
-    elif not old:
+    elif not texts.retired:
         st.success("No approved pair belongs to a retired era.")
     else:
-        belong = statistics.count(len(old), "approved pair belongs", "approved pairs belong")
+        belong = statistics.count(
+            texts.retired.count, "approved pair belongs", "approved pairs belong"
+        )
         st.warning(
             f"{belong} to a retired era, by tag or by wording. They block a training run until "
             "they are dealt with."
         )
     for era in project_eras:
-        if era.retired and any(eras.belongs(pair, era) for pair in old):
+        if era.retired and era.id in texts.eras:
             st.button(
                 f"Deal with the pairs of {era.name}",
                 key=f"deal-{era.id}",

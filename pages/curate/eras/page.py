@@ -2,13 +2,13 @@
 
 import streamlit as st
 
+from curation.gate import measures
 from curation.policy import era_search, eras
 from pages.curate.eras import affected, listing
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
-from storage import pairs, projects
-from storage.types import PairStatus
+from storage import projects
 
 user = require_user()
 shell.header("Eras", "Which policy was in force when, and what its change means for the pairs.")
@@ -17,12 +17,10 @@ with looking() as session:
     project_eras = projects.eras(session, project.id)
     histories = eras.histories(session, [era.id for era in project_eras])
     tagged = era_search.tagged(session, project.id)
-    approved = pairs.listing(session, project.id, status=PairStatus.APPROVED)
 
 view = affected.view(project)
 if view == affected.ERAS:
-    old = [pair for pair in approved if eras.retired(pair, project_eras)]
-    listing.standing(project, project_eras, old)
+    listing.standing(project, project_eras, reported.read(measures.TEXTS, project.id).content)
     listing.timeline(user, project_eras, histories, tagged)
     listing.new(user, project, project_eras)
 elif view == affected.ROWS:

@@ -6,14 +6,15 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
-from curation.policy import eras
+from curation.policy import belonging, eras
 from curation.review import writing as gold
 from storage import events, migrate, projects
 from storage.engine import driver, open_engine, reading, writing
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.settings import current
+from storage.tables import PairRow
 from storage.types import Era, Project, Role, User
 from tests.support import stories
 
@@ -169,12 +170,31 @@ def test_retired_and_reinstated_once_each(engine: Engine, lea: User, desk: Proje
 def test_a_row_belongs_by_tag_or_by_wording(engine: Engine, lea: User, desk: Project) -> None:
     old = add(engine, lea, desk, "old", JAN, retired=True, phrases=["passbook desk"])
     new = add(engine, lea, desk, "new", MAR)
-    worded, plain = stories.waiting(
+    worded, _ = stories.waiting(
         engine, desk, [("Ask the PASSBOOK  desk", "{}"), ("Ask the passbook desks", "{}")]
     )
-    assert eras.retired(worded, [old, new])
-    assert not eras.retired(plain, [old, new])
-    assert not eras.retired(worded, [new])
+    with reading(engine) as session:
+        mine = PairRow.project_id == desk.id
+        for era, ids in ((old, [worded.id]), (new, [])):
+            belongs = belonging.of_era(session, mine, era)
+            assert list(session.scalars(select(PairRow.id).where(belongs))) == ids
+
+
+def test_a_phrase_is_found_however_its_letters_are_written(
+    engine: Engine, lea: User, desk: Project
+) -> None:
+    old = add(engine, lea, desk, "old", JAN, phrases=["passbook desk", "Gebühr"])
+    written = [
+        "the \uff50assbook desk",
+        "a GEBU\u0308HR",
+        "the PASS\u200bBOOK desk",
+        "gebuhr",
+        "passbookdesk",
+    ]
+    rows = stories.waiting(engine, desk, [(text, f"{n}") for n, text in enumerate(written)])
+    with reading(engine) as session:
+        found = belonging.worded(session, PairRow.project_id == desk.id, old.phrases)
+    assert found == [row.id for row in rows[:3]]
 
 
 def test_the_history_is_never_changed(engine: Engine, lea: User, desk: Project) -> None:
