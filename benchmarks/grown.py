@@ -41,8 +41,8 @@ def build(engine: Engine, size: int, meter: Meter) -> None:
     """Import, decide, scan, compare and freeze `size` pairs; what a team waits for is measured."""
     desk = stories.project(engine)
     stories.person(engine, REVIEWER, Role.REVIEWER)
-    rows, held_out = _rows(size), size // HELD_OUT
-    for part, held in ((rows[:held_out], True), (rows[held_out:], False)):
+    imported, held_out = rows(size), size // HELD_OUT
+    for part, held in ((imported[:held_out], True), (imported[held_out:], False)):
         with meter.measured("command", "import test pairs" if held else "import"):
             _take(engine, desk.id, part, held_out=held)
     _decide(engine, desk.id, int(size * DECIDED))
@@ -58,7 +58,7 @@ def add(engine: Engine, count: int) -> None:
     """Some more pairs, as a small file brings them."""
     with reading(engine) as session:
         before = sum(pairs.counts(session, 1).values())
-    _take(engine, 1, _rows(count, before), held_out=False)
+    _take(engine, 1, rows(count, before), held_out=False)
 
 
 def sweep(engine: Engine, meter: Meter, name: str) -> None:
@@ -77,7 +77,7 @@ def _take(engine: Engine, project_id: int, rows: tuple[Incoming, ...], *, held_o
         )
 
 
-def _rows(count: int, start: int = 0) -> tuple[Incoming, ...]:
+def rows(count: int, start: int = 0) -> tuple[Incoming, ...]:
     """So many pairs that fit the schema. Few of them are alike, as in a set that people wrote."""
     return tuple(
         Incoming(

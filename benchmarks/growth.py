@@ -42,6 +42,8 @@ from storage.types import Action, FindingState, LinkKind, Role, Split, User
 from tests.support import stories
 
 SIZES = (1_000, 10_000, 100_000)
+_WIDTH = 170
+"""Characters of a line of the table."""
 _ROUNDS = 5
 """Presses of a kind; the costliest of them counts."""
 
@@ -60,7 +62,7 @@ def main() -> None:
             costs += alone(size, given.folder, Path(scratch), pages_only=given.pages_only)
     if given.json:
         given.json.write_text(json.dumps(msgspec.to_builtins(costs), indent=1) + "\n", "utf-8")
-    Console().print(table(costs))
+    Console(width=_WIDTH).print(table(costs))
 
 
 def alone(size: int, folder: Path | None, scratch: Path, *, pages_only: bool = False) -> list[Cost]:
