@@ -386,7 +386,10 @@ class ScanRow(Base):
     config_sha256: Mapped[str] = mapped_column(String(64))
     quarantined: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=_now)
-    __table_args__ = (UniqueConstraint("pair_id", "content_sha256", "config_sha256"),)
+    __table_args__ = (
+        UniqueConstraint("pair_id", "content_sha256", "config_sha256"),
+        Index("ix_scan_quarantined", "pair_id", sqlite_where=text("quarantined IS NOT NULL")),
+    )
 
 
 class FindingRow(Base):
@@ -408,6 +411,9 @@ class FindingRow(Base):
     decided_at: Mapped[datetime | None]
     settled: Mapped[bool | None]
     """Whether nothing is left to do about it: the words are gone, or are invented ones of ours."""
+    surface: Mapped[str | None] = mapped_column(String(16), index=True)
+    """Keyed hash of the words, so that the same ones are found in other pairs without reading
+    their texts; None in older findings, and once the words are gone."""
 
 
 class LinkRow(Base):

@@ -52,7 +52,7 @@ def _redact(
     row.topic = replaced.get("topic", row.topic)
     row.source = {key: replaced.get(f"source:{key}", value) for key, value in row.source.items()}
     for finding in outside:
-        finding.settled = True
+        finding.settled, finding.surface = True, None
     session.flush()
     events.record(
         session, actor, "redact", "pair", row.id, project_id=row.project_id, values=len(outside)

@@ -7,7 +7,7 @@ from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.personal import findings, messages
+from curation.personal import findings, messages, surfaces
 from curation.personal.scan_lines import ScanInput, ScannedPair
 from storage import events, pairs
 from storage.tables import FindingRow, PairRow, ScanRow
@@ -69,9 +69,11 @@ def _store(session: Session, project_id: int, results: Sequence[ScannedPair]) ->
             fresh.append((rows[key], scan, result))
     session.add_all(scan for _, scan, _ in fresh)
     session.flush()
-    dismissed = _dismissed(session, ids)
+    dismissed, name = _dismissed(session, ids), surfaces.hashing(session, project_id)
     for row, scan, result in fresh:
-        session.add_all(_findings(session, row, scan, result, dismissed.get(row.id, [])))
+        for finding in _findings(session, row, scan, result, dismissed.get(row.id, [])):
+            finding.surface = name(surfaces.of(row, finding))
+            session.add(finding)
     session.flush()
     return len(fresh)
 

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.personal import findings, pii, placeholders, redaction
+from curation.personal import findings, pii, redaction, surfaces
 from storage import events, leases, pairs
 from storage.access import allowed
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import FindingRow, PairRow, ScanRow
-from storage.types import FindingState, PairStatus, Role, User
+from storage.types import FindingState, Role, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +123,21 @@ def _alike(
     session: Session, pair: PairRow, finding: FindingRow
 ) -> Iterator[tuple[PairRow, list[FindingRow], list[FindingRow]]]:
     """Pairs with open findings of the same words and type: those, and every finding of the pair."""
-    surface = _surface(pair, finding)
-    by_pair: dict[int, list[FindingRow]] = {}
-    for current in findings.current(session, pair.project_id):
-        by_pair.setdefault(current.pair_id, []).append(current)
-    for pair_id, every in by_pair.items():
-        candidates = [
+    surface = surfaces.of(pair, finding)
+    for pair_id in surfaces.alike(session, pair, finding):
+        row, every = (
+            pairs.row_of(session, pair_id),
+            findings.current(session, pair.project_id, pair_id),
+        )
+        same = [
             candidate
             for candidate in every
-            if candidate.type == finding.type and candidate.state is FindingState.OPEN
+            if candidate.type == finding.type
+            and candidate.state is FindingState.OPEN
+            and surfaces.of(row, candidate) == surface
         ]
-        if not candidates:
-            continue
-        row = pairs.row_of(session, pair_id)
-        alike = [candidate for candidate in candidates if _surface(row, candidate) == surface]
-        if alike and row.status is not PairStatus.REJECTED:
-            yield row, alike, every
-
-
-def _surface(row: PairRow, finding: FindingRow) -> str:
-    return placeholders.surface(findings.excerpt(findings.texts(row), finding), structured=True)
+        if same:
+            yield row, same, every
 
 
 def _present(session: Session, finding_id: int) -> tuple[FindingRow, PairRow]:

@@ -1,14 +1,15 @@
 """Pairs with personal-data findings, one at a time; each finding is decided by its own button."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import streamlit as st
 from sqlalchemy.orm import Session
 
 from curation import statistics, visible
-from curation.personal import findings, pii, placeholders, scrub
+from curation.personal import findings, pii, scrub, surfaces, waiting
 from curation.personal.findings import Marked
+from curation.personal.gaps import Gaps
+from curation.personal.waiting import MarkedPairs
 from pages.curate.scrub import marked_text
 from pages.frame import shell
 from pages.frame.plain import plain
@@ -20,11 +21,11 @@ from storage.types import Finding, FindingState, Project, User
 _QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 _NO_PREVIEW = findings.ScrubPreview({}, {})
 _LABELS = {"prompt": "Input", "response": "Output", "topic": "Topic"}
-Repeats = Counter[tuple[str, str]]
-"""In how many pairs words of a type wait for a decision."""
+_LISTED = 200
+"""Pairs among which one can be chosen; decided ones make room for the next."""
 
 
-def queue(user: User, project: Project, coverage: findings.Coverage) -> None:
+def queue(user: User, project: Project, left: Gaps) -> None:
     """The pairs of one kind, one at a time."""
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         state = st.segmented_control(
@@ -36,57 +37,48 @@ def queue(user: User, project: Project, coverage: findings.Coverage) -> None:
             key="scrub-queue",
         )
         with looking() as session:
-            by_id = {
-                marked.pair.id: marked for marked in findings.marked(session, project.id, state)
-            }
-        chosen = _choose(by_id, state) if by_id else None
+            listed = waiting.listing(session, project.id, state, _LISTED)
+        chosen = _choose(listed, state) if listed.count else None
     if chosen is None:
-        _nothing(coverage, state)
-    else:
-        card(user, by_id[chosen], _repeats(by_id.values()))
-
-
-def _repeats(waiting: Iterable[Marked]) -> Repeats:
-    return Counter(key for row in waiting for key in {_key(row, finding) for finding in _open(row)})
-
-
-def _open(marked: Marked) -> list[Finding]:
-    return [finding for finding in marked.findings if finding.state is FindingState.OPEN]
-
-
-def _key(marked: Marked, finding: Finding) -> tuple[str, str]:
-    return finding.type, placeholders.surface(_text(marked, finding), structured=True)
+        _nothing(left, state)
+        return
+    if listed.count > _LISTED:
+        shell.note(f"The first {_LISTED} can be chosen; decided pairs make room for the next.")
+    with looking() as session:
+        marked = waiting.marked(session, project.id, chosen)
+        repeats = surfaces.repeats(session, marked.pair, marked.findings)
+    card(user, marked, repeats)
 
 
 def _text(marked: Marked, finding: Finding) -> str:
     return findings.texts(marked.pair).get(findings.place(finding), "")[finding.start : finding.end]
 
 
-def _choose(by_id: dict[int, Marked], state: FindingState | None) -> int:
+def _choose(listed: MarkedPairs, state: FindingState) -> int:
     return st.selectbox(
-        f"Pair ({len(by_id)} in this list)",
-        list(by_id),
+        f"Pair ({listed.count} in this list)",
+        list(listed.first),
         format_func=lambda number: (
-            f"Pair {number}: {statistics.count(len(by_id[number].findings), 'finding')}"
+            f"Pair {number}: {statistics.count(listed.first[number], 'finding')}"
         ),
         key=f"scrub-row-{state}",
         width=320,
     )
 
 
-def _nothing(coverage: findings.Coverage, state: FindingState | None) -> None:
+def _nothing(left: Gaps, state: FindingState) -> None:
     if state is FindingState.DISMISSED:
         shell.note("Nobody has called a finding harmless in a pair that stands as it was scanned.")
-    elif coverage.unscanned:
+    elif left.unscanned:
         shell.note("Nothing waits for a decision. The pairs not scanned yet may change that.")
-    elif coverage.message.open:
+    elif left.message.open:
         shell.note("Every scanned pair is decided; the system message below is not.")
     else:
         st.success("Every scanned pair is decided.")
         shell.link("duplicates", "Next: look for pairs that repeat or contradict")
 
 
-def card(user: User, marked: Marked, repeats: Repeats) -> None:
+def card(user: User, marked: Marked, repeats: Mapping[int, int]) -> None:
     """The pair on the left, as it is and as it would read; its findings on the right."""
     numbers = {finding.id: n for n, finding in enumerate(_ordered(marked), 1)}
     preview = _preview(marked)
@@ -104,7 +96,7 @@ def card(user: User, marked: Marked, repeats: Repeats) -> None:
                     finding,
                     numbers[finding.id],
                     preview,
-                    repeats[_key(marked, finding)],
+                    repeats.get(finding.id, 0),
                 )
 
 

@@ -2,33 +2,36 @@
 
 import streamlit as st
 
-from curation.personal import findings as personal
+from curation.personal import gaps
 from pages.curate.scrub import findings, message_findings, scan, scan_form, scan_limits
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
-from storage.types import Role
+from storage import pairs
+from storage.types import PairStatus, Role
 
 user = require_user()
 shell.header("Scrub", "Find personal data in the pairs and decide what becomes a placeholder.")
 project = shell.require_project(user)
 with looking() as session:
-    coverage = personal.coverage(session, project.id)
-if not coverage.pairs:
+    stands = pairs.counts(session, project.id)
+    left = gaps.alive(session, project.id)
+alive = sum(stands.values()) - stands[PairStatus.REJECTED]
+if not alive:
     shell.empty("There are no pairs to scan yet.", "import", "Import pairs")
     st.stop()
 shell.stats(
     {
-        "Pairs": f"{coverage.pairs}",
-        "Not scanned yet": f"{len(coverage.unscanned)}",
-        "Pairs to decide": f"{len(coverage.open)}",
-        "Could not be read": f"{len(coverage.quarantined)}",
+        "Pairs": f"{alive}",
+        "Not scanned yet": f"{left.unscanned.count}",
+        "Pairs to decide": f"{left.open.count}",
+        "Could not be read": f"{left.quarantined.count}",
     }
 )
-scan.start(user, project, coverage)
-findings.queue(user, project, coverage)
-message_findings.show(user, project, coverage.message)
-scan.quarantine(coverage)
+scan.start(user, project, left)
+findings.queue(user, project, left)
+message_findings.show(user, project, left.message)
+scan.quarantine(left)
 if Role.LEAD in user.roles:
     scan_form.show(user, project)
 scan_limits.show(project)
