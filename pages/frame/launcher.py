@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 from pages.frame import startup
 from storage import folder, migrate, private, settings, troubles
@@ -15,6 +15,8 @@ from storage.errors import AssayError, Unavailable
 from storage.settings import ROOT, Settings
 
 _ADDRESS = "127.0.0.1"
+_DESCRIPTORS = 10_240
+"""Each connection is one, also of a program that never says anything; macOS begins with 256."""
 
 
 def prepare(config: Settings, port: int) -> None:
@@ -45,6 +47,19 @@ def _refuse_used(port: int) -> None:
             ) from error
 
 
+def _allow_descriptors() -> None:
+    """As many open files and connections as the system lets one process have, where it tells."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Become the server.
 
@@ -62,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AssayError as error:
         sys.stderr.write(f"Assay did not start. {error}\n")
         raise SystemExit(2) from error
+    _allow_descriptors()
     os.environ["ASSAY_OPEN_BROWSER"] = "0" if chosen.no_browser else "1"
     sys.stdout.flush()
     command = [

@@ -12,7 +12,7 @@ from curation import visible
 from curation.exchange import files
 from curation.exchange.source import Refusal, Refused, Table
 from curation.project import sample
-from pages.frame import shell
+from pages.frame import shell, uploads
 from pages.frame.plain import plain
 from storage import settings
 from storage.errors import AssayError
@@ -50,6 +50,7 @@ def choose(project: Project) -> Upload | None:
         type=["csv", "tsv", "jsonl", "json", "parquet", "xlsx", "zip"],
         key=_uploader_key(),
     )
+    shell.note(uploads.NOTE)
     if uploaded is not None:
         return _read(uploaded.getvalue(), uploaded.name)
     if project.sample:

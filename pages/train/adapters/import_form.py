@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.frame import shell
+from pages.frame import shell, uploads
 from pages.frame.wiring import act
 from storage import settings
 from storage.types import Project, Role, User
@@ -47,6 +47,7 @@ def show(user: User, project: Project) -> None:
         )
         st.text_input("Name", max_chars=80, key=f"import-name-{project.id}")
         uploaded = st.file_uploader("Zip", type=["zip"], key=f"import-adapter-{project.id}")
+        shell.note(uploads.NOTE)
         if uploaded is not None:
             st.button(
                 "Take it in",
