@@ -69,8 +69,12 @@ def sweep(engine: Engine, meter: Meter, name: str) -> None:
 
 
 def _take(engine: Engine, project_id: int, rows: tuple[Incoming, ...], *, held_out: bool) -> None:
-    lead = stories.person(engine, LEAD, Role.LEAD)
-    sha256 = uuid4().hex * 2
+    """As the page and the command do: a large file in chunks."""
+    lead, sha256 = stories.person(engine, LEAD, Role.LEAD), uuid4().hex * 2
+    if len(rows) > intake.LARGE:
+        file = intake.Intake(project_id, "rows.jsonl", sha256, held_out=held_out)
+        intake.take_in_chunks(engine, lead, file, rows)
+        return
     with writing(engine) as session:
         intake.take(
             session, lead, project_id, rows, name="rows.jsonl", sha256=sha256, held_out=held_out

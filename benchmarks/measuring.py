@@ -25,7 +25,7 @@ class Cost(msgspec.Struct):
     size: int
     """Pairs of the project."""
     cpu_s: float = 0.0
-    """Processor seconds of this process and the children it waited for."""
+    """Processor seconds of this process; of a command, its children's as well."""
     wall_s: float = 0.0
     statements: int = 0
     rows: int = 0
@@ -64,17 +64,20 @@ class Meter:
         cost = Cost(kind, name, self.size)
         statements, rows = self._statements, self._rows
         with _peak(cost):
-            begun, cpu = time.perf_counter(), _processor()
+            begun, cpu = time.perf_counter(), _processor(kind)
             yield
             cost.wall_s = round(time.perf_counter() - begun, 4)
-            cost.cpu_s = round(_processor() - cpu, 4)
+            cost.cpu_s = round(_processor(kind) - cpu, 4)
         cost.statements, cost.rows = self._statements - statements, self._rows - rows
         self.costs.append(cost)
 
 
-def _processor() -> float:
+def _processor(kind: str) -> float:
+    own = time.process_time()
+    if kind != "command":
+        return own
     times = os.times()
-    return time.process_time() + times.children_user + times.children_system
+    return own + times.children_user + times.children_system
 
 
 @contextmanager
