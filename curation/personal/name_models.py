@@ -101,6 +101,7 @@ def find(name: str) -> NameModel:
     folder = home() / name
     if any(file.suffix in (".bin", ".pt", ".pkl", ".ckpt") for file in folder.iterdir()):
         raise BadInput(f"The folder {name} holds pickled weights: keep the safetensors file only.")
+    model_files.refuse_files(folder)
     model_files.refuse_code(folder)
     model_files.refuse_weights(folder)
     gliner = model_files.json_of(folder, "gliner_config.json")

@@ -6,6 +6,7 @@ another file too, and is refused. Says nothing about the numbers themselves but 
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from storage import plain_files
 from storage.errors import BadInput
 
-MAX_BYTES = 100 << 20
-"""A header may be so long: what the safetensors library itself allows."""
+MAX_BYTES = 16 << 20
+"""A header may be so long: ten times that of the largest model; the library allows 100 MB."""
+_POINTER = b"version https://git-lfs"
 _WIDTHS = {
     "F64": 8,
     "F32": 4,
@@ -55,8 +58,14 @@ def read(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     Raises:
         BadInput: the file is not exactly what the format says.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with plain_files.opened(path, links=True) as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(len(_POINTER)) == _POINTER:
+            raise BadInput(
+                f"{path.name} of {path.parent.name} only says where the weights are (Git LFS). "
+                "Run git lfs pull in the folder."
+            )
+        file.seek(0)
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > size - 8:
             raise _wrong(path, "its header does not fit the file")
@@ -68,17 +77,19 @@ def read(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
     return tensors
 
 
+def weights(folder: Path) -> list[Path]:
+    """The safetensors files that a loader takes: the one of the usual name, else all there are."""
+    single = folder / "model.safetensors"
+    return [single] if single.exists() else sorted(folder.glob("*.safetensors"))
+
+
 def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors in the safetensors files of a folder, by name.
+    """The shapes of all tensors that are loaded from a folder, by name.
 
     Raises:
         BadInput: as `read`.
     """
-    return {
-        name: tensor.shape
-        for path in sorted(folder.glob("*.safetensors"))
-        for name, tensor in read(path).items()
-    }
+    return {name: tensor.shape for path in weights(folder) for name, tensor in read(path).items()}
 
 
 def _wrong(path: Path, why: str) -> BadInput:

@@ -6,9 +6,8 @@ import streamlit as st
 
 from pages.frame import shell
 from storage import settings
-from storage.errors import BadInput
 from training.launch.recipe import Recipe, base_text
-from training.models import base_models, vetting
+from training.models import base_models, verdicts
 from training.models.base_models import BaseOption
 from training.records.parts import BaseModel
 
@@ -30,6 +29,7 @@ def choose() -> BaseModel | str:
         [*offers, *_TYPED],
         format_func=lambda key: _TYPED.get(key, key),
         key="base",
+        on_change=_look_through,
         help="The model that is tuned. The smallest one that can do the task is the best choice.",
     )
     if chosen in offers:
@@ -55,15 +55,31 @@ def _offered(offer: BaseOption) -> BaseModel | str:
 
 
 def _folder() -> BaseModel | str:
-    where = st.text_input("Folder", key="base-folder", placeholder="/models/my-base-model").strip()
+    where = st.text_input(
+        "Folder",
+        key="base-folder",
+        placeholder="/models/my-base-model",
+        on_change=_look_through,
+    ).strip()
     path = Path(where)
     if not where or not path.is_absolute() or not path.is_dir():
         return "Give the whole path of the base model's folder on this server."
-    try:
-        vetting.vet(path)
-    except BadInput as error:
-        return str(error)
+    verdict = verdicts.of(path, settings.current().data)
+    if verdict is not None and verdict.problem:
+        return verdict.problem
     return BaseModel("folder", str(path))
+
+
+def _look_through() -> None:
+    """Vet the folder that was chosen or typed: once, and never while a page is drawn."""
+    data, chosen = settings.current().data, st.session_state.get("base")
+    offers = {_name(offer): offer.base for offer in base_models.listing(data)}
+    where = st.session_state.get("base-folder", "") if chosen == "folder" else ""
+    if chosen in offers and offers[chosen].kind == "folder":
+        where = offers[chosen].where
+    path = Path(where.strip())
+    if where and path.is_absolute() and path.is_dir():
+        verdicts.judge(path, data)
 
 
 def load(recipe: Recipe) -> None:
@@ -73,3 +89,4 @@ def load(recipe: Recipe) -> None:
     named = next((_name(offer) for offer in offers if offer.base == base), None)
     st.session_state["base"] = named or base.kind
     st.session_state[f"base-{base.kind}"] = base_text(recipe)
+    _look_through()

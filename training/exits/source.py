@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from curation.personal import model_files
 from curation.versions import archive
 from storage import projects
 from storage.settings import Settings
@@ -23,7 +24,6 @@ from training.records import cards
 from training.records.cards import AdapterCard
 from training.records.parts import BaseModel
 from training.settings import Answering, Full, Tuning
-from training.work import evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def of(session: Session, adapter: Adapter, settings: Settings) -> ExportSource:
         dora=bool(card.settings.get("dora")),
         base=base,
         base_folder=folder,
-        config=(evidence.read_json(folder / "config.json") or {}) if folder else {},
+        config=model_files.readable(folder, "config.json") if folder else {},
         template="" if remote else _template(adapter_files.intact(adapter, settings)),
         system=version.manifest.system_message,
     )

@@ -20,7 +20,9 @@ from training.hosted import terms
 from training.launch import probes
 from training.launch.preflight_checks import Check, Facts, checks, errors
 from training.launch.runs import RunPlan
-from training.models import memory, vetting
+from training.models import verdicts
+from training.models.memory import ModelSize
+from training.models.verdicts import Verdict
 from training.records.parts import PACKAGED, BaseModel
 from training.settings import Provider, Tuning
 from training.tuning import checkpoints, trackers
@@ -64,17 +66,25 @@ def _leak(session: Session, version_id: int) -> str:
     return leaks(session, version_id).problem
 
 
-def look(session: Session, wish: RunPlan, leak: str | None = None) -> list[Check]:
-    """Every line for a run that someone wishes for, errors first; `leak` as in `gather`.
+def look(
+    session: Session, wish: RunPlan, leak: str | None = None, *, vet: bool = True
+) -> list[Check]:
+    """Every line for a run that someone wishes for, errors first; `leak` as in `gather`. A base
+    model that was not looked through yet is, if `vet`: never while a page is drawn.
 
     Raises:
         Unavailable: the version's rows are not the ones that were frozen.
     """
-    return checks(gather(session, wish, leak=leak))
+    return checks(gather(session, wish, leak=leak, vet=vet))
 
 
 def gather(
-    session: Session, wish: RunPlan, folders: Settings | None = None, leak: str | None = None
+    session: Session,
+    wish: RunPlan,
+    folders: Settings | None = None,
+    leak: str | None = None,
+    *,
+    vet: bool = True,
 ) -> Facts:
     """The facts of a run that someone wishes for. `leak` is the problem that a page has of
     `LEAKS`; without it, it is looked for where that was not done for the present test pairs.
@@ -85,7 +95,7 @@ def gather(
     folders = folders or places.current()
     version = archive.get(session, wish.version_id)
     place = folder(wish.base, folders.data)
-    problem = _vetted(place)
+    verdict = _verdict(wish.base, place, folders.data, vet=vet)
     probe = probes.newest(session, version, wish.base, wish.settings)
     measured = probes.rendered_pairs(folders.jobs / probe.id) if probe is not None else None
     return Facts(
@@ -94,9 +104,10 @@ def gather(
         train=version.counts["train"],
         validation=version.counts["validation"],
         leak=_leak(session, version.id) if leak is None else leak,
-        base_problem=problem,
+        base_problem=verdict.problem if verdict is not None else "",
         base_present=place is not None,
-        model=memory.model(place) if place is not None and not problem else None,
+        base_vetted=verdict is not None,
+        model=size(wish.base, folders.data),
         lengths=measured.lengths if measured else None,
         too_long=tuple(pair for pair, _ in measured.too_long_rows) if measured else (),
         free_mb=_free_mb(folders.data),
@@ -148,16 +159,19 @@ def waiting(session: Session) -> int:
     return int(session.scalar(query) or 0)
 
 
-def _vetted(place: Path | None) -> str:
-    if place is None:
-        return ""
+def size(base: BaseModel, data: Path) -> ModelSize | None:
+    """The size of a base model that lies here and may be loaded; None where it is not known yet."""
+    place = folder(base, data)
+    return None if place is None else verdicts.size(place, data, ours=base.kind == "packaged")
+
+
+def _verdict(base: BaseModel, place: Path | None, data: Path, *, vet: bool) -> Verdict | None:
+    """What is known against a base model; nothing against the packaged one, which Assay made."""
+    if place is None or (base.kind == "packaged" and not vet):
+        return Verdict("")
     if not place.is_dir():
-        return "There is no folder of that name on this server."
-    try:
-        vetting.vet(place)
-    except BadInput as error:
-        return str(error)
-    return ""
+        return Verdict("There is no folder of that name on this server.")
+    return verdicts.judge(place, data) if vet else verdicts.of(place, data)
 
 
 def _free_mb(data: Path) -> float:

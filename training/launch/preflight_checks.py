@@ -53,6 +53,8 @@ class Facts:
     base_problem: str = ""
     """Why the base model's folder is refused; empty where it is not, or is not here yet."""
     base_present: bool = True
+    base_vetted: bool = True
+    """Whether its folder was looked through as it is now."""
     model: ModelSize | None = None
     lengths: tuple[int, ...] | None = None
     """Tokens of each row; None where no probe counted them."""
@@ -149,6 +151,14 @@ def _base(facts: Facts) -> Check:
     name = "Base model"
     if facts.base_problem:
         return Check("base", name, Mark.ERROR, facts.base_problem)
+    if not facts.base_vetted:
+        return Check(
+            "base",
+            name,
+            Mark.NOTE,
+            "Its folder was not looked through yet, or changed since.",
+            "It is looked through when the run is launched, before anything is loaded from it.",
+        )
     if facts.base_present:
         return Check(
             "base", name, Mark.GOOD, "It holds no code and no pickles, and has a chat template."

@@ -27,7 +27,7 @@ from storage.tables import AdapterRow, JobRow
 from storage.types import Adapter, JobKind, JobState, Role, User, Version
 from training.lifecycle import adapter_vetting, incoming
 from training.lifecycle.adapter_vetting import Vetted
-from training.models import adapters, base_models, vetting
+from training.models import adapters, base_models, verdicts, vetting
 from training.records.parts import BaseModel
 from training.records.record import written
 from training.records.specs import ImportSpec
@@ -75,7 +75,7 @@ def take(
         raise Unavailable(
             "The base model is not on this server yet. Launch a run on it, or compare it, first."
         )
-    vetting.vet(at)
+    verdicts.require(at, settings.data, again=False)
     job_id = str(uuid.uuid4())
     final = settings.jobs / job_id / "adapter"
     settings.jobs.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def keep(source: Path, base: Path, final: Path, named: BaseModel) -> Vetted:
     Raises:
         BadInput: it is refused; says why.
     """
-    record = evidence.read_json(base / "assay.json") or {}
+    record = model_files.readable(base, "assay.json")
     with tempfile.TemporaryDirectory(prefix=".incoming-", dir=final.parent.parent) as unpacked:
         came = Path(unpacked)
         incoming.unpack(source, came)
@@ -180,7 +180,7 @@ def _registered(
 
 def _card(actor: User, version: Version, files: ImportedFiles) -> dict[str, Any]:
     vetted, base = files.vetted, files.base_folder
-    record = evidence.read_json(base / "assay.json") or {}
+    record = model_files.readable(base, "assay.json")
     return {
         "kind": "lora",
         "origin": "imported",

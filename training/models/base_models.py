@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from curation.personal.model_files import folder_sha256
-from storage.errors import BadInput, Unavailable
+from curation.personal.model_files import folder_sha256, readable
+from storage.errors import Unavailable
 from training.families import FAMILIES, LAYERS
-from training.models import fetching, render
+from training.models import fetching, render, verdicts
 from training.models.precision import Precision, keep_exact, number_format
-from training.models.vetting import vet
 from training.records.parts import PACKAGED, BaseModel
-from training.work import evidence, ranks
+from training.work import ranks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,7 +28,7 @@ class BaseOption:
     name: str
     licence: str
     ready: bool
-    """Whether it can be loaded now, without converting or downloading."""
+    """Whether it is there, without converting or downloading, and was not refused."""
     note: str
 
 
@@ -46,25 +45,28 @@ class ModelFolder:
 
 
 def listing(data_dir: Path) -> list[BaseOption]:
-    """The base models at hand: the packaged one first, then the vetted folders below `models/`."""
+    """The base models at hand: the packaged one first, then the folders below `models/`, with what
+    is known of them; nothing is vetted for it.
+    """
     ready = (data_dir / "models" / PACKAGED / "config.json").exists()
     note = "Runs on any computer." if ready else "Runs on any computer; converted once, about 40 s."
     options = [BaseOption(BaseModel("packaged"), fetching.PACKAGED_NAME, "Apache-2.0", ready, note)]
     for config in sorted((data_dir / "models").glob("*/config.json")):
         folder = config.parent.resolve()
         if folder.name != PACKAGED and not folder.name.startswith("."):
-            options.append(_folder_option(folder))
+            options.append(_folder_option(folder, data_dir))
     return options
 
 
-def _folder_option(folder: Path) -> BaseOption:
-    base = BaseModel("folder", str(folder))
-    try:
-        vet(folder)
-    except BadInput as error:
-        return BaseOption(base, folder.name, "unknown", False, str(error))
+def _folder_option(folder: Path, data_dir: Path) -> BaseOption:
+    base, verdict = BaseModel("folder", str(folder)), verdicts.of(folder, data_dir)
+    if verdict is not None and verdict.problem:
+        return BaseOption(base, folder.name, "unknown", False, verdict.problem)
     origin = _origin(folder)
-    return BaseOption(base, origin.name, origin.licence, True, "A folder on this server.")
+    note = "A folder on this server."
+    if verdict is None:
+        note += " It is looked through before anything is loaded from it."
+    return BaseOption(base, origin.name, origin.licence, True, note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class _Origin:
 
 
 def _origin(folder: Path) -> _Origin:
-    note = evidence.read_json(folder / "assay.json") or {}
+    note = readable(folder, "assay.json")
     return _Origin(
         str(note.get("name", folder.name)),
         str(note.get("licence", "see the folder")),
@@ -103,7 +105,7 @@ def prepare(
         path = Path(base.where)
         if not path.is_absolute() or not path.is_dir():
             raise Unavailable("There is no folder of that name on the server. Give its whole path.")
-    vet(path)
+    verdicts.require(path, data_dir)
     origin = _origin(path)
     return ModelFolder(path, folder_sha256(path), origin.name, origin.licence, origin.revision)
 
@@ -125,7 +127,7 @@ def tunable_layers(base: BaseModel, data_dir: Path) -> tuple[str, ...]:
     the base model is not on this machine yet, or is of an unknown family.
     """
     folder = at_hand(base, data_dir)
-    config = evidence.read_json(folder / "config.json") or {} if folder is not None else {}
+    config = readable(folder, "config.json") if folder is not None else {}
     family = FAMILIES.get(str(config.get("model_type")))
     return family.layers if family is not None else LAYERS
 

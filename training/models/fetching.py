@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from curation.personal import model_files
 from storage import locks
 from storage.errors import BadInput, Unavailable
 from training.records.parts import PACKAGED
@@ -132,7 +133,7 @@ def from_hub(where: str, revision: str | None, models: Path, say: Say) -> Path:
     try:
         info = HfApi().model_info(where, revision=revision, timeout=20)
         files = [str(sibling.rfilename) for sibling in info.siblings or []]
-        if any(name.endswith(".py") for name in files):
+        if any(model_files.is_model_code(name) for name in files):
             raise BadInput(f"{where} holds Python files. Assay loads models without code only.")
         final = hub_folder(where, str(info.sha), models)
         with _folder_lock(models, final.name):

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation.personal import tensor_header
+from curation.personal import model_files, tensor_header
 from storage.errors import BadInput
 from training.settings import Answering, Batching, Full, Local, Lora, Qlora
-from training.work import evidence
 
 CHARACTERS_A_TOKEN = 3.3
 """English and JSON take about so many; other languages fewer, so the true length may be more."""
@@ -45,7 +44,7 @@ class ModelSize:
 
 def model(folder: Path) -> ModelSize | None:
     """The size of a vetted base model; None where its files do not tell."""
-    config = evidence.read_json(folder / "config.json") or {}
+    config = model_files.readable(folder, "config.json")
     try:
         shapes = tensor_header.shapes(folder)
         if not shapes:

@@ -4,13 +4,16 @@ Vetting does not show that a model is any good, or that its weights are what its
 """
 
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from curation.personal.model_files import json_of, refuse_code, refuse_weights
+from curation.personal.model_files import json_of, refuse_code, refuse_files, refuse_weights
+from storage import plain_files
 from storage.errors import BadInput
 from training.families import FAMILIES
+from training.models import template_trial
 
 _ENCODER_TYPES = frozenset(
     {"bert", "camembert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"}
@@ -24,7 +27,7 @@ def vet(folder: Path) -> None:
     Raises:
         BadInput: says what is wrong with it.
     """
-    _vet_shell(folder, FAMILIES.keys())
+    _vet_shell(folder, FAMILIES.keys(), any_python=False)
     _vet_template(folder)
 
 
@@ -34,7 +37,7 @@ def vet_encoder(folder: Path) -> None:
     Raises:
         BadInput: says what is wrong with it.
     """
-    _vet_shell(folder, _ENCODER_TYPES)
+    _vet_shell(folder, _ENCODER_TYPES, any_python=True)
     if not (folder / "tokenizer.json").exists():
         raise BadInput(f"The folder {folder.name} has no tokenizer.json. Choose another model.")
     unknown = _modules(folder) - {"Transformer", "Pooling", "Normalize"}
@@ -79,18 +82,19 @@ def _modules(folder: Path) -> set[str]:
     if not path.exists():
         return set()
     try:
-        content = path.read_text(encoding="utf-8")[:_TEMPLATE_CHARACTERS]
+        content = plain_files.read(path, _TEMPLATE_CHARACTERS, links=True)
         modules = msgspec.json.decode(content, type=list[_Module])
-    except (ValueError, RecursionError) as error:
+    except (BadInput, ValueError, RecursionError) as error:
         raise BadInput(
             f"modules.json of {folder.name} cannot be read. Choose another model."
         ) from error
     return {str(module.type).rpartition(".")[2] for module in modules}
 
 
-def _vet_shell(folder: Path, types: AbstractSet[str]) -> None:
-    """What holds for every model: no code, a known type, whole safetensors weights."""
-    refuse_code(folder)
+def _vet_shell(folder: Path, types: AbstractSet[str], *, any_python: bool) -> None:
+    """What holds for every model: plain files, no code, a known type, whole safetensors weights."""
+    refuse_files(folder)
+    refuse_code(folder, any_python=any_python)
     config = json_of(folder, "config.json")
     if config is None:
         raise BadInput(
@@ -104,10 +108,11 @@ def _vet_shell(folder: Path, types: AbstractSet[str]) -> None:
 
 def template(folder: Path) -> str | None:
     """The chat template of a folder, up to a character more than is allowed; None for none."""
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        with path.open("rb") as file:
-            return file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
+    with (
+        suppress(FileNotFoundError),
+        plain_files.opened(folder / "chat_template.jinja", links=True) as file,
+    ):
+        return file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
     text = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
     return text if isinstance(text, str) else None
 
@@ -120,3 +125,15 @@ def _vet_template(folder: Path) -> None:
         )
     if len(text) > _TEMPLATE_CHARACTERS:
         raise BadInput(f"The chat template of {folder.name} is longer than 64,000 characters.")
+    template_trial.require(folder.name, text, _special_tokens(folder))
+
+
+def _special_tokens(folder: Path) -> dict[str, str]:
+    """The tokens that a template may name, as `bos_token`; each is text or an object with it."""
+    tokens: dict[str, str] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        for key, value in (json_of(folder, name) or {}).items():
+            content = value.get("content") if isinstance(value, dict) else value
+            if key.endswith("_token") and isinstance(content, str):
+                tokens[key] = content
+    return tokens

@@ -156,8 +156,7 @@ def _time(
 
 
 def _expected(version: Version, base: BaseModel, settings: Local) -> dict[str, float] | None:
-    folder = preflight.folder(base, places.current().data)
-    size = memory.model(folder) if folder is not None else None
+    size = preflight.size(base, places.current().data)
     if size is None:
         return None
     state = reported.read(standing.STANDING, version.id, quiet=True).content

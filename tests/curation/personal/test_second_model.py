@@ -203,7 +203,7 @@ def _config(**changes: object) -> object:
         (_put("model.py", "1"), "Python files"),
         (_put("pytorch_model.bin", "1"), "pickled"),
         (_put("model.safetensors", b"\xff" * 9), "damaged"),
-        (_put("config.json", "["), "no readable config.json"),
+        (_put("config.json", "["), "config.json of spare cannot be read"),
         (_config(auto_map={"AutoModel": "x.y"}), "runs code"),
         (_config(architectures=["BertForMaskedLM"]), "no token-classification model"),
         (_config(model_type="mystery"), "no token-classification model"),

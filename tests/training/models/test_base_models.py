@@ -186,6 +186,21 @@ def test_hostile_folders_are_refused_before_loading(folder: Path, spoil: Any, me
     assert not Path("canary").exists()
 
 
+@pytest.mark.T26
+def test_pickles_and_code_beside_the_weights_are_never_opened(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What vetting leaves alone is left alone by the loader too: the canary would tell."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("pytorch_model.bin", "training_args.bin", "original/consolidated.00.pth"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(pickle.dumps(_Canary()))
+    (folder / "evaluate.py").write_text("import os; os.mkdir('canary')")
+    ready = prepare(BaseModel("folder", str(folder)), tmp_path)
+    base_models.load(ready.path)
+    assert not Path("canary").exists()
+
+
 def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loops = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"
     (folder / "chat_template.jinja").write_text(loops)
