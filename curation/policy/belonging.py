@@ -29,7 +29,7 @@ def worded(session: Session, which: ColumnElement[bool], wording: Sequence[str])
     """The ids of the pairs looked at that hold one of these phrases, as whole words."""
     texts = session.execute(
         select(PairRow.id, PairRow.prompt, PairRow.response)
-        .where(which, or_(*(_may_hold(phrase) for phrase in wording)))
+        .where(which, may_hold(wording, PairRow.prompt, PairRow.response))
         .order_by(PairRow.id)
         .execution_options(yield_per=_CHUNK)
     )
@@ -41,15 +41,17 @@ def worded(session: Session, which: ColumnElement[bool], wording: Sequence[str])
     ]
 
 
-def _may_hold(phrase: str) -> ColumnElement[bool]:
-    """False only for pairs that surely lack the phrase: in plain ASCII, without its longest word.
-
-    Only such texts are folded by the database as `phrases.folded` folds them.
+def may_hold(wording: Sequence[str], *sides: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """False only where texts surely lack all of the phrases: in plain ASCII, without the longest
+    word of each. Only such texts the database folds as `phrases.folded` does.
     """
+    return or_(*(_may_hold(phrase, sides) for phrase in wording))
+
+
+def _may_hold(phrase: str, sides: Sequence[InstrumentedAttribute[str]]) -> ColumnElement[bool]:
     word = max(phrases.folded(phrase).split(), key=len, default="")
     if not word or not word.isascii():
         return true()
-    sides = (PairRow.prompt, PairRow.response)
     return or_(
         *(func.instr(func.lower(side), word) > 0 for side in sides),
         *(_beyond_ascii(side) for side in sides),

@@ -89,6 +89,7 @@ def promote(
     """
     adapter = adapters.get(session, adapter_id)
     _from(stages.of_project(session, adapter.project_id)[adapter_id], to, adapter)
+    standing.prove(session, adapter)
     lines = gate.report(session, adapter_id, settings)
     blocking = gate.unmet(lines)
     if blocking:
@@ -160,6 +161,7 @@ def rollback(
     if before is None:
         raise RuleBroken("No approved adapter was in production before. Promote one instead.")
     adapter = adapters.get(session, before)
+    standing.prove(session, adapter)
     wrong = standing.troubles(session, adapter, settings)
     if wrong:
         raise RuleBroken(f"Adapter {adapter.number} cannot come back: {wrong[0]}. Retire it.")

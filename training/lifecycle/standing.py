@@ -1,16 +1,18 @@
 """Whether an adapter can still be used: its files, its base model, the eras of what it learnt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from curation.policy import belonging
 from curation.review import phrases
 from curation.versions import archive
 from storage import projects
 from storage.settings import Settings
-from storage.tables import AdapterRow, PairRow
-from storage.types import Adapter, Split
+from storage.tables import AdapterRow, MemberRow, PairRow
+from storage.types import Adapter, Era, Split
 from training.hosted import terms
 from training.launch import lineage
 from training.models import fetching
@@ -66,31 +68,61 @@ def _place(named: BaseModel, revision: str | None, settings: Settings) -> Path |
 def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
     """The rows it learnt from that are of a retired era, by their tag now or by their words then;
     and how many it learnt from in all, those of the adapter that it went on from included.
+
+    The rows are not proven: `prove` does that, before anything is decided by them.
     """
-    if lineage.is_imported(adapter.card):
-        return [], 0
-    row = session.get(AdapterRow, adapter.id)
-    versions_of = (
-        {ancestor.version_id for ancestor in lineage.chain(session, row)} if row else set()
-    )
-    learnt = {
-        row.pair_id: f"{row.prompt}\n{row.response}"
-        for version_id in versions_of
-        for row in archive.rows(session, version_id)
-        if row.split is not Split.TEST
-    }
+    versions = _versions(session, adapter)
+    learnt = and_(MemberRow.version_id.in_(versions), MemberRow.split != Split.TEST)
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]
-    tagged = set(
-        session.scalars(
-            select(PairRow.id).where(
-                PairRow.project_id == adapter.project_id,
-                PairRow.era_id.in_([era.id for era in eras]),
-            )
+    retired = _tagged(session, learnt, eras) | _worded(session, learnt, eras)
+    return sorted(retired), _total(session, versions, learnt)
+
+
+def prove(session: Session, adapter: Adapter) -> None:
+    """Prove the rows of every version that it learnt from.
+
+    Raises:
+        Unavailable: they are not the ones that were frozen.
+    """
+    for version_id in _versions(session, adapter):
+        archive.verify(session, version_id)
+
+
+def _versions(session: Session, adapter: Adapter) -> set[int]:
+    row = session.get(AdapterRow, adapter.id)
+    if row is None or lineage.is_imported(adapter.card):
+        return set()
+    return {ancestor.version_id for ancestor in lineage.chain(session, row)}
+
+
+def _total(session: Session, versions: set[int], learnt: ColumnElement[bool]) -> int:
+    if len(versions) == 1:
+        counts = archive.get(session, *versions).counts
+        return sum(counts.values()) - counts[Split.TEST]
+    return session.scalar(select(func.count(MemberRow.pair_id.distinct())).where(learnt)) or 0
+
+
+def _tagged(session: Session, learnt: ColumnElement[bool], eras: Sequence[Era]) -> set[int]:
+    if not eras:
+        return set()
+    query = (
+        select(MemberRow.pair_id)
+        .join(PairRow, PairRow.id == MemberRow.pair_id)
+        .where(learnt, PairRow.era_id.in_([era.id for era in eras]))
+    )
+    return set(session.scalars(query))
+
+
+def _worded(session: Session, learnt: ColumnElement[bool], eras: Sequence[Era]) -> set[int]:
+    wording = tuple(phrase for era in eras for phrase in era.phrases)
+    if not wording:
+        return set()
+    texts = session.execute(
+        select(MemberRow.pair_id, MemberRow.prompt, MemberRow.response).where(
+            learnt, belonging.may_hold(wording, MemberRow.prompt, MemberRow.response)
         )
     )
-    wording = tuple(phrase for era in eras for phrase in era.phrases)
-    retired = [i for i, text in learnt.items() if i in tagged or phrases.matches(text, wording)]
-    return sorted(retired), len(learnt)
+    return {i for i, *sides in texts if phrases.matches("\n".join(sides), wording)}
 
 
 def troubles(session: Session, adapter: Adapter, settings: Settings) -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,11 @@ def get(session: Session, evaluation_id: int) -> Comparison:
 def outputs(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]:
     """The frozen answers by held-out pair and arm."""
     by_pair: dict[int, dict[Arm, Output]] = {}
-    query = select(OutputRow).where(OutputRow.evaluation_id == evaluation_id)
-    for row in session.scalars(query.order_by(OutputRow.pair_id)):
-        by_pair.setdefault(row.pair_id, {})[row.arm] = value_of(Output, row)
+    columns = [getattr(OutputRow, field.name) for field in fields(Output)]
+    query = select(*columns).where(OutputRow.evaluation_id == evaluation_id)
+    for row in session.execute(query.order_by(OutputRow.pair_id)):
+        output = Output(*row)
+        by_pair.setdefault(output.pair_id, {})[output.arm] = output
     return by_pair
 
 

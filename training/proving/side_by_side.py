@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from curation.statistics import sign_test
 from curation.versions import archive
 from storage.errors import RuleBroken
-from storage.types import Arm, Comparison, Job, Output, Split, VersionRow
+from storage.types import Arm, Comparison, Job, Output, VersionRow
 from training.models import adapters
 from training.proving import blind, experiments
 
@@ -109,9 +109,10 @@ def differing(
     measured = [run for run in scored_runs if run.answers]
     if len(measured) < 2 or len({frozenset(run.answers) for run in measured}) > 1:
         return []
-    rows = {row.pair_id: row for row in archive.rows(session, version_id, Split.TEST)}
-    return [
-        (rows[i], [run.answers[i] for run in measured])
+    unlike = [
+        i
         for i in sorted(measured[0].answers)
         if len({run.answers[i].correct for run in measured}) > 1
     ]
+    rows = archive.texts(session, version_id, unlike)
+    return [(rows[i], [run.answers[i] for run in measured]) for i in unlike]

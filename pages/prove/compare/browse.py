@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from curation import visible
+from curation.versions import archive
 from pages.frame import shell
+from pages.frame.wiring import looking
 from pages.parts import diff, table
 from pages.prove.compare.figures import NAMES, NO_ERA
 from storage.types import Arm, Comparison, Output, VersionRow
@@ -44,7 +46,7 @@ def of_era(comparison: Comparison, answers: Answers, eras_of: Mapping[int, str])
     return {i: arms for i, arms in answers.items() if chosen in (_EVERY, named[i])}
 
 
-def show(comparison: Comparison, answers: Answers, expected: Mapping[int, VersionRow]) -> None:
+def show(comparison: Comparison, answers: Answers) -> None:
     """Choose which pairs to look at, and look at them."""
     both = any(Arm.TUNED in arms for arms in answers.values())
     views = _VIEWS if both else _ALONE
@@ -68,7 +70,10 @@ def show(comparison: Comparison, answers: Answers, expected: Mapping[int, Versio
         st.text("There are no such pairs.")
         return
     shell.note("Struck through: expected but not said. Underlined: said but not expected.")
-    for pair_id in table.page(chosen, _PAGE, f"page-{comparison.id}-{view}"):
+    on_page = table.page(chosen, _PAGE, f"page-{comparison.id}-{view}")
+    with looking() as session:
+        expected = archive.texts(session, comparison.version_id, on_page)
+    for pair_id in on_page:
         _pair(comparison, answers[pair_id], expected[pair_id])
 
 

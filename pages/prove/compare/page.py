@@ -11,7 +11,7 @@ from pages.frame.wiring import looking
 from pages.parts import compare_start, job_panel
 from pages.prove.compare import browse, figures
 from storage.errors import RuleBroken
-from storage.types import JobKind, Split
+from storage.types import JobKind
 from training.models import adapters
 from training.proving import blind, comparisons
 
@@ -58,7 +58,6 @@ comparison = by_id[chosen]
 try:
     with looking() as session:
         answers = blind.opened(session, comparison.id)
-        rows = archive.rows(session, comparison.version_id, Split.TEST)
         eras_of = eras.names_of(session, answers)
 except RuleBroken as refusal:
     st.warning(plain(str(refusal)))
@@ -66,6 +65,6 @@ except RuleBroken as refusal:
     st.stop()
 figures.show(comparison)
 of_era = browse.of_era(comparison, answers, eras_of)
-browse.show(comparison, of_era, {row.pair_id: row for row in rows})
+browse.show(comparison, of_era)
 if comparison.adapter_id is not None:
     shell.link("blind", "Next: let people judge the answers blind")

@@ -180,21 +180,13 @@ def test_a_row_belongs_by_tag_or_by_wording(engine: Engine, lea: User, desk: Pro
             assert list(session.scalars(select(PairRow.id).where(belongs))) == ids
 
 
-def test_a_phrase_is_found_however_its_letters_are_written(
-    engine: Engine, lea: User, desk: Project
-) -> None:
-    old = add(engine, lea, desk, "old", JAN, phrases=["passbook desk", "Gebühr"])
-    written = [
-        "the \uff50assbook desk",
-        "a GEBU\u0308HR",
-        "the PASS\u200bBOOK desk",
-        "gebuhr",
-        "passbookdesk",
-    ]
+def test_a_phrase_is_found_however_its_letters_are_written(engine: Engine, desk: Project) -> None:
+    written = ["the \uff50assbook desk", "the PASS\u200bBOOK desk", "passbookdesk", "GEBU\u0308HR"]
     rows = stories.waiting(engine, desk, [(text, f"{n}") for n, text in enumerate(written)])
-    with reading(engine) as session:
-        found = belonging.worded(session, PairRow.project_id == desk.id, old.phrases)
-    assert found == [row.id for row in rows[:3]]
+    for phrase, wanted in (("passbook desk", rows[:2]), ("Gebühr", rows[3:])):
+        with reading(engine) as session:
+            found = belonging.worded(session, PairRow.project_id == desk.id, [phrase])
+        assert found == [row.id for row in wanted]
 
 
 def test_the_history_is_never_changed(engine: Engine, lea: User, desk: Project) -> None:
