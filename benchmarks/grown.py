@@ -44,7 +44,7 @@ def build(engine: Engine, size: int, meter: Meter) -> None:
     imported, held_out = rows(size), size // HELD_OUT
     for part, held in ((imported[:held_out], True), (imported[held_out:], False)):
         with meter.measured("command", "import test pairs" if held else "import"):
-            _take(engine, desk.id, part, held_out=held)
+            take(engine, desk.id, part, held_out=held)
     _decide(engine, desk.id, int(size * DECIDED))
     _scan(engine, desk.id)
     sweep(engine, meter, "sweep")
@@ -58,7 +58,7 @@ def add(engine: Engine, count: int) -> None:
     """Some more pairs, as a small file brings them."""
     with reading(engine) as session:
         before = sum(pairs.counts(session, 1).values())
-    _take(engine, 1, rows(count, before), held_out=False)
+    take(engine, 1, rows(count, before), held_out=False)
 
 
 def sweep(engine: Engine, meter: Meter, name: str) -> None:
@@ -68,7 +68,7 @@ def sweep(engine: Engine, meter: Meter, name: str) -> None:
         overlaps.sweep(session, lead, 1)
 
 
-def _take(engine: Engine, project_id: int, rows: tuple[Incoming, ...], *, held_out: bool) -> None:
+def take(engine: Engine, project_id: int, rows: tuple[Incoming, ...], *, held_out: bool) -> None:
     """As the page and the command do: a large file in chunks."""
     lead, sha256 = stories.person(engine, LEAD, Role.LEAD), uuid4().hex * 2
     if len(rows) > intake.LARGE:

@@ -15,10 +15,10 @@ Step: TypeAlias = Callable[[int, int], None]
 may raise, which ends the work there."""
 
 ROWS = 250
-"""Of a chunk at most: 5 to 20 ms of the write lock on a slow disk."""
-LEAST = 25
-LOCK_SECONDS = 0.02
-"""A chunk that took longer is followed by a smaller one."""
+"""Of a chunk at most: some 10 ms of the write lock, and what the disk takes to make it safe."""
+LEAST = 50
+LOCK_SECONDS = 0.035
+"""A chunk that took longer is followed by a smaller one: none is to take more than 50 ms."""
 BREATH_SECONDS = 0.002
 
 
@@ -47,6 +47,6 @@ def write(
             verb(session, chunk)
         took = time.monotonic() - began
         done += len(chunk)
-        size = max(LEAST, size // 2) if took > LOCK_SECONDS else min(ROWS, size * 2)
+        size = max(LEAST, size // 2) if took > LOCK_SECONDS else min(ROWS, size + LEAST)
         time.sleep(max(BREATH_SECONDS, took))
     step(done, len(items))

@@ -5,7 +5,7 @@ a process leaves that was killed or cancelled is swept: by the reconciler of job
 import of the file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,13 +66,13 @@ def begin(
     session: Session,
     actor: User,
     project_id: int,
-    last: pairs.NewPair,
+    last: Callable[[int], pairs.NewPair],
     *,
     count: int,
     sha256: str,
     job_id: str | None = None,
 ) -> HalfImport:
-    """Set `count` ids aside, and write the last of the pairs.
+    """Set `count` ids aside, and write the last of the pairs, which `last` makes for its id.
 
     Raises:
         RuleBroken: another process imports this file into the project now.
@@ -95,14 +95,14 @@ def begin(
     )
     session.add(row)
     session.flush()
-    pairs.add_all(session, project_id, [last], row.last_id)
+    pairs.add_all(session, project_id, [last(row.last_id)])
     return _value(row)
 
 
-def add(session: Session, going: HalfImport, rows: Sequence[pairs.NewPair], place: int) -> None:
-    """Write a chunk of its pairs, which stand in the file from `place` (0 is the first)."""
+def add(session: Session, going: HalfImport, rows: Sequence[pairs.NewPair]) -> None:
+    """Write a chunk of its pairs."""
     renew(session, going)
-    pairs.add_all(session, going.project_id, rows, going.first_id + place)
+    pairs.add_all(session, going.project_id, rows)
 
 
 def renew(session: Session, going: HalfImport) -> None:

@@ -86,8 +86,10 @@ def add(
 class NewPair:
     """A pair on its way into a project, waiting for a person."""
 
+    id: int
     prompt: str
     response: str
+    content_sha256: str
     origin: Origin
     author_id: int | None
     era_id: int | None
@@ -103,22 +105,21 @@ def next_id(session: Session) -> int:
     return int(session.execute(select(func.coalesce(func.max(ids), 0))).scalar_one()) + 1
 
 
-def add_all(session: Session, project_id: int, rows: Sequence[NewPair], first_id: int) -> None:
-    """Store new pairs under the ids from `first_id` on, in two statements however many they are."""
+def add_all(session: Session, project_id: int, rows: Sequence[NewPair]) -> None:
+    """Store new pairs, in two statements however many they are."""
     now = datetime.now(UTC)
-    hashes = [content_sha256(row.prompt, row.response) for row in rows]
     session.execute(
         insert(PairRow.__table__),  # type: ignore[arg-type]
         [
             {
-                "id": first_id + place,
+                "id": row.id,
                 "project_id": project_id,
                 "prompt": row.prompt,
                 "response": row.response,
                 "status": PairStatus.WAITING,
                 "origin": row.origin,
                 "version": 1,
-                "content_sha256": hashes[place],
+                "content_sha256": row.content_sha256,
                 "author_id": row.author_id,
                 "era_id": row.era_id,
                 "held_out": row.held_out,
@@ -127,22 +128,22 @@ def add_all(session: Session, project_id: int, rows: Sequence[NewPair], first_id
                 "source_key": row.source_key,
                 "created_at": now,
             }
-            for place, row in enumerate(rows)
+            for row in rows
         ],
     )
     session.execute(
         insert(RevisionRow.__table__),  # type: ignore[arg-type]
         [
             {
-                "pair_id": first_id + place,
+                "pair_id": row.id,
                 "number": 1,
                 "prompt": row.prompt,
                 "response": row.response,
-                "content_sha256": hashes[place],
+                "content_sha256": row.content_sha256,
                 "user_id": row.author_id,
                 "created_at": now,
             }
-            for place, row in enumerate(rows)
+            for row in rows
         ],
     )
 

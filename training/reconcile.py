@@ -108,7 +108,9 @@ def _observe(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
         processes.stop(directory, job.id)
     if evidence.alive(directory):
         return
-    result = job.result or evidence.read_result(directory)
+    result = evidence.read_result(directory)
+    if job.result is not None:  # the last write of a chore: whatever its process came to after it
+        result = {**(result or {}), **job.result}
     if result is not None:
         _end(engine, settings, job, result)
     elif evidence.cancel_requested(directory):

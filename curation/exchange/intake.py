@@ -7,10 +7,10 @@ it, and its pairs are unseen until all are there: see `storage.imports`.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import overload
 
 import msgspec
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from curation import schema_check
@@ -20,7 +20,7 @@ from curation.overlap.leakage import How, Leak, SourcedInput
 from storage import chunks, events, imports, pairs, projects
 from storage.access import allowed, require
 from storage.engine import reading, writing
-from storage.errors import BadInput
+from storage.errors import BadInput, Unavailable
 from storage.tables import PairRow
 from storage.types import Origin, Project, Role, User
 
@@ -80,9 +80,22 @@ class _IntakePlan:
     leaks: tuple[Leak, ...]
     """`train_id` is the place of a new row."""
 
-    def new_pairs(self, places: Sequence[int]) -> list[pairs.NewPair]:
-        """The rows at these places as pairs."""
-        return [self._pair(self.rows[place]) for place in places]
+    def pair(self, place: int, pair_id: int) -> pairs.NewPair:
+        """The row at a place as a pair."""
+        row, intake = self.rows[place], self.intake
+        return pairs.NewPair(
+            id=pair_id,
+            prompt=row.prompt,
+            response=row.response,
+            content_sha256=pairs.content_sha256(row.prompt, row.response),
+            origin=intake.origin,
+            author_id=self.author_id,
+            era_id=self.eras[_era(row)],
+            topic=row.topic,
+            held_out=intake.held_out,
+            source=_source(row, intake),
+            source_key=f"{intake.sha256}:{row.line}",
+        )
 
     def imported(self, first_id: int) -> Imported:
         """What the import did that gave the first new row this id."""
@@ -99,19 +112,28 @@ class _IntakePlan:
         ids = tuple(range(first_id, first_id + len(self.rows)))
         return Imported(ids, self.existing, self.invalid, repeating)
 
-    def _pair(self, row: Incoming) -> pairs.NewPair:
-        intake = self.intake
-        return pairs.NewPair(
-            row.prompt,
-            row.response,
-            intake.origin,
-            self.author_id,
-            self.eras[_era(row)],
-            row.topic,
-            intake.held_out,
-            _source(row, intake),
-            f"{intake.sha256}:{row.line}",
-        )
+
+@dataclass(frozen=True, slots=True)
+class _NewPairs(Sequence[pairs.NewPair]):
+    """The pairs of an import, each made when it is asked for: a chunk is made before its
+    transaction begins, and no two copies of a large file are in memory.
+    """
+
+    plan: _IntakePlan
+    ids: range
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, at: int) -> pairs.NewPair: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[pairs.NewPair]: ...
+    def __getitem__(self, at: int | slice) -> pairs.NewPair | list[pairs.NewPair]:
+        places = range(len(self.ids))[at]
+        if isinstance(places, int):
+            return self.plan.pair(places, self.ids[places])
+        return [self.plan.pair(place, self.ids[place]) for place in places]
 
 
 @allowed(*_ROLES)
@@ -140,7 +162,8 @@ def take(
     )
     first_id = pairs.next_id(session)
     if plan.rows:
-        pairs.add_all(session, project_id, plan.new_pairs(range(len(plan.rows))), first_id)
+        ids = range(first_id, first_id + len(plan.rows))
+        pairs.add_all(session, project_id, _NewPairs(plan, ids))
     _link(session, plan, first_id, plan.leaks)
     return _recorded(session, actor, plan, first_id)
 
@@ -194,7 +217,7 @@ def _written(
             session,
             actor,
             plan.project.id,
-            plan.new_pairs([last])[0],
+            lambda pair_id: plan.pair(last, pair_id),
             count=last + 1,
             sha256=plan.intake.sha256,
             job_id=job_id,
@@ -202,8 +225,8 @@ def _written(
     try:
         chunks.write(
             engine,
-            range(last),
-            lambda session, places: imports.add(session, going, plan.new_pairs(places), places[0]),
+            _NewPairs(plan, going.ids[:-1]),
+            lambda session, new: imports.add(session, going, new),
             step,
         )
         chunks.write(
@@ -217,7 +240,7 @@ def _written(
             settle(session, imported)
     except BaseException:
         # Also where the process is interrupted. A disk too full even to sweep is swept later.
-        with suppress(SQLAlchemyError):
+        with suppress(Unavailable):
             imports.sweep(engine, going)
         raise
     return imported

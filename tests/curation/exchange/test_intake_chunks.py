@@ -66,10 +66,14 @@ def _counted(engine: Engine) -> dict[str, int]:
 
 def _cut_off(engine: Engine, actor: User, desk: Project, sha256: str = SHA) -> imports.HalfImport:
     """An import whose process was killed after two chunks; one of its pairs was linked already."""
-    new = [
-        pairs.NewPair(
+    rows = _rows(60)
+
+    def pair(pair_id: int, row: Incoming) -> pairs.NewPair:
+        return pairs.NewPair(
+            id=pair_id,
             prompt=row.prompt,
             response=row.response,
+            content_sha256="0" * 64,
             origin=Origin.IMPORT,
             author_id=None,
             era_id=None,
@@ -78,12 +82,17 @@ def _cut_off(engine: Engine, actor: User, desk: Project, sha256: str = SHA) -> i
             source={"file": MARK, "line": row.line},
             source_key=f"{sha256}:{row.line}",
         )
-        for row in _rows(60)
-    ]
+
     with writing(engine) as session:
-        going = imports.begin(session, actor, desk.id, new[-1], count=60, sha256=sha256)
+        going = imports.begin(
+            session, actor, desk.id, lambda last: pair(last, rows[-1]), count=60, sha256=sha256
+        )
     with writing(engine) as session:
-        imports.add(session, going, new[:40], 0)
+        imports.add(
+            session,
+            going,
+            [pair(at, row) for at, row in zip(going.ids[:40], rows[:40], strict=True)],
+        )
         session.add(
             LinkRow(
                 project_id=desk.id,
