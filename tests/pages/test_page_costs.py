@@ -1,0 +1,79 @@
+"""A page asks the database as often, and for as many rows, however many pairs a project has."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from curation.gate import measures
+from curation.versions import standing
+from storage import reports, scratch
+from storage.engine import writing
+from storage.types import Project, Role
+from tests.support import curated, stories
+from tests.support.ui import OpenPage
+from training import reports as keeper
+
+FEW, MANY = 40, 160
+PAGES = (
+    "pages/operate/home/page.py",
+    "pages/curate/eras/page.py",
+    "pages/curate/ready/page.py",
+    "pages/curate/versions/page.py",
+    "pages/train/decide/page.py",
+    "pages/train/launch/page.py",
+    "pages/train/runs/page.py",
+    "pages/train/experiments/page.py",
+    "pages/train/adapters/page.py",
+    "pages/prove/compare/page.py",
+    "pages/prove/blind/page.py",
+)
+
+
+class Count(Counter[str]):
+    """Statements, and rows that the database handed over."""
+
+    def watch(self, engine: Engine) -> None:
+        """Count what is asked from now on."""
+        event.listen(engine, "checkout", self._checked_out)
+        event.listen(engine, "before_cursor_execute", self._asked)
+
+    def _checked_out(self, connection: Any, *_: object) -> None:  # noqa: ANN401 - DBAPI
+        connection.row_factory = self._fetched
+
+    def _fetched(self, _cursor: object, row: tuple[object, ...]) -> tuple[object, ...]:
+        self["rows"] += 1
+        return row
+
+    def _asked(self, *_: object) -> None:
+        self["statements"] += 1
+
+
+def _filled(engine: Engine, desk: Project, pairs: int) -> None:
+    """Approve, compare, scan and freeze so many pairs, and compute the reports of all of it."""
+    curated.approved(engine, desk, pairs)
+    curated.compared(engine, desk)
+    curated.scanned(engine, desk)
+    version = curated.frozen(engine, desk)
+    assert keeper.work(engine, measures.TEXTS.name, desk.id)
+    assert keeper.work(engine, standing.STANDING.name, version.id)
+
+
+def test_no_page_costs_more_where_there_are_more_pairs(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "AT_ONCE", FEW // 2)
+    lena, count = stories.person(engine, "lena", Role.LEAD), Count()
+    desks = {pairs: stories.project(engine, f"{pairs} pairs") for pairs in (FEW, MANY)}
+    costs: dict[int, dict[str, Count]] = {FEW: {}, MANY: {}}
+    count.watch(engine)
+    for pairs, desk in desks.items():
+        _filled(engine, desk, pairs)
+        with writing(engine) as session:
+            scratch.save(session, lena, "open-project", {"id": desk.id})
+        for path in PAGES:
+            count.clear()
+            assert not open_page(path, user=lena).exception
+            costs[pairs][path] = count.copy()
+    assert costs[FEW] == costs[MANY]
