@@ -9,15 +9,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-# Blank by design though Unicode files them under letters, marks or symbols.
-_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-# Python calls these printable, so they are looked for by themselves.
-_PRINTABLE_UNSEEN = re.compile(
-    f"[{''.join(sorted(_BLANK))}\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
-)
-_EMOJI_STYLE = "\ufe0e\ufe0f"
-_JOINER = "\u200d"
-_HIDDEN_CATEGORIES = frozenset({"Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+from storage.blank import plain, unseen
 
 _HTML = re.compile(r"</?[a-zA-Z][a-zA-Z0-9-]{0,40}(?=[\s/>])|<!--|<!doctype", re.IGNORECASE)
 _IMAGE = re.compile(r"!\[[^\]\n]{0,500}\]\(\s{0,9}<?(?:[a-z][a-z0-9+.-]{0,20}:)?//", re.IGNORECASE)
@@ -41,28 +33,20 @@ class Hidden:
 
 def hidden(text: str) -> tuple[Hidden, ...]:
     """Every invisible character of `text`, in order."""
-    if _plain(text):
+    if plain(text):
         return ()
     return tuple(
         Hidden(i, f"U+{ord(c):04X}", unicodedata.name(c, "").lower())
         for i, c in enumerate(text)
-        if _unseen(text, i, c)
+        if unseen(text, i, c)
     )
 
 
 def reveal(text: str) -> str:
     """`text` with each invisible character written as ⟦U+200B⟧. For display only, never stored."""
-    if _plain(text):
+    if plain(text):
         return text
-    return "".join(f"⟦U+{ord(c):04X}⟧" if _unseen(text, i, c) else c for i, c in enumerate(text))
-
-
-def empty(text: str) -> bool:
-    """Whether a reader sees nothing at all: only white space and invisible characters."""
-    stripped = text.strip()
-    return not stripped or all(
-        c.isspace() or _unseen(stripped, i, c) for i, c in enumerate(stripped)
-    )
+    return "".join(f"⟦U+{ord(c):04X}⟧" if unseen(text, i, c) else c for i, c in enumerate(text))
 
 
 def has_markup(text: str) -> tuple[str, ...]:
@@ -75,42 +59,3 @@ def has_markup(text: str) -> tuple[str, ...]:
     if _LINK.search(text):
         kinds.append("a link to elsewhere")
     return tuple(kinds)
-
-
-def _plain(text: str) -> bool:
-    """Quickly, whether nothing here can be invisible; False where a closer look is needed."""
-    line = text.replace("\n", "").replace("\t", "")
-    return line.isprintable() and (line.isascii() or not _PRINTABLE_UNSEEN.search(line))
-
-
-def _unseen(text: str, i: int, c: str) -> bool:
-    if c in "\n\t" or (c == "\r" and text[i + 1 : i + 2] == "\n"):
-        return False
-    if c in _EMOJI_STYLE:
-        return not _emoji(text, i - 1)
-    if c == _JOINER:
-        return not (_emoji(text, i - 1) and _emoji(text, i + 1))
-    return c in _BLANK or _selector(c) or unicodedata.category(c) in _HIDDEN_CATEGORIES
-
-
-def _selector(c: str) -> bool:
-    """Variation selectors change a shape they follow; long runs of them carry hidden messages."""
-    return (
-        "\ufe00" <= c <= "\ufe0f" or "\U000e0100" <= c <= "\U000e01ef" or "\u180b" <= c <= "\u180f"
-    )
-
-
-def _emoji(text: str, i: int) -> bool:
-    """Whether an emoji stands at `i`, so that one style mark or joiner beside it is ordinary."""
-    if not 0 <= i < len(text):
-        return False
-    c = text[i]
-    if c == "\ufe0f":
-        return i > 0 and _pictures(text[i - 1])
-    return _pictures(c)
-
-
-def _pictures(c: str) -> bool:
-    return (
-        c in "#*0123456789" or unicodedata.category(c) == "So" or "\U0001f3fb" <= c <= "\U0001f3ff"
-    )

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import UserRow
 from storage.types import Role, User
@@ -44,7 +45,7 @@ def join(session: Session, name: str, roles: frozenset[Role], *, actor: User | N
     Raises:
         BadInput: the name is empty, too long or taken, or no role was chosen.
     """
-    name = " ".join(name.split())
+    name = trim(" ".join(name.split()))
     if not name or len(name) > 80:
         raise BadInput("A profile needs a name of 1 to 80 characters.")
     if not roles:

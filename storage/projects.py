@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound
 from storage.tables import EraRevisionRow, EraRow, ProjectRow
 from storage.types import Era, Project, Role, User
@@ -67,19 +68,20 @@ def create(
     Raises:
         BadInput: a field is empty, or the name is taken.
     """
-    name = " ".join(name.split())
+    name = trim(" ".join(name.split()))
     if not name or len(name) > 120:
         raise BadInput("A project needs a name of 1 to 120 characters.")
-    if not task.strip() or not system_message.strip():
+    task, system_message = trim(task), trim(system_message)
+    if not task or not system_message:
         raise BadInput("A project needs a task description and a system message.")
     if named(session, name) is not None:
         raise BadInput(f"There is already a project named {name}. Choose another name.")
     row = ProjectRow(
         name=name,
-        task=task.strip(),
-        system_message=system_message.strip(),
+        task=task,
+        system_message=system_message,
         output_schema=output_schema,
-        guidelines=guidelines,
+        guidelines=guidelines if trim(guidelines) else "",
         label_field=label_field,
         two_people=two_people,
         sample=sample,
@@ -98,7 +100,7 @@ def change(
     row = session.get(ProjectRow, project_id)
     if row is None:
         raise NotFound(f"There is no project {project_id}.")
-    row.guidelines, row.two_people = guidelines, two_people
+    row.guidelines, row.two_people = guidelines if trim(guidelines) else "", two_people
     session.flush()
     events.record(
         session,
@@ -123,9 +125,9 @@ def reword(session: Session, actor: User, project_id: int, system_message: str) 
     row = session.get(ProjectRow, project_id)
     if row is None:
         raise NotFound(f"There is no project {project_id}.")
-    if not system_message.strip():
+    if not trim(system_message):
         raise BadInput("A project needs a system message.")
-    before, row.system_message = row.system_message, system_message.strip()
+    before, row.system_message = row.system_message, trim(system_message)
     session.flush()
     events.record(
         session,

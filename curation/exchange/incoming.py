@@ -14,6 +14,7 @@ from curation.exchange.columns import unescape
 from curation.exchange.source import Faults, Refusal, Refused, Table, TableRow, Value
 from curation.versions.layout import ColumnMapping
 from curation.versions.verify_version import ESCAPED
+from storage.blank import trim
 from storage.errors import BadInput
 
 _ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
@@ -112,7 +113,7 @@ class _Reading:
             self.faults.add(row.line, str(fault))
             return
         for name, text in (("input", prompt), ("output", response)):
-            if visible.empty(text):
+            if not trim(text):
                 self.faults.add(row.line, f"its {name} is empty")
                 return
         self._count(system, prompt, response)
@@ -157,14 +158,14 @@ class _Reading:
         columns = (self.mapping.system, self.mapping.prompt, self.mapping.response)
         system, prompt, response = self._bare(*(_text(values, column) for column in columns))
         more = _text(values, self.mapping.input)
-        return system, f"{prompt}\n\n{more.strip()}" if more.strip() else prompt, response
+        return system, f"{prompt}\n\n{more.strip()}" if trim(more) else prompt, response
 
     def _bare(self, *texts: str) -> tuple[str, str, str]:
         """System, prompt and response, trimmed unless every character counts."""
         system, prompt, response = texts
         if self.mapping.exact:
             return system, prompt, response
-        return system.strip(), prompt.strip(), response.strip()
+        return trim(system), prompt.strip(), response.strip()
 
     def _count(self, system: str, prompt: str, response: str) -> None:
         both = f"{prompt}\n{response}"
@@ -184,7 +185,7 @@ def _text(values: dict[str, Value], column: str | None) -> str:
 
 
 def _label(values: dict[str, Value], column: str | None) -> str | None:
-    text = _text(values, column).strip()
+    text = trim(_text(values, column))
     if len(text) > 200:
         raise _FaultyRowError("its era, topic or source is longer than 200 characters")
     return text or None

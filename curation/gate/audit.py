@@ -18,6 +18,7 @@ from curation.gate.sampling import Stratum
 from curation.review import decisions
 from storage import events, pairs, people
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import AuditRow, AuditVerdictRow, PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
@@ -332,7 +333,7 @@ def judge(
             user_id=actor.id,
             content_sha256=row.content_sha256,
             good=good,
-            note=note,
+            note=trim(note or "") or None,
         )
     )
     session.flush()

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, RuleBroken
 from storage.tables import RecordRow, SignatureRow
 from storage.types import Role, User
@@ -85,14 +86,14 @@ def write(
         BadInput: a question is unanswered.
     """
     for key, question in QUESTIONS.items():
-        if not answers.get(key, "").strip():
+        if not trim(answers.get(key, "")):
             raise BadInput(f"Please answer: {question}")
     if facts_change not in CHANGE or iterations < 0:
         raise BadInput("Say how often facts change, and how many prompt iterations were tried.")
     row = RecordRow(
         project_id=project_id,
         answers={
-            **{key: answers[key].strip() for key in QUESTIONS},
+            **{key: trim(answers[key]) for key in QUESTIONS},
             "facts_change": facts_change,
             "iterations": iterations,
         },

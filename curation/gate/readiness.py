@@ -16,6 +16,7 @@ from curation.gate.measures import Measures, TextFigures
 from curation.policy import eras
 from storage import events, people
 from storage.access import allowed
+from storage.blank import seen, trim
 from storage.errors import BadInput, RuleBroken
 from storage.tables import WaiverRow
 from storage.types import Role, Signal, User, Version
@@ -142,7 +143,7 @@ def write_waiver(
     Raises:
         BadInput: no reason, or a date that is past or too far away.
     """
-    if len(reason.strip()) < 10:
+    if len(seen(reason).strip()) < 10:
         raise BadInput("Give the reason for the waiver in at least 10 characters.")
     days = (expires_on - datetime.now(UTC).date()).days
     if not 0 <= days <= LONGEST_WAIVER:
@@ -151,7 +152,7 @@ def write_waiver(
         project_id=project_id,
         signal=signal,
         user_id=actor.id,
-        reason=reason.strip(),
+        reason=trim(reason),
         expires_on=expires_on,
     )
     session.add(row)

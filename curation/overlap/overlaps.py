@@ -16,6 +16,7 @@ from curation.overlap.near import live_rows
 from curation.review import decisions
 from storage import events, pairs, projects
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import LinkRow, PairRow
 from storage.types import Link, LinkKind, LinkState, Origin, Pair, PairStatus, Role, User
@@ -214,11 +215,14 @@ def keep(
     `seen_version` is the version in which the kept row itself was on the screen, where it was.
 
     Raises:
+        BadInput: no reason was given.
         RuleBroken: one of them changed since it was shown, or is held out for testing.
     """
+    if not trim(reason):
+        raise BadInput("Say in a few words why the other pairs go.")
     _, remaining = _unchanged(session, keep_id, others, seen_version)
     for row in remaining:
-        decisions.reject(session, actor, row, f"{reason} (pair {keep_id} kept)")
+        decisions.reject(session, actor, row, f"{trim(reason)} (pair {keep_id} kept)")
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
@@ -244,7 +248,7 @@ def merge(
         raise RuleBroken(f"Pair {tested} is held out for testing and stays as it is.")
     if (prompt, response) == (best.prompt, best.response):
         raise BadInput(f"These are the words of pair {keep_id}: change them, or keep that pair.")
-    if not prompt.strip() or not response.strip():
+    if not trim(prompt) or not trim(response):
         raise RuleBroken("The merged pair needs an input and an output. Fill in the empty one.")
     wrong = decisions.problems(projects.get(session, best.project_id), response)
     if wrong:
@@ -298,11 +302,11 @@ def both_right(session: Session, actor: User, link_id: int, reason: str) -> None
     link = session.get(LinkRow, link_id)
     if link is None:
         raise NotFound(f"There is no link {link_id}.")
-    if not reason.strip():
+    if not trim(reason):
         raise BadInput("Say in a few words why both pairs are right.")
     if link.kind is LinkKind.LEAK:
         raise RuleBroken("A pair that repeats a test pair cannot train. Reject it.")
-    link.state, link.reason, link.decided_by = LinkState.BOTH_RIGHT, reason.strip(), actor.id
+    link.state, link.reason, link.decided_by = LinkState.BOTH_RIGHT, trim(reason), actor.id
     session.flush()
     events.record(
         session,

@@ -18,6 +18,7 @@ from curation.policy import era_search
 from curation.review import decisions
 from storage import events, pairs, people
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import EventRow, PairRow
 from storage.types import PairStatus, Role, User
@@ -83,13 +84,13 @@ def send_back(
     Raises:
         BadInput: no reason, no rows, or too many.
     """
-    if not reason.strip():
+    if not trim(reason):
         raise BadInput("Say in a few words why these pairs go back to review.")
 
     def operation(row: PairRow) -> int | None:
         if row.status is not PairStatus.APPROVED:
             return None
-        decisions.send_back(session, actor, row, reason.strip())
+        decisions.send_back(session, actor, row, trim(reason))
         return row.id
 
     return _each(session, actor, project_id, versions, operation, "policy_send_back")

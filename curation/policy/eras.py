@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from curation.review import phrases as wording
 from storage import events, pairs, people, projects
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import EraRevisionRow, EraRow, PairRow
 from storage.types import Era, Role, User
@@ -54,7 +55,7 @@ def named(session: Session, project_id: int, name: str) -> Era:
     """
     eras = projects.eras(session, project_id)
     for era in eras:
-        if era.name.casefold() == name.strip().casefold():
+        if era.name.casefold() == trim(name).casefold():
             return era
     names = ", ".join(era.name for era in eras) or "none yet"
     raise NotFound(f"This project has no era {name[:80]!r}. There are: {names}.")
@@ -252,13 +253,13 @@ def _columns(era: Era) -> Mapping[str, object]:
 
 def _fitting(era: Era, others: Sequence[Era]) -> Era:
     """The era with its words trimmed, where it may stand beside the others."""
-    name = " ".join(era.name.split())
+    name = trim(" ".join(era.name.split()))
     if not name or len(name) > 80:
         raise BadInput("An era needs a name of 1 to 80 characters.")
     if any(sibling.name.casefold() == name.casefold() for sibling in others):
         raise BadInput(f"There is already an era {name}. Choose another name.")
     _check_days(name, era, others)
-    document, url = (" ".join(text.split()) for text in (era.document, era.url))
+    document, url = (trim(" ".join(text.split())) for text in (era.document, era.url))
     if max(len(document), len(url)) > _LONGEST:
         raise BadInput(f"The era {name}: a title or an address is over {_LONGEST} characters.")
     phrases = wording.cleaned(era.phrases)

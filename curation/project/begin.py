@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from curation import schema_check, strict_json
 from storage import projects
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput
 from storage.types import Project, Role, User
 
@@ -31,7 +32,7 @@ def begin(
             it has no field called `label_field`.
     """
     schema = _schema(schema_text)
-    label = label_field.strip() or None
+    label = trim(label_field) or None
     if label is not None and label not in (schema or {}).get("properties", {}):
         raise BadInput(
             f"The schema has no field {label[:40]!r}. Name one of its fields as the label, or none."
@@ -50,7 +51,7 @@ def begin(
 
 
 def _schema(text: str) -> dict[str, Any] | None:
-    if not text.strip():
+    if not trim(text):
         return None
     try:
         schema = strict_json.loads(text)

@@ -11,6 +11,7 @@ from typing import Any
 
 from curation import schema_check, strict_json
 from curation.statistics import wilson
+from storage.blank import trim
 from storage.errors import BadInput
 
 _LONGEST = 65_536
@@ -37,7 +38,7 @@ def score(text: str, expected: str, schema: Schema | None, label_field: str | No
     Without a schema any words are valid, and the spaces between them do not count.
     """
     if schema is None:
-        return Score(bool(text.strip()), text.split() == expected.split(), None, {})
+        return Score(bool(trim(text)), text.split() == expected.split(), None, {})
     value, wanted = _parsed(text), _parsed(expected)
     matches = _matches(value, wanted)
     return Score(

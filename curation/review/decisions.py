@@ -12,6 +12,7 @@ from curation.review import claims, late
 from curation.review.ops import Answer, Op, Receipt
 from storage import events, leases, pairs, projects
 from storage.access import allowed, require
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
     DecisionRow,
@@ -115,6 +116,7 @@ def apply(session: Session, actor: User, row: PairRow, op: Op) -> Receipt:
         _record(session, actor, row, bare, before)
         claims.release(session, row)
         return Receipt(op.op, Answer.SAVED, "Skipped.", row.version, row.fence)
+    op = replace(op, reason=trim(op.reason or "") or None)
     prompt = row.prompt if op.prompt is None else op.prompt
     response = row.response if op.response is None else op.response
     if op.action is Action.APPROVE:
@@ -169,7 +171,7 @@ def check(session: Session, actor: User, row: PairRow, prompt: str, response: st
     Raises:
         RuleBroken: one of them is broken.
     """
-    if not prompt.strip() or not response.strip():
+    if not trim(prompt) or not trim(response):
         raise RuleBroken(f"Pair {row.id} needs words on both sides. Fill in the empty one.")
     project = projects.get(session, row.project_id)
     if project.two_people and row.origin is Origin.GOLD and row.author_id == actor.id:
@@ -260,14 +262,14 @@ def reopen(session: Session, actor: User, pair_id: int, seen_version: int, reaso
         BadInput: no reason was given.
         RuleBroken: it is waiting already, or it changed since it was shown.
     """
-    if not reason.strip():
+    if not trim(reason):
         raise BadInput("Say in a few words why this pair goes back to review.")
     row = pairs.row_of(session, pair_id)
     if row.status is PairStatus.WAITING and not row.flagged:
         raise RuleBroken(f"Pair {pair_id} is already waiting for review.")
     if row.version != seen_version:
         raise RuleBroken(f"Pair {pair_id} changed since it was shown. Look at it again.")
-    send_back(session, actor, row, reason.strip())
+    send_back(session, actor, row, trim(reason))
 
 
 def send_back(session: Session, actor: User, row: PairRow, reason: str) -> None:

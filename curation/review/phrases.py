@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
+from storage.blank import trim
+
 LIMIT, LONGEST = 50, 200
 """Phrases of one search, and characters of one phrase."""
 _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -27,7 +29,9 @@ def folded(text: str) -> str:
 
 def cleaned(phrases: Iterable[str]) -> tuple[str, ...]:
     """The phrases without spaces around them, empty ones and repeats."""
-    return tuple(dict.fromkeys(filter(None, (" ".join(phrase.split()) for phrase in phrases))))
+    return tuple(
+        dict.fromkeys(filter(None, (trim(" ".join(phrase.split())) for phrase in phrases)))
+    )
 
 
 def matches(text: str, phrases: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from curation.review import decisions
 from curation.review.ops import Submission
 from storage import events, pairs, projects, scratch
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import RuleBroken
 from storage.tables import PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
@@ -40,7 +41,7 @@ def gold(
     )
     if stored is not None:
         return value_of(Pair, stored)
-    if not submission.prompt.strip() or not submission.response.strip():
+    if not trim(submission.prompt) or not trim(submission.response):
         raise RuleBroken("A gold pair needs an input and an output. Fill in the empty one.")
     wrong = decisions.problems(projects.get(session, project_id), submission.response)
     if wrong:
@@ -53,7 +54,7 @@ def gold(
         Origin.GOLD,
         author=actor,
         era_id=era_id if era_id is not None else current_era(session, project_id),
-        topic=submission.topic,
+        topic=trim(submission.topic or "") or None,
         source_key=key,
     )
     scratch.clear(session, actor, form(project_id))

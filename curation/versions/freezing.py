@@ -16,6 +16,7 @@ from curation.versions import archive, canonical, evidence
 from curation.versions.split import SHARES, Item, split
 from storage import events, pairs, projects
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import RuleBroken
 from storage.tables import MemberRow, PairRow, VersionProofRow, VersionRowTable
 from storage.types import (
@@ -210,7 +211,7 @@ def _manifest(
     origins = Counter(row.origin for row in frozen)
     approvers = Counter(pairs.approvers(session, [row.pair_id for row in frozen]).values())
     return VersionManifest(
-        note=note.strip(),
+        note=trim(note),
         origins={origin.value: origins[origin] for origin in Origin if origins[origin]},
         approvals={str(user): approvers[user] for user in sorted(approvers)},
         system_message=project.system_message,

@@ -1,7 +1,12 @@
 """The gold-pair editor in Chromium: words survive a reload and a crash, a pair is saved once."""
 
+import re
+import unicodedata
+
 from playwright.sync_api import BrowserContext, Page, expect
 
+from storage.blank import trim
+from storage.settings import ROOT
 from tests.browser_components import desk
 from tests.browser_components.conftest import Serve, Server
 from tests.support.browser_fixture import still
@@ -63,6 +68,28 @@ def test_problems_and_near_duplicates_show_as_typed(serve: Serve, window: Browse
     page.keyboard.press("Control+Enter")
     expect(page.locator("#banner-text")).to_contain_text("Not saved")
     assert desk.rows("select * from pair") == []
+
+
+def test_words_that_nobody_sees_are_no_words_in_the_browser_either(
+    serve: Serve, window: BrowserContext
+) -> None:
+    page = opened(window, serve("harness_editor.py"))
+    page.locator("#prompt").fill("Is it there?")
+    page.locator("#response").fill("\u200b\u2800\ufe0f")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#banner-text")).to_contain_text("both need words")
+    source = (ROOT / "pages/parts/stream/common.js").read_text()
+    (blank,) = re.findall(r"^const BLANK = (.*);$", source, re.MULTILINE)
+    codes = [
+        code
+        for code in range(0x110000)
+        if unicodedata.category(chr(code)) not in ("Cs", "Cn")  # Unicode's newest differ by version
+    ]
+    unseen = page.evaluate(
+        f"codes => codes.filter(code => {blank}.test(String.fromCodePoint(code)))", codes
+    )
+    differ = {code for code in codes if not trim(chr(code))} ^ set(unseen)
+    assert [hex(code) for code in sorted(differ)] == []
 
 
 def test_choices_write_the_output_in_the_order_of_the_schema(

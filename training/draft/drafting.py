@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from curation.schema_check import check_schema, problems
+from storage.blank import seen, trim
 from storage.errors import BadInput
 from training.draft.writers import Writer, writer
 from training.hosted.completions import Chat, Wanted
@@ -88,7 +89,7 @@ class Drafts:
         """Whether an input can be used; one that can is remembered, so that no other is like
         it.
         """
-        if not _SHORTEST <= len(prompt) <= _LONGEST:
+        if not _SHORTEST <= len(seen(prompt)) <= len(prompt) <= _LONGEST:
             self.refused["input too short or too long"] += 1
             return False
         if _HELPER.search(prompt):
@@ -103,7 +104,7 @@ class Drafts:
 
     def answer(self, response: str) -> bool:
         """Whether an answer can be used."""
-        if not response:
+        if not trim(response):
             self.refused["answer empty"] += 1
             return False
         if self.task.schema is not None and problems(response, self.task.schema):

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import ledger
 from storage import events, pairs, plain_files, projects
+from storage.blank import trim
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Job, Origin, PairStatus, User
@@ -44,7 +45,7 @@ def request(session: Session, project_id: int, wish: DraftPlan) -> DraftSpec:
         BadInput: the topic is empty, the count out of range, or the endpoint unknown.
         RuleBroken: there are no gold examples to draft from.
     """
-    if not wish.topic.strip() or len(wish.topic) > 200:
+    if not trim(wish.topic) or len(wish.topic) > 200:
         raise BadInput("Name the topic to draft about in 1 to 200 characters.")
     if not 1 <= wish.count <= MOST:
         raise BadInput(f"Ask for 1 to {MOST} drafts.")
@@ -52,7 +53,7 @@ def request(session: Session, project_id: int, wish: DraftPlan) -> DraftSpec:
         raise RuleBroken("Drafts are made from approved gold pairs. Write and approve some first.")
     endpoint = endpoints.named(wish.endpoint) if wish.endpoint is not None else None
     return DraftSpec(
-        topic=wish.topic.strip(),
+        topic=trim(wish.topic),
         count=wish.count,
         seed=wish.seed,
         temperature=wish.temperature,

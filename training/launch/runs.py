@@ -17,6 +17,7 @@ from curation.overlap import ledger
 from curation.personal import model_files
 from curation.versions import archive
 from storage import events, pairs, people
+from storage.blank import trim
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings, current
 from storage.tables import AdapterRow
@@ -75,7 +76,7 @@ def request(session: Session, wish: RunPlan) -> tuple[int, TrainSpec]:
         )
     spec = TrainSpec(
         **structs.asdict(chosen),
-        name=" ".join(wish.name.split())[:80] or f"version {version.number}",
+        name=trim(" ".join(wish.name.split()))[:80] or f"version {version.number}",
         estimate=estimate if wish.share == 1 else None,
         gate=tuple(
             GateLine(key=s.key, name=s.name, met=s.met, measured=s.measured, waiver=s.waiver)

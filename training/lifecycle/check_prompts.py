@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound
 from storage.tables import CheckPromptRow
 from storage.types import CheckPrompt, Role, User
@@ -44,7 +45,8 @@ def add(
         BadInput: no prompt, no words to judge by, or too much of either.
     """
     must, must_not = _phrases(must), _phrases(must_not)
-    if not 1 <= len(prompt.strip()) <= _LONGEST:
+    prompt = trim(prompt)
+    if not 1 <= len(prompt) <= _LONGEST:
         raise BadInput(f"Give a prompt of 1 to {_LONGEST:,} characters.")
     if not must and not must_not:
         raise BadInput("Say at least one word that the answer must have, or must not have.")
@@ -52,7 +54,7 @@ def add(
         raise BadInput(f"A project has at most {_MOST} prompts of its own. Take one out first.")
     row = CheckPromptRow(
         project_id=project_id,
-        prompt=prompt.strip(),
+        prompt=prompt,
         must=must,
         must_not=must_not,
         user_id=actor.id,
@@ -64,7 +66,7 @@ def add(
 
 
 def _phrases(lines: Iterable[str]) -> list[str]:
-    phrases = list(dict.fromkeys(word for line in lines if (word := " ".join(line.split()))))
+    phrases = list(dict.fromkeys(word for line in lines if (word := trim(" ".join(line.split())))))
     if len(phrases) > _MOST_PHRASES or any(len(word) > _LONGEST_PHRASE for word in phrases):
         raise BadInput(
             f"Give at most {_MOST_PHRASES} words or phrases of at most {_LONGEST_PHRASE} "

@@ -21,6 +21,7 @@ from curation.personal import model_files
 from curation.versions import archive
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
@@ -88,7 +89,7 @@ def take(
             actor,
             version,
             job_id,
-            " ".join(name.split())[:80],
+            trim(" ".join(name.split()))[:80],
             ImportedFiles(base, at, vetted, sha256),
         )
     except BaseException:

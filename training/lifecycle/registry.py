@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage import events
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
 from storage.types import Adapter, Arm, Role, Stage, User
@@ -131,7 +132,7 @@ def _move(
     reason: str,
     lines: Sequence[GateLine] = (),
 ) -> None:
-    stages.add(session, actor, adapter.id, to, reason.strip()[:_LONGEST], lines)
+    stages.add(session, actor, adapter.id, to, trim(reason)[:_LONGEST], lines)
     events.record(
         session,
         actor,
@@ -165,8 +166,8 @@ def rollback(
     wrong = standing.troubles(session, adapter, settings)
     if wrong:
         raise RuleBroken(f"Adapter {adapter.number} cannot come back: {wrong[0]}. Retire it.")
-    _displace(session, actor, adapter, f"Rolled back to adapter {adapter.number}: {reason.strip()}")
-    _move(session, actor, adapter, Stage.PRODUCTION, f"Rolled back: {reason.strip()}")
+    _displace(session, actor, adapter, f"Rolled back to adapter {adapter.number}: {trim(reason)}")
+    _move(session, actor, adapter, Stage.PRODUCTION, f"Rolled back: {trim(reason)}")
     return adapter
 
 
@@ -186,5 +187,5 @@ def retire(session: Session, actor: User, adapter_id: int, reason: str) -> None:
 
 
 def _reason(reason: str) -> None:
-    if not reason.strip():
+    if not trim(reason):
         raise BadInput("Say in a few words why.")

@@ -20,6 +20,7 @@ from curation.review.ops import Answer, BallotOp, Receipt
 from curation.versions import archive
 from storage import events, pairs, people
 from storage.access import allowed
+from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
     OutputRow,
@@ -123,7 +124,7 @@ def plan(
         raise RuleBroken(f"Plan 1 to {len(both)} items: so many held-out pairs were answered.")
     if sealed(session, evaluation_id):
         raise RuleBroken("These inputs are on trial already. Close that trial first.")
-    if not question.strip():
+    if not trim(question):
         raise BadInput("A trial needs the question that reviewers answer.")
     secret = secrets.token_hex(32)
     drawn = sorted(both, key=lambda pair_id: mac(secret, "draw", str(pair_id)))[:planned]
@@ -132,7 +133,7 @@ def plan(
         project_id=comparison.project_id,
         evaluation_id=evaluation_id,
         planned=planned,
-        question=question.strip(),
+        question=trim(question),
         secret=secret,
         commitment=hashlib.sha256(secret.encode()).hexdigest(),
         registration=registration,
@@ -169,7 +170,7 @@ def _registration(
 ) -> dict[str, Any]:
     version = archive.verify(session, comparison.version_id)
     body: dict[str, Any] = {
-        "question": question.strip(),
+        "question": trim(question),
         "planned": len(drawn),
         "reviewers": list(reviewers),
         "version_sha256": version.sha256,

@@ -148,7 +148,7 @@ function drawCheck(S) {
 function save(S) {
   const card = head(S), words = typed(S);
   if (!card) return;
-  if (!words.prompt.trim() || !words.response.trim()) return tell(S, 'Not saved: the input and the output both need words.');
+  if (wordless(words.prompt) || wordless(words.response)) return tell(S, 'Not saved: the input and the output both need words.');
   if (Math.max(words.prompt.length, words.response.length) > LONGEST) return tell(S, 'Not saved: one text is longer than 65,536 characters. Shorten it.');
   drawCheck(S);
   if (S.known?.length) return tell(S, `Not saved: ${S.known[0]}`);

@@ -15,7 +15,7 @@ function build(key) {
   return S;
 }
 const mirror = S => `${S.key}:words`;
-const blank = words => !words.prompt.trim() && !words.response.trim();
+const blank = words => wordless(words.prompt) && wordless(words.response);
 
 /** The newer of the server's scratch and this browser's copy. */
 function recover(S) {
@@ -53,7 +53,7 @@ function flush(S) {
 
 function save(S) {
   const words = S.words;
-  if (!words.prompt.trim() || !words.response.trim()) return tell(S, 'Not saved: the input and the output both need words.');
+  if (wordless(words.prompt) || wordless(words.response)) return tell(S, 'Not saved: the input and the output both need words.');
   if (Math.max(words.prompt.length, words.response.length) > LONGEST) return tell(S, 'Not saved: one text is longer than 65,536 characters. Shorten it.');
   if (S.outbox.list().some(op => FIELDS.every(name => op[name] === words[name]))) return;      // on its way already
   if (S.known?.length) return tell(S, `Not saved: ${S.known[0]}`);
@@ -162,9 +162,9 @@ function drawBanner(S) {
 function drawCheck(S) {
   const box = $(S, 'check'), now = S.words;
   const current = S.check && S.check.prompt === now.prompt && S.check.response === now.response;
-  S.known = current && now.response.trim() ? S.check.problems : null;
+  S.known = current && !wordless(now.response) ? S.check.problems : null;
   $(S, 'hint').hidden = !current || !S.check.hint; $(S, 'hint').textContent = current ? S.check.hint : '';
-  if (!now.response.trim()) { box.replaceChildren(); return; }
+  if (wordless(now.response)) { box.replaceChildren(); return; }
   if (!current) return;                                   // keep what is shown until the answer is there
   const checked = S.data.schema != null;
   box.replaceChildren(S.check.problems.length ? make('div', { class: 'problems' }, ...S.check.problems.map(p => make('p', {}, p)))

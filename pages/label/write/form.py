@@ -12,6 +12,7 @@ from pages.frame.wiring import engine, looking
 from pages.label.write.editor import PairAck, ScratchData, pair_editor
 from pages.parts import pair_view
 from storage import pairs, scratch
+from storage.blank import trim
 from storage.engine import writing as transaction
 from storage.errors import AssayError
 from storage.types import Pair, Project, User
@@ -70,14 +71,14 @@ def _scratch(typed: Scratch | None) -> ScratchData | None:
 
 
 def _problems(project: Project, typed: Scratch | None) -> list[str]:
-    if typed is None or not typed.response.strip():
+    if typed is None or not trim(typed.response):
         return []
     return list(decisions.problems(project, typed.response))
 
 
 def _near(session: Session, project: Project, typed: Scratch | None) -> tuple[Pair, float] | None:
     """The stored pair whose input is most like the one being typed, and how alike they are."""
-    if typed is None or len(typed.prompt.strip()) < 12:
+    if typed is None or len(trim(typed.prompt)) < 12:
         return None
     near = overlaps.nearest(session, project.id, typed.prompt)
     return None if near is None else (pairs.get(session, near.b), near.similarity)

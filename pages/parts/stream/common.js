@@ -36,6 +36,9 @@ function uuid() {
 }
 
 /** What can be encoded as UTF-8; half a surrogate pair cannot. */
+/** Whether a reader sees nothing in the text; as `trim` in storage/blank.py, where the server asks. */
+const BLANK = /^[\s\p{C}\u2028\u2029\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]*$/u;
+const wordless = text => BLANK.test(text);
 const sound = text => (text.toWellFormed ? text.toWellFormed() : text);
 
 /** Operations that the server has not acknowledged yet, one localStorage record each, so that two

@@ -65,7 +65,7 @@ Look = Callable[[Session, User, int], object]
 LOOKS: dict[str, tuple[Look, int]] = {
     "hand out cards": (claims.lease, 15),
     "decide and undo": (decide_and_undo, 50),
-    "last decisions": (pace.recent, 5),
+    "last decisions": (pace.recent, 6),
     "late decisions": (lambda session, _user, project: conflicts.late(session, project, 3), 2),
     "who has late ones": (lambda session, _user, project: conflicts.by_person(session, project), 2),
 }

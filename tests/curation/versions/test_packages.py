@@ -15,7 +15,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import Engine
 
-from curation import visible
 from curation.exchange import columns, files, incoming
 from curation.exchange.reading.child import parse
 from curation.exchange.source import Source
@@ -23,6 +22,7 @@ from curation.review import claims, decisions
 from curation.versions import archive, canonical, packages, tags, verify_version
 from curation.versions.layout import ExportRow
 from curation.versions.layouts import LAYOUTS
+from storage.blank import trim
 from storage.engine import reading, writing
 from storage.errors import BadInput, RuleBroken
 from storage.types import Origin, Project, Split, Version
@@ -69,7 +69,7 @@ NASTY = [
 ]
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 TEXT = (st.sampled_from(NASTY) | st.text(CHARACTERS, min_size=1, max_size=60)).filter(
-    lambda text: not visible.empty(text)
+    lambda text: bool(trim(text))
 )
 ROWS = st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=6)
 
