@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, LargeBinary, cast, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from curation.review import phrases
-from storage import pairs
+from storage import pairs, projects
 from storage.tables import PairRow
 from storage.types import Era
 
@@ -23,6 +23,17 @@ def of_era(session: Session, which: ColumnElement[bool], era: Era) -> ColumnElem
     if not era.phrases:
         return tagged
     return or_(tagged, pairs.among(PairRow.id, worded(session, which, era.phrases)))
+
+
+def retired(session: Session, project_id: int) -> set[int]:
+    """The ids of the pairs that were written under a retired era."""
+    own = PairRow.project_id == project_id
+    eras = [era for era in projects.eras(session, project_id) if era.retired]
+    return {
+        pair_id
+        for era in eras
+        for pair_id in session.scalars(select(PairRow.id).where(own, of_era(session, own, era)))
+    }
 
 
 def worded(session: Session, which: ColumnElement[bool], wording: Sequence[str]) -> list[int]:

@@ -21,14 +21,14 @@ from curation import statistics, visible
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
 from curation.personal import findings, messages, scrub
-from curation.policy.eras import retired
+from curation.policy import belonging
 from curation.project import sample
 from curation.project.score import METRICS
 from curation.review import decisions
 from curation.review.decisions import Reason
 from curation.review.ops import BallotOp
 from curation.versions import archive, freezing
-from storage import console, pairs, people, projects
+from storage import console, pairs, people
 from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.settings import ROOT, Settings, current
@@ -179,10 +179,10 @@ def _scrub(session: Session, actor: User, project: Project, texts: Sequence[str]
 
 def _reject_bad(session: Session, actor: User, project: Project, texts: Sequence[str]) -> None:
     """Reject what a careful reader would: leftovers of personal data, markup, retired policy."""
-    eras = projects.eras(session, project.id)
+    old = belonging.retired(session, project.id)
     rules: dict[str, Callable[[Pair], bool]] = {
         Reason.PERSONAL_DATA: lambda p: any(text in p.prompt for text in texts),
-        Reason.NOT_OUR_POLICY: lambda p: retired(p, eras),
+        Reason.NOT_OUR_POLICY: lambda p: p.id in old,
         Reason.OTHER: lambda p: bool(visible.has_markup(p.prompt) or visible.hidden(p.prompt)),
         Reason.WRONG_ANSWER: lambda p: p.status is PairStatus.WAITING,
     }

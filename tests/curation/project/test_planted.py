@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from curation import visible
 from curation.overlap import overlaps
 from curation.personal import findings, scan_settings, scanning, scans
-from curation.policy.eras import retired
+from curation.policy import belonging
 from curation.project import sample
 from curation.review import decisions
-from storage import pairs, projects
+from storage import pairs
 from storage.engine import reading, writing
 from storage.settings import ROOT
 from storage.types import FindingState, LinkKind, Pair, Project
@@ -132,8 +132,7 @@ def test_all_outputs_outside_the_schema_are_found_and_none_else(opened: Found) -
 
 def test_all_rows_of_the_retired_era_are_found_and_none_else(engine: Engine, opened: Found) -> None:
     with reading(engine) as session:
-        eras = projects.eras(session, opened[0].id)
-    old = {pair.id for pair in opened[1].values() if retired(pair, eras)}
+        old = belonging.retired(session, opened[0].id)
     assert old == {_at(opened, place).id for place in PLANTED["retired_era"]}
 
 
