@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.errors import NotFound
@@ -354,3 +354,19 @@ def texts_by_hash(session: Session, pair_id: int, sha256: str) -> dict[str, str]
     if row is None:
         raise NotFound(f"Pair {pair_id} never had this text.")
     return {"prompt": row.prompt, "response": row.response}
+
+
+def mark_swept(session: Session, compared: Sequence[tuple[int, str]]) -> None:
+    """Say that these texts of pairs, by id and content hash, were compared with all others; a pair
+    that changed meanwhile is left as it is.
+    """
+    if not compared:
+        return
+    columns = PairRow.__table__.c
+    mark = (
+        update(PairRow.__table__)  # type: ignore[arg-type]
+        .where(columns.id == bindparam("of"), columns.content_sha256 == bindparam("text"))
+        .values(swept_sha256=bindparam("text"))
+    )
+    session.connection().execute(mark, [{"of": of, "text": text} for of, text in compared])
+    session.expire_all()

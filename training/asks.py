@@ -7,12 +7,13 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy.orm import Session
 
+from curation.overlap import sweeping
 from curation.overlap.near import meanings
-from storage import events, people
+from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import RuleBroken
 from storage.settings import Settings
-from storage.types import Job, JobKind, JobState, Role, User
+from storage.types import Job, JobKind, JobState, PairStatus, Role, User
 from training import kinds
 from training.draft import drafts
 from training.exits import exports
@@ -21,7 +22,7 @@ from training.lifecycle import checks
 from training.models import adapters
 from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
-from training.records.specs import IntakeSpec
+from training.records.specs import IntakeSpec, SweepSpec
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -52,6 +53,14 @@ def compare_meanings(
 def bring_in(session: Session, actor: User, project_id: int, spec: IntakeSpec, job_id: str) -> Job:
     """Ask for the import of a large file, whose rows wait in the folder of this job."""
     return kinds.queue(session, actor, project_id, JobKind.IMPORT, spec, job_id)
+
+
+@allowed(*sweeping.ROLES)
+def compare_pairs(session: Session, actor: User, project_id: int) -> Job:
+    """Ask for the comparison of all pairs of a large project."""
+    stands = pairs.counts(session, project_id)
+    spec = SweepSpec(rows=sum(stands.values()) - stands[PairStatus.REJECTED])
+    return kinds.queue(session, actor, project_id, JobKind.SWEEP, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

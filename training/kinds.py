@@ -158,6 +158,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         checks.ingest,
     ),
     JobKind.IMPORT: _chore("import", "importing", results.IntakeResult, importing.tidy),
+    JobKind.SWEEP: _chore("comparison of all pairs", "sweeps", results.SweepResult),
 }
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from curation.gate import audit
 from curation.gate.audit import Part
-from curation.overlap import overlaps
+from curation.overlap import overlaps, sweeping
 from curation.personal import scan_settings, scanning, scans, scrub
 from curation.personal.findings import coverage, marked
 from curation.review.decisions import Reason
@@ -74,9 +74,10 @@ def findings(
 @console.plain
 def sweep(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
     """Compare all pairs and list what repeats, contradicts or leaks."""
-    with console.acting() as session:
-        inside = console.project(session, project).id
-        overlaps.sweep(session, console.actor(session, as_), inside)
+    with console.looking() as session:
+        inside, actor = console.project(session, project).id, console.actor(session, as_)
+    sweeping.sweep_in_chunks(console.engine(), actor, inside)
+    with console.looking() as session:
         console.show(overlaps.current(session, inside), as_json=as_json)
 
 

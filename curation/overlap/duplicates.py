@@ -81,7 +81,12 @@ def digest(text: str) -> str:
 
 def similarity(left: str, right: str) -> float:
     """Exact Jaccard similarity, 0 to 1; 1 exactly if both are equal once normalised."""
-    return _alike(_Text(normalised(left)), _Text(normalised(right)))
+    return alike(normalised(left), normalised(right))
+
+
+def alike(left: str, right: str) -> float:
+    """As `similarity`, of two texts that are normalised."""
+    return _alike(_Text(left), _Text(right))
 
 
 def pairs(rows: Sequence[tuple[int, str]], threshold: float = THRESHOLD) -> list[Near]:
@@ -95,12 +100,11 @@ def pairs(rows: Sequence[tuple[int, str]], threshold: float = THRESHOLD) -> list
     if len({row_id for row_id, _ in rows}) < len(rows):
         raise BadInput("A pair stands twice in the list to compare: list each pair once.")
     copies = _copies(rows)
-    near = [Near(a, b, 1.0) for ids in copies.values() for a, b in _couples(ids)]
+    near = [Near(a, b, 1.0) for ids in copies.values() for a, b in couples(ids)]
     distinct = {ids[0]: plain for plain, ids in copies.items() if plain}
-    for first, second, alike in _joined(distinct, threshold):
+    for first, second, alike in joined(distinct, threshold):
         left, right = copies[distinct[first]], copies[distinct[second]]
-        for a, b in product(left[:_COPIES], right[:_COPIES]):
-            near.append(Near(min(a, b), max(a, b), min(alike, ALMOST)))
+        near += (Near(a, b, min(alike, ALMOST)) for a, b in across(left, right))
     return sorted(near, key=lambda pair: (pair.a, pair.b))
 
 
@@ -146,12 +150,35 @@ def contradictions(
     prompts = {row_id: prompt for row_id, prompt, _ in rows}
     near = [Near(first, first, 1.0) for first in copies]
     near += pairs([(first, prompts[first]) for first in copies], threshold)
-    clashes = {
+    return clashes(near, copies, answers)
+
+
+def clashes(
+    near: Iterable[Near], copies: Mapping[int, Sequence[int]], answers: Mapping[int, str]
+) -> list[Near]:
+    """The rows that answer differently among those that ask (nearly) the same.
+
+    `near` are groups of copies, each named by its first row; one with itself is near, too.
+    """
+    similarities = {
         pair: alike.similarity
         for alike in near
         for pair in _differing(copies[alike.a], copies[alike.b], answers)
     }
-    return [Near(a, b, clashes[a, b]) for a, b in sorted(clashes)]
+    return [Near(a, b, similarities[a, b]) for a, b in sorted(similarities)]
+
+
+def couples(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """All pairs of a few copies; of many, each with the first fifty."""
+    for at, row in enumerate(ids):
+        for earlier in ids[: min(at, _COPIES)]:
+            yield earlier, row
+
+
+def across(left: Sequence[int], right: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Pairs of rows of two groups of copies, the lower first; of many, of the first fifty each."""
+    for a, b in product(left[:_COPIES], right[:_COPIES]):
+        yield min(a, b), max(a, b)
 
 
 def canonical(response: str, schema: Schema = None) -> str:
@@ -190,13 +217,6 @@ def _copies(rows: Sequence[tuple[int, str]]) -> dict[str, list[int]]:
     return copies
 
 
-def _couples(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """All pairs of a few copies; of many, each with the first fifty."""
-    for at, row in enumerate(ids):
-        for earlier in ids[: min(at, _COPIES)]:
-            yield earlier, row
-
-
 def _differing(
     left: Sequence[int], right: Sequence[int], answers: Mapping[int, str]
 ) -> Iterator[tuple[int, int]]:
@@ -204,8 +224,7 @@ def _differing(
     sides = product(_by_answer(left, answers).items(), _by_answer(right, answers).items())
     for (answer, rows), (contrary, clashing) in sides:
         if answer != contrary:
-            for a, b in product(rows[:_COPIES], clashing[:_COPIES]):
-                yield min(a, b), max(a, b)
+            yield from across(rows, clashing)
 
 
 def _by_answer(ids: Sequence[int], answers: Mapping[int, str]) -> dict[str, list[int]]:
@@ -233,7 +252,7 @@ def _alike(left: _Text, right: _Text) -> float:
     return min(shared / (len(a) + len(b) - shared), ALMOST)
 
 
-def _joined(rows: Mapping[int, str], threshold: float) -> Iterator[tuple[int, int, float]]:
+def joined(rows: Mapping[int, str], threshold: float) -> Iterator[tuple[int, int, float]]:
     """Pairs that are alike by words, then those alike by characters of which one has no words."""
     if threshold > ALMOST:
         return

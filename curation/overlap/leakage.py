@@ -132,21 +132,31 @@ def _alike(distinct: Sequence[str], threshold: float) -> list[Near]:
         for near in duplicates.pairs(list(enumerate(distinct)), threshold)
     }
     edited = edits.pairs(distinct, threshold)
-    for near in _without_templates(edited, distinct, threshold):
+    for near in without_templates(
+        edited, len(distinct), lambda places: [distinct[place] for place in places], threshold
+    ):
         similarities.setdefault((near.a, near.b), near.similarity)
     return [Near(a, b, similarity) for (a, b), similarity in similarities.items()]
 
 
-def _without_templates(
-    edited: Sequence[Near], distinct: Sequence[str], threshold: float
+def without_templates(
+    edited: Sequence[Near],
+    count: int,
+    read: Callable[[Sequence[int]], Sequence[str]],
+    threshold: float = duplicates.THRESHOLD,
 ) -> Iterator[Near]:
     """The pairs of small groups, and of each large one those that are near enough to make it fall
-    into small ones."""
-    limit = max(_FEW, TEMPLATE * len(distinct))
+    into small ones.
+
+    `edited` are pairs by edits among `count` texts, `read` gives texts by their places.
+    """
+    limit = max(_FEW, TEMPLATE * count)
     large = _in_large(edited, limit)
     yield from (near for near in edited if near.a not in large)
+    places = sorted(large)
+    texts = dict(zip(places, read(places), strict=True))
     remaining = [
-        Near(near.a, near.b, edits.closest(distinct[near.a], distinct[near.b], threshold) or 0.0)
+        Near(near.a, near.b, edits.closest(texts[near.a], texts[near.b], threshold) or 0.0)
         for near in edited
         if near.a in large
     ]

@@ -5,13 +5,13 @@ words is not found. A row is compared with all others whenever its text changes.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
-from curation.overlap import duplicates, leakage, ledger
+from curation.overlap import duplicates, sweeping
 from curation.overlap.near import live_rows
 from curation.review import decisions
 from storage import events, pairs, projects
@@ -47,81 +47,14 @@ def due(session: Session, project_id: int) -> int:
     return session.scalar(query) or 0
 
 
-@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+@allowed(*sweeping.ROLES)
 def sweep(session: Session, actor: User, project_id: int) -> int:
     """Compare every row, not rejected, with every other. Returns how many new links were found."""
-    alive = [
-        pair
-        for pair in pairs.listing(session, project_id)
-        if pair.status is not PairStatus.REJECTED
-    ]
-    hashes = {pair.id: pair.content_sha256 for pair in alive}
-    linked = {
-        (link.a, link.b, link.kind, link.a_sha256, link.b_sha256)
-        for link in session.scalars(select(LinkRow).where(LinkRow.project_id == project_id))
-    }
-    new = 0
-    schema = projects.get(session, project_id).output_schema
-    for (a, b, kind), similarity in _search(alive, schema).items():
-        if (a, b, kind, hashes[a], hashes[b]) not in linked:
-            session.add(
-                LinkRow(
-                    project_id=project_id,
-                    a=a,
-                    b=b,
-                    a_sha256=hashes[a],
-                    b_sha256=hashes[b],
-                    kind=kind,
-                    similarity=similarity,
-                    state=LinkState.OPEN,
-                )
-            )
-            new += 1
-    session.flush()
-    session.execute(
-        update(PairRow).where(PairRow.id.in_(hashes)).values(swept_sha256=PairRow.content_sha256)
-    )
-    session.expire_all()
-    events.record(
-        session,
-        actor,
-        "sweep",
-        "project",
-        project_id,
-        project_id=project_id,
-        rows=len(alive),
-        new=new,
-    )
-    return new
-
-
-def _search(
-    alive: Sequence[Pair], schema: duplicates.Schema
-) -> dict[tuple[int, int, LinkKind], float]:
-    """Links by the two rows (smaller id first) and kind; contradictions are not duplicates too."""
-    similarities: dict[tuple[int, int, LinkKind], float] = {}
-    clashing = set()
-    triples = [(p.id, p.prompt, p.response) for p in alive]
-    for near in duplicates.contradictions(triples, schema=schema):
-        a, b = sorted((near.a, near.b))
-        clashing.add((a, b))
-        similarities[a, b, LinkKind.CONTRADICTION] = near.similarity
-    texts = {p.id: f"{p.prompt}\n{p.response}" for p in alive}
-    for near in duplicates.pairs(list(texts.items())):
-        a, b = sorted((near.a, near.b))
-        if (a, b) not in clashing:
-            kind = LinkKind.EXACT if texts[a] == texts[b] else LinkKind.NEAR
-            similarities[a, b, kind] = near.similarity
-    for leak in _leaks(alive):
-        a, b = sorted((leak.train_id, leak.test_id))
-        similarities[a, b, LinkKind.LEAK] = leak.similarity
-    return similarities
-
-
-def _leaks(alive: Sequence[Pair]) -> Iterable[leakage.Leak]:
-    training = [ledger.row(pair) for pair in alive if not pair.held_out]
-    tested = [ledger.row(pair) for pair in alive if pair.held_out]
-    return leakage.leaks(training, tested)
+    sweep = sweeping.look(session, project_id)
+    sweeping.link(session, project_id, sweep.links)
+    pairs.mark_swept(session, sweep.due)
+    sweeping.record(session, actor, sweep)
+    return len(sweep.links)
 
 
 def current(

@@ -75,6 +75,15 @@ class IntakeResult(Ended, frozen=True, kw_only=True):
     """The first of them."""
 
 
+class SweepResult(Ended, frozen=True, kw_only=True):
+    """What a comparison of all pairs found."""
+
+    rows: int = always(0)
+    """Pairs that were compared."""
+    new: int = always(0)
+    """Links that were not there before."""
+
+
 class MeaningResult(Ended, frozen=True, kw_only=True):
     """A comparison of what pairs mean."""
 

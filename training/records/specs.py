@@ -31,6 +31,13 @@ class IntakeSpec(JsonRecord, frozen=True, kw_only=True):
     held_out: bool = always(False)
 
 
+class SweepSpec(JsonRecord, frozen=True, kw_only=True):
+    """A comparison of all pairs with each other."""
+
+    rows: int
+    """Pairs that were to be compared when it was asked for."""
+
+
 class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
     """A comparison of what rows mean; its task says the same."""
 

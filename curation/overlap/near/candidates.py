@@ -27,8 +27,8 @@ _BLOCK, _WORK = 2_000, 5_000_000
 _COMMON, _MEETINGS = 100, 2_500_000
 """A run in more texts than the first, and than the second over the number of texts, is no probe:
 what so many say tells little, and meeting by it would grow with the square."""
-_BINS, _BIN_BITS = 128, 7
-_EMPTY = np.uint16(0xFFFF)
+BINS, _BIN_BITS = 128, 7
+EMPTY = np.uint16(0xFFFF)
 _HINT = 0.12
 """The share of bins in which the sketches of two texts must agree. Nearly the same ones share a
 quarter of their runs at least: of ten thousand such pairs fewer than five look unlike."""
@@ -123,12 +123,20 @@ def _best(
 
 def _sketches(rows: NDArray[Any], runs: NDArray[Any], count: int) -> NDArray[np.uint16]:
     """Of the runs that fall into each bin the lowest: sets that share many agree in many bins."""
-    sketches = np.full(count * _BINS, _EMPTY, np.uint16)
+    sketches = np.full(count * BINS, EMPTY, np.uint16)
     for at in range(0, len(rows), _AT_ONCE):
         some = runs[at : at + _AT_ONCE]
-        cells = rows[at : at + _AT_ONCE].astype(np.int64) * _BINS + (some & (_BINS - 1))
+        cells = rows[at : at + _AT_ONCE].astype(np.int64) * BINS + (some & (BINS - 1))
         np.minimum.at(sketches, cells, (some >> _BIN_BITS).astype(np.uint16))
-    return sketches.reshape(count, _BINS)
+    return sketches.reshape(count, BINS)
+
+
+def sketched(texts: Sequence[str]) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+    """Sketches of all runs of five characters of texts, some at a time, with the place of the first
+    of them: of the runs in each of `BINS` bins the lowest, `EMPTY` where there is none."""
+    for first in range(0, len(texts), _BLOCK):
+        some = texts[first : first + _BLOCK]
+        yield first, _sketches(*_hashed(some, 0, _GRAMS[0]), len(some))
 
 
 def _agreeing(sketches: NDArray[np.uint16], a: Places, b: Places) -> NDArray[np.bool_]:
@@ -136,7 +144,7 @@ def _agreeing(sketches: NDArray[np.uint16], a: Places, b: Places) -> NDArray[np.
     agreeing = np.zeros(len(a), np.bool_)
     for at in range(0, len(a), _AT_ONCE):
         left, right = sketches[a[at : at + _AT_ONCE]], sketches[b[at : at + _AT_ONCE]]
-        filled = (left != _EMPTY) | (right != _EMPTY)
+        filled = (left != EMPTY) | (right != EMPTY)
         equal = (left == right) & filled
         agreeing[at : at + _AT_ONCE] = equal.sum(1) >= _HINT * filled.sum(1)
     return agreeing

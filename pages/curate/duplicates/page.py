@@ -3,13 +3,15 @@
 import streamlit as st
 
 from curation import statistics
-from curation.overlap import overlaps
+from curation.overlap import compared, overlaps
 from pages.curate.duplicates import groups, meaning_search
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import act, looking
+from pages.parts import job_panel
 from storage import pairs
-from storage.types import PairStatus
+from storage.types import JobKind, PairStatus
+from training import asks, kinds
 
 user = require_user()
 shell.header("Duplicates", "Pairs that say the same, that contradict each other, or that leak.")
@@ -17,7 +19,8 @@ project = shell.require_project(user)
 with looking() as session:
     stands = pairs.counts(session, project.id)
     due = overlaps.due(session, project.id)
-    by_kinds = {kinds: overlaps.grouped(session, project.id, kinds) for kinds in groups.KINDS}
+    comparing = kinds.going(session, project.id, JobKind.SWEEP)
+    by_kinds = {each: overlaps.grouped(session, project.id, each) for each in groups.KINDS}
 alive = sum(stands.values()) - stands[PairStatus.REJECTED]
 if not alive:
     shell.empty("There are no pairs to compare yet.", "import", "Import pairs")
@@ -26,16 +29,20 @@ if not alive:
 shell.stats(
     {
         "Not compared yet": f"{due}",
-        **{groups.TITLES[kinds]: f"{len(by_kinds[kinds])}" for kinds in by_kinds},
+        **{groups.TITLES[each]: f"{len(by_kinds[each])}" for each in by_kinds},
     }
 )
-if due:
+if comparing:
+    job_panel.show(project.id, JobKind.SWEEP)
+elif due:
+    large = alive >= compared.LARGE
+    done = "" if large else "Every pair was compared with every other."
     st.button(
         f"Compare all {statistics.count(alive, 'pair')}",
         key=f"sweep-{project.id}-{due}",
         type="primary",
         on_click=act,
-        args=("Every pair was compared with every other.", overlaps.sweep, user, project.id),
+        args=(done, asks.compare_pairs if large else overlaps.sweep, user, project.id),
     )
     changed = statistics.count(due, "pair is", "pairs are")
     shell.note(f"{changed} new or changed since the last time.")
@@ -44,8 +51,8 @@ elif not any(by_kinds.values()):
     shell.link("audit", "Next: audit a random sample")
 
 meaning_search.show(user, project, alive, due)
-kinds = groups.choose(project.id, by_kinds)
-groups.show(user, project, kinds, by_kinds[kinds])
+chosen = groups.choose(project.id, by_kinds)
+groups.show(user, project, chosen, by_kinds[chosen])
 with st.expander("What this comparison does not catch"):
     st.text(
         "• The same thing said in other words: at least 80 % of the word runs must be shared. A "

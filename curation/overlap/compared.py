@@ -1,0 +1,176 @@
+"""The texts of a project's pairs and how they relate: looked up where remembered, else compared.
+
+A project of few pairs is compared anew each time; of a larger one only what is new is read.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from curation.overlap import duplicates
+from curation.overlap.near import relations, remembered
+from curation.overlap.near.candidates import Places
+from curation.overlap.near.relations import Fetch, Keys, Relations
+from curation.overlap.near.remembered import Remembered
+from storage import pairs
+from storage.tables import PairRow
+from storage.types import PairStatus
+
+LARGE = 2_000
+"""Pairs from which on what was compared is remembered, and a comparison is a job of its own."""
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A pair as it stands, without its words."""
+
+    id: int
+    content_sha256: str
+    swept_sha256: str | None
+    held_out: bool
+    source: str | None
+    """The document that it says it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Pairs that are not rejected, and how their texts relate."""
+
+    stands: list[Stand]
+    """By id."""
+    inputs: Places
+    """Of each pair the place of its input in `of_inputs`."""
+    wholes: Places
+    """Of each pair the place of its input and output in `of_wholes`."""
+    of_inputs: Relations
+    of_wholes: Relations
+    read_inputs: Fetch
+    """Reads normalised inputs by their places in `of_inputs`."""
+
+
+def alive(session: Session, project_id: int) -> list[Stand]:
+    """The pairs that are not rejected, by id."""
+    query = (
+        select(
+            PairRow.id,
+            PairRow.content_sha256,
+            PairRow.swept_sha256,
+            PairRow.held_out,
+            func.json_extract(PairRow.source, "$.id"),
+        )
+        .where(PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED)
+        .order_by(PairRow.id)
+    )
+    return [
+        Stand(row[0], row[1], row[2], row[3], str(row[4]) if row[4] else None)
+        for row in session.execute(query)
+    ]
+
+
+def look(session: Session, project_id: int) -> Compared:
+    """Compare the pairs of a project that are not rejected, as far as that was not done before."""
+    stands = alive(session, project_id)
+    path = remembered.file(Path(str(session.get_bind().engine.url.database)), project_id)
+    large = len(stands) >= LARGE
+    before = remembered.load(path) if large else None
+    contents = np.array([int(stand.content_sha256[:16], 16) for stand in stands], np.uint64)
+    inputs, wholes = _keys(session, stands, contents, before)
+    reader = _Reader(session, stands)
+    read_inputs = reader.inputs(inputs)
+    of_inputs = relations.related(
+        before.of_inputs if before else None, np.unique(inputs), read_inputs, by_edits=True
+    )
+    of_wholes = relations.related(
+        before.of_wholes if before else None,
+        np.unique(wholes),
+        reader.wholes(wholes),
+        by_edits=False,
+    )
+    if large:
+        each = np.unique(contents, return_index=True)
+        remembered.save(
+            path, Remembered(each[0], inputs[each[1]], wholes[each[1]], of_inputs, of_wholes)
+        )
+    return Compared(
+        stands,
+        np.searchsorted(of_inputs.keys, inputs),
+        np.searchsorted(of_wholes.keys, wholes),
+        of_inputs,
+        of_wholes,
+        read_inputs,
+    )
+
+
+def _keys(
+    session: Session, stands: Sequence[Stand], contents: Keys, before: Remembered | None
+) -> tuple[Keys, Keys]:
+    """Of each pair the key of its input, and of input and output."""
+    inputs, wholes = np.zeros(len(stands), np.uint64), np.zeros(len(stands), np.uint64)
+    fresh = np.ones(len(stands), np.bool_)
+    if before is not None and len(before.contents):
+        at = np.searchsorted(before.contents, contents).clip(max=len(before.contents) - 1)
+        stored = before.contents[at] == contents
+        inputs[stored], wholes[stored] = before.inputs[at[stored]], before.wholes[at[stored]]
+        fresh = ~stored
+    places = np.flatnonzero(fresh)
+    for first in range(0, len(places), _AT_ONCE):
+        some = places[first : first + _AT_ONCE].tolist()
+        words = texts(session, [stands[place].id for place in some])
+        for place in some:
+            prompt, response = words[stands[place].id]
+            inputs[place] = relations.key(_input(prompt, response))
+            wholes[place] = relations.key(_whole(prompt, response))
+    return inputs, wholes
+
+
+def texts(session: Session, ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Input and output of pairs, by id."""
+    if not ids:
+        return {}
+    query = select(PairRow.id, PairRow.prompt, PairRow.response)
+    rows = session.execute(query.where(pairs.among(PairRow.id, ids)))
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def _input(prompt: str, _response: str) -> str:
+    return duplicates.normalised(prompt)
+
+
+def _whole(prompt: str, response: str) -> str:
+    return duplicates.normalised(f"{prompt}\n{response}")
+
+
+class _Reader:
+    """Reads normalised texts by the place of their key, of each the first pair that has it."""
+
+    def __init__(self, session: Session, stands: Sequence[Stand]) -> None:
+        self._session = session
+        self._ids = np.array([stand.id for stand in stands], np.int64)
+
+    def inputs(self, keys: Keys) -> Fetch:
+        """Of the inputs with these keys, one a pair."""
+        first = self._first(keys)
+        return lambda places: self._read(first[places], _input)
+
+    def wholes(self, keys: Keys) -> Fetch:
+        """Of inputs with outputs, as one text."""
+        first = self._first(keys)
+        return lambda places: self._read(first[places], _whole)
+
+    def _first(self, keys: Keys) -> npt.NDArray[np.int64]:
+        first: npt.NDArray[np.int64] = self._ids[np.unique(keys, return_index=True)[1]]
+        return first
+
+    def _read(self, ids: Places, form: Callable[[str, str], str]) -> list[str]:
+        forms: list[str] = []
+        for first in range(0, len(ids), _AT_ONCE):
+            some = ids[first : first + _AT_ONCE].tolist()
+            words = texts(self._session, some)
+            forms += (form(*words[pair_id]) for pair_id in some)
+        return forms
