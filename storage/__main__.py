@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from storage import console, events, people, projects, settings
-from storage.backups import copying, restoring
+from storage.backups import copying, restoring, schedule, whole
 from storage.errors import RESTORE, BadInput, Unavailable
 from storage.types import Role
 
@@ -75,22 +75,57 @@ def verify(as_json: console.AsJson = False) -> None:
 
 @app.command()
 @console.plain
-def backup(to: Path) -> None:
-    """Copy the database whole, also while the app runs; copying the file is not enough."""
-    if to.exists():
-        raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
-    copying.database(console.engine(), to)
-    console.show(None, as_json=False, message=f"Saved {to}.")
+def backup(
+    to: Annotated[
+        Path | None, typer.Argument(help="A folder of backups, or a new FILE.db.")
+    ] = None,
+    scheduled: Annotated[bool, typer.Option(hidden=True)] = False,
+) -> None:
+    """Make a backup, also while the app runs: the database, and the files of jobs and adapters.
+
+    It becomes a new folder inside TO (inside ASSAY_BACKUPS by default). With the name of a file
+    that ends in .db, only the database is copied. To copy the file by hand is not enough: most of
+    the newest work stands in the log beside it.
+    """
+    config = settings.current()
+    if scheduled:
+        schedule.run(console.engine(), config)
+    elif to is not None and to.suffix in (".db", ".sqlite"):
+        if to.exists():
+            raise BadInput(f"{to} exists. Name a new file, so that no backup is overwritten.")
+        copying.database(console.engine(), to)
+        console.show(None, as_json=False, message=f"Saved {to}, without the files of adapters.")
+    else:
+        copy = whole.make(console.engine(), config, to or config.backups, "asked")
+        console.show(None, as_json=False, message=f"Saved and verified {copy.path}.")
+
+
+@app.command("check-backup")
+@console.plain
+def check_backup(backup: Path) -> None:
+    """Prove a whole backup: each file by its hash, its database by all that can be checked."""
+    listed = whole.verify(backup)
+    message = f"{backup} holds: {len(listed.files):,} files, {listed.events:,} events."
+    console.show(None, as_json=False, message=message)
 
 
 @app.command()
 @console.plain
-def restore(file: Annotated[Path | None, typer.Argument(help="A backup.")] = None) -> None:
+def restore(
+    file: Annotated[Path | None, typer.Argument(help="A backup: a folder, or a file.")] = None,
+    files_only: Annotated[
+        bool, typer.Option(help="Bring back missing and changed files; the database stays.")
+    ] = False,
+) -> None:
     """Put a backup in the place of the database, which is set aside and never deleted.
 
     Without a file: go on with a restore that was interrupted.
     """
     config = settings.current()
+    if file is not None and files_only:
+        lines = restoring.bring_back(config, file) or ("No file was missing or changed.",)
+        console.show(None, as_json=False, message="\n".join(lines))
+        return
     if file is None:
         done = restoring.resume(config)
         message = "The interrupted restore is done." if done else "No restore was interrupted."

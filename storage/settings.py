@@ -15,6 +15,8 @@ class Settings:
     """Folder of the database, jobs, models, versions and adapters."""
     embedder: Path | None = None
     """Folder of a model that makes vectors of sentences, to compare what rows mean; or none."""
+    backup_folder: Path | None = None
+    """Folder of the backups, best on another disk; or none, for one inside `data`."""
 
     @property
     def database(self) -> Path:
@@ -25,6 +27,11 @@ class Settings:
     def server_lock(self) -> Path:
         """What the server holds for as long as it runs."""
         return self.data / "assay.db.server.lock"
+
+    @property
+    def backups(self) -> Path:
+        """One folder per whole backup, named by its time, and the copies from before upgrades."""
+        return self.backup_folder or self.data / "backups"
 
     @property
     def jobs(self) -> Path:
@@ -45,10 +52,13 @@ class Settings:
 def current() -> Settings:
     """Settings from the environment.
 
-    `ASSAY_DATA` names the data folder, `data/` by default; `ASSAY_EMBEDDER` a model folder.
+    `ASSAY_DATA` names the data folder, `data/` by default; `ASSAY_EMBEDDER` a model folder;
+    `ASSAY_BACKUPS` the folder of the backups, `backups/` in the data folder by default.
     """
     embedder = os.environ.get("ASSAY_EMBEDDER")
+    backups = os.environ.get("ASSAY_BACKUPS")
     return Settings(
         data=Path(os.environ.get("ASSAY_DATA", ROOT / "data")).resolve(),
         embedder=Path(embedder).resolve() if embedder else None,
+        backup_folder=Path(backups).resolve() if backups else None,
     )

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from pages.frame import startup
 from storage import folder, migrate, private, settings, troubles
-from storage.backups import restoring
+from storage.backups import staging
 from storage.engine import open_engine
 from storage.errors import AssayError, Unavailable
 from storage.settings import ROOT, Settings
@@ -30,7 +30,8 @@ def prepare(config: Settings, port: int) -> None:
         sys.stdout.write(f"{sentence}\n")
     with closing(folder.hold(config)):
         _refuse_used(port)
-        restoring.finish(config)
+        for sentence in staging.at_start(config):
+            sys.stdout.write(f"{sentence}\n")
         engine = open_engine(config.database)
         migrate.upgrade(engine)
         engine.dispose()

@@ -19,7 +19,7 @@ from pages.frame import opening, startup, wiring
 from pages.frame.plain import plain
 from pages.frame.security import Key
 from storage import events, folder, migrate, private, settings, troubles
-from storage.backups import proof, restoring
+from storage.backups import proof, schedule, staging
 from storage.errors import AssayError
 from storage.locks import Lock
 from storage.settings import ROOT, Settings
@@ -45,12 +45,20 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, object]]:
             daemon=True,
         )
         reconciler.start()
+        backups = threading.Thread(
+            target=schedule.forever,
+            args=(wiring.engine(), settings.current(), stop),
+            name="backups",
+            daemon=True,
+        )
+        backups.start()
         announcer = threading.Thread(target=_announce, args=(stop,), name="announce", daemon=True)
         announcer.start()
         yield {}
         stop.set()
         KEY.used.set()  # so that the page with the link goes too
         reconciler.join(timeout=5)
+        backups.join(timeout=5)
         announcer.join(timeout=5)
         KEY.value = ""
 
@@ -75,7 +83,8 @@ def _checked(config: Settings) -> Lock:
     if sentence := private.close(config.data):
         sys.stdout.write(f"{sentence}\n")
     lock = folder.hold(config)
-    restoring.finish(config)
+    for sentence in staging.at_start(config):
+        sys.stdout.write(f"{sentence}\n")
     proof.sound(wiring.engine())
     migrate.check(wiring.engine())
     with wiring.looking() as session:

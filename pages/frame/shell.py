@@ -61,6 +61,7 @@ PLACES = (
     Place("pages/prove/blind/page.py", "Blind", "visibility_off", _REVIEWER, "Prove"),
     Place("pages/operate/people/page.py", "People", "group", _OPERATOR, "Operate"),
     Place("pages/operate/activity/page.py", "Activity", "history", _OPERATOR, "Operate"),
+    Place("pages/operate/backups/page.py", "Backups", "backup", _OPERATOR, "Operate"),
     SIGN_IN,
     Place("pages/account/settings/page.py", "Settings", "settings", _ALL, "Account"),
 )

@@ -1,14 +1,19 @@
 """A copy of a database while others write: whole, checked, on the disk before it has its name."""
 
+import os
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from sqlalchemy import Engine
 
 from storage import folder, troubles
 from storage.engine import driver
 from storage.errors import Unavailable
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def stamp() -> str:
@@ -48,6 +53,28 @@ def _check(half: Path) -> None:
         pages = connection.execute("PRAGMA integrity_check").fetchone()[0]
     if pages != "ok":
         raise Unavailable(f"The copy is damaged ({pages}). The disk may be failing: look at it.")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all, also through a crash."""
+    half = path.with_name(f".{path.name}.half")
+    try:
+        with half.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        half.replace(path)
+    finally:
+        half.unlink(missing_ok=True)
+    folder.sync(path.parent)
+
+
+def read(path: Path, kind: type[T]) -> T | None:
+    """What `write` wrote as JSON; None where there is none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def prune(files: list[Path], keep: int) -> None:

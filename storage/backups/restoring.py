@@ -8,13 +8,13 @@ import itertools
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from storage import events, folder, migrate
-from storage.backups import copying, gaps, proof
+from storage.backups import copying, gaps, manifest, proof, whole
 from storage.engine import RESTORING, open_engine, writing
 from storage.errors import BadInput, Unavailable
 from storage.settings import Settings
@@ -46,7 +46,18 @@ def restore(settings: Settings, backup: Path) -> Restored:
     """
     with _alone(settings):
         finish(settings)
-        return _restore(settings, backup)
+        return put_in_place(settings, backup)
+
+
+def bring_back(settings: Settings, backup: Path) -> tuple[str, ...]:
+    """Only the files of a whole backup: the database stays as it is. Sentences on what was done.
+
+    Raises:
+        BadInput: it is no whole backup, or a file of it changed.
+        Unavailable: a server runs on the folder.
+    """
+    with _alone(settings):
+        return whole.bring_back(settings, backup, _stamp(settings))
 
 
 def resume(settings: Settings) -> bool:
@@ -71,16 +82,20 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _restore(settings: Settings, backup: Path) -> Restored:
-    if not backup.is_file():
-        raise BadInput(f"There is no file {backup}. Name a backup.")
-    folder.room(settings.data, 2 * _size(backup), "Restoring")
+def put_in_place(settings: Settings, backup: Path) -> Restored:
+    """`restore`, for whoever holds the folder."""
+    database = backup / manifest.DATABASE if backup.is_dir() else backup
+    if not database.is_file():
+        raise BadInput(f"There is no backup {backup}. Name a file or folder that is one.")
+    folder.room(settings.data, 2 * _size(database), "Restoring")
     stamp = _stamp(settings)
     part = settings.data / f"restore-{stamp}.part"
     try:
-        _copy(backup, part)
-        before = _ready(part, backup.name)
-        restored = _described(settings, part, backup, upgraded=before, stamp=stamp)
+        _copy(database, part)
+        older = _ready(part, backup.name)
+        back = whole.bring_back(settings, backup, stamp) if backup.is_dir() else ()
+        restored = _described(settings, part, backup, upgraded=older, stamp=stamp)
+        restored = replace(restored, sentences=back + restored.sentences)
         folder.sync(part)
         part.rename(settings.data / f"{settings.database.name}{RESTORING}{stamp}")
     finally:

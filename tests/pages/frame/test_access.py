@@ -15,7 +15,7 @@ WHO = {
     Role.EXPERT: "Home Write Import Draft Review Browse Scrub Duplicates Audit Health Blind "
     "Profiles Settings",
     Role.REVIEWER: "Home Review Browse Scrub Duplicates Audit Health Blind Profiles Settings",
-    Role.ADMIN: "Home People Activity Profiles Settings",
+    Role.ADMIN: "Home People Activity Backups Profiles Settings",
 }
 ADDRESSES = {
     "home": "Home",
@@ -40,6 +40,7 @@ ADDRESSES = {
     "blind": "Blind",
     "people": "People",
     "activity": "Activity",
+    "backups": "Backups",
     "sign_in": "Profiles",
     "settings": "Settings",
 }
