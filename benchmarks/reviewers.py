@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _run(data: Path, given: argparse.Namespace) -> dict[str, Any]:
-    people = _reviewers(data, given.people)
+    people = reviewers(data, given.people)
     with servers.running(data) as live:
         server = {"process": live.process}
         habits = load.Habits(given.think)
@@ -100,7 +100,7 @@ def _run(data: Path, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _reviewers(data: Path, count: int) -> list[int]:
+def reviewers(data: Path, count: int) -> list[int]:
     """The first so many people who review."""
     with closing(sqlite3.connect(data / "assay.db")) as database:
         rows = database.execute("SELECT id, roles FROM user ORDER BY id DESC").fetchall()

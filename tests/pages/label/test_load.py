@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from storage.types import Role
-from tests.support import live as servers, load, stories
+from tests.support import live as servers, load, stories, traced
 from tests.support.proofs import Proof
 
 PEOPLE = 4
@@ -64,3 +64,14 @@ def test_a_killed_server_has_every_decision_that_it_answered(
     assert (result.lost, result.doubled, result.shared, result.unanswered) == (0, 0, 0, 0)
     assert any(reviewer.broken for reviewer in crew)
     proof(kills=1, decisions=result.decisions, lost=0, doubled=0)
+
+
+@pytest.mark.T07
+@pytest.mark.skipif(not traced.possible(), reason="strace is missing, or may not look at processes")
+def test_an_answer_leaves_after_its_decision_is_on_the_disk(
+    engine: Engine, tmp_path: Path, proof: Proof
+) -> None:
+    reviewer = _desk(engine)[0]
+    result = traced.measure(tmp_path / "data", reviewer, 5, tmp_path / "trace")
+    assert (result.answers, result.synced) == (5, 5)
+    proof(answers=result.answers, synced=result.synced)
