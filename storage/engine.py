@@ -22,7 +22,9 @@ log = logging.getLogger(__name__)
 # sqlite.org/wal.html#walresetbug: commits can be lost in WAL mode before these releases.
 _FIXED = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 WAIT_MILLISECONDS = 30_000
-"""So long a press waits for others who save."""
+"""So long a verb waits for others who save."""
+PRESS_MILLISECONDS = 1_000
+"""So long a press of a stream waits: its card stays in the browser, which sends it again."""
 RESTORING = ".restoring-"
 """After the name of a database: a proven copy that is about to take its place."""
 _write_lock = threading.Lock()
@@ -77,7 +79,9 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB
 
 
 def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+    options = connection.get_execution_options()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {options.get('wait', WAIT_MILLISECONDS)}")
+    connection.exec_driver_sql(options.get("begin", "BEGIN"))
 
 
 def _without_foreign_keys(connection: Any, _record: object) -> None:  # noqa: ANN401 - as above
@@ -135,8 +139,20 @@ def folder_of(engine: Engine) -> Path:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
-    """One transaction that holds the write lock from its first statement.
+def _alone(engine: Engine, wait: int) -> Iterator[None]:
+    """Hold the lock of this process."""
+    if not _write_lock.acquire(timeout=wait / 1000):
+        raise Unavailable(troubles.busy(folder_of(engine)))
+    try:
+        yield
+    finally:
+        _write_lock.release()
+
+
+@contextmanager
+def writing(engine: Engine, wait: int | None = None) -> Iterator[Session]:
+    """One transaction that holds the write lock from its first statement; it waits for the lock so
+    many milliseconds at most.
 
     A rule checked inside therefore still holds at commit. The lock of this process keeps waiting
     fair where SQLite's own busy handler is not.
@@ -148,8 +164,9 @@ def writing(engine: Engine) -> Iterator[Session]:
         raise RuntimeError(
             "A write transaction inside another of the same thread would wait for it"
         )
-    locked = engine.execution_options(begin="BEGIN IMMEDIATE")
-    with _write_lock:
+    wait = WAIT_MILLISECONDS if wait is None else wait
+    locked = engine.execution_options(begin="BEGIN IMMEDIATE", wait=wait)
+    with _alone(engine, wait):
         _writer.active = True
         try:
             with (

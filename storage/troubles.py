@@ -75,6 +75,11 @@ def damaged(folder: Path) -> str:
     return _DAMAGED.format(place=folder)
 
 
+def busy(folder: Path) -> str:
+    """What to tell the person where others save for longer than one may wait."""
+    return _BUSY.format(place=folder)
+
+
 def sentence(error: BaseException, folder: Path) -> str | None:
     """What to tell the person about an error in this data folder; None for a bug."""
     if isinstance(error, AssayError):

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from curation.review.ops import Answer, BallotOp, Op, Receipt, Submission
@@ -27,6 +28,7 @@ create table vote(op text primary key, item text, choice text, target text);
 create table pair(op text primary key, prompt text, response text);
 create table scratch(id integer primary key check (id = 1), words text);
 """
+BUSY = "Not saved yet. Longer work is saving just now."
 _AFTER = {Action.APPROVE: "approved", Action.REJECT: "rejected", Action.FLAG: "flagged"}
 
 
@@ -41,6 +43,16 @@ def _writing() -> Iterator[sqlite3.Connection]:
         connection.execute("commit")
     finally:
         connection.close()
+
+
+def busy_file() -> Path:
+    """While it is there, longer work holds the desk's database."""
+    return Path(os.environ["DESK"] + ".busy")
+
+
+def is_busy() -> bool:
+    """Whether nothing can be saved now."""
+    return busy_file().exists()
 
 
 def lay_out(prompts: list[tuple[str, str]]) -> None:

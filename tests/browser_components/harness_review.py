@@ -49,7 +49,8 @@ def _recent(row: dict[str, Any]) -> RecentData:
 
 def _decided() -> None:
     outbox = st.session_state["review"].get("outbox")
-    receipts = desk.decide(ops.ops(outbox))
+    st.session_state["delayed"] = desk.BUSY if desk.is_busy() else ""
+    receipts = desk.decide([] if desk.is_busy() else ops.ops(outbox))
     st.session_state["acks"] = {
         op: {"status": r.status, "message": r.message, "version": r.version, "fence": r.fence}
         for op, r in receipts.items()
@@ -72,6 +73,7 @@ def _page() -> None:
         data={
             "cards": [_card(row) for row in cards],
             "acks": st.session_state.get("acks", {}),
+            "delayed": st.session_state.get("delayed", ""),
             "recent": [_recent(r) for r in desk.recent()],
             "reasons": REASONS,
             "counts": {"waiting": 60, "approved": approved, "decided_today": 0, "target": 200},

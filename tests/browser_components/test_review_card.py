@@ -393,3 +393,19 @@ def test_buttons_stay_on_the_screen_beside_a_long_text(
     page.keyboard.press("e")
     expect(page.locator("[data-do=save]")).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_press_that_meets_a_lock_is_kept_says_so_and_is_saved_later(
+    window: BrowserContext, serve: Serve
+) -> None:
+    page = opened(window, serve("harness_review.py"))
+    desk.busy_file().touch()
+    row = row_shown(page)
+    page.keyboard.press("a")
+    expect(page.locator("#saved")).to_have_text("1 not saved yet, trying again")
+    expect(page.locator("#banner-text")).to_have_text(desk.BUSY)
+    assert decisions() == []
+    desk.busy_file().unlink()
+    settled(page)
+    expect(page.locator("#banner")).to_be_hidden()
+    assert [(made["row"], made["action"]) for made in decisions()] == [(row, "approve")]

@@ -41,11 +41,12 @@ def _on_connect(engine: Engine, pragma: str) -> Iterator[None]:
 
 
 @contextmanager
-def locked(engine: Engine) -> Iterator[None]:
+def locked(engine: Engine) -> Iterator[None]:  # noqa: ARG001 - as the other troubles
     """Another program saves, longer than anybody waits."""
     other = driver().connect(settings.current().database, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with _on_connect(engine, "PRAGMA busy_timeout = 10"):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("storage.engine.WAIT_MILLISECONDS", 10)
         yield
     other.close()
 

@@ -8,7 +8,8 @@ from curation.gate import signals
 from curation.review import claims, decisions, ops, pace
 from curation.review.ops import Op, Receipt
 from curation.review.pace import Progress, Recent
-from pages.frame.wiring import act, engine, looking
+from pages.frame.plain import plain
+from pages.frame.wiring import engine, looking
 from pages.label.review.review_card import (
     Ack,
     CardData,
@@ -17,12 +18,13 @@ from pages.label.review.review_card import (
     RecentData,
     review_card,
 )
-from storage.engine import reading, writing
-from storage.errors import AssayError
+from pages.parts.stream.answers import Answers
+from storage.engine import PRESS_MILLISECONDS, reading, writing
+from storage.errors import AssayError, Unavailable
 from storage.types import Card, Project, User
 
 _KEY = "review"
-_ACKS = "review-answers"
+_ANSWERS = "review-answers"
 _ENOUGH = 12
 """Cards in the browser's memory above which no more are handed out."""
 _LIMIT = 20
@@ -33,6 +35,7 @@ def show(user: User, project: Project) -> Progress:
 
     It stands outside any `st.fragment`: see `review_card`.
     """
+    answers = st.session_state.setdefault(_ANSWERS, Answers())
     cards = _hand_out(user, project)
     with looking() as session:
         figures = pace.progress(session, user, project.id)
@@ -41,7 +44,8 @@ def show(user: User, project: Project) -> Progress:
         key=_KEY,
         data={
             "cards": [_card(user, project, entry) for entry in cards],
-            "acks": st.session_state.get(_ACKS, {}),
+            "acks": answers.acks,
+            "delayed": answers.delayed,
             "recent": [_recent(entry) for entry in recent],
             "reasons": list(decisions.Reason),
             "counts": _counts(figures),
@@ -71,7 +75,14 @@ def _hand_out(user: User, project: Project) -> list[Card]:
     deciding = bool(ops.ops(message))
     if deciding and len(loaded) >= _ENOUGH and not wanted:
         return []
-    return act("", claims.lease, user, project.id, loaded, limit=_LIMIT) or []
+    try:
+        with writing(engine(), PRESS_MILLISECONDS) as session:
+            return claims.lease(session, user, project.id, loaded, limit=_LIMIT)
+    except Unavailable:
+        return []  # the browser asks again
+    except AssayError as error:
+        st.error(plain(str(error)))
+        return []
 
 
 def _card(user: User, project: Project, card: Card) -> CardData:
@@ -135,16 +146,17 @@ def _decide(user: User) -> None:
     this run, and the answers would be lost.
     """
     pending, database = ops.ops(_message("outbox")), engine()
-    answers: dict[str, Ack] = {}
-    st.session_state[_ACKS] = answers
-    for op in pending:
-        answers[op.op] = _ack(_receipt(database, user, op))
+    answers: Answers[Ack] = Answers()
+    st.session_state[_ANSWERS] = answers
+    answers.take(pending, lambda op: _ack(_receipt(database, user, op)))
 
 
 def _receipt(database: Engine, user: User, op: Op) -> Receipt:
     try:
-        with writing(database) as session:
+        with writing(database, PRESS_MILLISECONDS) as session:
             return decisions.decide(session, user, op)
+    except Unavailable:
+        raise  # says nothing of the decision: it is taken as soon as it can be
     except AssayError as error:
         with reading(database) as session:
             return decisions.refused(session, op, str(error))

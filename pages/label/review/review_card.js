@@ -306,6 +306,7 @@ function receive(S, data) {
     const ack = (data.acks || {})[op.op];
     if (ack && S.outbox.ops.has(op.op)) { S.outbox.drop(op.op); settle(S, op, ack); }
   }
+  showDelay(S);
   const fresh = take(S, data.cards || []);
   if (!fresh) S.askAfter = Date.now() + (S.expect.size ? 1000 : 10000);
   if (data.probe && data.probe.n === S.probe.n && S.probed) S.check = { ...S.probed, problems: data.probe.problems || [] };
@@ -332,7 +333,7 @@ function drawHeader(S) {
   $(S, 'count').textContent = `${Math.max(0, approved)} of ${counts.target || 0}`;
   $(S, 'pace').textContent = ' approved' + (S.data.median_s == null ? '' : ` · ${Math.round(S.data.median_s)} s median`)
     + (counts.decided_today ? ` · ${counts.decided_today} decided today` : '');
-  showSaved($(S, 'saved'), S.outbox, S.link);
+  showSaved($(S, 'saved'), S.outbox, S.link, S.data.delayed);
 }
 
 function drawRail(S) {

@@ -73,6 +73,8 @@ class ReviewData(TypedDict):
 
     cards: list[CardData]
     acks: dict[str, Ack]
+    delayed: NotRequired[str]
+    """Why some presses could not be saved yet."""
     recent: list[RecentData]
     reasons: list[str]
     counts: CountsData

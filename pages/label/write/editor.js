@@ -98,6 +98,7 @@ function receive(S, data) {
     const ack = (data.acks || {})[op.op];
     if (ack) { S.outbox.drop(op.op); settle(S, op, ack); }
   }
+  showDelay(S);
   if (data.draft_n === S.draft.n && S.probed) {
     S.stored = S.probed.at;
     S.check = { ...S.probed, problems: data.problems || [], hint: data.hint || '' };
@@ -172,7 +173,7 @@ function drawCheck(S) {
 }
 function drawState(S) {
   const node = $(S, 'saved');
-  if (S.outbox.size) { showSaved(node, S.outbox, S.submit); return; }
+  if (S.outbox.size) { showSaved(node, S.outbox, S.submit, S.data.delayed); return; }
   const late = S.words.at > S.stored && S.stored >= 0 && Date.now() - S.words.at > 6000;
   const kept = S.words.at <= S.stored || blank(S.words);
   node.dataset.state = kept ? 'saved' : late ? 'lost' : 'saving';

@@ -33,6 +33,8 @@ class EditorData(TypedDict):
     hint: str
     """A near-duplicate that exists already, in a sentence; "" where there is none."""
     acks: dict[str, PairAck]
+    delayed: NotRequired[str]
+    """Why some pairs could not be saved yet."""
     guidelines: str
     schema: Mapping[str, object] | None
     user: int | str

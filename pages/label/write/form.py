@@ -11,14 +11,15 @@ from curation.review.ops import Scratch, Submission
 from pages.frame.wiring import engine, looking
 from pages.label.write.editor import PairAck, ScratchData, pair_editor
 from pages.parts import pair_view
+from pages.parts.stream.answers import Answers
 from storage import pairs, scratch
 from storage.blank import trim
-from storage.engine import writing as transaction
-from storage.errors import AssayError
+from storage.engine import PRESS_MILLISECONDS, writing as transaction
+from storage.errors import AssayError, Unavailable
 from storage.types import Pair, Project, User
 
 _KEY = "editor"
-_ACKS = "editor-answers"
+_ANSWERS = "editor-answers"
 _LAST = 10
 _QUOTED = 200
 """Characters of a stored input that are shown beside the one being typed."""
@@ -31,13 +32,15 @@ def show(user: User, project: Project) -> None:
         typed = ops.scratch(unsent) if unsent else None  # those of the browser's last message
         near = _near(session, project, typed)
         topics = writing.topics(session, project.id)
+    answers = st.session_state.setdefault(_ANSWERS, Answers())
     pair_editor(
         key=_KEY,
         data={
             "scratch": _scratch(typed),
             "problems": _problems(project, typed),
             "hint": _hint(near),
-            "acks": st.session_state.get(_ACKS, {}),
+            "acks": answers.acks,
+            "delayed": answers.delayed,
             "guidelines": project.guidelines,
             "schema": project.output_schema,
             "user": user.id,
@@ -107,16 +110,17 @@ def _keep(user: User, project: Project) -> None:
 def _submit(user: User, project: Project) -> None:
     """Store each pair in a transaction of its own; nothing of Streamlit is touched after one."""
     submissions, database = ops.submissions(_message("submit")), engine()
-    answers: dict[str, PairAck] = {}
-    st.session_state[_ACKS] = answers
-    for submission in submissions:
-        answers[submission.op] = _answer(database, user, project, submission)
+    answers: Answers[PairAck] = Answers()
+    st.session_state[_ANSWERS] = answers
+    answers.take(submissions, lambda submission: _answer(database, user, project, submission))
 
 
 def _answer(database: Engine, user: User, project: Project, submission: Submission) -> PairAck:
     try:
-        with transaction(database) as session:
+        with transaction(database, PRESS_MILLISECONDS) as session:
             pair = writing.gold(session, user, project.id, submission)
+    except Unavailable:
+        raise  # says nothing of the pair: it is taken as soon as it can be
     except AssayError as error:
         return {"status": ops.Answer.REFUSED.value, "message": str(error)}
     waits = "someone else's approval" if project.two_people else "approval"

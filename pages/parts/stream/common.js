@@ -99,14 +99,21 @@ class Link {
 }
 
 /** Shows how many operations are on their way. */
-function showSaved(node, outbox, link) {
+function showSaved(node, outbox, link, delayed) {
   const count = outbox.size;
   const lost = count > 0 && Date.now() - outbox.list()[0].at > 5000 && Date.now() - link.heardAt > 5000;
   if (lost && node.dataset.state !== 'lost') node.getRootNode().querySelector('#heard').textContent = 'Connection lost. Your work is kept in this browser.';
-  node.dataset.state = !count ? 'saved' : lost ? 'lost' : 'saving';
-  node.textContent = !count ? 'all saved' : !lost ? `saving ${count}…`
+  node.dataset.state = !count ? 'saved' : lost || delayed ? 'lost' : 'saving';
+  node.textContent = !count ? 'all saved' : !lost ? (delayed ? `${count} not saved yet, trying again` : `saving ${count}…`)
     : outbox.durable ? `${count} not saved: connection lost, kept in this browser`
       : `${count} not saved: connection lost, kept in this tab only`;
+}
+
+/** Says why presses wait in the outbox, for as long as the server has no time for them. */
+function showDelay(S) {
+  const delayed = S.outbox.size ? S.data.delayed : '';
+  if (delayed) S.banner = { text: delayed, delayed: true };
+  else if (S.banner?.delayed) S.banner = null;
 }
 
 const INPUTS = /^(INPUT|TEXTAREA|SELECT)$/;

@@ -60,6 +60,7 @@ function receive(S, data) {
     S.past = S.past.filter(p => p.op !== op.op);
     if (S.voted.get(op.item) === op.op) S.voted.delete(op.item);
   }
+  showDelay(S);
   const pending = new Set(S.outbox.list().map(op => op.item));
   let fresh = 0;
   for (const item of data.items || []) {
@@ -82,7 +83,7 @@ function drawHeader(S) {
   const sorted = S.times.slice(-40).sort((a, b) => a - b), median = sorted[Math.floor(sorted.length / 2)];
   $(S, 'pace').textContent = ' voted' + (sorted.length > 2 ? ` · ${Math.max(1, Math.round(median / 1000))} s median` : '');
   $(S, 'bar').style.width = `${planned ? (100 * done) / planned : 0}%`;
-  showSaved($(S, 'saved'), S.outbox, S.link);
+  showSaved($(S, 'saved'), S.outbox, S.link, S.data.delayed);
   return done;
 }
 

@@ -34,6 +34,8 @@ class BallotData(TypedDict):
 
     items: list[ItemData]
     acks: dict[str, VoteAck]
+    delayed: NotRequired[str]
+    """Why some votes could not be saved yet."""
     done: int
     planned: int
     trial: int

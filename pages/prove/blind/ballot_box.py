@@ -11,9 +11,10 @@ from curation import visible
 from curation.review import ops
 from curation.review.ops import Answer, BallotOp
 from pages.frame.wiring import engine, looking
+from pages.parts.stream.answers import Answers
 from pages.prove.blind.ballot import ItemData, VoteAck, ballot
-from storage.engine import writing
-from storage.errors import AssayError
+from storage.engine import PRESS_MILLISECONDS, writing
+from storage.errors import AssayError, Unavailable
 from storage.types import Ballot, Trial, User
 from training.proving import blind
 
@@ -25,7 +26,7 @@ _LOW, _FULL = 12, 20
 def show(user: User, trial: Trial, project_id: int) -> None:
     """The ballot of one person in one open trial."""
     key = f"ballot-{trial.id}-{user.id}"
-    acks: dict[str, VoteAck] = st.session_state.setdefault(f"acks-{key}", {})
+    answers: Answers[VoteAck] = st.session_state.setdefault(f"acks-{key}", Answers())
     message = _message(key)
     with looking() as session:
         if blind.get(session, trial.id).closed_at is not None:
@@ -38,14 +39,15 @@ def show(user: User, trial: Trial, project_id: int) -> None:
         key=key,
         data={
             "items": [_item(item) for item in items],
-            "acks": acks,
+            "acks": answers.acks,
+            "delayed": answers.delayed,
             "done": done,
             "planned": trial.planned,
             "trial": trial.id,
             "user": user.id,
             "project": project_id,
         },
-        on_outbox_change=lambda: _take(user, trial.id, key, acks),
+        on_outbox_change=lambda: _take(user, trial.id, key, answers),
     )
 
 
@@ -66,21 +68,21 @@ def _item(item: Ballot) -> ItemData:
     }
 
 
-def _take(user: User, trial_id: int, key: str, acks: dict[str, VoteAck]) -> None:
+def _take(user: User, trial_id: int, key: str, answers: Answers[VoteAck]) -> None:
     """Apply the outbox, each vote in its own transaction; without an answer it is sent again.
 
     Nothing of `st.*` follows the first commit: each such call may end this run.
     """
     votes, store = ops.ballot_ops(_message(key)), engine()
-    acks.clear()
-    for vote in votes:
-        acks[vote.op] = _cast(store, user, trial_id, vote)
+    answers.take(votes, lambda vote: _cast(store, user, trial_id, vote))
 
 
 def _cast(store: Engine, user: User, trial_id: int, op: BallotOp) -> VoteAck:
     try:
-        with writing(store) as session:
+        with writing(store, PRESS_MILLISECONDS) as session:
             receipt = blind.vote(session, user, trial_id, op)
+    except Unavailable:
+        raise  # says nothing of the vote: it is taken as soon as it can be
     except AssayError as error:
         return {"status": Answer.REFUSED.value, "message": str(error)}
     return {"status": receipt.status.value, "message": receipt.message}

@@ -1,6 +1,7 @@
 """Review: pairs handed out, each decision answered, late ones kept for a lead."""
 
 import uuid
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -10,8 +11,9 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.review import claims, decisions
-from storage import leases, pairs, people
-from storage.engine import reading, writing
+from pages.label.review import card as review_page
+from storage import leases, pairs, people, settings
+from storage.engine import driver, reading, writing
 from storage.types import Action, Origin, PairStatus, Role
 from tests.support import stories, streams
 from tests.support.ui import OpenPage
@@ -290,3 +292,25 @@ def test_a_role_that_is_taken_away_takes_nothing_with_it(
     streams.push(page, "review", outbox={"ops": [press(card)], "have": [], "n": 1})
     assert page.title[0].value != "Review"
     assert stories.again(engine, row) == row
+
+
+def test_a_press_that_meets_a_lock_keeps_its_card_and_says_so(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer: the browser keeps it in its outbox and sends it again until it is saved."""
+    monkeypatch.setattr(review_page, "PRESS_MILLISECONDS", 10)
+    desk, ben = stories.project(engine), stories.person(engine, "ben")
+    stories.waiting(engine, desk, stories.messages(3))
+    page = open_page(REVIEW, ben)
+    ops = [press(shown) for shown in streams.shown(page, "review")["cards"][:2]]
+    with closing(driver().connect(settings.current().database, isolation_level=None)) as import_:
+        import_.execute("BEGIN IMMEDIATE")
+        data = outbox(page, ops, [])
+        assert data["acks"] == {}
+        assert "Not saved yet. Longer work is saving" in data["delayed"]
+        assert "sent again by itself" in data["delayed"]
+        assert not page.error
+    data = outbox(page, ops, [], 2)
+    assert (statuses(data), data["delayed"]) == (["saved", "saved"], "")
+    with reading(engine) as session:
+        assert pairs.counts(session, desk.id)[PairStatus.APPROVED] == 2

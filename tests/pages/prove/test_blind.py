@@ -115,7 +115,7 @@ def test_the_ballot_gets_six_fields_and_no_more(engine: Engine, open_page: OpenP
     data = streams.shown(open_page(PAGE, user=ben), _key(trial, ben))
     allowed = {"item", "prompt", "left", "right", "position", "planned"}
     assert all(set(item) == allowed for item in data["items"])
-    others = {"items", "acks", "done", "planned", "trial", "user", "project", "n"}
+    others = {"items", "acks", "delayed", "done", "planned", "trial", "user", "project", "n"}
     assert set(data) == others
 
 
