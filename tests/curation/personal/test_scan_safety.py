@@ -13,6 +13,7 @@ from curation.personal.analyzer import Scanner
 from curation.personal.detect import LONGEST, Quarantine
 from curation.personal.pii import Config
 from storage.errors import Unavailable
+from tests.support.proofs import Proof
 
 ROWS = 600
 FLOORS = {
@@ -57,26 +58,38 @@ def test_recall_of_each_type_stays_above_its_floor(scanner: Scanner, rows: list[
     assert {k: found[k] / n for k, n in totals.items() if found[k] / n < FLOORS[k]} == {}
 
 
-def test_split_by_invisible_characters_nothing_hides(scanner: Scanner, rows: list[Row]) -> None:
+@pytest.mark.T16
+def test_split_by_invisible_characters_nothing_hides(
+    scanner: Scanner, rows: list[Row], proof: Proof
+) -> None:
     some = [row for row in rows if row[0] not in ("PERSON", "LOCATION")][:100]
     assert "missed" not in outcomes(scanner, hostile_texts.split(some))
+    proof(rows=len(some), missed=0)
 
 
-def test_wide_digits_hide_nothing(scanner: Scanner, rows: list[Row]) -> None:
+@pytest.mark.T16
+def test_wide_digits_hide_nothing(scanner: Scanner, rows: list[Row], proof: Proof) -> None:
     kinds = ("CREDIT_CARD", "US_SSN", "IP_ADDRESS", "PHONE_NUMBER", "IBAN_CODE")
     some = [row for row in rows if row[0] in kinds][:100]
     assert "missed" not in outcomes(scanner, hostile_texts.wide(some))
+    proof(rows=len(some), missed=0)
 
 
+@pytest.mark.T16
 @pytest.mark.parametrize("before", [True, False])
 def test_poison_hides_nothing(
-    scanner: Scanner, rows: list[Row], before: bool, monkeypatch: pytest.MonkeyPatch
+    scanner: Scanner,
+    rows: list[Row],
+    before: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    proof: Proof,
 ) -> None:
     monkeypatch.setattr(analyzer, "SECONDS", 0.3)  # the same mechanism in a tenth of the time
     some = [row for row in rows if row[0] not in ("PERSON", "LOCATION")][: len(POISONS)]
     fates = outcomes(scanner, hostile_texts.poisoned(some, before=before))
     assert "missed" not in fates
     assert "aside" in fates
+    proof(rows=len(fates), missed=0, set_aside=fates.count("aside"))
 
 
 def test_no_poisoned_row_is_clean_when_a_pattern_gave_up(
