@@ -16,6 +16,7 @@ from storage.engine import open_engine, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.types import Action, Card, Origin, Pair, PairStatus, Role
 from tests.support import stories
+from tests.support.proofs import Proof
 
 
 def test_an_approved_card_is_approved_once_however_often_it_is_sent(engine: Engine) -> None:
@@ -243,7 +244,8 @@ def _work(path: str, name: str, desk_id: int) -> list[int]:
             done.append(shown.pair.id)
 
 
-def test_four_processes_share_a_queue_without_a_row_twice(tmp_path: Path) -> None:
+@pytest.mark.T03
+def test_four_processes_share_a_queue_without_a_row_twice(tmp_path: Path, proof: Proof) -> None:
     path = tmp_path / "assay.db"
     engine = open_engine(path)
     migrate.upgrade(engine)
@@ -255,6 +257,7 @@ def test_four_processes_share_a_queue_without_a_row_twice(tmp_path: Path) -> Non
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         done = pool.starmap(_work, [(str(path), name, desk.id) for name in names])
     flat = [pair_id for one in done for pair_id in one]
+    proof(processes=4, pairs=120, claimed=len(flat), doubled=len(flat) - len(set(flat)))
     assert sorted(flat) == list(range(1, 121))
     with reading(engine) as session:
         assert all(len(pairs.history(session, i)) == 1 for i in flat)
