@@ -5,10 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ASSAY_DATA ?= $(CURDIR)/data
 PORT ?= 8501
+ELSEWHERE := tests/storage/test_systems.py tests/storage/test_locks.py \
+	tests/training/work/test_evidence.py tests/curation/exchange/reading/test_files.py
 QUICK := not model and not browser
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal --durations=20
 
-.PHONY: run test quick demo check style types lanes install install-test browser clean
+.PHONY: run test quick demo check style types lanes elsewhere install install-test browser clean
 
 run: install ## Set up, migrate the database, start the app and open it in the browser
 	$(BIN)/python -m pages.frame.launcher --port $(PORT)
@@ -32,7 +34,11 @@ lanes: install-test # two runs, so that no test without a model shares a process
 	@failed=; \
 	$(PYTEST) -m "$(QUICK)" || failed="$$failed '$(QUICK)'"; \
 	$(PYTEST) -m "not ($(QUICK))" || failed="$$failed 'not ($(QUICK))'"; \
+	$(MAKE) --no-print-directory elsewhere || failed="$$failed elsewhere"; \
 	test -z "$$failed" || { echo "Tests failed, see above:$$failed"; exit 1; }
+
+elsewhere: install-test ## What differs between systems, with it taken away (any tests: ASSAY_ELSEWHERE=1 make quick)
+	ASSAY_ELSEWHERE=1 $(BIN)/python -m pytest -q $(ELSEWHERE)
 
 demo: install ## Run the sample project's whole loop headless, in data/demo
 	ASSAY_DATA=$(CURDIR)/data/demo $(BIN)/python -m training demo

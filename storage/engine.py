@@ -74,6 +74,7 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DB
     connection.isolation_level = None  # we emit BEGIN ourselves, so DDL rolls back too
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: past the disk's own memory, too
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA busy_timeout = {WAIT_MILLISECONDS}")
 

@@ -1,7 +1,6 @@
 """`python -m curation scan`: personal data in the rows of a file; no database needed."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from curation.exchange.reading import jsonl
-from storage import lazily, settings
+from storage import lazily, settings, systems
 from storage.errors import BadInput
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def _scanned(
 
 
 def _processes(texts: Iterable[str]) -> int:
-    return min(2, os.cpu_count() or 1) if sum(map(len, texts)) >= ENOUGH else 1
+    return min(2, systems.cores()) if sum(map(len, texts)) >= ENOUGH else 1
 
 
 def _with_progress(each: Iterable[T], total: int) -> Iterable[T]:

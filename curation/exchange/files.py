@@ -6,20 +6,23 @@ its bytes; its name is only repeated in messages. Not caught: a file that is wel
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from curation.exchange.reading import answers
 from curation.exchange.reading.answers import ReadTask
 from curation.exchange.source import DEFAULT, Limits, Source, Table, check_size, display_name
-from storage import priority
+from storage import priority, systems
 from storage.errors import BadInput
 from storage.settings import ROOT
 
 _PROMPT_SECONDS = 3.0
 """A read that takes longer goes behind people's pages."""
+_LOOK_SECONDS = 0.05
 
 
 def read(path: Path, name: str, limits: Limits = DEFAULT, work: Path | None = None) -> Table:
@@ -68,7 +71,7 @@ def _run_child(source: Source, folder: Path, result: Path) -> int:
         start_new_session=True,
     )
     try:
-        return _ends(child, source.limits.wall_seconds)
+        return _ends(child, source.limits)
     except subprocess.TimeoutExpired:
         source.refuse(
             f"took more than {source.limits.wall_seconds} s to read and was given up; split it"
@@ -78,13 +81,28 @@ def _run_child(source: Source, folder: Path, result: Path) -> int:
         child.wait()
 
 
-def _ends(child: subprocess.Popen[bytes], seconds: float) -> int:
+def _ends(child: subprocess.Popen[bytes], limits: Limits) -> int:
     """Wait for its end."""
     try:
-        return child.wait(min(_PROMPT_SECONDS, seconds))
+        return _watched(child, limits, min(_PROMPT_SECONDS, limits.wall_seconds))
     except subprocess.TimeoutExpired:
         priority.behind(child.pid)
-        return child.wait(max(seconds - _PROMPT_SECONDS, 0))
+        return _watched(child, limits, max(limits.wall_seconds - _PROMPT_SECONDS, 0))
+
+
+def _watched(child: subprocess.Popen[bytes], limits: Limits, seconds: float) -> int:
+    """Wait so long for its end, and end it where it outgrows its memory and the system lets it."""
+    if systems.holds_memory():
+        return child.wait(seconds)
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return child.wait(min(_LOOK_SECONDS, max(end - time.monotonic(), 0)))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= end:
+                raise
+        if systems.memory(child.pid) > limits.memory_bytes:
+            child.kill()
 
 
 def _environment() -> dict[str, str]:
@@ -101,7 +119,7 @@ def _environment() -> dict[str, str]:
 
 def _ended(source: Source, code: int) -> str:
     """A sentence for a child that died instead of answering."""
-    if code == -24:  # SIGXCPU
+    if code == -getattr(signal, "SIGXCPU", 0):
         return f"{source.name} takes more than {source.limits.cpu_seconds} s to read; split it."
     if code == -9:
         return f"{source.name} takes more memory or time to read than is allowed; split it."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 
 from pages.frame import startup
-from storage import folder, migrate, private, settings, troubles
+from storage import folder, migrate, private, settings, systems, troubles
 from storage.backups import staging
 from storage.engine import open_engine
 from storage.errors import AssayError, Unavailable
@@ -50,9 +50,8 @@ def _refuse_used(port: int) -> None:
 
 def _allow_descriptors() -> None:
     """As many open files and connections as the system lets one process have, where it tells."""
-    try:
-        import resource
-    except ImportError:
+    resource = systems.limits()
+    if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)

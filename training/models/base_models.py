@@ -1,11 +1,11 @@
 """The base models a run can start from: the packaged one, a local folder, or one from the hub."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curation.personal.model_files import folder_sha256, readable
+from storage import systems
 from storage.errors import Unavailable
 from training.families import FAMILIES, LAYERS
 from training.models import fetching, render, verdicts
@@ -146,7 +146,7 @@ def load(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     fetching.hush()
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // ranks.count()))
+    torch.set_num_threads(max(1, systems.cores() // ranks.count()))
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -152,8 +152,10 @@ def read(kind: type[T], path: Path) -> T | None:
 
 def boot_id() -> str:
     """What changes when the machine restarts."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else str(int(psutil.boot_time()))
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return str(int(psutil.boot_time()))
 
 
 def cancel_requested(directory: Path) -> bool:

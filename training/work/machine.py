@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from storage import systems
+
 _ASK_SECONDS = 5.0
 _STATUS = Path("/proc/self/status")
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -79,7 +81,8 @@ def _limit() -> float:
 
 def peak_mb() -> float | None:
     """The most memory this process had at once, in MB: on the accelerator where one is used, else
-    in RAM since the last `forget_peak`; None where the system does not tell.
+    in RAM since the last `forget_peak` (elsewhere than on Linux since the process was started);
+    None where the system does not tell.
     """
     torch: Any = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -92,7 +95,8 @@ def _ram_peak_mb() -> float | None:
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024 / 1e6
-    return None
+    peak = systems.peak_memory()
+    return peak / 1e6 if peak is not None else None
 
 
 def forget_peak() -> None:

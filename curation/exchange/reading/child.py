@@ -4,7 +4,6 @@ It limits its own memory and time first, then writes its answer to the file that
 The answer holds rows only when the whole file was good.
 """
 
-import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from curation.exchange.reading import answers
 from curation.exchange.reading.answers import Failed, Faulty, ReadTask, Unreadable
 from curation.exchange.source import Limits, Refused, Source, Table, check_size
 from curation.versions import verify_version
+from storage import systems
 from storage.errors import BadInput
 
 _RESULT_BYTES = 1_000_000_000
@@ -107,14 +107,22 @@ def _read_zip(source: Source) -> Table:
 
 
 def limit(limits: Limits) -> None:
-    """Bound this process before it looks at the file. Not every system can bound memory."""
-    bounds = (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_FSIZE, _RESULT_BYTES),
-        (resource.RLIMIT_CORE, 0),
-    )
-    for kind, maximum in bounds:
+    """Bound this process before it looks at the file, as far as the system can; whoever started it
+    looks at its time, and at its memory where the system does not hold that.
+    """
+    resource = systems.limits()
+    if resource is None:
+        return
+    bounds = {
+        "RLIMIT_AS": limits.memory_bytes,
+        "RLIMIT_CPU": limits.cpu_seconds,
+        "RLIMIT_FSIZE": _RESULT_BYTES,
+        "RLIMIT_CORE": 0,
+    }
+    for name, maximum in bounds.items():
+        kind = getattr(resource, name, None)
+        if kind is None:
+            continue
         soft, hard = resource.getrlimit(kind)
         finite = [bound for bound in (maximum, soft, hard) if bound != resource.RLIM_INFINITY]
         spare = 2 if kind == resource.RLIMIT_CPU else 0  # room for the soft limit's signal

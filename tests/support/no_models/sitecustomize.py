@@ -2,6 +2,7 @@
 has its folder on `PYTHONPATH`; `tests/support/lanes.py` puts it there for tests without a model.
 """
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -41,3 +42,5 @@ class Refusal(MetaPathFinder, Loader):
 
 refusal = Refusal()
 sys.meta_path.insert(0, refusal)
+if importlib.util.find_spec("another_system") is not None:  # Python runs one such file only
+    import another_system  # noqa: F401 - importing it does it
