@@ -55,6 +55,8 @@ class Kind(Generic[R]):
     """Roles that may cancel it."""
     batch_size: Callable[[Job], int | None] = lambda _job: None
     """Rows of a step, where several accelerators may share them."""
+    memory_mb: Callable[[Job], float | None] = lambda _job: None
+    """The RAM that its process was estimated to need; None where that is not known."""
     environment: Callable[[], Mapping[str, str]] = dict
     """What its process is given of the server's environment, besides what every one is."""
     light: bool = False
@@ -125,6 +127,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         identity=("version_id", "base", "settings", "share", "resumed_from"),
         cancelled_by=_LEADS,
         batch_size=runs.shared_batch,
+        memory_mb=runs.expected_memory,
         environment=trackers.passed,
     ),
     JobKind.EVALUATE: Kind(

@@ -32,7 +32,7 @@ from training.proving import comparisons
 from training.records import specs
 from training.records.record import read, written
 from training.tuning import trackers
-from training.work import evidence, jobs, processes
+from training.work import evidence, jobs, memory_limit, processes
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +243,11 @@ def _start(engine: Engine, settings: Settings, job: Job) -> None:
             row.state = JobState.RUNNING
     kind = kinds.KINDS[job.kind]
     keys = [name for name in job.spec.get("environment", ()) if name in os.environ]
-    environment = {**kind.environment(), **{name: os.environ[name] for name in keys}}
+    environment = {
+        **kind.environment(),
+        **memory_limit.environment(kind.memory_mb(job)),
+        **{name: os.environ[name] for name in keys},
+    }
     processes.start(directory, job.id, environment, kind.batch_size(job))
 
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -67,6 +68,18 @@ def _guarded(directory: Path, hold: Evidence) -> int:
         status, sentence = _cause(error, step, _settings(directory))
         return _failed(hold, status, sentence)
     return 0
+
+
+def end_out_of_memory(directory: Path) -> None:
+    """End this process, which has more memory than it may, with the same sentence as where the
+    system had refused it.
+    """
+    checkpoint = checkpoints.offered(directory)
+    step = checkpoint.step if checkpoint is not None else None
+    status, sentence = _cause(MemoryError(), step, _settings(directory))
+    with suppress(OSError):
+        evidence.finish(directory, "failed", sentence, {"exit": status})
+    os._exit(status)
 
 
 def _settings(directory: Path) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from training import asks, reconcile
 from training.commands.following import wait
 from training.draft import drafts
 from training.records import specs
-from training.work import jobs
+from training.work import jobs, memory_limit
 
 app = console.app("Draft pairs; watch, stop and resume runs.")
 
@@ -24,6 +24,7 @@ def work(directory: Path) -> None:
     """Do the work of one job directory (started by the app, not by hand)."""
     from training import worker
 
+    memory_limit.keep(lambda: worker.end_out_of_memory(directory))
     sys.exit(worker.work(directory))
 
 

@@ -39,7 +39,7 @@ from training.records.specs import ProbeSpec, Training, TrainSpec
 from training.records.tasks import TrainTask
 from training.settings import Local, Lora, Method, MethodSettings, Preference, Provider, Tuning
 from training.tuning import checkpoints, preferred, trackers
-from training.work import evidence, rows
+from training.work import evidence, machine, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,14 @@ def shared_batch(job: Job) -> int | None:
     """Rows of a step of a run or probe on this machine; None where an endpoint trains."""
     settings = specs.train(job).settings
     return settings.batch_size if isinstance(settings, Local) else None
+
+
+def expected_memory(job: Job) -> float | None:
+    """MB of RAM that a run was estimated to need; None without an estimate, and where it was one of
+    an accelerator's memory.
+    """
+    estimate = specs.train(job).estimate
+    return estimate.memory_mb if estimate is not None and not machine.accelerators() else None
 
 
 def _offered_remote(directory: Path) -> checkpoints.Checkpoint | None:

@@ -69,13 +69,23 @@ def memory_mb() -> float:
     return min(float(psutil.virtual_memory().available), _limit()) / 1e6
 
 
+def whole_mb() -> float:
+    """The memory of this machine, or of the container that this process is in, in MB."""
+    return min(float(psutil.virtual_memory().total), _container()) / 1e6
+
+
 def _limit() -> float:
     """Bytes this container may still use; infinite where no limit is set."""
+    return max(0.0, _container() - float(psutil.Process().memory_info().rss))
+
+
+def _container() -> float:
+    """Bytes this container may use in all; infinite where no limit is set."""
     for path in _LIMITS:
         with suppress(OSError, ValueError):
             limit = int(path.read_text())
             if limit < _UNLIMITED:
-                return float(max(0, limit - psutil.Process().memory_info().rss))
+                return float(limit)
     return float("inf")
 
 
