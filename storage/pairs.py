@@ -11,9 +11,12 @@ from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, s
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from storage.errors import NotFound
-from storage.tables import DecisionRow, PairMarkRow, PairRow, RevisionRow
+from storage.tables import DecisionRow, PairMarkRow, PairRow, RevisionRow, ScanRow
 from storage.types import Action, Decision, Origin, Outcome, Pair, PairSample, PairStatus, User
 from storage.values import value_of
+
+SHORT = 16
+"""Characters of a hash of settings that a pair carries."""
 
 
 def among(column: InstrumentedAttribute[Any], ids: Iterable[int]) -> ColumnElement[bool]:
@@ -156,7 +159,25 @@ def rewrite(
     row.version += 1
     row.prompt, row.response = prompt, response
     row.content_sha256 = content_sha256(prompt, response)
+    _scanned_before(session, row)
     _revise(session, row, author)
+
+
+def scanned(row: PairRow, scan: ScanRow | None) -> None:
+    """Note which scan counts for the present text of a pair."""
+    row.scan_id = scan.id if scan else None
+    row.scanned_with = scan.config_sha256[:SHORT] if scan else None
+
+
+def _scanned_before(session: Session, row: PairRow) -> None:
+    """A text that is back as it was before is scanned as it was."""
+    query = (
+        select(ScanRow)
+        .where(ScanRow.pair_id == row.id, ScanRow.content_sha256 == row.content_sha256)
+        .order_by(ScanRow.id.desc())
+        .limit(1)
+    )
+    scanned(row, session.scalar(query))
 
 
 def _revise(session: Session, row: PairRow, author: User | None) -> None:

@@ -186,10 +186,15 @@ class PairRow(Base):
     fence: Mapped[int] = mapped_column(default=0)
     swept_sha256: Mapped[str | None] = mapped_column(String(64))
     """The text that was last compared with every other row; differs where a search is due."""
+    scan_id: Mapped[int | None]
+    """The scan for personal data that counts for the present text: the last one of it."""
+    scanned_with: Mapped[str | None] = mapped_column(String(16))
+    """The settings of that scan, as `scan_settings.short` names them."""
     created_at: Mapped[datetime] = mapped_column(default=_now)
     __table_args__ = (
         UniqueConstraint("project_id", "source_key"),
         Index("ix_pair_queue", "project_id", "status", "flagged", "id"),
+        Index("ix_pair_scanned", "project_id", "status", "scanned_with"),
         # All that is counted of pairs, so that counting never reads their texts.
         Index(
             "ix_pair_figures",
@@ -414,6 +419,7 @@ class FindingRow(Base):
     surface: Mapped[str | None] = mapped_column(String(16), index=True)
     """Keyed hash of the words, so that the same ones are found in other pairs without reading
     their texts; None in older findings, and once the words are gone."""
+    __table_args__ = (Index("ix_finding_state", "state", "pair_id"),)
 
 
 class LinkRow(Base):

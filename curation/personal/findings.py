@@ -7,11 +7,12 @@ of imported files and what Assay itself writes down about a pair are not.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, case, exists, func, select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from curation.personal import detect, messages, placeholders, scan_settings
 from curation.personal.stand_ins import StandIns
+from storage import pairs
 from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import Finding, FindingState, Pair, PairStatus
 from storage.values import value_of
@@ -91,52 +92,28 @@ def spans(findings: Iterable[Finding]) -> dict[str, list[detect.Span]]:
 def unscanned(session: Session, project_id: int, config_sha256: str | None = None) -> list[Pair]:
     """Pairs, not rejected, whose present text has no scan with these settings (or the present)."""
     wanted = config_sha256 or scan_settings.current(session, project_id).config.sha256
-    scanned = exists().where(
-        ScanRow.pair_id == PairRow.id,
-        ScanRow.content_sha256 == PairRow.content_sha256,
-        ScanRow.config_sha256 == wanted,
-    )
     query = (
         select(PairRow)
-        .where(PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED, ~scanned)
+        .where(
+            PairRow.project_id == project_id,
+            PairRow.status != PairStatus.REJECTED,
+            PairRow.scanned_with.is_distinct_from(wanted[: pairs.SHORT]),
+        )
         .order_by(PairRow.id)
     )
     return [value_of(Pair, row) for row in session.scalars(query)]
 
 
-def newest(session: Session, project_id: int, pair_id: int | None = None) -> Select[tuple[int]]:
-    """The scan that counts for each present text (of one pair, or of all).
-
-    That is the one with the present settings, else the newest.
-    """
-    wanted = scan_settings.current(session, project_id).config.sha256
-    mine = PairRow.project_id == project_id
-    if pair_id is not None:
-        mine = and_(mine, PairRow.id == pair_id)
-    order = [case((ScanRow.config_sha256 == wanted, 0), else_=1), ScanRow.id.desc()]
-    ranked = (
-        select(
-            ScanRow.id,
-            func.row_number().over(partition_by=ScanRow.pair_id, order_by=order).label("place"),
-        )
-        .join(
-            PairRow,
-            and_(PairRow.id == ScanRow.pair_id, PairRow.content_sha256 == ScanRow.content_sha256),
-        )
-        .where(mine)
-        .subquery()
-    )
-    return select(ranked.c.id).where(ranked.c.place == 1)
+COUNTED = and_(FindingRow.pair_id == PairRow.id, FindingRow.scan_id == PairRow.scan_id)
+"""That a finding is in the present text of a pair, by the scan that counts for it."""
 
 
 def current(session: Session, project_id: int, pair_id: int | None = None) -> list[FindingRow]:
     """The findings in the present texts (of one pair, or of all) that are not yet settled."""
     query = (
         select(FindingRow)
-        .where(
-            FindingRow.scan_id.in_(newest(session, project_id, pair_id)),
-            FindingRow.settled.is_not(True),
-        )
+        .join(PairRow, COUNTED)
+        .where(PairRow.project_id == project_id, FindingRow.settled.is_not(True))
         .order_by(FindingRow.pair_id, FindingRow.field, FindingRow.key, FindingRow.start)
     )
     if pair_id is not None:
@@ -160,17 +137,12 @@ def marked(
     }
     if not wanted:
         return []
-    having = select(FindingRow.pair_id).where(FindingRow.scan_id.in_(newest(session, project_id)))
     query = (
         select(PairRow)
-        .where(PairRow.status != PairStatus.REJECTED, PairRow.id.in_(having))
+        .where(PairRow.status != PairStatus.REJECTED, pairs.among(PairRow.id, wanted))
         .order_by(PairRow.id)
     )
-    return [
-        Marked(value_of(Pair, row), tuple(by_pair[row.id]))
-        for row in session.scalars(query)
-        if row.id in wanted
-    ]
+    return [Marked(value_of(Pair, row), tuple(by_pair[row.id])) for row in session.scalars(query)]
 
 
 def _undecided(finding: Finding | FindingRow) -> bool:
@@ -210,9 +182,9 @@ def coverage(session: Session, project_id: int, ids: Iterable[int] | None = None
         alive &= set(ids)
     remaining = [pair.id for pair in unscanned(session, project_id) if pair.id in alive]
     scans = session.execute(
-        select(ScanRow.pair_id, ScanRow.quarantined).where(
-            ScanRow.id.in_(newest(session, project_id))
-        )
+        select(PairRow.id, ScanRow.quarantined)
+        .join(ScanRow, ScanRow.id == PairRow.scan_id)
+        .where(PairRow.project_id == project_id)
     )
     scanned = {pair_id: reason for pair_id, reason in scans if pair_id in alive}
     opened = {row.pair_id for row in current(session, project_id) if _undecided(row)}

@@ -5,10 +5,10 @@ The same rules as `findings.coverage`, which names every pair; this names the fi
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy.orm import Session
 
-from curation.personal import messages, scan_settings
+from curation.personal import findings, messages, scan_settings
 from storage import pairs
 from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import FindingState, PairSample, PairStatus
@@ -42,64 +42,38 @@ def alive(session: Session, project_id: int) -> Gaps:
 
 def _gaps(session: Session, project_id: int, which: ColumnElement[bool]) -> Gaps:
     mine = and_(PairRow.project_id == project_id, which)
-    config = scan_settings.current(session, project_id).config.sha256
+    config = scan_settings.current(session, project_id).config.sha256[: pairs.SHORT]
+    unscanned = select(PairRow.id).where(mine, PairRow.scanned_with.is_distinct_from(config))
+    stale = unscanned.with_only_columns(func.count()).where(PairRow.scanned_with.is_not(None))
     quarantined = (
-        select(ScanRow.pair_id)
-        .join(PairRow, PRESENT)
-        .where(mine, ScanRow.quarantined.is_not(None), _newest(config))
+        select(PairRow.id)
+        .join(ScanRow, ScanRow.id == PairRow.scan_id)
+        .where(_of_few(project_id), which, ScanRow.quarantined.is_not(None))
     )
-    undecided = unsettled(session, project_id, which).where(
-        FindingRow.state != FindingState.DISMISSED
-    )
-    unscanned = pairs.sample(session, _unscanned(mine, config))
-    stale = 0
-    if unscanned:
-        before = _unscanned(mine, config).where(exists().where(PRESENT))
-        stale = session.scalar(select(func.count()).select_from(before.subquery())) or 0
+    undecided = unsettled(project_id, which).where(FindingRow.state != FindingState.DISMISSED)
     message = messages.NOTHING_TO_SCAN
     if session.scalar(select(PairRow.id).where(mine).limit(1)) is not None:
         message = messages.state(session, project_id)
     return Gaps(
-        unscanned=unscanned,
+        unscanned=pairs.sample(session, unscanned),
         quarantined=pairs.sample(session, quarantined),
         open=pairs.sample(session, undecided.distinct()),
         message=message,
-        stale=stale,
+        stale=session.scalar(stale) or 0,
     )
 
 
-PRESENT = and_(ScanRow.pair_id == PairRow.id, ScanRow.content_sha256 == PairRow.content_sha256)
-"""That a scan is of the present text of a pair."""
+def _of_few(project_id: int) -> ColumnElement[bool]:
+    """The project of a pair where few pairs are meant, so that the database begins with what makes
+    them few: with an index of pairs it would look at all of them."""
+    return PairRow.project_id.op("+")(0).in_([project_id])
 
 
-def _unscanned(mine: ColumnElement[bool], config: str) -> Select[int]:
-    scanned = exists().where(PRESENT, ScanRow.config_sha256 == config)
-    return select(PairRow.id).where(mine, ~scanned)
-
-
-def unsettled(session: Session, project_id: int, which: ColumnElement[bool]) -> Select[int]:
+def unsettled(project_id: int, which: ColumnElement[bool]) -> Select[int]:
     """The findings in the present texts of these pairs about which something is left to do, by
     their pair."""
-    config = scan_settings.current(session, project_id).config.sha256
     return (
         select(FindingRow.pair_id)
-        .join(ScanRow, ScanRow.id == FindingRow.scan_id)
-        .join(PairRow, PRESENT)
-        .where(
-            PairRow.project_id == project_id,
-            which,
-            FindingRow.settled.is_not(True),
-            _newest(config),
-        )
+        .join(PairRow, findings.COUNTED)
+        .where(_of_few(project_id), which, FindingRow.settled.is_not(True))
     )
-
-
-def _newest(config: str) -> ColumnElement[bool]:
-    """That a scan is the one that counts for its text: with these settings, else the newest."""
-    better = aliased(ScanRow)
-    beaten = exists().where(
-        better.pair_id == ScanRow.pair_id,
-        better.content_sha256 == ScanRow.content_sha256,
-        or_(better.config_sha256 == config, better.id > ScanRow.id),
-    )
-    return or_(ScanRow.config_sha256 == config, ~beaten)

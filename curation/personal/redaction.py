@@ -65,9 +65,10 @@ def _rewrite(
     before, seen_version = row.content_sha256, row.version
     pairs.rewrite(session, row, texts["prompt"], texts["response"], actor)
     # The old text was scanned whole and every finding decided: the new one is it with stand-ins.
-    session.add(
-        ScanRow(pair_id=row.id, content_sha256=row.content_sha256, config_sha256=config_sha256)
-    )
+    scan = ScanRow(pair_id=row.id, content_sha256=row.content_sha256, config_sha256=config_sha256)
+    session.add(scan)
+    session.flush()
+    pairs.scanned(row, scan)
     decision = pairs.decide(
         session,
         actor,

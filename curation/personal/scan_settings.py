@@ -6,16 +6,16 @@ Changing what the scan looks for makes every earlier scan of the project stale.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from curation.personal import name_models, pii, resolving
 from curation.personal.pii import Config, Replacement
 from curation.personal.stand_ins import StandIns
-from storage import events, projects
+from storage import events, pairs, projects
 from storage.access import allowed
 from storage.errors import BadInput
-from storage.tables import ScanConfigRow
+from storage.tables import PairRow, ScanConfigRow, ScanRow
 from storage.types import Role, User
 
 
@@ -97,6 +97,7 @@ def configure(
         created_by=actor.id,
     )
     session.add(row)
+    _count_earlier_scans(session, project_id, config.sha256)
     StandIns(session, project_id, replacement).keep()
     events.record(
         session,
@@ -111,3 +112,26 @@ def configure(
         stale=config.sha256 != before.config.sha256,
     )
     return _settings(row, config.allow)
+
+
+def _count_earlier_scans(session: Session, project_id: int, config_sha256: str) -> None:
+    """Settings that are back as they were before: the scans with them count again."""
+    earlier = (
+        select(ScanRow.id)
+        .where(
+            ScanRow.pair_id == PairRow.id,
+            ScanRow.content_sha256 == PairRow.content_sha256,
+            ScanRow.config_sha256 == config_sha256,
+        )
+        .scalar_subquery()
+    )
+    session.flush()
+    session.execute(
+        update(PairRow)
+        .where(
+            PairRow.project_id == project_id,
+            PairRow.id.in_(select(ScanRow.pair_id).where(ScanRow.config_sha256 == config_sha256)),
+            earlier.is_not(None),
+        )
+        .values(scan_id=earlier, scanned_with=config_sha256[: pairs.SHORT])
+    )

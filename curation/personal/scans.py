@@ -15,7 +15,6 @@ from storage.types import FindingState, User
 
 _CHUNK = 500
 """Results of a scan that are taken in with one look at what is stored about them."""
-_SCAN = (ScanRow.pair_id, ScanRow.content_sha256, ScanRow.config_sha256)
 
 
 def to_scan(session: Session, project_id: int) -> list[ScanInput]:
@@ -54,21 +53,28 @@ def _store(session: Session, project_id: int, results: Sequence[ScannedPair]) ->
             select(PairRow).where(PairRow.project_id == project_id, PairRow.id.in_(ids))
         )
     }
-    done = {tuple(scan) for scan in session.execute(select(*_SCAN).where(ScanRow.pair_id.in_(ids)))}
+    stored = {
+        (scan.pair_id, scan.content_sha256, scan.config_sha256): scan
+        for scan in session.scalars(select(ScanRow).where(ScanRow.pair_id.in_(ids)))
+    }
     fresh: list[tuple[PairRow, ScanRow, ScannedPair]] = []
     for result in results:
-        key = (result.pair_id, result.content_sha256)
-        if key in rows and (*key, result.config_sha256) not in done:
-            done.add((*key, result.config_sha256))
-            scan = ScanRow(
+        key = (result.pair_id, result.content_sha256, result.config_sha256)
+        row = rows.get(key[:2])
+        if row is not None and key not in stored:
+            stored[key] = ScanRow(
                 pair_id=result.pair_id,
                 content_sha256=result.content_sha256,
                 config_sha256=result.config_sha256,
                 quarantined=result.quarantined,
             )
-            fresh.append((rows[key], scan, result))
+            fresh.append((row, stored[key], result))
     session.add_all(scan for _, scan, _ in fresh)
     session.flush()
+    for result in results:
+        row = rows.get((result.pair_id, result.content_sha256))
+        if row is not None:
+            pairs.scanned(row, stored[row.id, row.content_sha256, result.config_sha256])
     dismissed, name = _dismissed(session, ids), surfaces.hashing(session, project_id)
     for row, scan, result in fresh:
         for finding in _findings(session, row, scan, result, dismissed.get(row.id, [])):

@@ -65,7 +65,7 @@ def _in_pairs(
         return in_pairs
     name = hashing(session, project_id)
     by_hash = {name(surface): surface for _, surface in wanted}
-    query = _open(session, project_id).where(FindingRow.surface.in_(list(by_hash)))
+    query = _open(project_id).where(FindingRow.surface.in_(list(by_hash)))
     columns = query.with_only_columns(FindingRow.pair_id, FindingRow.type, FindingRow.surface)
     for pair_id, kind, hashed in session.execute(columns):
         both = (kind, by_hash[hashed or ""])
@@ -81,15 +81,13 @@ def _unnamed(
     session: Session, project_id: int, kinds: Iterable[str]
 ) -> Iterable[tuple[int, TypedSurface]]:
     """What was found before surfaces were kept: compared by its text."""
-    query = _open(session, project_id).where(
-        FindingRow.surface.is_(None), FindingRow.type.in_(list(kinds))
-    )
+    query = _open(project_id).where(FindingRow.surface.is_(None), FindingRow.type.in_(list(kinds)))
     for row, finding in session.execute(query.with_only_columns(PairRow, FindingRow)):
         yield row.id, (finding.type, of(row, finding))
 
 
-def _open(session: Session, project_id: int) -> Select[int]:
+def _open(project_id: int) -> Select[int]:
     """Open findings in the present texts of pairs that are not rejected."""
-    return gaps.unsettled(session, project_id, PairRow.status != PairStatus.REJECTED).where(
+    return gaps.unsettled(project_id, PairRow.status != PairStatus.REJECTED).where(
         FindingRow.state == FindingState.OPEN
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, gaps
@@ -24,18 +24,18 @@ class MarkedPairs:
 
 def listing(session: Session, project_id: int, state: FindingState, limit: int) -> MarkedPairs:
     """Pairs, not rejected, with findings called harmless, or with others (still to be decided)."""
-    harmless = FindingRow.state == FindingState.DISMISSED
-    wanted = harmless if state is FindingState.DISMISSED else ~harmless
-    query = (
-        gaps.unsettled(session, project_id, PairRow.status != PairStatus.REJECTED)
-        .add_columns(func.count(), func.count().over())
+    unsettled = gaps.unsettled(project_id, PairRow.status != PairStatus.REJECTED)
+    harmless = (FindingState.DISMISSED,)
+    states = harmless if state is FindingState.DISMISSED else set(FindingState) - set(harmless)
+    wanted = unsettled.where(FindingRow.state.in_(states)).distinct()
+    sample = pairs.sample(session, wanted)
+    counts = (
+        unsettled.add_columns(func.count())
+        .where(pairs.among(FindingRow.pair_id, sample.ids[:limit]))
         .group_by(FindingRow.pair_id)
-        .having(func.sum(case((wanted, 1), else_=0)) > 0)
         .order_by(FindingRow.pair_id)
-        .limit(limit)
     )
-    rows = session.execute(query).all()
-    return MarkedPairs(rows[0][2] if rows else 0, {row[0]: row[1] for row in rows})
+    return MarkedPairs(sample.count, {row[0]: row[1] for row in session.execute(counts)})
 
 
 def marked(session: Session, project_id: int, pair_id: int) -> Marked:
@@ -52,8 +52,8 @@ def reasons(session: Session, pair_ids: tuple[int, ...]) -> dict[int, str]:
     """Why these pairs could not be scanned whole, by pair."""
     query = (
         select(ScanRow.pair_id, ScanRow.quarantined)
-        .join(PairRow, gaps.PRESENT)
-        .where(pairs.among(ScanRow.pair_id, pair_ids), ScanRow.quarantined.is_not(None))
-        .order_by(ScanRow.pair_id, ScanRow.id)
+        .join(PairRow, PairRow.scan_id == ScanRow.id)
+        .where(pairs.among(PairRow.id, pair_ids))
+        .order_by(ScanRow.pair_id)
     )
     return {pair_id: reason for pair_id, reason in session.execute(query) if reason is not None}
