@@ -31,14 +31,15 @@ def write(
     items: Sequence[T],
     verb: Callable[[Session, Sequence[T]], None],
     step: Step = quiet,
+    rows: int = ROWS,
 ) -> None:
-    """Call `verb` on chunks of the items, at most `ROWS` each, every one in a transaction of its
+    """Call `verb` on chunks of the items, at most `rows` each, every one in a transaction of its
     own.
 
     Between two the lock stays free for as long as it was held: SQLite's waiting is not fair, and
     who polls for the lock needs a gap to meet.
     """
-    size, done = ROWS, 0
+    size, done, least = rows, 0, min(LEAST, max(1, rows // 5))
     while done < len(items):
         step(done, len(items))
         chunk = items[done : done + size]
@@ -47,6 +48,6 @@ def write(
             verb(session, chunk)
         took = time.monotonic() - began
         done += len(chunk)
-        size = max(LEAST, size // 2) if took > LOCK_SECONDS else min(ROWS, size + LEAST)
+        size = max(least, size // 2) if took > LOCK_SECONDS else min(rows, size + least)
         time.sleep(max(BREATH_SECONDS, took))
     step(done, len(items))

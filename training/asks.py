@@ -13,7 +13,7 @@ from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import RuleBroken
 from storage.settings import Settings
-from storage.types import Job, JobKind, JobState, PairStatus, Role, User
+from storage.types import FindingState, Job, JobKind, JobState, PairStatus, Role, User
 from training import kinds
 from training.draft import drafts
 from training.exits import exports
@@ -22,7 +22,7 @@ from training.lifecycle import checks
 from training.models import adapters
 from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
-from training.records.specs import IntakeSpec, SweepSpec
+from training.records.specs import EverywhereSpec, IntakeSpec, SweepSpec
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -61,6 +61,15 @@ def compare_pairs(session: Session, actor: User, project_id: int) -> Job:
     stands = pairs.counts(session, project_id)
     spec = SweepSpec(rows=sum(stands.values()) - stands[PairStatus.REJECTED])
     return kinds.queue(session, actor, project_id, JobKind.SWEEP, spec)
+
+
+@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+def decide_everywhere(
+    session: Session, actor: User, project_id: int, finding_id: int, state: FindingState
+) -> Job:
+    """Ask for a decision about the words of a finding in all pairs, where these are many."""
+    spec = EverywhereSpec(finding_id=finding_id, state=state)
+    return kinds.queue(session, actor, project_id, JobKind.EVERYWHERE, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

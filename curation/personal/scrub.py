@@ -4,19 +4,28 @@ A pair is clean only when its present text was scanned whole with the present se
 finding was decided. What the scanner does not catch is listed by `curation.personal.detect.limits`.
 """
 
-from collections.abc import Iterator, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, pii, redaction, surfaces
-from storage import events, leases, pairs
-from storage.access import allowed
+from storage import chunks, events, leases, pairs
+from storage.access import allowed, require
+from storage.engine import writing
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import FindingRow, PairRow, ScanRow
 from storage.types import FindingState, Role, User
+
+LARGE = 50
+"""Pairs from which on the same words are decided by a job where a page asks for it."""
+_AT_ONCE = 5
+"""Pairs a transaction of such a job: each takes several milliseconds."""
+_ROLES = (Role.EXPERT, Role.REVIEWER, Role.LEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,29 @@ class Spread:
     refused: tuple[int, ...]
     """Pairs left alone because a placeholder would break their JSON."""
 
+    def __add__(self, more: Spread) -> Spread:
+        """Both together."""
+        return Spread(
+            self.pairs + more.pairs,
+            self.findings + more.findings,
+            self.in_review + more.in_review,
+            self.refused + more.refused,
+        )
 
-@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words that are decided wherever they stand."""
+
+    finding_id: int
+    """Where someone decided them."""
+    project_id: int
+    type: str
+    surface: str
+    state: FindingState
+
+
+@allowed(*_ROLES)
 def decide(
     session: Session,
     actor: User,
@@ -70,7 +100,7 @@ def decide(
     return _settle(session, actor, row, findings.current(session, row.project_id, row.id))
 
 
-@allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
+@allowed(*_ROLES)
 def everywhere(session: Session, actor: User, finding_id: int, state: FindingState) -> Spread:
     """Accept or dismiss the same words (but for case and spacing) of the same type in all pairs.
 
@@ -83,20 +113,68 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
         RuleBroken: the pair's text changed since; scan it again.
         BadInput: `state` is neither accepted nor dismissed.
     """
+    words = _words(session, finding_id, state)
+    return _spread(session, actor, words, _pairs_with(session, finding_id))
+
+
+def everywhere_in_chunks(
+    engine: Engine,
+    actor: User,
+    finding_id: int,
+    state: FindingState,
+    *,
+    step: chunks.Step = chunks.quiet,
+    settle: Callable[[Session, Spread], None] = lambda _session, _spread: None,
+) -> Spread:
+    """As `everywhere`, a few pairs a transaction. Each is whole: what ends the work between two
+    leaves the pairs before it decided and those after it open, and the log says which.
+
+    `settle` is called at the end of each transaction with what was done so far.
+
+    Raises:
+        NotAllowed: the person may not decide.
+        NotFound, RuleBroken, BadInput: as `everywhere`.
+    """
+    with writing(engine) as session:  # the project's secret is made where it has none
+        require(session, actor, _ROLES, "decide findings")
+        words = _words(session, finding_id, state)
+        ids = _pairs_with(session, finding_id)
+    done = Spread(0, 0, (), ())
+
+    def decide_some(session: Session, some: Sequence[int]) -> None:
+        nonlocal done
+        done = done + _spread(session, actor, words, some)
+        settle(session, done)
+
+    chunks.write(engine, ids, decide_some, step, rows=_AT_ONCE)
+    return done
+
+
+def _words(session: Session, finding_id: int, state: FindingState) -> _Words:
     if state is FindingState.OPEN:
         raise BadInput("Choose whether the words are personal data or not.")
     finding, pair = _present(session, finding_id)
+    return _Words(finding_id, pair.project_id, finding.type, surfaces.of(pair, finding), state)
+
+
+def _pairs_with(session: Session, finding_id: int) -> list[int]:
+    finding, pair = _present(session, finding_id)
+    return surfaces.alike(session, pair, finding)
+
+
+def _spread(session: Session, actor: User, words: _Words, ids: Sequence[int]) -> Spread:
+    """Decide the words in these pairs, with one event."""
     rows, decided = 0, 0
     in_review: list[int] = []
     refused: list[int] = []
-    for row, alike, every in list(_alike(session, pair, finding)):
+    for row, alike, every in _alike(session, words, ids):
         if _in_review(session, actor, row):
             in_review.append(row.id)
             continue
         try:
             with session.begin_nested():
                 for twin in alike:
-                    _note(session, actor, row, twin, state)
+                    _note(session, actor, row, twin, words.state)
                 session.flush()
                 _settle(session, actor, row, every)
         except RuleBroken:
@@ -106,11 +184,11 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
     events.record(
         session,
         actor,
-        f"everywhere_{state}",
+        f"everywhere_{words.state}",
         "finding",
-        finding_id,
-        project_id=pair.project_id,
-        type=finding.type,
+        words.finding_id,
+        project_id=words.project_id,
+        type=words.type,
         rows=rows,
         findings=decided,
         held=len(in_review),
@@ -120,21 +198,18 @@ def everywhere(session: Session, actor: User, finding_id: int, state: FindingSta
 
 
 def _alike(
-    session: Session, pair: PairRow, finding: FindingRow
+    session: Session, words: _Words, ids: Sequence[int]
 ) -> Iterator[tuple[PairRow, list[FindingRow], list[FindingRow]]]:
-    """Pairs with open findings of the same words and type: those, and every finding of the pair."""
-    surface = surfaces.of(pair, finding)
-    for pair_id in surfaces.alike(session, pair, finding):
-        row, every = (
-            pairs.row_of(session, pair_id),
-            findings.current(session, pair.project_id, pair_id),
-        )
+    """Those of these pairs with open findings of the words: these, and every one of the pair."""
+    for pair_id in ids:
+        row = pairs.row_of(session, pair_id)
+        every = findings.current(session, words.project_id, pair_id)
         same = [
             candidate
             for candidate in every
-            if candidate.type == finding.type
+            if candidate.type == words.type
             and candidate.state is FindingState.OPEN
-            and surfaces.of(row, candidate) == surface
+            and surfaces.of(row, candidate) == words.surface
         ]
         if same:
             yield row, same, every

@@ -84,6 +84,17 @@ class SweepResult(Ended, frozen=True, kw_only=True):
     """Links that were not there before."""
 
 
+class EverywhereResult(Ended, frozen=True, kw_only=True):
+    """What became of a decision about the same words in all pairs."""
+
+    pairs: int = always(0)
+    findings: int = always(0)
+    in_review: int = always(0)
+    """Pairs left alone because someone was reviewing them."""
+    refused: int = always(0)
+    """Pairs left alone because a placeholder would break their JSON."""
+
+
 class MeaningResult(Ended, frozen=True, kw_only=True):
     """A comparison of what pairs mean."""
 

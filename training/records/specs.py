@@ -1,6 +1,6 @@
 """Specs: what was asked for, a type for each kind of work (`Job.spec`)."""
 
-from storage.types import Job
+from storage.types import FindingState, Job
 from training.records.parts import (
     AdapterRef,
     BaseModel,
@@ -36,6 +36,13 @@ class SweepSpec(JsonRecord, frozen=True, kw_only=True):
 
     rows: int
     """Pairs that were to be compared when it was asked for."""
+
+
+class EverywhereSpec(JsonRecord, frozen=True, kw_only=True):
+    """The decision about the words of a finding, in all pairs."""
+
+    finding_id: int
+    state: FindingState
 
 
 class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
@@ -146,6 +153,11 @@ class CheckSpec(JsonRecord, frozen=True, kw_only=True):
 def intake(job: Job) -> IntakeSpec:
     """What an import was asked for."""
     return read(IntakeSpec, job.spec)
+
+
+def everywhere(job: Job) -> EverywhereSpec:
+    """Which words are decided, and how."""
+    return read(EverywhereSpec, job.spec)
 
 
 def train(job: Job) -> TrainSpec:

@@ -17,6 +17,7 @@ from pages.frame.wiring import act, looking
 from pages.parts import pair_view
 from storage.errors import AssayError
 from storage.types import Finding, FindingState, Project, User
+from training import asks
 
 _QUEUES = {FindingState.OPEN: "To decide", FindingState.DISMISSED: "Called harmless"}
 _NO_PREVIEW = findings.ScrubPreview({}, {})
@@ -162,10 +163,10 @@ def _finding(
             _button(user, finding, FindingState.ACCEPTED, f"Accept: {becomes}", "Accepted.", True)
             _button(user, finding, FindingState.DISMISSED, "Not personal data", "Left as it is.")
             if rows_with > 1:
-                _everywhere(user, finding, rows_with)
+                _everywhere(user, marked.pair.project_id, finding, rows_with)
 
 
-def _everywhere(user: User, finding: Finding, rows_with: int) -> None:
+def _everywhere(user: User, project_id: int, finding: Finding, rows_with: int) -> None:
     """The same words with the same type, decided in all pairs at once."""
     with st.popover(f"Same in {rows_with} pairs"):
         shell.note("The same words, wherever they are not decided.")
@@ -177,11 +178,16 @@ def _everywhere(user: User, finding: Finding, rows_with: int) -> None:
                 label,
                 key=f"everywhere-{state}-{finding.id}-{finding.type}",
                 on_click=_spread,
-                args=(user, finding.id, state),
+                args=(user, finding.id, state, project_id if rows_with > scrub.LARGE else None),
             )
 
 
-def _spread(user: User, finding_id: int, state: FindingState) -> None:
+def _spread(user: User, finding_id: int, state: FindingState, project_id: int | None) -> None:
+    """Decide at once, or by a job of the project where the pairs are many."""
+    if project_id is not None:
+        message = "It goes through the pairs now; see above."
+        act(message, asks.decide_everywhere, user, project_id, finding_id, state)
+        return
     done = act("", scrub.everywhere, user, finding_id, state)
     if done is None:
         return

@@ -7,8 +7,9 @@ from pages.curate.scrub import findings, message_findings, scan, scan_form, scan
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
+from pages.parts import job_panel
 from storage import pairs
-from storage.types import PairStatus, Role
+from storage.types import JobKind, PairStatus, Role
 
 user = require_user()
 shell.header("Scrub", "Find personal data in the pairs and decide what becomes a placeholder.")
@@ -28,6 +29,7 @@ shell.stats(
         "Could not be read": f"{left.quarantined.count}",
     }
 )
+job_panel.show(project.id, JobKind.EVERYWHERE)
 scan.start(user, project, left)
 findings.queue(user, project, left)
 message_findings.show(user, project, left.message)

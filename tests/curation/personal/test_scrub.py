@@ -246,6 +246,32 @@ def test_the_same_words_are_decided_in_all_rows_with_one_event(engine: Engine) -
         spread(engine, first, FindingState.DISMISSED)
 
 
+def test_the_same_words_in_many_rows_are_decided_a_few_at_a_time(engine: Engine) -> None:
+    """What ends the work leaves whole rows behind it and untouched ones before it, and the log
+    says how many; once more goes on from there.
+    """
+    desk, rows = three_rows(engine, *(f"Ana Roth, {n}" for n in range(12)))
+    first = all_findings(engine, desk)[0]
+    ana = curated.ana(engine)
+
+    def step(done: int, _total: int) -> None:
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scrub.everywhere_in_chunks(engine, ana, first.id, FindingState.ACCEPTED, step=step)
+    changed = sum(row.prompt.startswith("<PERSON_1>") for row in curated.now(engine, rows))
+    assert 0 < changed < 12
+    with reading(engine) as session:
+        log = [each for each in events.latest(session, desk.id) if each.verb.startswith("every")]
+    assert sum(each.detail["rows"] for each in log) == changed
+    left = all_findings(engine, desk, FindingState.OPEN)
+    assert len(left) == 12 - changed
+    done = scrub.everywhere_in_chunks(engine, ana, left[0].id, FindingState.ACCEPTED)
+    assert done == scrub.Spread(12 - changed, 12 - changed, (), ())
+    assert all_findings(engine, desk, FindingState.OPEN) == []
+
+
 def test_harmless_everywhere_leaves_every_text_alone(engine: Engine) -> None:
     desk, rows = three_rows(engine, "Ana Roth, hello", "Ana Roth, yes")
     first = all_findings(engine, desk)[0]

@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.personal import findings, name_models, recall, scan_settings
+from curation.personal import findings, name_models, recall, scan_settings, scrub
 from curation.personal.scan_lines import ScanFinding
-from storage import pairs, people
+from storage import pairs, people, settings
 from storage.engine import reading, writing
 from storage.types import Finding, FindingState, JobKind, Origin, Pair, PairStatus, Project, Role
 from storage.values import value_of
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
+from training import reconcile
 from training.work import jobs
 
 PAGE = "pages/curate/scrub/page.py"
@@ -156,6 +157,26 @@ def test_the_same_words_are_decided_in_all_rows(engine: Engine, open_page: OpenP
     assert button.label == "Accept in all 3 pairs"
     button.click().run()
     assert not page.exception
+    assert [one.prompt for one in curated.now(engine, rows)] == [f"<PERSON_1> {n}" for n in "012"]
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_same_words_in_many_rows_are_decided_by_a_job(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub, "LARGE", 2)
+    desk = stories.project(engine)
+    rows = curated.approved(engine, desk, [(f"Ana Roth {n}", stories.CARDS) for n in range(3)])
+    curated.scanned(engine, desk, {row.id: [("prompt", "Ana Roth", "PERSON")] for row in rows})
+    with reading(engine) as session:
+        first = findings.marked(session, desk.id)[0].findings[0]
+    page = open_page(PAGE)
+    page.button(key=f"everywhere-accepted-{first.id}-PERSON").click().run()
+    assert "Decision in all pairs: waiting to start" in "\n".join(text.value for text in page.text)
+    reconcile.tick(engine, settings.current())
+    reconcile.tick(engine, settings.current())
+    page = open_page(PAGE)
+    assert "Decision in all pairs, finished (just now): 3 pairs." in page.success[0].value
     assert [one.prompt for one in curated.now(engine, rows)] == [f"<PERSON_1> {n}" for n in "012"]
 
 

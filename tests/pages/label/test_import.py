@@ -9,15 +9,16 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.exchange import files
+from curation.exchange import files, intake
 from curation.exchange.source import Table
 from curation.project import sample
 from curation.versions import packages
-from storage import pairs, people, scratch
+from storage import pairs, people, scratch, settings
 from storage.engine import reading, writing
 from storage.types import Origin, Pair, PairStatus, Project, Role, Split
 from tests.support import curated, stories
 from tests.support.ui import OpenPage, join
+from training import reconcile
 
 IMPORT = "pages/label/imports/page.py"
 CSV = (
@@ -253,3 +254,36 @@ def test_rows_that_repeat_test_rows_are_named_by_line_with_the_way_to_both(
     line = page.dataframe[-1].value.iloc[0]
     assert (line["Line"], line["Repeats pair"]) == ("2", str(test_row.id))
     assert line["How"] == "Normalised"
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_large_file_is_a_job_that_the_page_shows_also_after_a_reload(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    desk = stories.project(engine)
+    count = intake.LARGE + 1
+    lines = (f"Message {n} about transfer {n * 7919},cards" for n in range(count))
+    content = "\n".join(["input,output", *lines]).encode()
+    page = go(upload(open_page(IMPORT, "ana"), content))
+    assert not page.exception
+    assert "Import: waiting to start" in said(page)
+    assert not page.dataframe, "the file left the server's memory"
+    assert rows(engine, desk) == []
+    reconcile.tick(engine, settings.current())
+    reconcile.tick(engine, settings.current())
+    page = open_page(IMPORT, "ana")
+    assert f"Import, finished (just now): {count} pairs were imported." in said(page)
+    assert f"{count} outputs do not fit the schema" in said(page)
+    assert len(rows(engine, desk)) == count
+
+
+def test_a_large_file_that_is_being_imported_already_waits_in_no_second_job(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    stories.project(engine)
+    lines = (f"Message {n} about transfer {n * 7919},cards" for n in range(intake.LARGE + 1))
+    content = "\n".join(["input,output", *lines]).encode()
+    for _ in range(2):
+        page = go(upload(open_page(IMPORT, "ana"), content))
+    assert "already going on" in said(page)
+    assert len(list(settings.current().jobs.iterdir())) == 1, "its rows are not left behind"
