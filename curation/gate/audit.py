@@ -7,9 +7,10 @@ and era) fails, a lead sends all of it back.
 
 import random
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, select
 from sqlalchemy.orm import Session
 
 from curation import statistics
@@ -20,7 +21,7 @@ from storage import events, pairs, people
 from storage.access import allowed
 from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
-from storage.tables import AuditRow, AuditVerdictRow, PairRow
+from storage.tables import AuditRow, AuditVerdictRow, DecisionRow, PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
 from storage.values import value_of
 
@@ -86,8 +87,19 @@ class AuditResult:
         return tuple(part for part in self.parts if part.failed)
 
 
-def _approved(session: Session, project_id: int) -> list[Pair]:
-    return pairs.listing(session, project_id, status=PairStatus.APPROVED)
+_Candidate: TypeAlias = tuple[int, Stratum]
+"""A row that may be drawn: its id, and how it came about."""
+
+
+def _candidates(session: Session, *conditions: ColumnElement[bool]) -> list[_Candidate]:
+    query = select(PairRow.id, PairRow.origin, PairRow.author_id, PairRow.era_id)
+    rows = session.execute(query.where(*conditions).order_by(PairRow.id))
+    return [(pair_id, Stratum(origin.value, *traits)) for pair_id, origin, *traits in rows]
+
+
+def _approved(session: Session, project_id: int) -> list[_Candidate]:
+    approved = PairRow.status == PairStatus.APPROVED
+    return _candidates(session, PairRow.project_id == project_id, approved)
 
 
 @allowed(Role.LEAD, Role.REVIEWER, Role.EXPERT)
@@ -157,7 +169,7 @@ def extend(session: Session, actor: User, project_id: int) -> AuditResult:
             f"The present audit needs no more pairs to prove {sampling.GOOD * 100:.0f} %."
         )
     audited = set(_everything(before))
-    remaining = [pair for pair in _approved(session, project_id) if pair.id not in audited]
+    remaining = [pair for pair in _approved(session, project_id) if pair[0] not in audited]
     if not remaining:
         raise RuleBroken("Every approved pair has been drawn. There is none left to audit.")
     count = min(result.more, len(remaining))
@@ -232,11 +244,12 @@ def _everything(audit: AuditRow) -> list[int]:
 
 
 def _strata_of(
-    session: Session, before: AuditRow, remaining: list[Pair]
+    session: Session, before: AuditRow, remaining: list[_Candidate]
 ) -> dict[Stratum, list[int]]:
     """The strata of an audit that goes on: its rows, and those that are left to draw."""
-    ids = _everything(before)
-    return sampling.strata([*pairs.listing(session, before.project_id, ids=ids), *remaining])
+    drawn = pairs.among(PairRow.id, _everything(before))
+    mine = PairRow.project_id == before.project_id
+    return sampling.strata([*_candidates(session, mine, drawn), *remaining])
 
 
 def _carry_over(session: Session, before: AuditRow, row: AuditRow) -> None:
@@ -260,13 +273,14 @@ def auditors(session: Session, project_id: int) -> list[User]:
     audit = _latest_row(session, project_id)
     if audit is None:
         return []
-    rows = pairs.listing(session, project_id, ids=_open(session, audit))
-    approvers = pairs.approvers(session, [pair.id for pair in rows])
+    authors = case((PairRow.origin == Origin.GOLD, PairRow.author_id))
+    query = _waiting(session, audit).with_only_columns(DecisionRow.user_id, authors).distinct()
+    sides = [set(row) for row in session.execute(query)]
     return [
         user
         for user in people.everyone(session)
         if user.roles & {Role.EXPERT, Role.REVIEWER, Role.LEAD}
-        and any(_independent(user, pair, approvers.get(pair.id)) for pair in rows)
+        and any(user.id not in both for both in sides)
     ]
 
 
@@ -276,12 +290,21 @@ def next_row(session: Session, actor: User, project_id: int) -> Pair | None:
     audit = _latest_row(session, project_id)
     if audit is None:
         return None
-    approvers = pairs.approvers(session, _everything(audit))
-    for pair_id in _open(session, audit):
-        pair = pairs.get(session, pair_id)
-        if _independent(actor, pair, approvers.get(pair_id)):
-            return pair
-    return None
+    wrote = and_(PairRow.origin == Origin.GOLD, PairRow.author_id.is_not_distinct_from(actor.id))
+    query = _waiting(session, audit).where(
+        DecisionRow.user_id.is_distinct_from(actor.id), not_(wrote)
+    )
+    row = session.scalar(query.order_by(PairRow.id).limit(1))
+    return None if row is None else value_of(Pair, row)
+
+
+def _waiting(session: Session, audit: AuditRow) -> Select[PairRow]:
+    """The rows that nobody has judged, with the approval that counts."""
+    return (
+        select(PairRow)
+        .outerjoin(DecisionRow, DecisionRow.id == PairRow.approval_id)
+        .where(pairs.among(PairRow.id, _open(session, audit)))
+    )
 
 
 def _independent(actor: User, pair: Pair, approver: int | None) -> bool:
@@ -364,8 +387,10 @@ def latest(session: Session, project_id: int) -> AuditResult | None:
 
 
 def _result(session: Session, audit: AuditRow) -> AuditResult:
-    query = select(AuditVerdictRow).where(AuditVerdictRow.audit_id == audit.id)
-    verdicts = {verdict.pair_id: verdict.good for verdict in session.scalars(query)}
+    query = select(AuditVerdictRow.pair_id, AuditVerdictRow.good).where(
+        AuditVerdictRow.audit_id == audit.id
+    )
+    verdicts = {row.pair_id: row.good for row in session.execute(query)}
     judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
     good, n = sum(judged), len(judged)
     low, high = statistics.wilson(good, n)
@@ -401,19 +426,25 @@ def _part(drawing: _Drawing, verdicts: dict[int, bool]) -> Part:
     )
 
 
-def reopening(session: Session, project_id: int, stratum: Stratum) -> list[Pair]:
+def reopening(session: Session, project_id: int, stratum: Stratum) -> list[int]:
     """The approved rows that go back if a stratum is reopened: all but those that were judged good
     as they stand."""
     audit = _latest_row(session, project_id)
-    query = select(AuditVerdictRow.pair_id, AuditVerdictRow.content_sha256).where(
-        AuditVerdictRow.audit_id == (audit.id if audit else None), AuditVerdictRow.good
+    good = exists().where(
+        AuditVerdictRow.audit_id == (audit.id if audit else None),
+        AuditVerdictRow.pair_id == PairRow.id,
+        AuditVerdictRow.content_sha256 == PairRow.content_sha256,
+        AuditVerdictRow.good,
     )
-    good = {(row.pair_id, row.content_sha256) for row in session.execute(query)}
-    return [
-        pair
-        for pair in _approved(session, project_id)
-        if sampling.stratum(pair) == stratum and (pair.id, pair.content_sha256) not in good
-    ]
+    query = select(PairRow.id).where(
+        PairRow.project_id == project_id,
+        PairRow.status == PairStatus.APPROVED,
+        PairRow.origin == Origin(stratum.origin),
+        PairRow.author_id.is_not_distinct_from(stratum.author_id),
+        PairRow.era_id.is_not_distinct_from(stratum.era_id),
+        ~good,
+    )
+    return list(session.scalars(query.order_by(PairRow.id)))
 
 
 @allowed(Role.LEAD)
@@ -438,8 +469,8 @@ def reopen_stratum(
         raise RuleBroken("No pair of this stratum was judged bad, so there is no reason to reopen.")
     if (part.bad, part.judged, len(rows)) != figures:
         raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
-    for pair in rows:
-        decisions.send_back(session, actor, pairs.row_of(session, pair.id), "Its stratum failed")
+    for pair_id in rows:
+        decisions.send_back(session, actor, pairs.row_of(session, pair_id), "Its stratum failed")
     events.record(
         session,
         actor,

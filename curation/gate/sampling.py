@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from curation import statistics
-from storage.types import Pair
 
 SHARE = 0.10
 """The share of the approved rows that an audit draws."""
@@ -40,16 +39,11 @@ def size(approved: int, share: float = SHARE) -> int:
     return ceil(approved * share - 1e-9)
 
 
-def stratum(pair: Pair) -> Stratum:
-    """The stratum of a row."""
-    return Stratum(pair.origin.value, pair.author_id, pair.era_id)
-
-
-def strata(rows: Iterable[Pair]) -> dict[Stratum, list[int]]:
+def strata(rows: Iterable[tuple[int, Stratum]]) -> dict[Stratum, list[int]]:
     """The ids of rows by stratum, each and all in order."""
     groups: dict[Stratum, list[int]] = defaultdict(list)
-    for pair in rows:
-        groups[stratum(pair)].append(pair.id)
+    for pair_id, stratum in rows:
+        groups[stratum].append(pair_id)
     return {group: sorted(groups[group]) for group in sorted(groups)}
 
 

@@ -190,10 +190,10 @@ def test_a_failed_stratum_goes_back_by_decisions_but_not_what_was_judged_good(
         assert audit.reopen_stratum(session, lena, desk.id, part.stratum, (4, 12, 28)) == 28
         log = events.latest(session, desk.id, limit=1)
     assert (log[0].verb, log[0].detail["rows"], log[0].detail["bad"]) == ("reopen_stratum", 28, 4)
-    for row in curated.now(engine, rows):
-        assert row.status is PairStatus.WAITING
+    for pair_id in rows:
         with reading(engine) as session:
-            made = pairs.history(session, row.id)[-1]
+            assert pairs.get(session, pair_id).status is PairStatus.WAITING
+            made = pairs.history(session, pair_id)[-1]
         assert (made.action, made.user_id, made.reason) == (
             Action.REOPEN,
             lena.id,
