@@ -7,8 +7,9 @@ words is not found. A row is compared with all others whenever its text changes.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, aliased
 
 from curation.overlap import duplicates, sweeping
@@ -64,65 +65,74 @@ def current(
     state: LinkState | None = LinkState.OPEN,
 ) -> list[Link]:
     """Links that still hold: both texts as they were compared, neither row rejected."""
+    query = _holding(select(LinkRow), project_id, state)
+    rows = session.scalars(query.where(LinkRow.kind.in_(list(kinds))).order_by(LinkRow.id))
+    return [value_of(Link, row) for row in rows]
+
+
+def _holding(
+    query: Select[*tuple[Any, ...]], project_id: int, state: LinkState | None
+) -> Select[*tuple[Any, ...]]:
+    """Only links that still hold."""
     a, b = aliased(PairRow), aliased(PairRow)
-    query = (
-        select(LinkRow)
-        .join(a, a.id == LinkRow.a)
+    holding = (
+        query.join(a, a.id == LinkRow.a)
         .join(b, b.id == LinkRow.b)
         .where(
             LinkRow.project_id == project_id,
-            LinkRow.kind.in_(list(kinds)),
             LinkRow.a_sha256 == a.content_sha256,
             LinkRow.b_sha256 == b.content_sha256,
             a.status != PairStatus.REJECTED,
             b.status != PairStatus.REJECTED,
         )
-        .order_by(LinkRow.id)
     )
-    if state is not None:
-        query = query.where(LinkRow.state == state)
-    return [value_of(Link, row) for row in session.scalars(query)]
+    return holding if state is None else holding.where(LinkRow.state == state)
 
 
 def count(session: Session, project_id: int) -> int:
     """How many open links `current` lists."""
-    a, b = aliased(PairRow), aliased(PairRow)
-    query = (
-        select(func.count(LinkRow.id))
-        .join(a, a.id == LinkRow.a)
-        .join(b, b.id == LinkRow.b)
-        .where(
-            LinkRow.project_id == project_id,
-            LinkRow.state == LinkState.OPEN,
-            LinkRow.a_sha256 == a.content_sha256,
-            LinkRow.b_sha256 == b.content_sha256,
-            a.status != PairStatus.REJECTED,
-            b.status != PairStatus.REJECTED,
-        )
-    )
+    query = _holding(select(func.count(LinkRow.id)), project_id, LinkState.OPEN)
     return session.scalar(query) or 0
 
 
-def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> list[Group]:
+@dataclass(frozen=True, slots=True)
+class OpenGroups:
+    """The groups that are left to settle."""
+
+    count: int
+    first: tuple[Group, ...]
+    """As many as were asked for, in the order of their oldest pairs."""
+
+
+def open_groups(
+    session: Session, project_id: int, kinds: Iterable[LinkKind], limit: int | None = None
+) -> OpenGroups:
     """Open links of these kinds as connected groups, the best row of each first.
 
     Best: held-out rows (they cannot leave the test set), then approved ones, then gold before
     production, import and draft, then the oldest.
     """
-    links = current(session, project_id, kinds)
-    rows = {
-        pair.id: pair
-        for pair in pairs.listing(
-            session, project_id, ids={side for link in links for side in (link.a, link.b)}
-        )
-    }
-    groups = []
-    near = (duplicates.Near(link.a, link.b, link.similarity) for link in links)
-    for members in duplicates.groups(near):
-        ordered = sorted((rows[member] for member in members), key=_quality)
-        inside = tuple(link for link in links if link.a in members)
-        groups.append(Group(tuple(ordered), inside))
-    return groups
+    ends = select(LinkRow.id, LinkRow.a, LinkRow.b).where(LinkRow.kind.in_(list(kinds)))
+    links = session.execute(_holding(ends, project_id, LinkState.OPEN)).all()
+    members = duplicates.groups(duplicates.Near(a, b, 1.0) for _, a, b in links)
+    groups = members[:limit]
+    group_of = {row: number for number, group in enumerate(groups) for row in group}
+    link_ids = [link_id for link_id, a, _ in links if a in group_of]
+    rows = {pair.id: pair for pair in pairs.listing(session, project_id, ids=group_of)}
+    inside: list[list[Link]] = [[] for _ in groups]
+    query = select(LinkRow).where(pairs.among(LinkRow.id, link_ids)).order_by(LinkRow.id)
+    for row in session.scalars(query):
+        inside[group_of[row.a]].append(value_of(Link, row))
+    first = (
+        Group(tuple(sorted((rows[row] for row in group), key=_quality)), tuple(of_group))
+        for group, of_group in zip(groups, inside, strict=True)
+    )
+    return OpenGroups(len(members), tuple(first))
+
+
+def grouped(session: Session, project_id: int, kinds: Iterable[LinkKind]) -> list[Group]:
+    """All groups of `open_groups`."""
+    return list(open_groups(session, project_id, kinds).first)
 
 
 def _quality(pair: Pair) -> tuple[bool, bool, int, int]:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from curation import statistics, visible
 from curation.overlap import differences, overlaps
 from curation.overlap.near import meanings
-from curation.overlap.overlaps import Group
+from curation.overlap.overlaps import Group, OpenGroups
 from curation.review.decisions import Reason
 from pages.frame import shell
 from pages.frame.wiring import act
@@ -33,26 +33,33 @@ _LIMIT = 10
 _COLUMNS = 3
 
 
-def choose(project_id: int, by_kinds: Mapping[Kinds, Sequence[Group]]) -> Kinds:
+def first(session: Session, project: Project) -> dict[Kinds, OpenGroups]:
+    """How many groups of each kind are open, and those that are drawn."""
+    return {kinds: overlaps.open_groups(session, project.id, kinds, _LIMIT) for kinds in KINDS}
+
+
+def choose(project_id: int, by_kinds: Mapping[Kinds, OpenGroups]) -> Kinds:
     """Which list to show: the first with something in it, until the person chooses."""
     key = f"duplicates-{project_id}"
-    st.session_state.setdefault(key, next((kinds for kinds in KINDS if by_kinds[kinds]), NEAR))
+    st.session_state.setdefault(
+        key, next((kinds for kinds in KINDS if by_kinds[kinds].count), NEAR)
+    )
     chosen = st.segmented_control(
         "Show", KINDS, format_func=TITLES.__getitem__, required=True, key=key
     )
     return chosen or NEAR
 
 
-def show(user: User, project: Project, kinds: Kinds, groups: Sequence[Group]) -> None:
+def show(user: User, project: Project, kinds: Kinds, groups: OpenGroups) -> None:
     """The groups of one kind."""
-    if not groups:
+    if not groups.count:
         shell.note("None is open in what has been compared.")
         return
     shell.note(_WHY[kinds])
-    for group in groups[:_LIMIT]:
+    for group in groups.first:
         _group(user, project, kinds, group)
-    if len(groups) > _LIMIT:
-        shell.note(f"The first {_LIMIT} of {len(groups)} are shown. Settle them to see the next.")
+    if groups.count > _LIMIT:
+        shell.note(f"The first {_LIMIT} of {groups.count} are shown. Settle them to see the next.")
 
 
 def _group(user: User, project: Project, kinds: Kinds, group: Group) -> None:

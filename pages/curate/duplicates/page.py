@@ -20,7 +20,7 @@ with looking() as session:
     stands = pairs.counts(session, project.id)
     due = overlaps.due(session, project.id)
     comparing = kinds.going(session, project.id, JobKind.SWEEP)
-    by_kinds = {each: overlaps.grouped(session, project.id, each) for each in groups.KINDS}
+    by_kinds = groups.first(session, project)
 alive = sum(stands.values()) - stands[PairStatus.REJECTED]
 if not alive:
     shell.empty("There are no pairs to compare yet.", "import", "Import pairs")
@@ -29,7 +29,7 @@ if not alive:
 shell.stats(
     {
         "Not compared yet": f"{due}",
-        **{groups.TITLES[each]: f"{len(by_kinds[each])}" for each in by_kinds},
+        **{groups.TITLES[each]: f"{by_kinds[each].count}" for each in by_kinds},
     }
 )
 if comparing:
@@ -46,7 +46,7 @@ elif due:
     )
     changed = statistics.count(due, "pair is", "pairs are")
     shell.note(f"{changed} new or changed since the last time.")
-elif not any(by_kinds.values()):
+elif not any(each.count for each in by_kinds.values()):
     st.success("Every pair was compared, and nothing is left to settle.")
     shell.link("audit", "Next: audit a random sample")
 
