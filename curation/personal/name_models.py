@@ -99,6 +99,12 @@ def find(name: str) -> NameModel:
     if name not in listing():
         raise BadInput(f"There is no second model {name!r} in {home()}: choose one that is there.")
     folder = home() / name
+    return _vetted(name, folder, model_files.state(folder))
+
+
+@lru_cache(maxsize=8)
+def _vetted(name: str, folder: Path, _state: str) -> NameModel:
+    """Looked through anew only where `_state` says that a file changed; pages ask at every draw."""
     if any(file.suffix in (".bin", ".pt", ".pkl", ".ckpt") for file in folder.iterdir()):
         raise BadInput(f"The folder {name} holds pickled weights: keep the safetensors file only.")
     model_files.refuse_files(folder)

@@ -113,8 +113,4 @@ def _file(folder: Path, data: Path) -> Path:
 
 
 def _state(folder: Path) -> str:
-    lines = [
-        f"{name} {status.st_size} {status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-        for name, status in sorted(model_files.plain(folder).items())
-    ]
-    return hashlib.sha256("\n".join([str(_RULES), *lines]).encode()).hexdigest()
+    return f"{_RULES} {model_files.state(folder)}"

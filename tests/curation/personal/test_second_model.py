@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from typer.testing import CliRunner
 
 from curation.__main__ import app
-from curation.personal import name_models, presidio, scan_settings
+from curation.personal import model_files, name_models, presidio, scan_settings
 from curation.personal.analyzer import Scanner
 from curation.personal.detect import Quarantine, Span
 from curation.personal.pii import Config, Replacement
@@ -223,6 +223,25 @@ def test_a_folder_that_may_not_be_loaded_is_refused(spare: Path, spoil, reason: 
 def test_a_name_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="no second model"):
         Scanner(Config(second_model=name)).scan(["Hello there."])
+
+
+def test_a_folder_is_looked_through_again_once_a_file_changed(
+    spare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages ask at every draw: what was found stands for as long as the files do."""
+    looks: list[Path] = []
+    refuse = model_files.refuse_weights
+
+    def refuse_weights(folder: Path) -> None:
+        looks.append(folder)
+        refuse(folder)
+
+    monkeypatch.setattr(model_files, "refuse_weights", refuse_weights)
+    assert name_models.find("spare") == name_models.find("spare")
+    assert looks == [spare]
+    (spare / "README.md").write_text("x")
+    name_models.find("spare")
+    assert looks == [spare, spare]
 
 
 def test_a_gliner_model_asks_for_its_library(spare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
