@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from storage import private, troubles, unseen
+from storage import folder, private, troubles, unseen
 from storage.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -137,6 +137,18 @@ def reading(engine: Engine) -> Iterator[Session]:
 def folder_of(engine: Engine) -> Path:
     """The folder of an engine's file, for sentences."""
     return Path(engine.url.database).parent if engine.url.database else Path("the data folder")
+
+
+def require_room(session: Session, needed: int, purpose: str) -> None:
+    """Refuse long work for which the disk of the database has too little room; `needed` in bytes.
+
+    Raises:
+        Unavailable: too little is free.
+    """
+    bound = session.get_bind()
+    engine = bound if isinstance(bound, Engine) else bound.engine
+    if engine.url.database:
+        folder.room(folder_of(engine), needed, purpose)
 
 
 @contextmanager

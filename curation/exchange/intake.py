@@ -19,13 +19,15 @@ from curation.overlap import ledger
 from curation.overlap.leakage import How, Leak, SourcedInput
 from storage import chunks, events, imports, pairs, projects
 from storage.access import allowed, require
-from storage.engine import reading, writing
+from storage.engine import reading, require_room, writing
 from storage.errors import BadInput, Unavailable
 from storage.tables import PairRow
 from storage.types import Origin, Project, Role, User
 
 LARGE = 1_000
 """Rows from which on a file is taken in chunks, by a job of its own where pages ask for it."""
+_ROOM = 6
+"""Bytes of disk for a letter of text: the pair, its first revision, and the log before them."""
 _ROLES = (Role.EXPERT, Role.LEAD)
 
 
@@ -258,6 +260,8 @@ def _planned(
     existing = _source_keys(session, project.id, intake.sha256)
     new = [row for row in rows if f"{intake.sha256}:{row.line}" not in existing]
     schema = project.output_schema
+    letters = sum(len(row.prompt) + len(row.response) for row in new)
+    require_room(session, _ROOM * letters, "The import")
     return _IntakePlan(
         intake=intake,
         project=project,

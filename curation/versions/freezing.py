@@ -17,6 +17,7 @@ from curation.versions.split import SHARES, Item, split
 from storage import events, pairs, projects
 from storage.access import allowed
 from storage.blank import trim
+from storage.engine import require_room
 from storage.errors import RuleBroken
 from storage.tables import MemberRow, PairRow, VersionProofRow, VersionRowTable
 from storage.types import (
@@ -33,6 +34,8 @@ from storage.types import (
     VersionRow,
 )
 
+_ROOM = 4
+"""Bytes of disk for a letter of text: the frozen row, and the database's log before it."""
 MINIMUM_PAIRS = 10
 """A split of fewer pairs would leave a part empty."""
 
@@ -51,6 +54,8 @@ def freeze(
     project = projects.get(session, project_id)
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
     _freezable(session, project_id, approved)
+    letters = sum(len(pair.prompt) + len(pair.response) for pair in approved)
+    require_room(session, _ROOM * letters, "Freezing")
     groups = _groups(session, project_id, approved)
     tested = lineage.tested(session, project_id)
     parts = split(_items(project, approved, groups, tested), SHARES, seed)

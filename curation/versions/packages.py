@@ -5,6 +5,7 @@ is asked for by name.
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from curation.versions import archive, canonical, cards, preferences, verify_ver
 from curation.versions.layout import ExportRow, Parts, Written
 from curation.versions.layouts import LAYOUTS
 from curation.versions.records import ExportedFile, ExportedVersion, ExportManifest, VersionCard
+from storage import troubles
 from storage.errors import BadInput, RuleBroken
+from storage.folder import room, sync, sync_all
 from storage.types import Split
 
 TO_TRAIN = (Split.TRAIN, Split.VALIDATION)
@@ -108,21 +111,41 @@ def write(package: Package, folder: Path, *, zipped: bool) -> Path:
 
     Raises:
         BadInput: the folder does not exist, or something of this name is there already.
+        Unavailable: its disk has too little room, or refuses.
     """
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}. Make it first, or name another.")
     target = folder / (f"{package.name}.zip" if zipped else package.name)
     if target.exists():
         raise BadInput(f"{target} is there already. Take it away, or name another folder.")
-    half = target.with_name(f".{target.name}.half")
-    if zipped:
-        half.write_bytes(package.zipped())
-    else:
-        for path, content in package.files.items():
-            (half / path).parent.mkdir(parents=True, exist_ok=True)
-            (half / path).write_bytes(content)
-    half.rename(target)
+    with troubles.spoken(folder):
+        room(folder, sum(map(len, package.files.values())), "The export")
+        half = target.with_name(f".{target.name}.half")
+        _remove(half)  # of one that was killed: files of it must not get into this one
+        try:
+            if zipped:
+                half.write_bytes(package.zipped())
+            else:
+                _write_files(package, half)
+            sync_all(half)
+            half.rename(target)
+        finally:
+            _remove(half)
+        sync(folder)
     return target
+
+
+def _write_files(package: Package, half: Path) -> None:
+    for path, content in package.files.items():
+        (half / path).parent.mkdir(parents=True, exist_ok=True)
+        (half / path).write_bytes(content)
+
+
+def _remove(half: Path) -> None:
+    if half.is_dir():
+        shutil.rmtree(half)
+    else:
+        half.unlink(missing_ok=True)
 
 
 def _plan(session: Session, opened: archive.Opened, layout: str, splits: Sequence[Split]) -> _Plan:

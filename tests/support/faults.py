@@ -64,7 +64,13 @@ def _built() -> Path:
 
 
 def loop(
-    folder: Path, before: Path, work: str, most: int = 200, *, every_error: bool = False
+    folder: Path,
+    before: Path,
+    work: str,
+    most: int = 200,
+    *,
+    every_error: bool = False,
+    seconds: float = PATIENCE * 4,
 ) -> Faults:
     """Every case of one piece of work; `most` operations are tried, spread evenly over a longer
     one. Each is killed and fails with one of the errors in turn, or with every one.
@@ -80,7 +86,7 @@ def loop(
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE * 4,
+        timeout=seconds,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return Faults(**json.loads(done.stdout.splitlines()[-1]))

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from storage import events
+from storage.engine import require_room
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import JobRow
@@ -61,7 +62,12 @@ def queue(
     spec: Mapping[str, object],
     job_id: str | None = None,
 ) -> Job:
-    """Queue a job, for verbs that have checked rules and roles."""
+    """Queue a job, for verbs that have checked rules and roles.
+
+    Raises:
+        Unavailable: the disk of the data folder is all but full.
+    """
+    require_room(session, 0, "A job")
     row = JobRow(
         id=job_id or str(uuid.uuid4()),
         project_id=project_id,
