@@ -4,6 +4,7 @@ What a file says of its own size is not believed: rows and bytes are counted as 
 child's memory limit ends the rest. No dataset script is run and nothing is unpickled.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,9 @@ def _arrow_files(source: Source, folder: Path) -> list[Path]:
 
 def _below(source: Source, folder: Path, name: str) -> Path:
     path = folder / name
-    if Path(name).name != name or name in ("", ".", "..") or path.is_symlink() or not path.exists():
+    inside = Path(name).name == name and name not in ("", ".", "..")
+    # Path.exists raises where a name is too long.
+    if not inside or not os.path.lexists(path) or path.is_symlink():
         source.refuse("names a file that is not in its own folder; save the dataset again")
     return path
 

@@ -18,6 +18,7 @@ import pytest
 
 from curation.exchange import files
 from storage.errors import BadInput
+from tests.support.proofs import Proof
 
 psutil = pytest.importorskip("psutil")
 
@@ -244,10 +245,12 @@ BOMBS: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
+@pytest.mark.T15
 @pytest.mark.parametrize(("write", "words"), BOMBS, ids=[b[0].__name__ for b in BOMBS])
-def test_bombs(tmp_path: Path, write: Callable[[Path], None], words: str) -> None:
+def test_bombs(tmp_path: Path, write: Callable[[Path], None], words: str, proof: Proof) -> None:
     path = tmp_path / write.__name__
     write(path)
     said = refused(path, "bomb")
     print(said)
     assert words in said
+    proof(files=1, refused=1)
