@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Generic, TypeVar
 
 import msgspec
@@ -79,17 +80,25 @@ def fresh(session: Session, report: Report[T], subject: int) -> Reported[T]:
     return Reported(report.compute(session, subject), datetime.now(UTC), current=True)
 
 
+def _state(session: Session, report: Report[T], subject: int) -> str:
+    """The state of the data, and the release of Assay: another one may count otherwise."""
+    return f"{version('assay')}:{report.state(session, subject)}"
+
+
 def latest(session: Session, report: Report[T], subject: int) -> Reported[T] | None:
-    """The report as it was last computed; None where it never was."""
+    """The report as it was last computed; None where it never was, or not in the present form."""
     row = session.get(ReportRow, (report.name, subject), populate_existing=True)
     if row is None or row.content is None or row.computed_at is None:
         return None
-    content = msgspec.json.decode(row.content, type=report.form)
+    try:
+        content = msgspec.json.decode(row.content, type=report.form)
+    except msgspec.MsgspecError:
+        return None
     pause = timedelta(seconds=_PAUSE * max(1.0, row.seconds))
     return Reported(
         content,
         row.computed_at,
-        current=row.state == report.state(session, subject),
+        current=row.state == _state(session, report, subject),
         resting=abs(datetime.now(UTC) - row.computed_at) < pause,
     )
 
@@ -103,7 +112,8 @@ def begin(session: Session, report: Report[T], subject: int) -> bool:
         return True
     if row.busy_until is not None and now < row.busy_until <= now + _LEASE:
         return False
-    if row.content is not None and row.state == report.state(session, subject):
+    reported = latest(session, report, subject)
+    if reported is not None and reported.current:
         return False
     row.busy_until = now + _LEASE
     return True
@@ -112,7 +122,7 @@ def begin(session: Session, report: Report[T], subject: int) -> bool:
 def compute(session: Session, report: Report[T], subject: int) -> tuple[str, bytes, float]:
     """The state of the data, the content of it as JSON, and the seconds that it took."""
     began = time.monotonic()
-    state = report.state(session, subject)
+    state = _state(session, report, subject)
     content = msgspec.json.encode(report.compute(session, subject))
     return state, content, time.monotonic() - began
 

@@ -90,6 +90,25 @@ def test_everyone_who_opens_a_page_at_once_causes_one_computation(
 
 
 @pytest.mark.usefixtures("computed")
+def test_what_an_earlier_release_stored_in_another_form_is_computed_anew(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = _project(engine, 4)
+    assert keeper.work(engine, "count", desk.id)
+
+    def names(_session: Session, _project_id: int) -> list[str]:
+        return ["cards"]
+
+    monkeypatch.setattr(keeper, "REPORTS", (Report("count", list[str], names),))
+    with reading(engine) as session:
+        assert reports.latest(session, keeper.REPORTS[0], desk.id) is None
+    assert keeper.work(engine, "count", desk.id)
+    reported = keeper.look(engine, keeper.REPORTS[0], desk.id)
+    assert reported is not None
+    assert reported.content == ["cards"]
+
+
+@pytest.mark.usefixtures("computed")
 def test_a_computation_that_fails_lets_the_next_one_begin(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
