@@ -152,10 +152,12 @@ def import_adapter(
 ) -> None:
     """Take in an adapter that was trained elsewhere; what could do harm is refused unopened."""
     place = settings.current()
-    with console.acting() as session:
+    with console.looking() as session:
         inside = console.project(session, project).id
         actor = console.actor(session, as_)
-        imported = imports.take(session, actor, inside, source.absolute(), name, _base(base), place)
+        files = imports.look_through(session, actor, inside, source.absolute(), _base(base), place)
+    with console.acting() as session:
+        imported = imports.take(session, actor, inside, files, name, place)
     console.show(None, as_json=False, message=f"adapter@{imported.number} is {imported.name}.")
 
 

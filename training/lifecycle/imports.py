@@ -21,7 +21,6 @@ from curation.personal import model_files
 from curation.versions import archive
 from storage import events
 from storage.access import allowed
-from storage.blank import trim
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
@@ -41,36 +40,35 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class ImportedFiles:
-    """An adapter's files that were looked through."""
+    """An adapter's files that were looked through and lie where those of a run would."""
 
+    job_id: str
     base: BaseModel
     base_folder: Path
+    base_sha256: str
     vetted: Vetted
     sha256: str
 
 
 @allowed(Role.LEAD)
-def take(
+def look_through(
     session: Session,
-    actor: User,
+    actor: User,  # noqa: ARG001 - whose role was asked for
     project_id: int,
     source: Path,
-    name: str,
     base: BaseModel,
     settings: Settings,
-) -> Adapter:
-    """Take in an adapter from a folder or a zip, for a base model that is on this machine.
-
-    It is judged on the held-out rows of the project's newest version.
+) -> ImportedFiles:
+    """Look through an adapter in a folder or a zip, for a base model that is on this machine, and
+    keep its files for `take`. Of the database it only reads: large files take their time, in which
+    others must be able to write.
 
     Raises:
         BadInput: it is refused; says why.
-        RuleBroken: the project has no version yet, or an adapter of the same files.
+        RuleBroken: the project has no version yet.
         Unavailable: the base model is not here.
     """
-    version = next(iter(archive.listing(session, project_id)), None)
-    if version is None:
-        raise RuleBroken("Freeze a version first: the adapter is judged on its held-out pairs.")
+    _version(session, project_id)
     at = base_models.at_hand(base, settings.data)
     if at is None:
         raise Unavailable(
@@ -83,18 +81,41 @@ def take(
     try:
         vetted = keep(source, at, final, base)
         sha256 = model_files.folder_sha256(final)
-        _refuse_twice(session, project_id, sha256)
-        return _registered(
-            session,
-            actor,
-            version,
-            job_id,
-            trim(" ".join(name.split()))[:80],
-            ImportedFiles(base, at, vetted, sha256),
-        )
+        return ImportedFiles(job_id, base, at, model_files.folder_sha256(at), vetted, sha256)
     except BaseException:
         shutil.rmtree(final.parent, ignore_errors=True)
         raise
+
+
+@allowed(Role.LEAD)
+def take(
+    session: Session,
+    actor: User,
+    project_id: int,
+    files: ImportedFiles,
+    name: str,
+    settings: Settings,
+) -> Adapter:
+    """Take in an adapter that was looked through. It is judged on the held-out rows of the
+    project's newest version. Where it is refused its files go.
+
+    Raises:
+        RuleBroken: the project has no version, or an adapter of the same files.
+    """
+    try:
+        version = _version(session, project_id)
+        _refuse_twice(session, project_id, files.sha256)
+        return _registered(session, actor, version, " ".join(name.split())[:80], files)
+    except BaseException:
+        shutil.rmtree(settings.jobs / files.job_id, ignore_errors=True)
+        raise
+
+
+def _version(session: Session, project_id: int) -> Version:
+    version = next(iter(archive.listing(session, project_id)), None)
+    if version is None:
+        raise RuleBroken("Freeze a version first: the adapter is judged on its held-out pairs.")
+    return version
 
 
 def keep(source: Path, base: Path, final: Path, named: BaseModel) -> Vetted:
@@ -131,14 +152,10 @@ def _refuse_twice(session: Session, project_id: int, sha256: str) -> None:
 
 
 def _registered(
-    session: Session,
-    actor: User,
-    version: Version,
-    job_id: str,
-    name: str,
-    files: ImportedFiles,
+    session: Session, actor: User, version: Version, name: str, files: ImportedFiles
 ) -> Adapter:
     """The rows: a finished job that is no run, and the adapter with a card that says what it is."""
+    job_id = files.job_id
     full_name = f"{name or 'imported'} · {job_id[:8]}"
     spec = ImportSpec(imported={"sha256": files.sha256}, name=name, version_id=version.id)
     now = datetime.now(UTC)
@@ -209,7 +226,7 @@ def _card(actor: User, version: Version, files: ImportedFiles) -> dict[str, Any]
         "result": {
             "base": {
                 "name": str(record.get("name", base.name)),
-                "sha256": model_files.folder_sha256(base),
+                "sha256": files.base_sha256,
                 "licence": str(record.get("licence", "see the folder")),
                 "revision": record.get("revision"),
             },

@@ -7,8 +7,10 @@ from pathlib import Path
 import streamlit as st
 
 from pages.frame import shell, uploads
-from pages.frame.wiring import act
+from pages.frame.plain import plain
+from pages.frame.wiring import act, looking
 from storage import settings
+from storage.errors import AssayError
 from storage.types import Project, Role, User
 from training.lifecycle import imports
 from training.models import base_models
@@ -68,4 +70,11 @@ def _take(user: User, project_id: int, content: bytes, bases: Mapping[str, BaseM
     with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=present.data) as file:
         file.write(content)
         file.flush()
-        act("Taken in.", imports.take, user, project_id, Path(file.name), name, base, present)
+        try:
+            with looking() as session:
+                place = Path(file.name)
+                files = imports.look_through(session, user, project_id, place, base, present)
+        except AssayError as error:
+            st.error(plain(str(error)))
+            return
+    act("Taken in.", imports.take, user, project_id, files, name, present)

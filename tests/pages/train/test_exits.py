@@ -64,15 +64,11 @@ def test_an_adapter_can_be_taken_in_before_there_is_any(
     assert any(box.options == ["small"] for box in page.selectbox)
     assert page.get("file_uploader")
     with writing(engine) as session:
-        imports.take(
-            session,
-            story.lead,
-            story.project.id,
-            models[1],
-            "Theirs",
-            BaseModel("folder", str(base)),
-            settings.current(),
+        named, present = BaseModel("folder", str(base)), settings.current()
+        files = imports.look_through(
+            session, story.lead, story.project.id, models[1], named, present
         )
+        imports.take(session, story.lead, story.project.id, files, "Theirs", present)
     page = open_page(PAGE, user="lena")
     assert not page.exception
     drawn = _texts(page)

@@ -229,11 +229,12 @@ ADAPTERS: dict[str, tuple[Spoil, str]] = {
 
 
 def _take(engine: Engine, story: tuned.Frozen, source: Path, base: Path) -> Adapter:
+    """Looked through while others may write, then taken in."""
+    named, present = BaseModel("folder", str(base)), settings.current()
+    with reading(engine) as session:
+        files = imports.look_through(session, story.lead, story.project.id, source, named, present)
     with writing(engine) as session:
-        named = BaseModel("folder", str(base))
-        return imports.take(
-            session, story.lead, story.project.id, source, "Theirs", named, settings.current()
-        )
+        return imports.take(session, story.lead, story.project.id, files, "Theirs", present)
 
 
 @pytest.fixture(scope="module")
