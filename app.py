@@ -3,6 +3,7 @@
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages.curate.versions import delivery
 from pages.frame import index, profiles, security, server, shell, uploads
 
 if __name__ == "__main__":  # a draw: Streamlit executes this file anew for each one
@@ -12,7 +13,7 @@ else:  # the server imports this module once
         __file__,
         lifespan=server.lifespan,
         middleware=[Middleware(security.Gate, key=server.KEY), Middleware(uploads.Limit)],
-        routes=[profiles.ROUTE, *index.routes(shell.addresses())],
+        routes=[profiles.ROUTE, delivery.ROUTE, *index.routes(shell.addresses())],
         on_script_error=server.on_script_error,
         exception_handlers={Exception: security.broken},
     )

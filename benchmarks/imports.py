@@ -10,7 +10,6 @@ few milliseconds. Everything runs on this machine, which makes the figures those
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from rich.console import Console
 from sqlalchemy import Engine
 
@@ -36,8 +36,9 @@ from tests.support import stories
 from training import asks, reconcile
 from training.chores import importing
 from training.records import results
+from training.records.running import Launch
 from training.records.specs import IntakeSpec
-from training.work import jobs
+from training.work import evidence, jobs
 
 _PRESS_SECONDS = 0.05
 _POLL_SECONDS = 0.002
@@ -76,7 +77,7 @@ def _measure(count: int, before: int) -> dict[str, float | int | str]:
     longest: list[float] = []
     probe = threading.Thread(target=_probe, args=(done, longest))
     probe.start()
-    presses, job = _pressed_until_done(engine, current(), desk.id, job)
+    presses, job, cpu = _pressed_until_done(engine, current(), desk.id, job)
     done.set()
     probe.join()
     brought = results.intake(job)
@@ -84,14 +85,12 @@ def _measure(count: int, before: int) -> dict[str, float | int | str]:
         sys.exit(f"The import ended as {job.state}: {job.message}")
     with reading(engine) as session:
         stored = sum(pairs.counts(session, desk.id).values())
-    time.sleep(1)  # until the thread that waits for the process has counted it
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     ordered = sorted(presses)
     return {
         "kind": "import",
         "size": count,
         "stored": stored,
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "cpu_s": round(cpu, 1),
         "wall_s": round(time.monotonic() - began, 1),
         "peak_mb": round(brought.took.peak_memory_mb or 0) if brought.took else 0,
         "presses": len(presses),
@@ -112,17 +111,21 @@ def _queued(engine: Engine, settings: Settings, project_id: int, rows: Sequence[
 
 def _pressed_until_done(
     engine: Engine, settings: Settings, project_id: int, job: Job
-) -> tuple[list[float], Job]:
-    """How long each press took, lease and decision together, until the import has ended."""
+) -> tuple[list[float], Job, float]:
+    """How long each press took, lease and decision together, until the import has ended; and the
+    processor seconds of its process.
+    """
     reviewer = stories.person(engine, grown.REVIEWER, Role.REVIEWER)
     seconds: list[float] = []
-    looked = 0.0
+    looked = cpu = 0.0
+    directory = jobs.folder(settings, job.id)
     while job.state in (JobState.QUEUED, JobState.RUNNING):
         if time.monotonic() - looked > 1:
             reconcile.tick(engine, settings, wait=False)
             with reading(engine) as session:
                 job = jobs.get(session, job.id)
             looked = time.monotonic()
+        cpu = max(cpu, _cpu(directory))
         began = time.monotonic()
         with writing(engine) as session:
             (card,) = claims.lease(session, reviewer, project_id, limit=1)
@@ -131,7 +134,17 @@ def _pressed_until_done(
             decisions.decide(session, reviewer, op)
         seconds.append(time.monotonic() - began)
         time.sleep(_PRESS_SECONDS)
-    return seconds, job
+    return seconds, job, cpu
+
+
+def _cpu(directory: Path) -> float:
+    """Processor seconds of a job's process so far; 0 where it does not run."""
+    launch = evidence.read(Launch, directory / "launch.json")
+    try:
+        times = psutil.Process(launch.pid).cpu_times() if launch is not None else None
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system if times is not None else 0.0
 
 
 def _probe(done: threading.Event, longest: list[float]) -> None:

@@ -98,6 +98,7 @@ class JobKind(StrEnum):
     EXPORT = "export"
     CHECK = "check"
     IMPORT = "import"
+    LAYOUT = "layout"
     EVERYWHERE = "everywhere"
     SWEEP = "sweep"
 

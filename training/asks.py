@@ -22,7 +22,7 @@ from training.lifecycle import checks
 from training.models import adapters
 from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
-from training.records.specs import EverywhereSpec, IntakeSpec, SweepSpec
+from training.records.specs import DeliverySpec, EverywhereSpec, IntakeSpec, SweepSpec
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -70,6 +70,12 @@ def decide_everywhere(
     """Ask for a decision about the words of a finding in all pairs, where these are many."""
     spec = EverywhereSpec(finding_id=finding_id, state=state)
     return kinds.queue(session, actor, project_id, JobKind.EVERYWHERE, spec)
+
+
+@allowed(Role.LEAD)
+def deliver(session: Session, actor: User, project_id: int, spec: DeliverySpec) -> Job:
+    """Ask for the export of a version as one zip, where it is large."""
+    return kinds.queue(session, actor, project_id, JobKind.LAYOUT, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

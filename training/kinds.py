@@ -161,6 +161,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
         checks.ingest,
     ),
     JobKind.IMPORT: _chore("import", "importing", results.IntakeResult, importing.tidy),
+    JobKind.LAYOUT: _chore("export of a version", "delivering", results.DeliveryResult),
     JobKind.EVERYWHERE: _chore("decision in all pairs", "everywhere", results.EverywhereResult),
     JobKind.SWEEP: _chore("comparison of all pairs", "sweeps", results.SweepResult),
 }

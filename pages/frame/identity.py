@@ -22,7 +22,12 @@ def cookies() -> Mapping[str, str]:
 
 def identify() -> int | None:
     """The id of the profile that this browser speaks for. Says nothing about whether it exists."""
-    value = cookies().get(cookie_name("profile"), "")
+    return profile(cookies())
+
+
+def profile(jar: Mapping[str, str]) -> int | None:
+    """The id of the profile that these cookies speak for."""
+    value = jar.get(cookie_name("profile"), "")
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 10 else None
 
 

@@ -95,6 +95,15 @@ class EverywhereResult(Ended, frozen=True, kw_only=True):
     """Pairs left alone because a placeholder would break their JSON."""
 
 
+class DeliveryResult(Ended, frozen=True, kw_only=True):
+    """An export as one zip, which lies in the job's folder."""
+
+    name: str
+    pairs: int
+    size: int
+    """In bytes."""
+
+
 class MeaningResult(Ended, frozen=True, kw_only=True):
     """A comparison of what pairs mean."""
 
@@ -272,6 +281,11 @@ def draft(job: Job) -> DraftResult | None:
 def intake(job: Job) -> IntakeResult | None:
     """What an import brought; None where it did not finish."""
     return read(IntakeResult, job.result) if job.state is JobState.FINISHED else None
+
+
+def delivery(job: Job) -> DeliveryResult | None:
+    """The export that a job made; None where it did not finish."""
+    return read(DeliveryResult, job.result) if job.state is JobState.FINISHED else None
 
 
 def train(job: Job) -> TrainResult:

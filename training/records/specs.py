@@ -45,6 +45,14 @@ class EverywhereSpec(JsonRecord, frozen=True, kw_only=True):
     state: FindingState
 
 
+class DeliverySpec(JsonRecord, frozen=True, kw_only=True):
+    """The export of a version as one zip."""
+
+    version_id: int
+    layout: str
+    splits: tuple[str, ...]
+
+
 class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
     """A comparison of what rows mean; its task says the same."""
 
@@ -158,6 +166,11 @@ def intake(job: Job) -> IntakeSpec:
 def everywhere(job: Job) -> EverywhereSpec:
     """Which words are decided, and how."""
     return read(EverywhereSpec, job.spec)
+
+
+def delivery(job: Job) -> DeliverySpec:
+    """Which export was asked for."""
+    return read(DeliverySpec, job.spec)
 
 
 def train(job: Job) -> TrainSpec:

@@ -10,6 +10,7 @@ from curation.versions import archive, cards, packages
 from curation.versions.layouts import LAYOUTS
 from curation.versions.records import VersionCard
 from curation.versions.standing import VersionStanding
+from pages.curate.versions import delivery
 from pages.curate.versions.views import PARTS
 from pages.frame import shell
 from pages.frame.plain import plain
@@ -17,13 +18,12 @@ from pages.frame.wiring import engine, looking
 from storage import reports
 from storage.engine import reading
 from storage.errors import AssayError, RuleBroken
-from storage.types import Split, Version
+from storage.types import Split, User, Version
 
-_BYTE_LIMIT = 100_000_000
-"""Text in one download: it is made in the server's memory."""
+_BYTE_LIMIT = packages.TEXT_LIMIT
 
 
-def show(version: Version, state: VersionStanding) -> None:
+def show(user: User, version: Version, state: VersionStanding) -> None:
     """The choice and the download."""
     layout = st.selectbox(
         "Export as",
@@ -40,12 +40,12 @@ def show(version: Version, state: VersionStanding) -> None:
     size = sum((state.text_bytes or {}).get(split.value, 0) for split in splits)
     if size > _BYTE_LIMIT:
         st.info(
-            f"{size / 1e6:,.0f} MB of text is too much for one download. Choose one "
+            f"{size / 1e6:,.0f} MB of text is too much for one export. Choose one "
             "split, or use the command: python -m curation export FOLDER"
         )
         return
     if sum(version.counts.values()) > reports.AT_ONCE:
-        _download_large(version, layout, splits)
+        _deliver(user, version, layout, splits)
     else:
         _download(version, layout, splits)
 
@@ -64,27 +64,15 @@ def _splits(version: Version) -> list[Split]:
         ]
 
 
-def _download_large(version: Version, layout: str, splits: Sequence[Split]) -> None:
-    """The download of a version whose texts are read only once the button is pressed."""
+def _deliver(user: User, version: Version, layout: str, splits: Sequence[Split]) -> None:
+    """The export of a version that is too large to be made while someone waits for a page."""
     if not splits:
         st.error("Choose at least one split to export.")
         return
     with looking() as session:
         later = archive.tested_later(session, version.id, splits)
     _warn(later)
-    pairs = sum(version.counts[split.value] for split in splits)
-    name = "-".join(["version", str(version.number), layout, *(split.value for split in splits)])
-    st.download_button(
-        f"Download {statistics.count(pairs, 'pair')}",
-        data=_content(engine(), version.id, layout, splits, None),
-        file_name=f"{name}.zip",
-        mime="application/zip",
-        key=f"export-{version.id}-{name}",
-        on_click="ignore",
-        type="primary",
-        icon=":material/download:",
-    )
-    shell.note("Its manifest says which pairs the format leaves out, if any.")
+    delivery.show(user, version, layout, splits)
 
 
 def _warn(later: int) -> None:
@@ -123,14 +111,14 @@ def _download(version: Version, layout: str, splits: Sequence[Split]) -> None:
 
 
 def _content(
-    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str | None
+    engine: Engine, version_id: int, layout: str, splits: Sequence[Split], name: str
 ) -> Callable[[], bytes]:
     """What makes the zip when the button is pressed, for this person and this choice."""
 
     def make() -> bytes:
         with reading(engine) as session:
             package = packages.build(session, version_id, layout, splits)
-        if name is not None and package.name != name:
+        if package.name != name:
             raise RuleBroken("The version's card changed since the page was drawn. Load it again.")
         return package.zipped()
 

@@ -35,7 +35,7 @@ with right:
     views.names(user, version)
 if state.card is not None:
     with left:
-        export.show(version, state)
+        export.show(user, version, state)
     st.subheader("What changed", anchor=False)
     changes.show(version, versions)
     export.card(version, state.card)

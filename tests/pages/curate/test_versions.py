@@ -1,21 +1,29 @@
 """The Versions page: freeze, look at what changed, check and export."""
 
 import sqlite3
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 from streamlit.testing.v1 import AppTest
 
 from curation.review import claims, decisions
-from curation.versions import archive
+from curation.versions import archive, packages
 from curation.versions.layouts import LAYOUTS
-from pages.curate.versions import export
+from pages.curate.versions import delivery, export
 from pages.frame.plain import plain
-from storage import pairs, people
+from pages.frame.security import cookie_name
+from storage import pairs, people, reports, settings
 from storage.engine import reading, writing
-from storage.types import Project, Role, Version
+from storage.types import Job, JobKind, Project, Role, User, Version
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
+from training import asks, reconcile
+from training.records import specs
+from training.work import jobs
 
 PAGE = "pages/curate/versions/page.py"
 
@@ -128,6 +136,56 @@ def test_what_is_too_much_for_one_download_is_left_to_the_command(
     page = open_page(PAGE)
     assert "python -m curation export" in page.info[0].value
     assert not any(b.proto.label.startswith("Download") for b in page.get("download_button"))
+
+
+def _fetched(who: User, job: Job) -> Response:
+    """What a browser gets that speaks for this person."""
+    cookie = f"{cookie_name('profile')}={who.id}".encode()
+    scope = {
+        "type": "http",
+        "headers": [(b"cookie", cookie)],
+        "path_params": {"job_id": job.id},
+    }
+    return delivery._deliver(Request(scope))
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_large_version_is_exported_by_a_job_and_fetched_from_the_disk(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "AT_ONCE", 5)
+    desk, lena = compared(engine), stories.person(engine, "lena", Role.LEAD)
+    version = curated.frozen(engine, desk)
+    page = open_page(PAGE)
+    count = version.counts["train"] + version.counts["validation"]
+    assert not [b for b in page.get("download_button") if b.proto.label.startswith("Download")]
+    button = page.button(key=f"deliver-{version.id}-chat-train-validation")
+    assert button.label == f"Prepare the export of {count} pairs"
+    button.click().run()
+    assert not page.exception
+    for _ in range(2):
+        reconcile.tick(engine, settings.current())
+    page = open_page(PAGE)
+    assert f"{count} pairs in version-1-chat-train-validation-" in page.success[0].value
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, desk.id, JobKind.LAYOUT)
+        package = packages.build(session, version.id, "chat")
+    (link,) = page.get("link_button")
+    assert link.proto.url == f"/assay/export/{job.id}"
+    answer = _fetched(lena, job)
+    assert isinstance(answer, FileResponse)
+    assert Path(answer.path).read_bytes() == package.zipped()
+    assert package.name in answer.headers["content-disposition"]
+    eva = stories.person(engine, "eva", Role.EXPERT)
+    assert _fetched(eva, job).status_code == 403
+    assert _fetched(replace(eva, id=999), job).status_code == 404
+    assert _fetched(lena, replace(job, id="no-such-job")).status_code == 404
+    with writing(engine) as session:
+        again = asks.deliver(session, lena, desk.id, specs.delivery(job))
+    for _ in range(2):
+        reconcile.tick(engine, settings.current())
+    assert _fetched(lena, job).status_code == 404, "it made room"
+    assert _fetched(lena, again).status_code == 200
 
 
 def test_each_format_says_what_it_cannot_hold(engine: Engine, open_page: OpenPage) -> None:
