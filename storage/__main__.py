@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from storage import console, events, people, projects, settings
-from storage.backups import copying, restoring, schedule, whole
+from storage.backups import copying, restoring, schedule, staging, whole
 from storage.errors import RESTORE, BadInput, Unavailable
 from storage.types import Role
 
@@ -98,6 +98,16 @@ def backup(
     else:
         copy = whole.make(console.engine(), config, to or config.backups, "asked")
         console.show(None, as_json=False, message=f"Saved and verified {copy.path}.")
+
+
+@app.command("backups")
+@console.plain
+def list_backups(as_json: console.AsJson = False) -> None:
+    """List the backups, newest first, each with the path that restores it."""
+    folder = settings.current().backups
+    paths = [str(folder / name) for name in staging.choices(settings.current())]
+    listing = "\n".join(paths) or f"There is no backup in {folder}."
+    console.show(paths, as_json=as_json, message=listing)
 
 
 @app.command("check-backup")

@@ -1,6 +1,6 @@
 """The errors a person is told about: what happened, to which thing, and what to do next."""
 
-RESTORE = "Restore a backup: python -m storage restore FILE"
+RESTORE = "Restore a backup: python -m storage restore FILE (python -m storage backups lists them)."
 """What to do where saved work is damaged."""
 
 

@@ -5,6 +5,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from storage.engine import driver, open_readonly, reading
+from storage.errors import AssayError
 from storage.settings import Settings
 from storage.tables import (
     AdapterRow,
@@ -81,7 +82,7 @@ def newer(settings: Settings, backup: Engine) -> tuple[str, ...]:
     try:
         with reading(present) as now, reading(backup) as then:
             return _differences(now, then)
-    except (DBAPIError, driver().Error, ValueError):
+    except (AssayError, DBAPIError, driver().Error, ValueError):
         return (
             "The database that was set aside cannot be read, so what it had beyond the backup is "
             "not known.",

@@ -100,6 +100,16 @@ def test_what_was_set_aside_can_be_restored_in_turn(crashed: Settings, backup: P
     assert second.aside != first.aside
 
 
+@pytest.mark.parametrize("harm", ["a damaged page", "another file", "an empty file"])
+def test_a_damaged_database_is_restored_all_the_same(
+    crashed: Settings, backup: Path, harm: str
+) -> None:
+    HARMED[harm][0](crashed.database)
+    restored = restoring.restore(crashed, backup)
+    assert _people(crashed.database) == ["ana", "lena"]
+    assert (crashed.data / restored.aside).exists()
+
+
 def test_a_server_on_the_folder_refuses_a_restore(crashed: Settings, backup: Path) -> None:
     with folder.hold(crashed), pytest.raises(Unavailable, match="Stop it"):
         restoring.restore(crashed, backup)

@@ -198,6 +198,7 @@ def test_the_commands(data: Settings, tmp_path: Path) -> None:
     made = run(commands, ["backup"])
     (saved,) = manifest.listing(data.backups)
     assert (made.exit_code, str(saved.path) in made.stdout) == (0, True)
+    assert run(commands, ["backups"]).stdout.split() == [str(saved.path)]
     assert "holds: 5 files" in run(commands, ["check-backup", str(saved.path)]).stdout
     alone = run(commands, ["backup", str(tmp_path / "alone.db")])
     assert "without the files of adapters" in alone.stdout
