@@ -5,6 +5,7 @@ words is not found. A row is compared with all others whenever its text changes.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -112,16 +113,18 @@ def open_groups(
     Best: held-out rows (they cannot leave the test set), then approved ones, then gold before
     production, import and draft, then the oldest.
     """
-    ends = select(LinkRow.id, LinkRow.a, LinkRow.b).where(LinkRow.kind.in_(list(kinds)))
-    links = session.execute(_holding(ends, project_id, LinkState.OPEN)).all()
+    # One value for all links: a tenth of the time of so many rows.
+    ends = func.json_group_array(func.json_array(LinkRow.id, LinkRow.a, LinkRow.b))
+    query = select(ends).where(LinkRow.kind.in_(list(kinds)))
+    links = json.loads(session.scalar(_holding(query, project_id, LinkState.OPEN)) or "[]")
     members = duplicates.groups(duplicates.Near(a, b, 1.0) for _, a, b in links)
     groups = members[:limit]
     group_of = {row: number for number, group in enumerate(groups) for row in group}
     link_ids = [link_id for link_id, a, _ in links if a in group_of]
     rows = {pair.id: pair for pair in pairs.listing(session, project_id, ids=group_of)}
     inside: list[list[Link]] = [[] for _ in groups]
-    query = select(LinkRow).where(pairs.among(LinkRow.id, link_ids)).order_by(LinkRow.id)
-    for row in session.scalars(query):
+    drawn = select(LinkRow).where(pairs.among(LinkRow.id, link_ids)).order_by(LinkRow.id)
+    for row in session.scalars(drawn):
         inside[group_of[row.a]].append(value_of(Link, row))
     first = (
         Group(tuple(sorted((rows[row] for row in group), key=_quality)), tuple(of_group))

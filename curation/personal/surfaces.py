@@ -6,9 +6,9 @@ The key is the project's secret, which never leaves the server; without it a has
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import Select
+from sqlalchemy import Select, func
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, gaps, placeholders
@@ -46,44 +46,49 @@ def repeats(session: Session, pair: Pair, shown: Sequence[Finding]) -> dict[int,
         for finding in shown
         if finding.state is FindingState.OPEN
     }
-    in_pairs = _in_pairs(session, pair.project_id, set(wanted.values()))
-    return {finding_id: len(in_pairs[both]) for finding_id, both in wanted.items()}
+    if not wanted:
+        return {}
+    name = hashing(session, pair.project_id)
+    hashes = {finding_id: (kind, name(surface)) for finding_id, (kind, surface) in wanted.items()}
+    number = func.count(FindingRow.pair_id.distinct())
+    query = (
+        _named(pair.project_id, {hashed for _, hashed in hashes.values()})
+        .with_only_columns(FindingRow.type, FindingRow.surface, number)
+        .group_by(FindingRow.type, FindingRow.surface)
+    )
+    counts = {(kind, hashed): count for kind, hashed, count in session.execute(query)}
+    older = _older(session, pair.project_id, set(wanted.values()))
+    return {
+        finding_id: counts.get(hashes[finding_id], 0) + len(older.get(both, ()))
+        for finding_id, both in wanted.items()
+    }
 
 
 def alike(session: Session, pair: PairRow, finding: FindingRow) -> list[int]:
     """The pairs in which the words of a finding wait for a decision under the same type."""
     both = (finding.type, of(pair, finding))
-    return sorted(_in_pairs(session, pair.project_id, {both})[both])
+    query = _named(pair.project_id, {hashing(session, pair.project_id)(both[1])})
+    named = session.scalars(query.where(FindingRow.type == finding.type).distinct())
+    return sorted({*named, *_older(session, pair.project_id, {both})[both]})
 
 
-def _in_pairs(
+def _named(project_id: int, hashes: set[str]) -> Select[int]:
+    return _open(project_id).where(FindingRow.surface.in_(hashes))
+
+
+def _older(
     session: Session, project_id: int, wanted: set[TypedSurface]
 ) -> dict[TypedSurface, set[int]]:
-    """The pairs, not rejected, by words and type."""
+    """The pairs in which words were found before surfaces were kept: compared by their text."""
     in_pairs: dict[TypedSurface, set[int]] = {both: set() for both in wanted}
-    if not wanted:
-        return in_pairs
-    name = hashing(session, project_id)
-    by_hash = {name(surface): surface for _, surface in wanted}
-    query = _open(project_id).where(FindingRow.surface.in_(list(by_hash)))
-    columns = query.with_only_columns(FindingRow.pair_id, FindingRow.type, FindingRow.surface)
-    for pair_id, kind, hashed in session.execute(columns):
-        both = (kind, by_hash[hashed or ""])
-        if both in in_pairs:
-            in_pairs[both].add(pair_id)
-    for pair_id, both in _unnamed(session, project_id, {kind for kind, _ in wanted}):
-        if both in in_pairs:
-            in_pairs[both].add(pair_id)
-    return in_pairs
-
-
-def _unnamed(
-    session: Session, project_id: int, kinds: Iterable[str]
-) -> Iterable[tuple[int, TypedSurface]]:
-    """What was found before surfaces were kept: compared by its text."""
-    query = _open(project_id).where(FindingRow.surface.is_(None), FindingRow.type.in_(list(kinds)))
+    query = _open(project_id).where(
+        FindingRow.surface.is_(None), FindingRow.type.in_({kind for kind, _ in wanted})
+    )
     for row, finding in session.execute(query.with_only_columns(PairRow, FindingRow)):
-        yield row.id, (finding.type, of(row, finding))
+        both = (finding.type, of(row, finding))
+        if both in in_pairs:
+            in_pairs[both].add(row.id)
+    return in_pairs
 
 
 def _open(project_id: int) -> Select[int]:
