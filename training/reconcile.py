@@ -26,6 +26,7 @@ from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, User
 from training import kinds
+from training.chores import importing
 from training.hosted import remote
 from training.launch import runs
 from training.proving import comparisons
@@ -253,6 +254,7 @@ def _start(engine: Engine, settings: Settings, job: Job) -> None:
 
 def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
     """Keep the states true while the server runs."""
+    importing.forget_orphans(engine, settings)
     while not stop.wait(1.0):
         try:
             tick(engine, settings)

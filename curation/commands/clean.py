@@ -58,12 +58,16 @@ def findings(
     as_json: console.AsJson = False,
 ) -> None:
     """List the open findings, or decide one."""
+    state = FindingState.ACCEPTED if accept else FindingState.DISMISSED
+    if everywhere and (accept or dismiss):
+        with console.looking() as session:
+            who = console.actor(session, as_)
+        with console.progress("Deciding in all pairs") as step:
+            scrub.everywhere_in_chunks(console.engine(), who, accept or dismiss, state, step=step)
     with console.acting() as session:
         inside = console.project(session, project).id
-        if accept or dismiss:
-            state = FindingState.ACCEPTED if accept else FindingState.DISMISSED
-            verb = scrub.everywhere if everywhere else scrub.decide
-            verb(session, console.actor(session, as_), accept or dismiss, state)
+        if (accept or dismiss) and not everywhere:
+            scrub.decide(session, console.actor(session, as_), accept or dismiss, state)
         pairs_with_findings = marked(session, inside)
         console.show(
             [finding for m in pairs_with_findings for finding in m.findings], as_json=as_json

@@ -24,6 +24,7 @@ from training.work import evidence, jobs
 from training.work.evidence import Evidence
 
 _ROWS = "incoming.jsonl"
+_ORPHAN_SECONDS = 3600.0
 _LISTED = 100
 """Repeated test pairs that a result lists; all are counted, and all are links."""
 
@@ -44,6 +45,15 @@ def stage(settings: Settings, rows: Sequence[Incoming]) -> str:
 def unstage(settings: Settings, job_id: str) -> None:
     """Forget rows whose import was refused."""
     shutil.rmtree(jobs.folder(settings, job_id), ignore_errors=True)
+
+
+def forget_orphans(engine: Engine, settings: Settings) -> None:
+    """Forget rows that nobody asked to import: the server was stopped between the two steps."""
+    with reading(engine) as session:
+        for rows in settings.jobs.glob(f"*/{_ROWS}"):
+            job_id = rows.parent.name
+            if evidence.age(rows) > _ORPHAN_SECONDS and not jobs.exists(session, job_id):
+                unstage(settings, job_id)
 
 
 def main(directory: Path, hold: Evidence) -> None:

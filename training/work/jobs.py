@@ -29,6 +29,11 @@ def get(session: Session, job_id: str) -> Job:
     return value_of(Job, row)
 
 
+def exists(session: Session, job_id: str) -> bool:
+    """Whether there is such a job."""
+    return session.get(JobRow, job_id) is not None
+
+
 def listing(session: Session, project_id: int, kind: JobKind | None = None) -> list[Job]:
     """The jobs of a project, newest first."""
     query = select(JobRow).where(JobRow.project_id == project_id).order_by(JobRow.created_at.desc())

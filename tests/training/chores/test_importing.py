@@ -125,3 +125,17 @@ def test_who_may_not_import_cannot_ask_for_it(engine: Engine) -> None:
         _asked(engine, rita, desk, 3)
     with reading(engine) as session:
         assert imports.half(session) == []
+
+
+def test_rows_that_nobody_asked_to_import_are_forgotten(engine: Engine) -> None:
+    """The server was stopped between writing them and asking for the job."""
+    lea, desk = stories.person(engine, "lea", Role.EXPERT), stories.project(engine)
+    job = _asked(engine, lea, desk, 3)
+    orphan = importing.stage(settings.current(), _rows(3))
+    importing.forget_orphans(engine, settings.current())
+    assert jobs.folder(settings.current(), orphan).exists(), "it may be asked for in a moment"
+    for rows in settings.current().jobs.glob("*/incoming.jsonl"):
+        os.utime(rows, (1, 1))
+    importing.forget_orphans(engine, settings.current())
+    assert not jobs.folder(settings.current(), orphan).exists()
+    assert jobs.folder(settings.current(), job.id).exists()
