@@ -66,7 +66,7 @@ def _table(backups: list[manifest.WholeBackup]) -> None:
             {
                 "Made (UTC)": _at(saved.manifest.at).removesuffix(" UTC"),
                 "Name": saved.path.name,
-                "Made": _PURPOSES.get(saved.manifest.purpose, ""),
+                "How": _PURPOSES.get(saved.manifest.purpose, ""),
                 "Events": saved.manifest.events,
                 "Files": len(saved.manifest.files),
                 "Size (MB)": round(saved.size / 1e6, 1),

@@ -1,6 +1,7 @@
 """A whole backup: all of a data folder, incremental, proven, and restored with its files."""
 
 import json
+import re
 import shutil
 import threading
 from contextlib import closing
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from sqlalchemy import Engine
 from typer.testing import CliRunner
 
@@ -16,7 +18,7 @@ from storage.__main__ import app as commands
 from storage.backups import manifest, restoring, schedule, whole
 from storage.engine import driver, open_engine, reading, writing
 from storage.errors import AssayError, BadInput, NotAllowed, Unavailable
-from storage.settings import Settings
+from storage.settings import ROOT, Settings
 from storage.types import Action, Role
 from tests.support import stories
 from tests.support.proofs import Proof
@@ -209,6 +211,20 @@ def test_the_commands(data: Settings, tmp_path: Path) -> None:
     assert "1 files came back" in only.stdout
     with closing(driver().connect(data.database)) as connection:
         assert connection.execute("SELECT count(*) FROM user").fetchone() == (1,)
+
+
+@pytest.mark.T10
+def test_the_documents_refuse_a_plain_copy_and_name_commands_that_exist(proof: Proof) -> None:
+    pages = {
+        path: path.read_text("utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    }
+    blocks = "\n".join(re.findall(r"```[a-z]*\n(.*?)```", "".join(pages.values()), re.DOTALL))
+    assert not re.search(r"\bcp\b.*\.db\b", blocks)
+    assert "**Never copy `assay.db` by hand" in pages[ROOT / "docs/backups.md"]
+    listed = typer.main.get_group(commands).list_commands(None)  # type: ignore[arg-type]
+    named = set(re.findall(r"python -m storage ([a-z-]+)", "".join(pages.values())))
+    assert named <= set(listed)
+    proof(pages=len(pages), commands=len(named))
 
 
 @pytest.mark.T10
