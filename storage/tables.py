@@ -526,6 +526,26 @@ class VersionRowTable(Base):
     __table_args__ = (UniqueConstraint("project_id", "number"),)
 
 
+class FreezingRow(Base):
+    """A version whose rows are written in chunks: unseen, with all of them, until `whole_at`
+    (`storage.freezings`).
+    """
+
+    __tablename__ = "freezing"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"))
+    version_id: Mapped[int] = mapped_column(unique=True)
+    """Set aside for it: there was no version with this id, nor with a higher one."""
+    job_id: Mapped[str | None] = mapped_column(String(36))
+    alive_until: Mapped[datetime]
+    """Renewed with each chunk; a process that let it pass is gone."""
+    whole_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+    __table_args__ = (
+        Index("ix_freezing_half", "version_id", sqlite_where=text("whole_at IS NULL")),
+    )
+
+
 class MemberRow(Base):
     """One row of a version. Insert-only, and refused without a person's approval of this text."""
 

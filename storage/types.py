@@ -101,6 +101,7 @@ class JobKind(StrEnum):
     LAYOUT = "layout"
     EVERYWHERE = "everywhere"
     SWEEP = "sweep"
+    FREEZE = "freeze"
 
 
 class JobState(StrEnum):

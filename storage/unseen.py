@@ -1,21 +1,34 @@
-"""What no query sees: the pairs and links of an import that is not whole yet.
+"""What no query sees: pairs and links of an import that is not whole yet, and versions likewise.
 
 Held at one place, for every statement of the ORM (`Session.get`, joins and subqueries too). A
 statement in plain SQL, or on `PairRow.__table__`, passes by it; `storage.imports` writes and sweeps
-so. While no import is under way, which is nearly always, nothing is added to any statement.
+so. While nothing is under way, which is nearly always, nothing is added to any statement.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, event, exists, or_, select
+from sqlalchemy import Connection, Select, event, exists, or_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
-from storage.tables import ImportRow, LinkRow, PairRow
+from storage.tables import (
+    FreezingRow,
+    ImportRow,
+    LinkRow,
+    MemberRow,
+    PairRow,
+    VersionProofRow,
+    VersionRowTable,
+)
 
 _IMPORT = ImportRow.__table__
 _HALF = _IMPORT.c.whole_at.is_(None)
-_KEY = "half-imports"
+_FREEZING = FreezingRow.__table__
+_UNFROZEN = _FREEZING.c.whole_at.is_(None)
+_KEYS = _IMPORTS, _VERSIONS = "half-imports", "half-versions"
+_SHOWN = "half-versions-shown"
 
 
 def _seen(*ids: Any) -> Any:  # noqa: ANN401 - columns of an alias, which have no common type
@@ -24,37 +37,69 @@ def _seen(*ids: Any) -> Any:  # noqa: ANN401 - columns of an alias, which have n
     return ~exists(select(1).select_from(_IMPORT).where(_HALF, own).correlate_except(_IMPORT))
 
 
+def _frozen(version_id: Any) -> Any:  # noqa: ANN401 - as above
+    """That a version is not one that is being frozen."""
+    own = _FREEZING.c.version_id == version_id
+    return ~exists(
+        select(1).select_from(_FREEZING).where(_UNFROZEN, own).correlate_except(_FREEZING)
+    )
+
+
 _CRITERIA = (
     with_loader_criteria(PairRow, lambda pair: _seen(pair.id), include_aliases=True),
     with_loader_criteria(LinkRow, lambda link: _seen(link.a, link.b), include_aliases=True),
 )
 """They take the class or an alias of it, so that a statement may know the table by another name."""
+_OF_VERSIONS = (
+    with_loader_criteria(
+        VersionRowTable, lambda version: _frozen(version.id), include_aliases=True
+    ),
+    with_loader_criteria(MemberRow, lambda row: _frozen(row.version_id), include_aliases=True),
+    with_loader_criteria(
+        VersionProofRow, lambda row: _frozen(row.version_id), include_aliases=True
+    ),
+)
 
 
 def _forget(session: Session, _transaction: SessionTransaction, _connection: Connection) -> None:
     """Another transaction sees another state."""
-    session.info.pop(_KEY, None)
+    for key in _KEYS:
+        session.info.pop(key, None)
 
 
-def _is_any_half(connection: Connection) -> bool:
-    """Whether an import is not whole."""
+def _is_any(connection: Connection, half: Select[Any]) -> bool:
+    """Whether an import, or a version, is not whole."""
     try:
-        return connection.execute(select(_IMPORT.c.id).where(_HALF).limit(1)).first() is not None
+        return connection.execute(half.limit(1)).first() is not None
     except OperationalError as error:
-        if "no such table: import" in str(error.orig):
+        if "no such table: " in str(error.orig):
             return False  # a backup of an older Assay, looked at before it is brought up to date
         raise
 
 
 def _hide(state: ORMExecuteState) -> None:
-    """Leave unseen pairs out of a statement."""
+    """Leave out of a statement what is unseen."""
     if not state.is_orm_statement or state.is_insert or state.is_column_load:
         return
+    info = state.session.info
     connection = state.session.connection()
-    if _KEY not in state.session.info:
-        state.session.info[_KEY] = _is_any_half(connection)
-    if state.session.info[_KEY]:
+    if _IMPORTS not in info:
+        info[_IMPORTS] = _is_any(connection, select(_IMPORT.c.id).where(_HALF))
+        info[_VERSIONS] = _is_any(connection, select(_FREEZING.c.id).where(_UNFROZEN))
+    if info[_IMPORTS]:
         state.statement = state.statement.options(*_CRITERIA)
+    if info[_VERSIONS] and _SHOWN not in info:
+        state.statement = state.statement.options(*_OF_VERSIONS)
+
+
+@contextmanager
+def shown(session: Session) -> Iterator[None]:
+    """Let a session see versions that are not whole: for whoever writes or sweeps them."""
+    session.info[_SHOWN] = True
+    try:
+        yield
+    finally:
+        del session.info[_SHOWN]
 
 
 def install() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import sweeping
 from curation.overlap.near import meanings
+from curation.versions import freezing
 from storage import events, pairs, people
 from storage.access import allowed
 from storage.errors import RuleBroken
@@ -22,7 +23,13 @@ from training.lifecycle import checks
 from training.models import adapters
 from training.proving import comparisons, experiments
 from training.records.parts import BaseModel
-from training.records.specs import DeliverySpec, EverywhereSpec, IntakeSpec, SweepSpec
+from training.records.specs import (
+    DeliverySpec,
+    EverywhereSpec,
+    FreezeSpec,
+    IntakeSpec,
+    SweepSpec,
+)
 from training.scans import meaning, personal_data
 from training.work import jobs
 
@@ -76,6 +83,18 @@ def decide_everywhere(
 def deliver(session: Session, actor: User, project_id: int, spec: DeliverySpec) -> Job:
     """Ask for the export of a version as one zip, where it is large."""
     return kinds.queue(session, actor, project_id, JobKind.LAYOUT, spec)
+
+
+@allowed(Role.LEAD)
+def freeze(session: Session, actor: User, project_id: int, seed: int, note: str) -> Job:
+    """Ask for the freezing of many pairs.
+
+    Raises:
+        RuleBroken: pairs were not compared yet; other reasons are told when the job ends.
+    """
+    freezing.require_compared(session, project_id)
+    spec = FreezeSpec(seed=seed, note=note)
+    return kinds.queue(session, actor, project_id, JobKind.FREEZE, spec)
 
 
 @allowed(Role.EXPERT, Role.LEAD)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, JobKind, Role, User
-from training.chores import chore, importing
+from training.chores import chore, freezes, importing
 from training.draft import drafts
 from training.exits import exports
 from training.launch import methods, probes, runs
@@ -164,6 +164,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
     JobKind.LAYOUT: _chore("export of a version", "delivering", results.DeliveryResult),
     JobKind.EVERYWHERE: _chore("decision in all pairs", "everywhere", results.EverywhereResult),
     JobKind.SWEEP: _chore("comparison of all pairs", "sweeps", results.SweepResult),
+    JobKind.FREEZE: _chore("freezing of a version", "freezes", results.FreezeResult, freezes.tidy),
 }
 
 

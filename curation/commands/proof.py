@@ -13,13 +13,14 @@ from curation.versions import (
     archive,
     cards,
     changes,
-    freezing,
+    long_freezing,
     packages,
     tags,
     verification,
     verify_version,
 )
 from curation.versions.layouts import LAYOUTS
+from curation.versions.long_freezing import FreezeOrder
 from storage import console
 from storage.errors import BadInput, Unavailable
 from storage.types import Split, Version
@@ -108,11 +109,12 @@ def freeze(
     as_json: console.AsJson = False,
 ) -> None:
     """Freeze the approved pairs as the next version."""
-    with console.acting() as session:
-        inside = console.project(session, project).id
-        frozen = freezing.freeze(session, console.actor(session, as_), inside, seed, note)
-        text = f"Version {frozen.number}: {frozen.counts}, {frozen.sha256}"
-        console.show(frozen, as_json=as_json, message=text)
+    with console.looking() as session:
+        inside, actor = console.project(session, project).id, console.actor(session, as_)
+    order = FreezeOrder(inside, seed, note)
+    frozen = long_freezing.freeze_in_chunks(console.engine(), actor, order)
+    text = f"Version {frozen.number}: {frozen.counts}, {frozen.sha256}"
+    console.show(frozen, as_json=as_json, message=text)
 
 
 @app.command("versions")

@@ -98,7 +98,7 @@ def opened(session: Session, version_id: int) -> Opened:
     """
     try:
         version = get(session, version_id)
-        rows = _rows(session, version_id)
+        rows = unproven(session, version_id)
         sha256, root = canonical.named(rows)
         if not _intact(version, rows, sha256):
             raise _broken(version.number)
@@ -115,10 +115,13 @@ def _broken(number: int) -> Unavailable:
     )
 
 
-def _rows(
+def unproven(
     session: Session, version_id: int, pair_ids: Collection[int] | None = None
 ) -> tuple[VersionRow, ...]:
-    """The stored rows, all or these, as columns: entities could come from the session's memory."""
+    """The stored rows, all or these, as columns: entities could come from the session's memory.
+
+    They are not proven: whoever uses them proves them first.
+    """
     query = (
         select(
             MemberRow.pair_id,
@@ -139,7 +142,7 @@ def _rows(
 
 def stored(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[int, VersionRow]:
     """The stored rows of these pairs, by pair, to look at: they are not proven."""
-    return {row.pair_id: row for row in _rows(session, version_id, pair_ids)}
+    return {row.pair_id: row for row in unproven(session, version_id, pair_ids)}
 
 
 def _intact(version: Version, rows: Sequence[VersionRow], sha256: str) -> bool:
@@ -226,7 +229,7 @@ def texts(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[
         Unavailable: one of them is not what was frozen, or is not there.
     """
     try:
-        rows = {row.pair_id: row for row in _rows(session, version_id, pair_ids)}
+        rows = {row.pair_id: row for row in unproven(session, version_id, pair_ids)}
     except (DBAPIError, ValueError, LookupError, TypeError):
         raise _broken(version_id) from None
     if set(rows) != set(pair_ids) or not all(map(_own_hash, rows.values())):

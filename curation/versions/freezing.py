@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -40,6 +41,26 @@ MINIMUM_PAIRS = 10
 """A split of fewer pairs would leave a part empty."""
 
 
+@dataclass(frozen=True, slots=True)
+class FreezePlan:
+    """A version that is to be frozen; nothing of it is written yet."""
+
+    project: Project
+    rows: list[VersionRow]
+    """By pair id."""
+    number: int
+    seed: int
+    manifest: VersionManifest
+    sha256: str
+    root: str
+    """Of the Merkle tree over the rows."""
+
+    @property
+    def tested(self) -> list[int]:
+        """The pairs of the test part."""
+        return [row.pair_id for row in self.rows if row.split is Split.TEST]
+
+
 @allowed(Role.LEAD)
 def freeze(
     session: Session, actor: User, project_id: int, seed: int = 7, note: str = ""
@@ -50,6 +71,21 @@ def freeze(
 
     Raises:
         RuleBroken: too few pairs, unsearched pairs, a leak into the test set, or nothing new.
+    """
+    plan = planned(session, project_id, seed, note)
+    row = add_version(session, actor, plan)
+    add_members(session, row.id, plan.rows)
+    proof = proven(session, row, plan)
+    hold_out(session, plan.tested)
+    seal(session, actor, row, proof)
+    return archive.value(row)
+
+
+def planned(session: Session, project_id: int, seed: int, note: str) -> FreezePlan:
+    """What freezing now would write.
+
+    Raises:
+        RuleBroken: as `freeze`.
     """
     project = projects.get(session, project_id)
     approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
@@ -71,7 +107,19 @@ def freeze(
         )
         for pair in approved
     ]
-    return _insert(session, actor, project, frozen, seed, note)
+    sha256, root = canonical.named(frozen)
+    before = archive.listing(session, project.id)
+    if before and before[0].sha256 == sha256:
+        raise RuleBroken(f"Nothing changed since version {before[0].number}. There is no new one.")
+    return FreezePlan(
+        project=project,
+        rows=frozen,
+        number=(before[0].number if before else 0) + 1,
+        seed=seed,
+        manifest=_manifest(session, project, frozen, note),
+        sha256=sha256,
+        root=root,
+    )
 
 
 def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> None:
@@ -80,8 +128,7 @@ def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> N
             f"{len(approved)} pairs are approved; a version needs at least {MINIMUM_PAIRS}. "
             "Review more."
         )
-    if overlaps.due(session, project_id):
-        raise RuleBroken("Pairs changed since the last search for duplicates. Run it, then freeze.")
+    require_compared(session, project_id)
     leaks = overlaps.current(session, project_id, [LinkKind.LEAK], state=None)
     ready = {pair.id for pair in approved}
     leaking = [link for link in leaks if link.a in ready and link.b in ready]
@@ -92,6 +139,16 @@ def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> N
         )
     trained = [ledger.row(pair) for pair in approved if not pair.held_out]
     ledger.check(session, project_id, trained, "freeze")
+
+
+def require_compared(session: Session, project_id: int) -> None:
+    """Refuse while a pair was not compared with all others.
+
+    Raises:
+        RuleBroken: there is such a pair.
+    """
+    if overlaps.due(session, project_id):
+        raise RuleBroken("Pairs changed since the last search for duplicates. Run it, then freeze.")
 
 
 def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict[int, int]:
@@ -131,83 +188,80 @@ def stratum(project: Project, pair: Pair) -> str:
     return evidence.label(project, pair.response, pair.topic)
 
 
-def _insert(
-    session: Session,
-    actor: User,
-    project: Project,
-    frozen: Sequence[VersionRow],
-    seed: int,
-    note: str,
-) -> Version:
-    sha256, root = canonical.named(frozen)
-    before = archive.listing(session, project.id)
-    if before and before[0].sha256 == sha256:
-        raise RuleBroken(f"Nothing changed since version {before[0].number}. There is no new one.")
-    counts = archive.counts(frozen)
+def add_version(
+    session: Session, actor: User, plan: FreezePlan, version_id: int | None = None
+) -> VersionRowTable:
+    """Write the row of a version, under this id where it was set aside."""
     row = VersionRowTable(
-        project_id=project.id,
-        number=(before[0].number if before else 0) + 1,
-        sha256=sha256,
-        seed=seed,
-        counts=counts,
-        manifest=msgspec.to_builtins(_manifest(session, project, frozen, note)),
+        id=version_id,
+        project_id=plan.project.id,
+        number=plan.number,
+        sha256=plan.sha256,
+        seed=plan.seed,
+        counts=archive.counts(plan.rows),
+        manifest=msgspec.to_builtins(plan.manifest),
         created_by=actor.id,
     )
     session.add(row)
     session.flush()
-    _members(session, row.id, frozen)
-    seal = _seal(session, row, frozen, root)
-    _hold_out(session, frozen)
+    return row
+
+
+def add_members(session: Session, version_id: int, rows: Sequence[VersionRow]) -> None:
+    """Write rows of a version.
+
+    Raises:
+        RuleBroken: the database refuses one, as its text is not approved (any more).
+    """
+    values = [
+        {
+            "version_id": version_id,
+            "pair_id": row.pair_id,
+            "split": row.split,
+            "prompt": row.prompt,
+            "response": row.response,
+            "content_sha256": row.content_sha256,
+            "origin": row.origin,
+            "group": row.group,
+        }
+        for row in rows
+    ]
+    try:
+        session.execute(insert(MemberRow), values)
+    except IntegrityError as error:
+        raise RuleBroken(f"The database refused the version: {error.orig}.") from error
+
+
+def proven(session: Session, row: VersionRowTable, plan: FreezePlan) -> VersionProofRow:
+    """What holds now beside the pairs, with a hash over all of it; not stored yet."""
+    facts = msgspec.to_builtins(evidence.gather(session, archive.value(row), plan.rows))
+    seal = archive.seal(session, row.id, plan.rows, plan.root, json.dumps(facts))
+    return VersionProofRow(version_id=row.id, merkle_root=plan.root, facts=facts, seal=seal)
+
+
+def hold_out(session: Session, pair_ids: Sequence[int]) -> None:
+    """Make test pairs of these."""
+    which = (pairs.among(PairRow.id, pair_ids), PairRow.held_out.is_(False))
+    session.execute(update(PairRow).where(*which).values(held_out=True))
+    session.expire_all()
+
+
+def seal(session: Session, actor: User, row: VersionRowTable, proof: VersionProofRow) -> None:
+    """Store what proves a version, and tell of it in the log."""
+    session.add(proof)
+    session.flush()
     events.record(
         session,
         actor,
         "freeze",
         "version",
         row.id,
-        project_id=project.id,
-        sha256=sha256,
-        seed=seed,
-        seal=seal,
-        **counts,
+        project_id=row.project_id,
+        sha256=row.sha256,
+        seed=row.seed,
+        seal=proof.seal,
+        **row.counts,
     )
-    return archive.value(row)
-
-
-def _seal(session: Session, row: VersionRowTable, frozen: Sequence[VersionRow], root: str) -> str:
-    """Store what holds now beside the pairs, with a hash over all of it."""
-    facts = msgspec.to_builtins(evidence.gather(session, archive.value(row), frozen))
-    ordered = sorted(frozen, key=lambda member: member.pair_id)
-    seal = archive.seal(session, row.id, ordered, root, json.dumps(facts))
-    session.add(VersionProofRow(version_id=row.id, merkle_root=root, facts=facts, seal=seal))
-    session.flush()
-    return seal
-
-
-def _members(session: Session, version_id: int, frozen: Sequence[VersionRow]) -> None:
-    try:
-        session.add_all(
-            MemberRow(
-                version_id=version_id,
-                pair_id=row.pair_id,
-                split=row.split,
-                prompt=row.prompt,
-                response=row.response,
-                content_sha256=row.content_sha256,
-                origin=row.origin,
-                group=row.group,
-            )
-            for row in frozen
-        )
-        session.flush()
-    except IntegrityError as error:
-        raise RuleBroken(f"The database refused the version: {error.orig}.") from error
-
-
-def _hold_out(session: Session, frozen: Sequence[VersionRow]) -> None:
-    tested = [row.pair_id for row in frozen if row.split is Split.TEST]
-    for row in session.scalars(select(PairRow).where(PairRow.id.in_(tested))):
-        row.held_out = True
-    session.flush()
 
 
 def _manifest(

@@ -104,6 +104,13 @@ class DeliveryResult(Ended, frozen=True, kw_only=True):
     """In bytes."""
 
 
+class FreezeResult(Ended, frozen=True, kw_only=True):
+    """Which version a freezing made."""
+
+    version_id: int | None = always(None)
+    number: int | None = always(None)
+
+
 class MeaningResult(Ended, frozen=True, kw_only=True):
     """A comparison of what pairs mean."""
 

@@ -53,6 +53,13 @@ class DeliverySpec(JsonRecord, frozen=True, kw_only=True):
     splits: tuple[str, ...]
 
 
+class FreezeSpec(JsonRecord, frozen=True, kw_only=True):
+    """The freezing of a version."""
+
+    seed: int
+    note: str
+
+
 class MeaningSpec(JsonRecord, frozen=True, kw_only=True):
     """A comparison of what rows mean; its task says the same."""
 
@@ -156,6 +163,11 @@ class CheckSpec(JsonRecord, frozen=True, kw_only=True):
     adapter: AdapterRef
     precision: str | None = always(None)
     whole_model: bool = always(False)
+
+
+def freezing(job: Job) -> FreezeSpec:
+    """What was asked of a freezing."""
+    return read(FreezeSpec, job.spec)
 
 
 def intake(job: Job) -> IntakeSpec:

@@ -7,9 +7,10 @@ from pages.curate.versions import changes, export, views
 from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
-from pages.parts import baseline
+from pages.parts import baseline, job_panel
 from storage import pairs
-from storage.types import PairStatus
+from storage.types import JobKind, PairStatus
+from training import kinds
 
 user = require_user()
 shell.header("Versions", "Frozen sets of approved pairs: what trains, what tests, and its hash.")
@@ -17,11 +18,15 @@ project = shell.require_project(user)
 with looking() as session:
     ready = pairs.counts(session, project.id)[PairStatus.APPROVED]
     versions = archive.listing(session, project.id)
+    freezing = kinds.going(session, project.id, JobKind.FREEZE)
 if not ready and not versions:
     shell.empty("No pair is approved yet.", "review", "Review some pairs first")
     st.stop()
 
-views.freeze(user, project, ready, versions)
+if freezing:
+    job_panel.show(project.id, JobKind.FREEZE)
+else:
+    views.freeze(user, project, ready, versions)
 if not versions:
     shell.note("There is no version yet. A training run needs one.")
     st.stop()

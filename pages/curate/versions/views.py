@@ -6,6 +6,7 @@ from dataclasses import asdict
 import streamlit as st
 
 from curation import statistics, visible
+from curation.overlap import compared
 from curation.versions import archive, freezing, tags
 from curation.versions.standing import VersionStanding
 from pages.frame import shell
@@ -15,6 +16,7 @@ from pages.parts import fields
 from storage import people
 from storage.reports import Reported
 from storage.types import Project, User, Version
+from training import asks
 
 PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
 
@@ -47,13 +49,14 @@ def freeze(user: User, project: Project, ready: int, versions: list[Version]) ->
                 key=f"freeze-{project.id}-{number}",
                 type="primary",
                 on_click=_freeze_now,
-                args=(user, project.id, form),
+                args=(user, project.id, form, ready >= compared.LARGE),
             )
 
 
-def _freeze_now(user: User, project_id: int, form: str) -> None:
+def _freeze_now(user: User, project_id: int, form: str, large: bool) -> None:
     seed, note = int(st.session_state[fields.key(form, "seed")]), fields.value(form, "note")
-    fields.send("Frozen.", user, form, freezing.freeze, user, project_id, seed, note)
+    done, verb = ("", asks.freeze) if large else ("Frozen.", freezing.freeze)
+    fields.send(done, user, form, verb, user, project_id, seed, note)
 
 
 def choose(project: Project, versions: list[Version]) -> Version:

@@ -35,8 +35,7 @@ def remembering(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many transactions for few rows."""
-    monkeypatch.setattr(chunks, "ROWS", 3)
-    monkeypatch.setattr(chunks, "LEAST", 3)
+    monkeypatch.setattr(chunks.write, "__defaults__", (chunks.quiet, 3))
 
 
 def _words(count: int, dice: random.Random) -> Iterator[tuple[str, str, str | None]]:
