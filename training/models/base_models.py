@@ -60,9 +60,9 @@ def listing(data_dir: Path) -> list[BaseOption]:
 
 def _folder_option(folder: Path, data_dir: Path) -> BaseOption:
     base, verdict = BaseModel("folder", str(folder)), verdicts.of(folder, data_dir)
+    origin = _origin(folder)  # its name stays when it is refused, or a chosen one would vanish
     if verdict is not None and verdict.problem:
-        return BaseOption(base, folder.name, "unknown", False, verdict.problem)
-    origin = _origin(folder)
+        return BaseOption(base, origin.name, origin.licence, False, verdict.problem)
     note = "A folder on this server."
     if verdict is None:
         note += " It is looked through before anything is loaded from it."

@@ -9,11 +9,11 @@ from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import methods
-from storage import people
+from storage import people, settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
 from storage.types import Job, JobKind, JobState, Role
-from tests.support import stories, tuned
+from tests.support import model_folders, stories, tuned
 from tests.support.ui import OpenPage
 from training import asks
 from training.described import settings_of
@@ -180,6 +180,25 @@ def test_a_folder_that_is_no_model_is_refused_in_words(
     page.button(key=f"launch-{story.version.id}").click().run()
     (job,) = _runs(engine, story)
     assert job.spec["base"] == {"kind": "hub", "where": "some-org/some-model", "revision": None}
+
+
+def test_a_folder_is_looked_through_when_it_is_chosen_and_stays_chosen(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    models = settings.current().data / "models"
+    model_folders.base(models / "good")
+    evil = model_folders.base(models / "evil")
+    (evil / "adapter_config.json").write_text("{}")
+    page = open_page(PAGE, user="lena")
+    assert not (models / ".verdicts").exists(), "drawing vets nothing"
+    for name, words in {"good": "A folder on this server.", "evil": "holds an adapter"}.items():
+        page.selectbox(key="base").set_value(f"{name} (licence: see the folder)").run()
+        assert page.selectbox(key="base").value == f"{name} (licence: see the folder)"
+        notes = "\n".join(text.value for text in page.markdown)
+        assert words in notes
+        assert "looked through before" not in notes
+    assert page.button(key=f"launch-{story.version.id}").disabled
 
 
 def test_the_panel_says_what_a_queued_run_waits_for(engine: Engine, open_page: OpenPage) -> None:
