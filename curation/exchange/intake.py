@@ -28,6 +28,8 @@ LARGE = 1_000
 """Rows from which on a file is taken in chunks, by a job of its own where pages ask for it."""
 _ROOM = 6
 """Bytes of disk for a letter of text: the pair, its first revision, and the log before them."""
+_COMPARED = 5_000
+"""Rows that are compared with the test pairs at a time: it takes 100 to 150 MB of memory."""
 _ROLES = (Role.EXPERT, Role.LEAD)
 
 
@@ -281,7 +283,11 @@ def _leaks(session: Session, project_id: int, new: Sequence[Incoming]) -> tuple[
     inputs = [
         SourcedInput(-1 - place, row.prompt, row.source_id or None) for place, row in enumerate(new)
     ]
-    repeats = ledger.repeats(ledger.tested(session, project_id), inputs)
+    tested = ledger.tested(session, project_id)
+    parts = -(-len(inputs) // _COMPARED)
+    # Every so manieth row is a part: what counts as a template is a share of the rows at hand, and
+    # a file that is sorted would otherwise have parts with nothing else in them.
+    repeats = (leak for n in range(parts) for leak in ledger.repeats(tested, inputs[n::parts]))
     placed = (Leak(-1 - leak.train_id, leak.test_id, leak.similarity, leak.how) for leak in repeats)
     return tuple(sorted(placed, key=lambda leak: (leak.train_id, leak.test_id)))
 

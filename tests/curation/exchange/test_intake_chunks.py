@@ -384,3 +384,12 @@ def test_who_may_not_import_writes_nothing(engine: Engine, desk: Project) -> Non
     with pytest.raises(NotAllowed):
         intake.take_in_chunks(engine, rita, Intake(desk.id, "a.csv", SHA), _rows(60))
     assert _counted(engine) == before
+
+
+def test_a_file_that_is_compared_in_parts_has_the_same_leaks(
+    engine: Engine, desk: Project, lea: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_COMPARED", 7)
+    rows = _rows(40)
+    imported = intake.take_in_chunks(engine, lea, Intake(desk.id, "a.csv", SHA), rows)
+    assert [(leak.line, leak.test_id) for leak in imported.repeating] == [(1, 1)]
