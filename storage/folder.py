@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,26 @@ def hold(settings: Settings) -> Lock:
             "Use that one, or choose another folder with ASSAY_DATA."
         )
     return lock
+
+
+def refuse_users(database: Path) -> None:
+    """Refuse while another program of this person has a database open: a command, or a job that
+    outlived the server. It would go on writing into a file that is about to be put elsewhere.
+
+    Raises:
+        Unavailable: one has it open.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # of somebody else, or gone meanwhile
+            if process.pid != os.getpid() and _has_open(process, database):
+                raise Unavailable(
+                    f"Process {process.pid} has {database} open: a command or a job. Wait until it "
+                    "has ended, or end it, then restore."
+                )
+
+
+def _has_open(process: psutil.Process, path: Path) -> bool:
+    return any(file.path == str(path) for file in process.open_files())
 
 
 def refuse_network(data: Path) -> None:

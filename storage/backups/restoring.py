@@ -87,6 +87,7 @@ def put_in_place(settings: Settings, backup: Path) -> Restored:
     database = backup / manifest.DATABASE if backup.is_dir() else backup
     if not database.is_file():
         raise BadInput(f"There is no backup {backup}. Name a file or folder that is one.")
+    folder.refuse_users(settings.database)
     folder.room(settings.data, 2 * _size(database), "Restoring")
     stamp = _stamp(settings)
     part = settings.data / f"restore-{stamp}.part"

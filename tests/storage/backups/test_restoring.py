@@ -1,6 +1,8 @@
 """A restore: proven first, nothing deleted, the same from wherever it was stopped."""
 
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,23 @@ def _flipped(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(size // 2)
         file.write(b"\xff" * 4096)
+
+
+def test_a_program_that_has_the_database_open_refuses_a_restore(
+    crashed: Settings, backup: Path
+) -> None:
+    """A job that outlived the server would go on writing into the file that is set aside."""
+    script = f"import sqlite3; c = sqlite3.connect({str(crashed.database)!r}); "
+    script += "c.execute('SELECT 1 FROM user'); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(Unavailable, match=f"Process {other.pid} has .*assay.db open"):
+            restoring.restore(crashed, backup)
+        other.communicate(b"\n")
+    assert restoring.restore(crashed, backup).aside
 
 
 HARMED: dict[str, tuple[Any, str]] = {
