@@ -10,11 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from storage.errors import RuleBroken
+from storage import plain_files
+from storage.errors import BadInput, RuleBroken
 from storage.types import Split
 from training.work import evidence
 
 _FILE = "remote.json"
+_MOST_BYTES = 1 << 20
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 """States of a job, by the published interface, that never change again."""
 
@@ -68,7 +70,15 @@ def read(directory: Path) -> RemoteRun | None:
 
 def sha256(directory: Path) -> str:
     """Of the record, so that a run that goes on can say from what."""
-    return hashlib.sha256((directory / _FILE).read_bytes()).hexdigest()
+    return hashlib.sha256(_content(directory)).hexdigest()
+
+
+def _content(directory: Path) -> bytes:
+    """The record as it lies there; empty where there is none that can be read."""
+    try:
+        return plain_files.read(directory / _FILE, _MOST_BYTES)
+    except (FileNotFoundError, BadInput):
+        return b""
 
 
 def adopt(source: Path, expected: str, directory: Path) -> None:
@@ -77,7 +87,7 @@ def adopt(source: Path, expected: str, directory: Path) -> None:
     Raises:
         RuleBroken: the record is gone, or another than when the run was asked to go on.
     """
-    content = (source / _FILE).read_bytes() if (source / _FILE).exists() else b""
+    content = _content(source)
     if hashlib.sha256(content).hexdigest() != expected:
         raise RuleBroken(
             "What was known of the run at its endpoint changed meanwhile. Ask it to go on again."

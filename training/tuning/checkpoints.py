@@ -19,13 +19,15 @@ from typing import Any
 
 import msgspec
 
-from storage.errors import RuleBroken, Unavailable
+from storage import plain_files
+from storage.errors import BadInput, RuleBroken, Unavailable
 from training.records.record import JsonRecord, written
 from training.work import evidence
 
 RETAINED = 2
 """Verified checkpoints that are kept: the newest, and the one before should it be damaged."""
 _MANIFEST = "MANIFEST.json"
+_MANIFEST_BYTES = 1 << 20
 _RECORD = "checkpoints.json"
 _WORKING = ".working-"
 _LIBRARIES = (
@@ -276,13 +278,16 @@ def _manifest(checkpoint: Checkpoint) -> Manifest:
     """The manifest, once it is the recorded one and names and sizes fit the folder."""
     where, step = checkpoint.path, checkpoint.step
     try:
-        content = (where / _MANIFEST).read_bytes()
+        content = plain_files.read(where / _MANIFEST, _MANIFEST_BYTES)
         present = {file.name: file for file in where.iterdir() if file.name != _MANIFEST}
-    except OSError as error:
+    except (OSError, BadInput) as error:
         raise Unavailable(f"Checkpoint {step} is missing or has no manifest.") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise Unavailable(f"The manifest of checkpoint {step} is not the one that was recorded.")
-    manifest = msgspec.json.decode(content, type=Manifest)
+    try:
+        manifest = msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Unavailable(f"The manifest of checkpoint {step} cannot be read.") from error
     if set(present) != set(manifest.files):
         raise Unavailable(f"Checkpoint {step} has files too few or too many.")
     for name, entry in manifest.files.items():

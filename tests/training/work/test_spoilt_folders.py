@@ -1,5 +1,6 @@
 """Hostile or broken job folders: each spoils its own job, and all others go on."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from storage.tables import EventRow
 from storage.types import Job, JobKind, JobState
 from tests.support import tuned
 from training import reconcile
+from training.tuning import checkpoints
 from training.work import evidence, jobs, processes
 
 Spoil = Callable[[Path], object]
@@ -142,6 +144,20 @@ def test_what_a_page_reads_of_a_spoilt_folder_is_nothing(engine: Engine) -> None
         assert all(point["validation"] is None for point in progress.curve(job))
         shutil.rmtree(directory)
         directory.mkdir()
+
+
+def test_a_checkpoint_whose_manifest_is_none_is_passed_over(tmp_path: Path) -> None:
+    """Pages ask for the newest whole one: what lies in its place holds up nobody."""
+    deep = b"[" * 90_000
+    told = {"step": 5, "sha256": hashlib.sha256(deep).hexdigest(), "size": 1}
+    evidence.write_json(tmp_path / checkpoints._RECORD, {"checkpoints": [told]})
+    manifest = tmp_path / "checkpoints" / "checkpoint-5" / checkpoints._MANIFEST
+    manifest.parent.mkdir(parents=True)
+    os.mkfifo(manifest)
+    assert checkpoints.offered(tmp_path) is None
+    manifest.unlink()
+    manifest.write_bytes(deep)
+    assert checkpoints.offered(tmp_path) is None
 
 
 def test_a_flood_of_progress_is_read_to_its_limit(
