@@ -1,6 +1,7 @@
 """The verbs that ask for long work, and for its end: each checks role and rules first."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,9 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import sweeping
 from curation.overlap.near import meanings
-from curation.versions import freezing
+from curation.versions import archive, freezing
 from storage import events, pairs, people
-from storage.access import allowed
+from storage.access import allowed, beforehand
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import FindingState, Job, JobKind, JobState, PairStatus, Role, User
@@ -104,6 +105,19 @@ def draft(session: Session, actor: User, project_id: int, wish: drafts.DraftPlan
     return kinds.queue(session, actor, project_id, JobKind.DRAFT, spec)
 
 
+def _plan_proven(
+    session: Session, _actor: User, wish: runs.RunPlan, *_: object
+) -> AbstractContextManager[None]:
+    return archive.trusting(archive.prove(session, [wish.version_id]))
+
+
+def _version_proven(
+    session: Session, _actor: User, version_id: int, *_: object, **__: object
+) -> AbstractContextManager[None]:
+    return archive.trusting(archive.prove(session, [version_id]))
+
+
+@beforehand(preflight.beforehand)
 @allowed(Role.LEAD)
 def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     """Launch a training run, once the gate lets it.
@@ -136,6 +150,7 @@ def launch(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     return run
 
 
+@beforehand(_plan_proven)
 @allowed(Role.LEAD)
 def probe(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     """Try a few steps of a run and throw them away, to know what it will take; the gate is not
@@ -148,6 +163,7 @@ def probe(session: Session, actor: User, wish: runs.RunPlan) -> Job:
     return kinds.queue(session, actor, project_id, JobKind.PROBE, spec)
 
 
+@beforehand(_plan_proven)
 @allowed(Role.LEAD)
 def sweep(
     session: Session, actor: User, wish: runs.RunPlan, grid: Mapping[str, Sequence[Any]]
@@ -161,6 +177,7 @@ def sweep(
     return _experiment(session, actor, experiments.plan_sweep(wish, grid))
 
 
+@beforehand(_plan_proven)
 @allowed(Role.LEAD)
 def curve(session: Session, actor: User, wish: runs.RunPlan) -> list[Job]:
     """Queue runs on a quarter, half, three quarters and all of the train pairs.
@@ -190,6 +207,7 @@ def _experiment(session: Session, actor: User, plan: experiments.Plan) -> list[J
     return queued
 
 
+@beforehand(_version_proven)
 @allowed(Role.LEAD)
 def evaluate(
     session: Session,

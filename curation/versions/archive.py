@@ -7,7 +7,9 @@ sha256 or the head of the log somewhere else.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +24,9 @@ from storage.errors import RESTORE, NotFound, Unavailable
 from storage.tables import EventRow, MemberRow, PairRow, VersionProofRow, VersionRowTable
 from storage.types import PairSample, PairStatus, Split, Version, VersionManifest, VersionRow
 from storage.values import value_of
+
+_proven: ContextVar[frozenset[str]] = ContextVar("proven", default=frozenset())
+"""The sha256 of versions that this thread proved right before the present transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,12 +243,33 @@ def texts(session: Session, version_id: int, pair_ids: Collection[int]) -> dict[
 
 
 def verify(session: Session, version_id: int) -> Version:
-    """The version, after proving its rows.
+    """The version, after proving its rows, unless that was done right before (`trusting`).
 
     Raises:
         Unavailable: the stored rows are not the ones that were frozen.
     """
-    return opened(session, version_id).version
+    version = get(session, version_id)
+    return version if version.sha256 in _proven.get() else opened(session, version_id).version
+
+
+def prove(session: Session, version_ids: Iterable[int]) -> frozenset[str]:
+    """Prove versions before a transaction that would otherwise hold the write lock meanwhile: for
+    `trusting`.
+
+    Raises:
+        Unavailable: the stored rows are not the ones that were frozen.
+    """
+    return frozenset(opened(session, version_id).version.sha256 for version_id in version_ids)
+
+
+@contextmanager
+def trusting(proven: frozenset[str]) -> Iterator[None]:
+    """Inside, `verify` takes these versions as proven."""
+    token = _proven.set(proven)
+    try:
+        yield
+    finally:
+        _proven.reset(token)
 
 
 def withdrawn(session: Session, version_id: int) -> PairSample:

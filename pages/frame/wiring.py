@@ -1,10 +1,10 @@
 """Where pages meet the layers below: the one cached engine, the one place that calls a verb."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import streamlit as st
 from sqlalchemy import Engine
@@ -58,7 +58,7 @@ def act(done: str, verb: Callable[..., T], *args: object, **kwargs: object) -> T
     args = tuple(_now(value) for value in args)
     kwargs = {name: _now(value) for name, value in kwargs.items()}
     try:
-        with writing(engine()) as session:
+        with _beforehand(verb, args, kwargs), writing(engine()) as session:
             result = verb(session, *args, **kwargs)
     except AssayError as error:
         st.error(plain(str(error)))
@@ -66,6 +66,19 @@ def act(done: str, verb: Callable[..., T], *args: object, **kwargs: object) -> T
     if done:
         st.toast(plain(done))
     return result
+
+
+def _beforehand(
+    verb: Callable[..., object], args: tuple[object, ...], kwargs: Mapping[str, object]
+) -> AbstractContextManager[object]:
+    """What a verb looks at before it takes the write lock, which stops everyone else's presses:
+    its attribute `beforehand`, given a session to look with and the verb's own arguments.
+    """
+    look = getattr(verb, "beforehand", None)
+    if look is None:
+        return nullcontext()
+    with looking() as session:
+        return cast("AbstractContextManager[object]", look(session, *args, **kwargs))
 
 
 def _now(value: object) -> object:

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from storage.errors import BadInput, RuleBroken
 from storage.reports import Report
 from storage.settings import ROOT, Settings
 from storage.tables import JobRow
-from storage.types import JobState, Split
+from storage.types import JobState, Split, User
 from training.hosted import terms
 from training.launch import probes
 from training.launch.preflight_checks import Check, Facts, checks, errors
@@ -59,7 +62,48 @@ LEAKS = Report("leaks", LeakVerdict, leaks, state=ledger.state, pairs=archive.si
 """Exact where it is current: a frozen version does not change, and its state names the ledger."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A look for leaks right before the present transaction."""
+
+    version_id: int
+    ledger: str
+    problem: str
+
+
+_looked: ContextVar[_Looked | None] = ContextVar("looked", default=None)
+
+
+def beforehand(
+    session: Session, _actor: User, wish: RunPlan, **_: object
+) -> AbstractContextManager[object]:
+    """Prove the version of a run and look for leaks before its launch takes the write lock. Around
+    the launch, which then only asks whether the test pairs are still the same.
+
+    Raises:
+        Unavailable: the version's rows are not the ones that were frozen.
+    """
+    ledger_state = ledger.state(session, wish.version_id)
+    problem = _leak(session, wish.version_id)
+    proven = archive.prove(session, [wish.version_id])
+    return _around(proven, _Looked(wish.version_id, ledger_state, problem))
+
+
+@contextmanager
+def _around(proven: frozenset[str], looked: _Looked) -> Iterator[None]:
+    token = _looked.set(looked)
+    try:
+        with archive.trusting(proven):
+            yield
+    finally:
+        _looked.reset(token)
+
+
 def _leak(session: Session, version_id: int) -> str:
+    looked = _looked.get()
+    present = version_id, ledger.state(session, version_id)
+    if looked is not None and (looked.version_id, looked.ledger) == present:
+        return looked.problem
     verdict = reports.latest(session, LEAKS, version_id)
     if verdict is not None and verdict.current:
         return verdict.content.problem

@@ -4,12 +4,14 @@ Each promotion keeps the lines of the gate as they were, waivers included.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from curation.versions import archive
 from storage import events
-from storage.access import allowed
+from storage.access import allowed, beforehand
 from storage.blank import trim
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
@@ -76,6 +78,14 @@ def _entry(session: Session, adapter: Adapter, stage: Stage, settings: Settings)
     )
 
 
+def _promoted_proven(
+    session: Session, _actor: User, adapter_id: int, *_: object, **__: object
+) -> AbstractContextManager[None]:
+    versions = standing.versions(session, adapters.get(session, adapter_id))
+    return archive.trusting(archive.prove(session, versions))
+
+
+@beforehand(_promoted_proven)
 @allowed(Role.LEAD)
 def promote(
     session: Session, actor: User, adapter_id: int, to: Stage, settings: Settings, reason: str = ""

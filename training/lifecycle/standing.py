@@ -71,11 +71,21 @@ def retired_rows(session: Session, adapter: Adapter) -> tuple[list[int], int]:
 
     The rows are not proven: `prove` does that, before anything is decided by them.
     """
-    versions = _versions(session, adapter)
-    learnt = and_(MemberRow.version_id.in_(versions), MemberRow.split != Split.TEST)
+    version_ids = versions(session, adapter)
+    learnt = and_(MemberRow.version_id.in_(version_ids), MemberRow.split != Split.TEST)
     eras = [era for era in projects.eras(session, adapter.project_id) if era.retired]
     retired = _tagged(session, learnt, eras) | _worded(session, learnt, eras)
-    return sorted(retired), _total(session, versions, learnt)
+    return sorted(retired), _total(session, version_ids, learnt)
+
+
+def versions(session: Session, adapter: Adapter) -> set[int]:
+    """The versions whose rows it learnt from, by id, those of the adapter that it went on from
+    included; none where it was trained elsewhere.
+    """
+    row = session.get(AdapterRow, adapter.id)
+    if row is None or lineage.is_imported(adapter.card):
+        return set()
+    return {ancestor.version_id for ancestor in lineage.chain(session, row)}
 
 
 def prove(session: Session, adapter: Adapter) -> None:
@@ -84,20 +94,13 @@ def prove(session: Session, adapter: Adapter) -> None:
     Raises:
         Unavailable: they are not the ones that were frozen.
     """
-    for version_id in _versions(session, adapter):
+    for version_id in versions(session, adapter):
         archive.verify(session, version_id)
 
 
-def _versions(session: Session, adapter: Adapter) -> set[int]:
-    row = session.get(AdapterRow, adapter.id)
-    if row is None or lineage.is_imported(adapter.card):
-        return set()
-    return {ancestor.version_id for ancestor in lineage.chain(session, row)}
-
-
-def _total(session: Session, versions: set[int], learnt: ColumnElement[bool]) -> int:
-    if len(versions) == 1:
-        counts = archive.get(session, *versions).counts
+def _total(session: Session, version_ids: set[int], learnt: ColumnElement[bool]) -> int:
+    if len(version_ids) == 1:
+        counts = archive.get(session, *version_ids).counts
         return sum(counts.values()) - counts[Split.TEST]
     return session.scalar(select(func.count(MemberRow.pair_id.distinct())).where(learnt)) or 0
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import select
@@ -19,7 +20,7 @@ from curation import statistics
 from curation.review.ops import Answer, BallotOp, Receipt
 from curation.versions import archive
 from storage import events, pairs, people
-from storage.access import allowed
+from storage.access import allowed, beforehand
 from storage.blank import trim
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import (
@@ -98,6 +99,14 @@ def opened(session: Session, evaluation_id: int) -> dict[int, dict[Arm, Output]]
     return comparisons.outputs(session, evaluation_id)
 
 
+def _compared_proven(
+    session: Session, _actor: User, evaluation_id: int, *_: object, **__: object
+) -> AbstractContextManager[None]:
+    version_id = comparisons.get(session, evaluation_id).version_id
+    return archive.trusting(archive.prove(session, [version_id]))
+
+
+@beforehand(_compared_proven)
 @allowed(Role.LEAD)
 def plan(
     session: Session,

@@ -290,6 +290,8 @@ def test_every_use_of_frozen_rows_goes_through_the_one_door() -> None:
     }
     assert readers == {
         "curation/versions/archive.py",
+        "curation/versions/changes.py",  # counts what differs, for a page that proves beside it
+        "training/lifecycle/standing.py",  # looks for old wording; a promotion proves beside it
         "curation/versions/certificate.py",  # counts scans of member rows, reads no text
         "curation/versions/changes.py",  # counts and compares hashes
         "curation/versions/freezing.py",  # writes them

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import methods
@@ -101,6 +101,25 @@ def test_a_ready_version_launches_as_shown(engine: Engine, open_page: OpenPage) 
     assert (job.spec["name"], chosen["epochs"], job.state) == ("A first look", 1, JobState.QUEUED)
     assert f"of {chosen['batch_size']} pairs, 1 pass" in drawn
     assert "Training run: waiting to start" in _texts(page)
+
+
+def test_a_launch_reads_the_pairs_before_it_stops_everyone_else_from_writing(
+    engine: Engine, open_page: OpenPage
+) -> None:
+    story = tuned.frozen(engine, 20)
+    tuned.waive(engine, story.lead, story.project)
+    page = open_page(PAGE, user="lena")
+    looks: list[bool] = []
+
+    def asked(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "version_row.prompt" in statement:
+            looks.append(connection.get_execution_options().get("begin") == "BEGIN IMMEDIATE")
+
+    event.listen(engine, "before_cursor_execute", asked)
+    page.button(key=f"launch-{story.version.id}").click().run()
+    assert len(_runs(engine, story)) == 1
+    assert looks
+    assert not any(looks)
 
 
 @pytest.mark.parametrize("field", ["name", "preset", "learning rate"])
