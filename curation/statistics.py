@@ -59,17 +59,35 @@ def rate(k: int, n: int) -> str:
     return f"{k} of {n} ({k / n * 100:.0f} %, 95 % interval {percent(wilson(k, n))})"
 
 
-def _log_terms(n: int, ks: range, share: float) -> list[float]:
-    """Logarithms of the binomial probabilities of `ks` successes in n, 0 < share < 1."""
-    base, p, q = lgamma(n + 1), log(share), log1p(-share)
-    return [base - lgamma(k + 1) - lgamma(n - k + 1) + k * p + (n - k) * q for k in ks]
+def _log_term(n: int, k: int, share: float) -> float:
+    """Logarithm of the binomial probability of k successes in n, 0 < share < 1."""
+    return _ways(n, k) + k * log(share) + (n - k) * log1p(-share)
 
 
 def _chance(n: int, ks: range, share: float) -> float:
-    """Probability that a binomial count of n trials falls in `ks`."""
+    """Probability that a binomial count of n trials falls in `ks`.
+
+    Summed from its largest term outwards, each from the one before, until nothing is added.
+    """
     if share in (0.0, 1.0):
         return float((n if share else 0) in ks)
-    return min(1.0, sum(exp(term) for term in _log_terms(n, ks, share)))
+    if not ks:
+        return 0.0
+    top = min(max(ks[0], int((n + 1) * share)), ks[-1])
+    largest, odds = exp(_log_term(n, top, share)), share / (1 - share)
+    total = term = largest
+    for k in range(top, ks[-1]):
+        term *= (n - k) / (k + 1) * odds
+        if total + term == total:
+            break
+        total += term
+    term = largest
+    for k in range(top, ks[0], -1):
+        term *= k / ((n - k + 1) * odds)
+        if total + term == total:
+            break
+        total += term
+    return min(1.0, total)
 
 
 def _crossing(rising: Callable[[float], float], level: float) -> float:

@@ -18,6 +18,7 @@ from storage.types import Event, User
 from storage.values import value_of
 
 GENESIS = "0" * 64
+_SOME = 1000
 _FACTS = ("at", "actor", "project", "verb", "noun", "noun_id", "detail")
 
 
@@ -90,6 +91,7 @@ def verify(session: Session) -> tuple[int, int | None]:
         EventRow.noun_id,
         type_coerce(EventRow.detail, Text),
     ).order_by(EventRow.id)
+    query = query.execution_options(yield_per=_SOME)  # a long log never stands in memory whole
     try:
         for number, before, named, *facts, detail in session.execute(query):
             body = dict(zip(_FACTS, (*facts, json.loads(detail)), strict=True))

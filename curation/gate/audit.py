@@ -5,12 +5,13 @@ proves about 76 %. A row judged bad goes back to review; where a stratum (rows o
 and era) fails, a lead sends all of it back.
 """
 
+import json
 import random
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, exists, not_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, not_, select
 from sqlalchemy.orm import Session
 
 from curation import statistics
@@ -313,9 +314,15 @@ def _independent(actor: User, pair: Pair, approver: int | None) -> bool:
 
 
 def _open(session: Session, audit: AuditRow) -> list[int]:
-    query = select(AuditVerdictRow.pair_id).where(AuditVerdictRow.audit_id == audit.id)
-    judged = set(session.scalars(query))
-    return [pair_id for pair_id in _everything(audit) if pair_id not in judged]
+    verdicts = _verdicts(session, audit)
+    return [pair_id for pair_id in _everything(audit) if pair_id not in verdicts]
+
+
+def _verdicts(session: Session, audit: AuditRow) -> dict[int, bool]:
+    """Whether each judged row is good, by row. One value for all: faster than many rows."""
+    both = func.json_group_array(func.json_array(AuditVerdictRow.pair_id, AuditVerdictRow.good))
+    judged = session.scalar(select(both).where(AuditVerdictRow.audit_id == audit.id))
+    return {pair_id: bool(good) for pair_id, good in json.loads(judged or "[]")}
 
 
 def waiting(session: Session, project_id: int) -> int:
@@ -387,10 +394,7 @@ def latest(session: Session, project_id: int) -> AuditResult | None:
 
 
 def _result(session: Session, audit: AuditRow) -> AuditResult:
-    query = select(AuditVerdictRow.pair_id, AuditVerdictRow.good).where(
-        AuditVerdictRow.audit_id == audit.id
-    )
-    verdicts = {row.pair_id: row.good for row in session.execute(query)}
+    verdicts = _verdicts(session, audit)
     judged = [verdicts[pair_id] for pair_id in audit.drawn if pair_id in verdicts]
     good, n = sum(judged), len(judged)
     low, high = statistics.wilson(good, n)

@@ -23,6 +23,8 @@ _PROJECTS = 4
 _LIMIT = 200
 """Rows looked at, the most alike first, for one that was not rejected."""
 _AT_ONCE = 20
+_FETCHED = 1_000
+"""Rows that stand in memory at a time while an index is built."""
 
 Mark = tuple[int, int, str]
 """A revision by its number, its pair and its text; a restored database has another one there."""
@@ -86,7 +88,8 @@ def _catch_up(session: Session, project_id: int, caught: _Caught) -> None:
     if caught.upto is not None:
         revised = select(RevisionRow.pair_id).where(RevisionRow.id > caught.upto[0])
         query = query.where(PairRow.id.in_(revised))
-    caught.index.put((row.id, row.prompt) for row in session.execute(query))
+    rows = session.execute(query.execution_options(yield_per=_FETCHED))
+    caught.index.put((row.id, row.prompt) for row in rows)
     if caught.upto is not None:
         caught.passed.append(caught.upto)
     caught.upto = newest
