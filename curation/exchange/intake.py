@@ -198,7 +198,7 @@ def take_in_chunks(
     for going in filter(imports.is_dead, cut_off):
         imports.sweep(engine, going)
     with reading(engine) as session:
-        plan = _planned(session, actor, intake, rows)
+        plan = _planned(session, actor, intake, rows, step)
     if not plan.rows:
         with writing(engine) as session:
             imported = _recorded(session, actor, plan, 0)
@@ -255,7 +255,11 @@ def _same(going: imports.HalfImport, intake: Intake) -> bool:
 
 
 def _planned(
-    session: Session, actor: User, intake: Intake, rows: Sequence[Incoming]
+    session: Session,
+    actor: User,
+    intake: Intake,
+    rows: Sequence[Incoming],
+    step: chunks.Step = chunks.quiet,
 ) -> _IntakePlan:
     project = projects.get(session, intake.project_id)
     eras = _eras(session, project, rows)
@@ -274,11 +278,13 @@ def _planned(
         invalid=sum(bool(schema_check.problems(row.response, schema)) for row in new)
         if schema
         else 0,
-        leaks=() if intake.held_out else _leaks(session, project.id, new),
+        leaks=() if intake.held_out else _leaks(session, project.id, new, step),
     )
 
 
-def _leaks(session: Session, project_id: int, new: Sequence[Incoming]) -> tuple[Leak, ...]:
+def _leaks(
+    session: Session, project_id: int, new: Sequence[Incoming], step: chunks.Step
+) -> tuple[Leak, ...]:
     """Which new rows repeat tested pairs; rows have no id yet, so each is named by its place."""
     inputs = [
         SourcedInput(-1 - place, row.prompt, row.source_id or None) for place, row in enumerate(new)
@@ -287,7 +293,10 @@ def _leaks(session: Session, project_id: int, new: Sequence[Incoming]) -> tuple[
     parts = -(-len(inputs) // _COMPARED)
     # Every so manieth row is a part: what counts as a template is a share of the rows at hand, and
     # a file that is sorted would otherwise have parts with nothing else in them.
-    repeats = (leak for n in range(parts) for leak in ledger.repeats(tested, inputs[n::parts]))
+    repeats: list[Leak] = []
+    for part in range(parts):
+        step(0, len(new))
+        repeats += ledger.repeats(tested, inputs[part::parts])
     placed = (Leak(-1 - leak.train_id, leak.test_id, leak.similarity, leak.how) for leak in repeats)
     return tuple(sorted(placed, key=lambda leak: (leak.train_id, leak.test_id)))
 
