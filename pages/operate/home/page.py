@@ -6,7 +6,7 @@ from curation.gate import measures
 from pages.frame import reported, shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import current_project, looking
-from pages.operate.home import project_forms, steps
+from pages.operate.home import alerts, project_forms, steps
 from storage import projects
 from training import progress
 
@@ -28,6 +28,7 @@ texts = reported.read(measures.TEXTS, project.id).content
 with looking() as session:
     listed = progress.steps(progress.standing(session, project.id, texts))
     opened = any(listed.sample for listed in projects.everything(session))
+alerts.backup(user)
 if project.sample:
     shell.note(
         "The sample project: its first pairs were written and approved by fictional people, "

@@ -45,6 +45,18 @@ def test_a_failed_one_is_shown(
     assert "Free some space" in page.error[0].value
 
 
+@pytest.mark.parametrize(("role", "told"), [(Role.LEAD, 1), (Role.REVIEWER, 0)])
+def test_a_failed_one_stands_on_home_for_those_who_run_assay(
+    engine: Engine, open_page: OpenPage, role: Role, told: int
+) -> None:
+    stories.project(engine)
+    schedule.note(settings.current(), "Free some space and try again.", verified=False)
+    page = open_page("pages/operate/home/page.py", user=stories.person(engine, "ana", role))
+    assert [box.value.startswith("The last backup failed. Free") for box in page.error] == (
+        [True] * told
+    )
+
+
 def test_the_schedule_is_what_was_typed(open_page: OpenPage) -> None:
     page = open_page(PAGE)
     page.toggle(key="backups-daily").set_value(False)
