@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from curation import schema_check
 from curation.exchange.incoming import Incoming
-from curation.overlap import ledger
+from curation.overlap import compared, ledger
 from curation.overlap.leakage import How, Leak, SourcedInput
 from storage import chunks, events, imports, pairs, projects
 from storage.access import allowed, require
@@ -286,6 +286,7 @@ def _leaks(
     session: Session, project_id: int, new: Sequence[Incoming], step: chunks.Step
 ) -> tuple[Leak, ...]:
     """Which new rows repeat tested pairs; rows have no id yet, so each is named by its place."""
+    look = compared.remembering(session, project_id)
     inputs = [
         SourcedInput(-1 - place, row.prompt, row.source_id or None) for place, row in enumerate(new)
     ]
@@ -296,7 +297,7 @@ def _leaks(
     repeats: list[Leak] = []
     for part in range(parts):
         step(0, len(new))
-        repeats += ledger.repeats(tested, inputs[part::parts])
+        repeats += ledger.repeats(tested, inputs[part::parts], look)
     placed = (Leak(-1 - leak.train_id, leak.test_id, leak.similarity, leak.how) for leak in repeats)
     return tuple(sorted(placed, key=lambda leak: (leak.train_id, leak.test_id)))
 

@@ -5,6 +5,7 @@ A project of few pairs is compared anew each time; of a larger one only what is 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import numpy.typing as npt
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curation.overlap import duplicates
+from curation.overlap import duplicates, leakage
+from curation.overlap.duplicates import Near
+from curation.overlap.leakage import Alike
 from curation.overlap.near import relations, remembered
 from curation.overlap.near.candidates import Places
 from curation.overlap.near.relations import Fetch, Keys, Relations
@@ -76,7 +79,7 @@ def alive(session: Session, project_id: int) -> list[Stand]:
 def look(session: Session, project_id: int) -> Compared:
     """Compare the pairs of a project that are not rejected, as far as that was not done before."""
     stands = alive(session, project_id)
-    path = remembered.file(Path(str(session.get_bind().engine.url.database)), project_id)
+    path = _file(session, project_id)
     large = len(stands) >= LARGE
     before = remembered.load(path) if large else None
     contents = np.array([int(stand.content_sha256[:16], 16) for stand in stands], np.uint64)
@@ -105,6 +108,43 @@ def look(session: Session, project_id: int) -> Compared:
         of_wholes,
         read_inputs,
     )
+
+
+def _file(session: Session, project_id: int) -> Path:
+    return remembered.file(Path(str(session.get_bind().engine.url.database)), project_id)
+
+
+def remembering(session: Session, project_id: int) -> Alike:
+    """How inputs are compared in a project: those that were compared before are not again."""
+    before = remembered.load(_file(session, project_id))
+    if before is None:
+        return leakage.anew
+    return partial(_from_memory, before.of_inputs)
+
+
+def _from_memory(
+    before: Relations, distinct: Sequence[str], threshold: float
+) -> tuple[list[Near], list[Near]]:
+    keys = np.array([relations.key(text) for text in distinct], np.uint64)
+    order = np.argsort(keys)
+    ascending = keys[order]
+    if threshold != duplicates.THRESHOLD or (ascending[1:] == ascending[:-1]).any():
+        return leakage.anew(distinct, threshold)
+    related = relations.related(
+        before,
+        ascending,
+        lambda places: [distinct[place] for place in order[places].tolist()],
+        by_edits=True,
+    )
+    return _pairs(related.edges, related.runs, order), _pairs(related.edges, related.edits, order)
+
+
+def _pairs(
+    edges: npt.NDArray[np.int32], shares: npt.NDArray[np.float64], order: Places
+) -> list[Near]:
+    ends = np.sort(order[edges[shares > 0]], axis=1)
+    alike = shares[shares > 0]
+    return [Near(a, b, share) for (a, b), share in zip(ends.tolist(), alike.tolist(), strict=True)]
 
 
 def _keys(

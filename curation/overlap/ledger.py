@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from curation.overlap import duplicates, leakage
-from curation.overlap.leakage import Leak, SourcedInput
+from curation.overlap import compared, duplicates, leakage
+from curation.overlap.leakage import Alike, Leak, SourcedInput
 from storage.errors import RuleBroken
 from storage.tables import LinkRow, MemberRow, PairRow, VersionRowTable
 from storage.types import LinkKind, LinkState, Pair, Split, VersionRow
@@ -86,7 +86,9 @@ def row(pair: Pair) -> SourcedInput:
     return SourcedInput(pair.id, pair.prompt, source_of(pair.source))
 
 
-def repeats(ledger: Sequence[Tested], rows: Sequence[SourcedInput]) -> list[Leak]:
+def repeats(
+    ledger: Sequence[Tested], rows: Sequence[SourcedInput], look: Alike = leakage.anew
+) -> list[Leak]:
     """Which of these rows repeat tested ones, each with the row it repeats; themselves left out.
 
     `test_id` is the id of the tested pair.
@@ -94,7 +96,7 @@ def repeats(ledger: Sequence[Tested], rows: Sequence[SourcedInput]) -> list[Leak
     test = [SourcedInput(place, entry.prompt, entry.source) for place, entry in enumerate(ledger)]
     own = {entry.pair_id for entry in ledger}
     nearest: dict[tuple[int, int], Leak] = {}
-    for leak in leakage.leaks([row for row in rows if row.id not in own], test):
+    for leak in leakage.leaks([row for row in rows if row.id not in own], test, look=look):
         pair = (leak.train_id, ledger[leak.test_id].pair_id)
         if pair not in nearest or leak.similarity > nearest[pair].similarity:
             nearest[pair] = Leak(*pair, leak.similarity, leak.how)
@@ -103,9 +105,9 @@ def repeats(ledger: Sequence[Tested], rows: Sequence[SourcedInput]) -> list[Leak
 
 def untested(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Pair]:
     """Those of these rows that may train or serve as examples."""
-    ledger = tested(session, project_id)
+    ledger, look = tested(session, project_id), compared.remembering(session, project_id)
     shut = {entry.pair_id for entry in ledger} | {
-        leak.train_id for leak in repeats(ledger, [row(pair) for pair in rows])
+        leak.train_id for leak in repeats(ledger, [row(pair) for pair in rows], look)
     }
     return [pair for pair in rows if pair.id not in shut]
 
@@ -116,10 +118,10 @@ def check(session: Session, project_id: int, training: Sequence[SourcedInput], d
     Raises:
         RuleBroken: naming the first of both rows.
     """
-    ledger = tested(session, project_id)
+    ledger, look = tested(session, project_id), compared.remembering(session, project_id)
     shut = {entry.pair_id: entry.version for entry in ledger}
     leaks = [(row.id, row.id, "the same pair") for row in training if row.id in shut]
-    leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeats(ledger, training)]
+    leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeats(ledger, training, look)]
     if not leaks:
         return
     pair_id, test_id, how = leaks[0]

@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from curation.overlap import duplicates, leakage, ledger, overlaps
+from curation.overlap import compared, duplicates, leakage, ledger, overlaps
 from curation.overlap.near import lineage
 from curation.versions import archive, canonical, evidence
 from curation.versions.split import SHARES, Item, split
@@ -159,7 +159,8 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
         for link in overlaps.current(session, project_id, state=None)
         if link.a in ids and link.b in ids
     ]
-    related = leakage.families([ledger.row(pair) for pair in approved])
+    look = compared.remembering(session, project_id)
+    related = leakage.families([ledger.row(pair) for pair in approved], look=look)
     related += [sorted(family & ids) for family in lineage.families(session, project_id)]
     for members in related:
         edges += [duplicates.Near(members[0], member, 1.0) for member in members[1:]]

@@ -129,6 +129,26 @@ def test_what_is_compared_bit_by_bit_is_linked_as_if_compared_at_once(
     assert {kind for _, _, kind, _ in wanted} == set(LinkKind)
 
 
+@pytest.mark.usefixtures("remembering")
+def test_leaks_and_families_are_the_same_from_memory(engine: Engine) -> None:
+    """Of all pairs, of some, of none, and of texts that were never compared."""
+    lena, desk = stories.person(engine, "lena", Role.LEAD), stories.project(engine)
+    _add(engine, desk, 80, 1)
+    sweeping.sweep_in_chunks(engine, lena, desk.id)
+    _add(engine, desk, 40, 2)
+    dice = random.Random(3)
+    with reading(engine) as session:
+        rows = [ledger.row(pair) for pair in pairs.listing(session, desk.id)]
+        look = compared.remembering(session, desk.id)
+    assert look is not leakage.anew
+    for count in (120, 60, 0):
+        train = sorted(dice.sample(rows, count), key=lambda row: row.id)
+        test = [row for row in rows if row not in train]
+        assert leakage.leaks(train, test, look=look) == leakage.leaks(train, test)
+        assert leakage.families(train, look=look) == leakage.families(train)
+        assert leakage.families(train, 0.7, look) == leakage.families(train, 0.7)
+
+
 def _compared(engine: Engine, lena: User, desk: Project) -> list[str]:
     """Compare all pairs; the statements that read words of pairs."""
     reads: list[str] = []

@@ -293,10 +293,8 @@ def test_every_use_of_frozen_rows_goes_through_the_one_door() -> None:
         "curation/versions/changes.py",  # counts what differs, for a page that proves beside it
         "training/lifecycle/standing.py",  # looks for old wording; a promotion proves beside it
         "curation/versions/certificate.py",  # counts scans of member rows, reads no text
-        "curation/versions/changes.py",  # counts and compares hashes
         "curation/versions/freezing.py",  # writes them
         "curation/versions/long_freezing.py",  # writes them, and proves them
-        "training/lifecycle/standing.py",  # asks what is withdrawn
         "curation/overlap/ledger.py",  # asks what was ever a test row
         "curation/review/decisions.py",  # asks whether a row is in any version
     }
