@@ -260,3 +260,30 @@ def test_the_newest_copies_stay_and_older_ones_go(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     copying.prune(list(tmp_path.iterdir()), 5)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names[2:])
+
+
+def test_each_pair_gets_the_last_scan_of_its_present_text(empty: Engine) -> None:
+    migrate.upgrade(empty, "0015")
+    with empty.begin() as connection:
+        run = connection.exec_driver_sql
+        run(
+            "INSERT INTO project (name, task, system_message, guidelines, two_people, sample,"
+            " created_at) VALUES ('Desk', 't', 's', '', 1, 0, '2026-01-01')"
+        )
+        for pair in (1, 2):
+            run(
+                "INSERT INTO pair (id, project_id, prompt, response, status, origin, version,"
+                " content_sha256, held_out, flagged, source, fence, created_at)"
+                " VALUES (?, 1, 'p', 'r', 'waiting', 'import', 1, ?, 0, 0, '{}', 0, '2026-01-01')",
+                (pair, f"text {pair}"),
+            )
+        for pair, text_of, config in ((1, 1, "a" * 64), (1, 1, "b" * 64), (2, 1, "b" * 64)):
+            run(
+                "INSERT INTO scan (pair_id, content_sha256, config_sha256, created_at)"
+                " VALUES (?, ?, ?, '2026-01-01')",
+                (pair, f"text {text_of}", config),
+            )
+    migrate.upgrade(empty)
+    with reading(empty) as session:
+        rows = session.execute(text("SELECT scan_id, scanned_with FROM pair ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [(2, "b" * 16), (None, None)]
