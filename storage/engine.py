@@ -128,9 +128,9 @@ def reading(engine: Engine) -> Iterator[Session]:
     """A consistent look at the database; what is changed inside is thrown away.
 
     Raises:
-        Unavailable: the database or its disk refuses.
+        StorageRefusal: the database or its disk refuses.
     """
-    with troubles.spoken(folder_of(engine)), Session(engine) as session:
+    with troubles.spoken(folder_of(engine), files=False), Session(engine) as session:
         yield session
 
 
@@ -171,7 +171,7 @@ def writing(engine: Engine, wait: int | None = None) -> Iterator[Session]:
     fair where SQLite's own busy handler is not.
 
     Raises:
-        Unavailable: the database or its disk refuses, and nothing was saved.
+        StorageRefusal: the database or its disk refuses, and nothing was saved.
     """
     if _writer.active:
         raise RuntimeError(
@@ -183,7 +183,7 @@ def writing(engine: Engine, wait: int | None = None) -> Iterator[Session]:
         _writer.active = True
         try:
             with (
-                troubles.spoken(folder_of(engine)),
+                troubles.spoken(folder_of(engine), files=False),
                 Session(locked, expire_on_commit=False) as session,
                 session.begin(),
             ):

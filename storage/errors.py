@@ -26,3 +26,7 @@ class BadInput(AssayError):
 
 class Unavailable(AssayError):
     """Something outside the rules is missing: a model, an endpoint, disk space."""
+
+
+class StorageRefusal(Unavailable):
+    """The database or the disk refuses now; the very same may go through later."""

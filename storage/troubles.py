@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, TimeoutError
 
-from storage.errors import RESTORE, AssayError, Unavailable
+from storage.errors import RESTORE, AssayError, StorageRefusal
 
 _BUSY = (
     "Longer work is saving in {place} just now, so this was not saved. Try again in a moment; if "
@@ -102,11 +102,12 @@ def _of_sqlite(error: BaseException | None) -> str | None:
 
 
 @contextmanager
-def spoken(folder: Path) -> Iterator[None]:
-    """Let what the database or the disk refuses inside be a refusal with a sentence.
+def spoken(folder: Path, *, files: bool = True) -> Iterator[None]:
+    """Let what the database or the disk refuses inside be a refusal with a sentence; `files` says
+    whether what was done with other files inside is meant too.
 
     Raises:
-        Unavailable: it refused.
+        StorageRefusal: it refused.
     """
     try:
         yield
@@ -114,6 +115,6 @@ def spoken(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         words = sentence(error, folder)
-        if words is None:
+        if words is None or (isinstance(error, OSError) and not files):
             raise
-        raise Unavailable(words) from error
+        raise StorageRefusal(words) from error

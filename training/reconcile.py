@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from storage import events, imports, locks, people
 from storage.engine import reading, writing
-from storage.errors import AssayError
+from storage.errors import AssayError, StorageRefusal
 from storage.settings import Settings
 from storage.tables import AdapterRow, JobRow
 from storage.types import Job, JobKind, JobState, User
@@ -88,7 +88,7 @@ def _settle(engine: Engine, settings: Settings, job: Job, wait: bool) -> None:
     """Make one job's state true. A folder that spoils the look ends that job; the others go on."""
     try:
         _observe(engine, settings, job, wait)
-    except OSError:  # the machine's, as too many open files: nothing that the job's folder is to
+    except (OSError, StorageRefusal):  # the machine's, as a full disk: nothing of the job's folder
         log.exception("Job %s could not be looked at; trying again", job.id[:8])
     except BROKEN as error:
         log.warning("What job %s left could not be read: %s", job.id[:8], type(error).__name__)
@@ -141,6 +141,8 @@ def _end(engine: Engine, settings: Settings, job: Job, result: Mapping[str, Any]
     try:
         with writing(engine) as session:
             _finish(session, settings, job, result)
+    except StorageRefusal:
+        raise  # the next look takes in what the job wrote
     except BROKEN as error:
         # A worker's files are input like any other: broken ones end this job, not the reconciler.
         result = _unreadable(error)
@@ -223,6 +225,8 @@ def _start_next(engine: Engine, settings: Settings, *, light: bool) -> None:
         return
     try:
         _start(engine, settings, waiting)
+    except StorageRefusal:
+        raise  # it waits for the next look
     except BROKEN as error:
         cause = error if isinstance(error, OSError) else type(error).__name__
         message = str(error) if isinstance(error, AssayError) else f"It could not start: {cause}."

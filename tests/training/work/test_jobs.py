@@ -17,6 +17,7 @@ from storage.engine import reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.settings import ROOT
 from storage.types import Job, JobKind, JobState, Role
+from tests.storage.test_troubles import locked
 from tests.support import stories, tuned
 from tests.support.patience import PATIENCE, until
 from tests.support.tiny_model import tiny
@@ -284,3 +285,20 @@ def test_a_run_outlives_the_server_and_becomes_an_adapter(engine: Engine, tmp_pa
     assert adapter.card["result"]["steps"] == 8
     log = (_directory(job) / "train.log").read_text()
     assert "Ticket" not in log
+
+
+def test_a_job_that_ended_while_somebody_else_saved_is_taken_in_by_the_next_look(
+    engine: Engine,
+) -> None:
+    story = tuned.frozen(engine, 20)
+    spec = {"version_id": story.version.id, "name": "Run", "base": {"kind": "packaged"}}
+    with writing(engine) as session:
+        job = jobs.queue(session, story.lead, story.project.id, JobKind.TRAIN, spec)
+    folder = tuned.running(engine, job)
+    evidence.finish(folder, "failed", "The loss is no number.")
+    with locked(engine):
+        reconcile.tick(engine, settings.current())
+    assert _state(engine, job) is JobState.RUNNING
+    reconcile.tick(engine, settings.current())
+    assert _state(engine, job) is JobState.FAILED
+    assert _message(engine, job) == "The loss is no number."
