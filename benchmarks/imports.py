@@ -1,47 +1,53 @@
 """What a large import costs, and what it does to those who review meanwhile.
 
-`python -m benchmarks.imports --rows 100000 --json FILE` queues the import of a file, as the page
-does, into a project with `--before` pairs. A process of its own does it. Meanwhile this one leases
-a card and decides it, twenty times a second, and a third connection asks every two milliseconds for
-the write lock without waiting: what it is refused without a break is how long a lock was held, to a
-few milliseconds. Everything runs on this machine, which makes the figures those of a busy server.
+`python -m benchmarks.imports --rows 100000 --json FILE` imports a file as its job does, in a
+process of its own and behind others, into a project with `--before` pairs. That process notes how
+long each of its transactions held the write lock, by the clock and in processor time: on a machine
+that is busy with other work the first says how long it was kept waiting, the second what it asked
+for. Meanwhile this process leases a card and decides it, twenty times a second.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
+import resource
 import statistics
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
-import psutil
+import msgspec
 from rich.console import Console
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from benchmarks import grown
-from curation.exchange.incoming import Incoming
+from curation.exchange import intake
+from curation.exchange.intake import Intake
 from curation.review import claims, decisions
 from curation.review.ops import Op
 from storage import migrate, pairs
-from storage.engine import driver, open_engine, reading, writing
-from storage.settings import Settings, current
-from storage.types import Action, Job, JobState, Role
+from storage.engine import open_engine, reading, writing
+from storage.priority import POLITE
+from storage.settings import current
+from storage.types import Action, Role
 from tests.support import stories
-from training import asks, reconcile
-from training.chores import importing
-from training.records import results
-from training.records.running import Launch
-from training.records.specs import IntakeSpec
-from training.work import evidence, jobs
 
 _PRESS_SECONDS = 0.05
-_POLL_SECONDS = 0.002
+
+
+class ImportCost(msgspec.Struct):
+    """What an import took; times of the write lock in milliseconds."""
+
+    cpu_s: float
+    wall_s: float
+    peak_mb: int
+    transactions: int
+    lock_p95_ms: float
+    lock_max_ms: float
+    lock_cpu_max_ms: float
 
 
 def main() -> None:
@@ -61,71 +67,81 @@ def main() -> None:
         console.print(f"{name:16} {figure}", highlight=False)
 
 
-def _measure(count: int, before: int) -> dict[str, float | int | str]:
+def _measure(count: int, before: int) -> dict[str, Any]:
     engine = open_engine(current().database)
     migrate.upgrade(engine)
     desk = stories.project(engine)
-    held_out = before // grown.HELD_OUT
-    present = grown.rows(before)
+    held_out, present = before // grown.HELD_OUT, grown.rows(before)
     grown.take(engine, desk.id, present[:held_out], held_out=True)
     grown.take(engine, desk.id, present[held_out:], held_out=False)
-    rows = grown.rows(count, before)
-    began = time.monotonic()
-    job = _queued(engine, current(), desk.id, rows)
-    del rows
-    done = threading.Event()
-    longest: list[float] = []
-    probe = threading.Thread(target=_probe, args=(done, longest))
-    probe.start()
-    presses, job, cpu = _pressed_until_done(engine, current(), desk.id, job)
-    done.set()
-    probe.join()
-    brought = results.intake(job)
-    if brought is None or brought.added != count:
-        sys.exit(f"The import ended as {job.state}: {job.message}")
+    record = current().data / "import.json"
+    process = multiprocessing.get_context("spawn").Process(
+        target=_import, args=(desk.id, count, before, record)
+    )
+    process.start()
+    presses = sorted(_presses(engine, desk.id, process))
+    cost = msgspec.json.decode(record.read_bytes(), type=ImportCost)
     with reading(engine) as session:
         stored = sum(pairs.counts(session, desk.id).values())
-    ordered = sorted(presses)
     return {
         "kind": "import",
         "size": count,
         "stored": stored,
-        "cpu_s": round(cpu, 1),
-        "wall_s": round(time.monotonic() - began, 1),
-        "peak_mb": round(brought.took.peak_memory_mb or 0) if brought.took else 0,
+        **msgspec.to_builtins(cost),
         "presses": len(presses),
-        "press_p50_ms": round(1000 * statistics.median(ordered), 1),
-        "press_p95_ms": round(1000 * ordered[int(0.95 * len(ordered))], 1),
-        "press_max_ms": round(1000 * ordered[-1], 1),
-        "longest_lock_ms": round(1000 * max(longest, default=0.0), 1),
+        "press_p50_ms": round(1000 * statistics.median(presses), 1),
+        "press_p95_ms": round(1000 * presses[int(0.95 * len(presses))], 1),
+        "press_max_ms": round(1000 * presses[-1], 1),
     }
 
 
-def _queued(engine: Engine, settings: Settings, project_id: int, rows: Sequence[Incoming]) -> Job:
+def _import(project_id: int, count: int, before: int, record: Path) -> None:
+    """Import; runs alone in a process, which goes behind others as that of a job does."""
+    os.nice(POLITE)
+    engine = open_engine(current().database)
     lead = stories.person(engine, grown.LEAD, Role.LEAD)
-    job_id = importing.stage(settings, rows)
-    spec = IntakeSpec(file="large.jsonl", sha256=uuid4().hex * 2, rows=len(rows))
-    with writing(engine) as session:
-        return asks.bring_in(session, lead, project_id, spec, job_id)
+    rows = grown.rows(count, before)
+    locks = _Locks(engine)
+    began, cpu = time.monotonic(), time.process_time()
+    intake.take_in_chunks(engine, lead, Intake(project_id, "large.jsonl", uuid4().hex * 2), rows)
+    walls = sorted(wall for wall, _ in locks.lasted)
+    cost = ImportCost(
+        cpu_s=round(time.process_time() - cpu, 1),
+        wall_s=round(time.monotonic() - began, 1),
+        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        transactions=len(walls),
+        lock_p95_ms=round(1000 * walls[int(0.95 * len(walls))], 1),
+        lock_max_ms=round(1000 * walls[-1], 1),
+        lock_cpu_max_ms=round(1000 * max(used for _, used in locks.lasted), 1),
+    )
+    record.write_bytes(msgspec.json.encode(cost))
 
 
-def _pressed_until_done(
-    engine: Engine, settings: Settings, project_id: int, job: Job
-) -> tuple[list[float], Job, float]:
-    """How long each press took, lease and decision together, until the import has ended; and the
-    processor seconds of its process.
-    """
+class _Locks:
+    """How long each write transaction held the lock, by the clock and in processor seconds."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.lasted: list[tuple[float, float]] = []
+        self._since: tuple[float, float] | None = None
+        event.listen(engine, "begin", self._begun)
+        event.listen(engine.pool, "reset", self._ended)
+
+    def _begun(self, connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
+        if connection.get_execution_options().get("begin"):  # else it only reads
+            self._since = time.monotonic(), time.thread_time()
+
+    def _ended(self, *_: Any) -> None:  # noqa: ANN401 - of SQLAlchemy's pool
+        if self._since is not None:
+            wall, used = self._since
+            self.lasted.append((time.monotonic() - wall, time.thread_time() - used))
+        self._since = None
+
+
+def _presses(engine: Engine, project_id: int, beside: Any) -> list[float]:  # noqa: ANN401 - a process of any context
+    """How long each press took, lease and decision together, for as long as a process lives."""
     reviewer = stories.person(engine, grown.REVIEWER, Role.REVIEWER)
     seconds: list[float] = []
-    looked = cpu = 0.0
-    directory = jobs.folder(settings, job.id)
-    while job.state in (JobState.QUEUED, JobState.RUNNING):
-        if time.monotonic() - looked > 1:
-            reconcile.tick(engine, settings, wait=False)
-            with reading(engine) as session:
-                job = jobs.get(session, job.id)
-            looked = time.monotonic()
-        cpu = max(cpu, _cpu(directory))
+    while beside.is_alive():
         began = time.monotonic()
         with writing(engine) as session:
             (card,) = claims.lease(session, reviewer, project_id, limit=1)
@@ -134,37 +150,7 @@ def _pressed_until_done(
             decisions.decide(session, reviewer, op)
         seconds.append(time.monotonic() - began)
         time.sleep(_PRESS_SECONDS)
-    return seconds, job, cpu
-
-
-def _cpu(directory: Path) -> float:
-    """Processor seconds of a job's process so far; 0 where it does not run."""
-    launch = evidence.read(Launch, directory / "launch.json")
-    try:
-        times = psutil.Process(launch.pid).cpu_times() if launch is not None else None
-    except psutil.Error:
-        return 0.0
-    return times.user + times.system if times is not None else 0.0
-
-
-def _probe(done: threading.Event, longest: list[float]) -> None:
-    """Ask for the write lock again and again; note how long it was refused without a break."""
-    busy_since = None
-    with closing(
-        driver().connect(current().database, isolation_level=None, timeout=0)
-    ) as connection:
-        while not done.is_set():
-            now = time.monotonic()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("ROLLBACK")
-            except driver().OperationalError:
-                busy_since = busy_since or now
-            else:
-                if busy_since is not None:
-                    longest.append(now - busy_since)
-                busy_since = None
-            time.sleep(_POLL_SECONDS)
+    return seconds
 
 
 if __name__ == "__main__":
