@@ -1,5 +1,6 @@
 """A costly report on a page: the newest there is, and of which moment it is."""
 
+from datetime import datetime
 from typing import TypeVar
 
 import streamlit as st
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 _WAIT = 120.0
 """Seconds that the first look at a large project waits at most."""
+_LOOK = "5s"
+"""How often an open page looks for newer figures."""
 
 
 def read(report: Report[T], subject: int, *, quiet: bool = False) -> Reported[T]:
@@ -28,9 +31,18 @@ def read(report: Report[T], subject: int, *, quiet: bool = False) -> Reported[T]
     if not (latest.current or quiet):
         shell.note(
             f"As of {latest.at:%d %b %Y %H:%M:%S} UTC. The pairs have changed since; newer figures "
-            "are counted in the background. Load the page again to see them."
+            "are counted in the background and shown when they are there."
         )
+        _follow(report, subject, latest.at)
     return latest
+
+
+@st.fragment(run_every=_LOOK)
+def _follow(report: Report[T], subject: int, drawn: datetime) -> None:
+    """Draw the page anew once there are newer figures than those drawn."""
+    latest = reports.look(engine(), report, subject)
+    if latest is not None and latest.at != drawn:
+        st.rerun()
 
 
 def _first(report: Report[T], subject: int) -> Reported[T]:

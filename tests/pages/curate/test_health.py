@@ -6,10 +6,13 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
+from curation.health import project_rows
+from storage import reports
 from storage.settings import ROOT
 from storage.types import Project, Role
 from tests.support import curated, stories
 from tests.support.ui import OpenPage, join
+from training import reports as keeper
 
 PAGE = "pages/curate/health/page.py"
 
@@ -55,6 +58,25 @@ def test_it_says_what_it_does_not_catch_and_that_nothing_blocks(open_page: OpenP
     texts = words(open_page(PAGE, "ana"))
     assert "• Not in English: Guessed from the first letters" in texts
     assert "None of them blocks a version" in texts
+
+
+def test_a_large_set_is_measured_aside_and_drawn_anew_when_that_is_done(
+    engine: Engine, desk: Project, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "AT_ONCE", 3)
+    monkeypatch.setattr(keeper, "_start", lambda *_: None)  # the test does the work of the process
+    keeper.work(engine, project_rows.ALIVE.name, desk.id)
+    page = open_page(PAGE, "ana")
+    assert page.metric[0].value == "13"
+    assert "As of" not in words(page)
+    curated.approve(engine, desk, stories.waiting(engine, desk, stories.messages(1, start=70)))
+    page.run()
+    assert page.metric[0].value == "13"
+    assert "The pairs have changed since" in words(page)
+    keeper.work(engine, project_rows.ALIVE.name, desk.id)
+    page.run()
+    assert page.metric[0].value == "14"
+    assert "As of" not in words(page)
 
 
 def test_an_empty_project_says_what_to_do(engine: Engine, open_page: OpenPage) -> None:
