@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 from curation.gate import audit, decision, readiness
 from curation.overlap import overlaps
 from curation.personal import findings, scrub
-from curation.policy import eras as policy
+from curation.policy import belonging
 from curation.review import decisions
-from storage import migrate, pairs, people, projects
+from storage import migrate, pairs, people
 from storage.engine import open_engine, reading, writing
 from storage.settings import Settings
 from storage.types import FindingState, Job, JobKind, JobState, LinkKind, Origin, PairStatus, User
@@ -255,9 +255,9 @@ def settle_duplicates(lea: Person, engine: Engine, pictures: Path | None) -> Non
                 best, *others = group.pairs
                 seen = {pair.id: pair.version for pair in others}
                 overlaps.keep(session, actor, best.id, seen, "Duplicate", best.version)
-        eras = projects.eras(session, 1)
+        old = belonging.retired(session, 1)
         for pair in pairs.listing(session, 1):
-            retired = policy.retired(pair, eras) and pair.status is PairStatus.APPROVED
+            retired = pair.id in old and pair.status is PairStatus.APPROVED
             if retired or pair.status is PairStatus.WAITING:
                 decisions.reject(session, actor, pairs.row_of(session, pair.id), "Not our policy")
     lea.go("duplicates")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from sqlalchemy import Engine
 
-from curation.gate import signals
+from curation.gate import readiness
 from curation.overlap import overlaps
 from curation.overlap.near import meanings
 from storage import pairs, settings as places
@@ -198,8 +198,9 @@ def test_the_gate_waits_for_them(engine: Engine) -> None:
     with writing(engine) as session:
         found = [line(rows[0], rows[1])]
         meanings.store(session, curated.ana(engine), desk.id, found, "0" * 64)
-    linked = [(one.a, one.b) for one in curated.links(engine, desk, LinkKind.NEAR)]
-    assert not signals.near_duplicates(linked, 0).met
+    with reading(engine) as session:
+        lines = {line.key: line for line in readiness.report(session, desk.id)}
+    assert not lines["near_duplicates"].met
 
 
 def test_what_cannot_be_compared_is_refused_in_one_sentence(
