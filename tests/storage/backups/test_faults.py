@@ -119,6 +119,23 @@ def result_holds(data: Path, through: bool) -> None:
     assert not (data / "job" / "result.json").exists() or written is not None
 
 
+def publish(data: Path) -> None:
+    """A folder of weights gets its name, as an adapter and a merged model do."""
+    if not (data / "merged").exists():
+        with evidence.new_folder(data / "merged", ".merging-") as folder:
+            for name in ("config.json", "model.safetensors"):
+                (folder / name).write_bytes(name.encode() * 1000)
+
+
+def publish_holds(data: Path, through: bool) -> None:
+    """Under its name stands all of it, or nothing."""
+    target = data / "merged"
+    assert target.exists() or not through
+    names = {path.name for path in target.iterdir()} if target.exists() else set()
+    assert names in (set(), {"config.json", "model.safetensors"})
+    assert all((target / name).read_bytes() == name.encode() * 1000 for name in names)
+
+
 def restore(data: Path) -> None:
     """The older database, in which Lena is alone, comes back; one that was interrupted goes on."""
     with suppress(Unavailable):
@@ -151,7 +168,7 @@ def killed(engine: Engine, place: Settings, folder: Path) -> Path:
     return folder
 
 
-WORKS = ("save", "backup", "whole_backup", "export", "result", "restore")
+WORKS = ("save", "backup", "whole_backup", "export", "result", "publish", "restore")
 
 
 @pytest.mark.T08
