@@ -17,6 +17,7 @@ from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import FindingState, Job, JobKind, JobState, PairStatus, Role, User
 from training import kinds
+from training.chores import scanning
 from training.draft import drafts
 from training.exits import exports
 from training.launch import preflight, runs
@@ -31,14 +32,14 @@ from training.records.specs import (
     IntakeSpec,
     SweepSpec,
 )
-from training.scans import meaning, personal_data
+from training.scans import meaning
 from training.work import jobs
 
 
 @allowed(Role.EXPERT, Role.REVIEWER, Role.LEAD)
 def scan(session: Session, actor: User, project_id: int) -> Job:
     """Ask for a personal-data scan of the pairs whose text has none."""
-    spec = personal_data.request(session, project_id)
+    spec = scanning.request(session, project_id)
     return kinds.queue(session, actor, project_id, JobKind.SCAN, spec)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from storage.errors import RuleBroken
 from storage.settings import Settings
 from storage.types import Job, JobKind, Role, User
-from training.chores import chore, freezes, importing
+from training.chores import chore, freezes, importing, scanning
 from training.draft import drafts
 from training.exits import exports
 from training.launch import methods, probes, runs
@@ -23,7 +23,7 @@ from training.records import results
 from training.records.record import JsonRecord, written
 from training.records.results import Ended
 from training.records.tasks import TaskHead
-from training.scans import meaning, personal_data
+from training.scans import meaning
 from training.tuning import trackers
 from training.work import jobs
 
@@ -97,11 +97,12 @@ def _chore(
 KINDS: Mapping[JobKind, Kind[Any]] = {
     JobKind.SCAN: Kind(
         "personal-data scan",
-        _always("training.scans.personal_data"),
-        personal_data.prepare,
+        _always("training.chores.scanning"),
+        scanning.prepare,
         results.PersonalScanResult,
-        personal_data.ingest,
+        chore.ingest,
         rivals=frozenset({JobKind.MEANING}),
+        environment=chore.environment,
     ),
     JobKind.MEANING: Kind(
         "comparison of meanings",

@@ -3,16 +3,16 @@
 from typing import Annotated
 
 import typer
-from rich.progress import track
 from sqlalchemy.orm import Session
 
 from curation.gate import audit
 from curation.gate.audit import Part
 from curation.overlap import overlaps, sweeping
-from curation.personal import scan_settings, scanning, scans, scrub
+from curation.personal import scan_run, scan_settings, scrub
 from curation.personal.findings import coverage, marked
 from curation.review.decisions import Reason
 from storage import console, pairs, people
+from storage.engine import reading
 from storage.errors import BadInput, NotFound
 from storage.types import FindingState
 
@@ -23,26 +23,19 @@ app = console.app("Commands that keep a set clean.")
 @console.plain
 def scan_rows(as_: console.As, project: console.In = "", as_json: console.AsJson = False) -> None:
     """Scan every pair whose text has no scan for personal data."""
-    with console.looking() as session:
+    engine = console.engine()
+    with reading(engine) as session:
         inside = console.project(session, project).id
-        rows = scans.to_scan(session, inside)
+        actor = console.actor(session, as_)
         config = scan_settings.current(session, inside).config
-    batches = -(-len(rows) // scanning.BATCH)
-    steps = track(
-        scanning.results(rows, config) if rows else (),
-        "Scanning",
-        total=batches,
-        console=console.err,
-        disable=as_json,
-    )
-    lines = [line for batch in steps for line in batch]
-    with console.acting() as session:
-        stored = scans.store(session, console.actor(session, as_), inside, lines)
+    with console.progress("Scanning") as step:
+        run = scan_run.scan(engine, actor, inside, config, step=step)
+    with reading(engine) as session:
         state = coverage(session, inside)
     console.show(
-        {"scanned": stored, "open": state.open, "quarantined": state.quarantined},
+        {"scanned": run.stored, "open": state.open, "quarantined": state.quarantined},
         as_json=as_json,
-        message=f"Scanned {stored} pairs. Pairs with open findings: {len(state.open)}; "
+        message=f"Scanned {run.stored} pairs. Pairs with open findings: {len(state.open)}; "
         f"quarantined: {len(state.quarantined)}.",
     )
 

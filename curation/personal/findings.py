@@ -7,7 +7,7 @@ of imported files and what Assay itself writes down about a pair are not.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from curation.personal import detect, messages, placeholders, scan_settings
@@ -89,19 +89,41 @@ def spans(findings: Iterable[Finding]) -> dict[str, list[detect.Span]]:
     return by_place
 
 
-def unscanned(session: Session, project_id: int, config_sha256: str | None = None) -> list[Pair]:
-    """Pairs, not rejected, whose present text has no scan with these settings (or the present)."""
+def unscanned(
+    session: Session,
+    project_id: int,
+    config_sha256: str | None = None,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> list[Pair]:
+    """Pairs, not rejected, whose present text has no scan with these settings (or the present).
+
+    They come by id: at most `limit` of those after a pair.
+    """
     wanted = config_sha256 or scan_settings.current(session, project_id).config.sha256
     query = (
         select(PairRow)
-        .where(
-            PairRow.project_id == project_id,
-            PairRow.status != PairStatus.REJECTED,
-            PairRow.scanned_with.is_distinct_from(wanted[: pairs.SHORT]),
-        )
+        .where(PairRow.id > after, *_without_scan(project_id, wanted))
         .order_by(PairRow.id)
+        .limit(limit)
     )
     return [value_of(Pair, row) for row in session.scalars(query)]
+
+
+def count_unscanned(session: Session, project_id: int, config_sha256: str) -> int:
+    """How many pairs, not rejected, have no scan of their present text with these settings."""
+    query = select(func.count(PairRow.id)).where(*_without_scan(project_id, config_sha256))
+    return session.scalar(query) or 0
+
+
+def _without_scan(project_id: int, config_sha256: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        # Added to zero, or SQLite would read and sort all pairs of the project for a page of them.
+        PairRow.project_id + 0 == project_id,
+        PairRow.status != PairStatus.REJECTED,
+        PairRow.scanned_with.is_distinct_from(config_sha256[: pairs.SHORT]),
+    )
 
 
 COUNTED = and_(FindingRow.pair_id == PairRow.id, FindingRow.scan_id == PairRow.scan_id)

@@ -1,16 +1,22 @@
 """Scan pairs for personal data in batches; each ends with findings or quarantined."""
 
 import multiprocessing
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
+
+import psutil
 
 from curation.personal.analyzer import Scanner
 from curation.personal.detect import NAMES, Quarantine, Span
 from curation.personal.pii import Config
 from curation.personal.scan_lines import ScanFinding, ScanInput, ScannedPair
+from storage.errors import Unavailable
 
 BATCH = 32
 _PROSE = frozenset({"prompt", "response", "system_message"})
@@ -18,23 +24,76 @@ _SURE = 0.95
 """The score of a project's own lists."""
 PART = 64
 """Texts that a process takes at once."""
+_PROCESS_BYTES = 600 * 2**20
+"""Of memory that a process with the language model takes at most."""
+_WORTH_A_PROCESS = 200
+"""Pairs for which a process is worth the seconds that its start takes."""
 
 _scanner: Scanner
 
 
 def results(
-    inputs: Sequence[ScanInput],
+    inputs: Iterable[ScanInput],
     config: Config,
     ready: Callable[[], None] = lambda: None,
-) -> Iterator[list[ScannedPair]]:
-    """What `scans.store` takes in, a batch at a time.
+    processes: int = 1,
+) -> Generator[list[ScannedPair], None, None]:
+    """What `scans.store` takes in, a batch at a time and in order.
 
-    `ready` is called once the language model is loaded.
+    The inputs are taken as they are needed, so that few of them are in memory. `ready` is called
+    once the language model is loaded.
+
+    Raises:
+        Unavailable: a process of several was ended from outside.
     """
+    batches = _batches(inputs)
+    if processes > 1:
+        yield from _together(batches, config, ready, processes)
+        return
     scanner = Scanner(config)
     ready()
-    for start in range(0, len(inputs), BATCH):
-        yield list(_scanned(scanner, config.sha256, inputs[start : start + BATCH]))
+    for batch in batches:
+        yield list(_scanned(scanner, config.sha256, batch))
+
+
+def processes(rows: int) -> int:
+    """How many processes are worth their start for so many pairs, on this machine as it is now."""
+    own = psutil.Process()
+    cores = len(own.cpu_affinity()) if hasattr(own, "cpu_affinity") else psutil.cpu_count() or 1
+    room = psutil.virtual_memory().available // _PROCESS_BYTES
+    return int(max(1, min(cores, room, rows // _WORTH_A_PROCESS)))
+
+
+def _batches(inputs: Iterable[ScanInput]) -> Iterator[list[ScanInput]]:
+    waiting = iter(inputs)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch
+
+
+def _together(
+    batches: Iterator[list[ScanInput]],
+    config: Config,
+    ready: Callable[[], None],
+    processes: int,
+) -> Iterator[list[ScannedPair]]:
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start, (config,))
+    going: deque[Future[list[ScannedPair]]] = deque()
+    try:
+        for batch in islice(batches, 2 * processes):
+            going.append(pool.submit(_scan_batch, config.sha256, batch))
+        wait(going, return_when=FIRST_COMPLETED)
+        ready()
+        while going:
+            yield going.popleft().result()
+            for batch in islice(batches, 1):
+                going.append(pool.submit(_scan_batch, config.sha256, batch))
+    except BrokenExecutor as error:
+        raise Unavailable(
+            "A process of the scan was ended from outside, most often for want of memory. What was "
+            "scanned before counts. Close what else needs memory, then scan again."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _scanned(
@@ -123,9 +182,21 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _start(config: Config) -> None:
-    """Load the model in a process of its own, once."""
+    """Load the model in a process of its own, once; it ends with the process that began it."""
     global _scanner
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _scanner = Scanner(config)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _scan_batch(config_sha256: str, batch: Sequence[ScanInput]) -> list[ScannedPair]:
+    return list(_scanned(_scanner, config_sha256, batch))
 
 
 def _scan(texts: Sequence[str]) -> list[list[Span] | Quarantine]:

@@ -7,7 +7,7 @@ from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from curation.personal import findings, messages, surfaces
+from curation.personal import findings, messages, scan_settings, surfaces
 from curation.personal.scan_lines import ScanInput, ScannedPair
 from storage import events, pairs
 from storage.tables import FindingRow, PairRow, ScanRow
@@ -17,15 +17,25 @@ _CHUNK = 500
 """Results of a scan that are taken in with one look at what is stored about them."""
 
 
-def to_scan(session: Session, project_id: int) -> list[ScanInput]:
-    """What `personal.scanning` reads: the pairs, and the system message as pair 0."""
+def to_scan(
+    session: Session, project_id: int, *, after: int | None = None, limit: int | None = None
+) -> list[ScanInput]:
+    """What `personal.scanning` reads: the system message as pair 0, and pairs by id, at most
+    `limit` of them; those `after` a pair alone where one is named.
+    """
+    message = messages.to_scan(session, project_id) if after is None else []
+    waiting = findings.unscanned(session, project_id, after=after or 0, limit=limit)
     return [
-        *messages.to_scan(session, project_id),
-        *(
-            ScanInput(pair.id, pair.content_sha256, findings.texts(pair))
-            for pair in findings.unscanned(session, project_id)
-        ),
+        *message,
+        *(ScanInput(pair.id, pair.content_sha256, findings.texts(pair)) for pair in waiting),
     ]
+
+
+def left(session: Session, project_id: int) -> int:
+    """How many texts wait for a scan: pairs, and the system message."""
+    config = scan_settings.current(session, project_id).config
+    message = len(messages.to_scan(session, project_id))
+    return message + findings.count_unscanned(session, project_id, config.sha256)
 
 
 def store(session: Session, actor: User, project_id: int, results: Iterable[ScannedPair]) -> int:
@@ -36,12 +46,22 @@ def store(session: Session, actor: User, project_id: int, results: Iterable[Scan
     stored = 0
     waiting = iter(results)
     while chunk := list(islice(waiting, _CHUNK)):
-        for result in chunk:
-            if result.pair_id == 0:
-                messages.store(session, project_id, result)
-        stored += _store(session, project_id, [result for result in chunk if result.pair_id])
-    events.record(session, actor, "scan", "project", project_id, project_id=project_id, rows=stored)
+        stored += take_in(session, project_id, chunk)
+    log(session, actor, project_id, stored)
     return stored
+
+
+def take_in(session: Session, project_id: int, results: Sequence[ScannedPair]) -> int:
+    """A chunk of `store`, which is to be followed by one `log` of them all."""
+    for result in results:
+        if result.pair_id == 0:
+            messages.store(session, project_id, result)
+    return _store(session, project_id, [result for result in results if result.pair_id])
+
+
+def log(session: Session, actor: User, project_id: int, stored: int) -> None:
+    """Record that so many pairs were scanned."""
+    events.record(session, actor, "scan", "project", project_id, project_id=project_id, rows=stored)
 
 
 def _store(session: Session, project_id: int, results: Sequence[ScannedPair]) -> int:

@@ -39,8 +39,8 @@ class ChoreTask(JsonRecord, frozen=True, kw_only=True):
     job_id: str
 
 
-class ScanTask(JsonRecord, frozen=True, kw_only=True):
-    """Look for personal data in `rows.jsonl`."""
+class ScanTask(ChoreTask, frozen=True, kw_only=True):
+    """Look for personal data with these settings."""
 
     config: Config
 
