@@ -40,6 +40,7 @@ from storage.engine import open_engine, reading, writing
 from storage.tables import FindingRow
 from storage.types import Action, FindingState, LinkKind, Role, Split, User
 from tests.support import stories
+from training import reports
 
 SIZES = (1_000, 10_000, 100_000)
 _WIDTH = 170
@@ -94,6 +95,9 @@ def _measure(size: int, folder: Path | None, data: Path, records: Path, pages_on
             engine.dispose()
             built.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(data / "assay.db", built)
+    for report in reports.REPORTS:  # of the project and of its version, which both have the id 1
+        with meter.measured("command", f"report: {report.name}"):
+            reports.work(engine, report.name, 1)
     engine.dispose()
     pages(meter)
     if not pages_only:
