@@ -196,11 +196,13 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 
 
 def _sweep(engine: Engine) -> None:
-    """Remove what commands left that were cut off in an import; of jobs, their end does it."""
+    """Remove what an import left that was cut off: of a command, or of a job that has ended."""
     with reading(engine) as session:
-        cut_off = [going for going in imports.half(session) if not going.job_id]
-    for going in filter(imports.is_dead, cut_off):
-        imports.sweep(engine, going)
+        cut_off = imports.half(session)
+        going = {job.id for job in jobs.unfinished(session)} if cut_off else set()
+    for half in cut_off:
+        if imports.is_dead(half) if half.job_id is None else half.job_id not in going:
+            imports.sweep(engine, half)
 
 
 def _start_next(engine: Engine, settings: Settings, *, light: bool) -> None:
