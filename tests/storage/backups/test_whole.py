@@ -21,6 +21,7 @@ from storage.errors import AssayError, BadInput, NotAllowed, Unavailable
 from storage.settings import ROOT, Settings
 from storage.types import Action, Role
 from tests.support import stories
+from tests.support.patience import until
 from tests.support.proofs import Proof
 
 
@@ -270,3 +271,20 @@ def test_backups_under_load_hold_all_that_was_acknowledged_before_them(
         copy.dispose()
         assert rows >= before
     proof(backups=len(made), restored=len(made), decisions=acknowledged[0], lost=0)
+
+
+def test_the_server_makes_one_that_was_asked_for_in_a_process_of_its_own(
+    engine: Engine, data: Settings
+) -> None:
+    ana = stories.person(engine, "ana", Role.ADMIN)
+    with writing(engine) as session:
+        schedule.ask(session, ana, data)
+    stop = threading.Event()
+    server = threading.Thread(target=schedule.forever, args=(engine, data, stop))
+    server.start()
+    until(lambda: schedule.last(data) is not None)
+    stop.set()
+    server.join()
+    (backup,) = manifest.listing(data.backups)
+    assert whole.verify(backup.path).purpose == "schedule"
+    assert not schedule.is_requested(data)
