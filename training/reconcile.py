@@ -260,12 +260,35 @@ def _start(engine: Engine, settings: Settings, job: Job) -> None:
 
 def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:
     """Keep the states true while the server runs."""
-    importing.forget_orphans(engine, settings)
+    leaving: dict[str, threading.Thread] = {}
+    swept = False
     while not stop.wait(1.0):
         try:
-            tick(engine, settings)
+            if not swept:
+                importing.forget_orphans(engine, settings)
+                swept = True
+            tick(engine, settings, wait=False)
+            _see_out(engine, settings, leaving)
         except Exception:  # the outermost frame of this thread: without it no job would ever end
             log.exception("The jobs could not be looked at; trying again")
+
+
+def _see_out(engine: Engine, settings: Settings, leaving: dict[str, threading.Thread]) -> None:
+    """Have each cancelled process seen out by a thread of its own: one that does not stop by itself
+    takes its time, in which the states of others must come true.
+    """
+    with reading(engine) as session:
+        running = [job for job in jobs.unfinished(session) if job.state is JobState.RUNNING]
+    for job in running:
+        directory = jobs.folder(settings, job.id)
+        cancelled = evidence.cancel_requested(directory) and evidence.alive(directory)
+        if cancelled and not (job.id in leaving and leaving[job.id].is_alive()):
+            name = f"leaving-{job.id[:8]}"
+            thread = threading.Thread(
+                target=processes.stop, args=(directory, job.id), name=name, daemon=True
+            )
+            leaving[job.id] = thread
+            thread.start()
 
 
 def finish_all(engine: Engine, settings: Settings, job_id: str) -> Iterator[Job]:

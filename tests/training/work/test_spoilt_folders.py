@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pytest
 from sqlalchemy import Engine
 
 from pages.parts import progress
-from storage import settings
+from storage import locks, settings
 from storage.engine import reading, writing
 from storage.tables import EventRow
 from storage.types import Job, JobKind, JobState
 from tests.support import tuned
+from tests.support.patience import until
 from training import reconcile
 from training.tuning import checkpoints
 from training.work import evidence, jobs, processes
@@ -133,6 +135,26 @@ def test_a_spoilt_folder_spoils_its_own_job_only(engine: Engine) -> None:
     with reading(engine) as session:
         ends = session.query(EventRow).filter(EventRow.verb == "job_failed").count()
     assert ends == 2 * len(RESULTS | BESIDE), "each end is told once"
+
+
+def test_a_process_that_does_not_stop_holds_up_no_other_job(engine: Engine) -> None:
+    """Somebody cancelled a run whose process goes on; a job that ends meanwhile is taken in."""
+    story, here, stop = tuned.frozen(engine, 12), settings.current(), threading.Event()
+    stubborn, directory = _run(engine, story)
+    lock = locks.take(directory / "run.lock")
+    assert lock is not None
+    evidence.request_cancel(directory)
+    server = threading.Thread(target=reconcile.forever, args=(engine, here, stop))
+    server.start()
+    until(lambda: any(thread.name.startswith("leaving-") for thread in threading.enumerate()))
+    other, directory = _run(engine, story, JobKind.DRAFT)
+    evidence.finish(directory, "failed", "The disk is full.")
+    until(lambda: _after(engine, other).state is JobState.FAILED)
+    assert _after(engine, stubborn).state is JobState.RUNNING
+    lock.close()
+    until(lambda: _after(engine, stubborn).state is JobState.CANCELLED)
+    stop.set()
+    server.join()
 
 
 def test_what_a_page_reads_of_a_spoilt_folder_is_nothing(engine: Engine) -> None:
