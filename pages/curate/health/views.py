@@ -51,7 +51,7 @@ def checks(report: HealthReport) -> None:
                 if measure.bars:
                     shell.note(", ".join(f"{name} {count}" for name, count in measure.bars[:8]))
             with way:
-                pair_view.link(_ids(measure), f"Show {statistics.count(measure.count, 'pair')}")
+                pair_view.link(_ids(measure), _show(measure, "pair", "pairs"))
     clean = [measure for measure in report.measures if measure.look and not measure.rows]
     if clean:
         with st.expander(f"{statistics.count(len(clean), 'check')} that found nothing"):
@@ -65,6 +65,11 @@ def _share(measure: Measure) -> str:
 
 def _ids(measure: Measure) -> list[int]:
     return [row for row in measure.rows if isinstance(row, int)]
+
+
+def _show(measure: Measure, noun: str, plural: str) -> str:
+    first = f"the first {len(measure.rows)} of " if measure.beyond else ""
+    return f"Show {first}{statistics.count(measure.count, noun, plural)}"
 
 
 def pictures(report: HealthReport, key: str) -> None:
@@ -88,8 +93,7 @@ def _picture(measure: Measure, key: str) -> None:
         if len(measure.bars) > bars.LIMIT:
             shell.note(f"The {bars.LIMIT} largest of {len(measure.bars)} are drawn.")
     if measure.rows:
-        pairs = statistics.count(measure.count, *_NOUNS[measure.key])
-        pair_view.link(_ids(measure), f"Show {pairs}")
+        pair_view.link(_ids(measure), _show(measure, *_NOUNS[measure.key]))
 
 
 def limits(report: HealthReport) -> None:

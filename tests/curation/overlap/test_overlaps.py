@@ -1,6 +1,9 @@
 """Duplicates as stories: what repeats, contradicts or leaks is found, and people settle it."""
 
+import threading
+import time
 from collections import OrderedDict
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -14,6 +17,7 @@ from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
 from storage.types import LinkKind, Origin, Pair, PairStatus, Project, Role
 from tests.support import curated, stories
+from tests.support.patience import PATIENCE
 
 TEXT = "my card was eaten by the machine at the station this morning and I need a new one today"
 ALIKE = f"Hello, {TEXT}"
@@ -199,6 +203,27 @@ def test_the_nearest_row_follows_what_is_added_edited_and_rejected(engine: Engin
     with writing(engine) as session:
         decisions.reject(session, ana, pairs.row_of(session, second.id), "Duplicate")
     assert nearest(engine, desk) is None
+
+
+def test_of_many_rows_the_first_question_does_not_wait_for_the_index(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, built = stories.project(engine), []
+    row = stories.waiting(engine, desk, [(TEXT, stories.CARDS)])[0]
+    catch_up = live_rows._catch_up
+
+    def noted(*given: Any) -> None:  # noqa: ANN401 - handed on
+        built.append(threading.current_thread().name)
+        catch_up(*given)
+
+    monkeypatch.setattr(live_rows, "_WAITED_FOR", 0)
+    monkeypatch.setattr(live_rows, "_catch_up", noted)
+    assert nearest(engine, desk) is None
+    end = time.monotonic() + PATIENCE
+    while (found := nearest(engine, desk)) is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert found == row.id
+    assert built[0] == f"index-{desk.id}"
 
 
 def test_the_nearest_row_is_of_the_same_project(engine: Engine) -> None:
