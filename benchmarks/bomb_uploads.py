@@ -1,15 +1,18 @@
 """How long others wait for a page while somebody uploads files that unpack to far more than they
 weigh.
 
-`python -m benchmarks.bomb_uploads` starts the server, and one person goes to and fro between two
-pages in real Chromium, in interleaved rounds: alone, and while another person uploads the bombs of
-the tests one after the other. Printed are p50, p95 and the ratio; the time of a page is from the
-request until its heading stands there. The two browsers, the server and the process that
-reads the files share this machine's processors.
+`python -m benchmarks.bomb_uploads --json FILE` starts the server, and one person goes to and fro
+between two pages in real Chromium, in interleaved rounds: alone, and while another person uploads
+the bombs of the tests one after the other. Printed are p50, p95, their ratio and the server's
+memory; the time of a page is from the request until its heading stands there. The two browsers,
+the server and the process that reads the files share this machine's processors.
 """
 
+import argparse
+import json
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +21,7 @@ from multiprocessing import get_context
 from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
 
+import psutil
 from playwright.sync_api import Page, expect
 from rich.progress import track
 
@@ -87,7 +91,11 @@ def visits(page: Page, url: str) -> list[float]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, and write what was counted."""
+    asked = argparse.ArgumentParser(prog="python -m benchmarks.bomb_uploads", description=__doc__)
+    asked.add_argument("--json", type=Path)
+    asked.add_argument("--rounds", type=int, default=ROUNDS)
+    given = asked.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths = written(folder / "bombs")
@@ -104,20 +112,41 @@ def main() -> None:
                 target=upload, args=(live.link, live.url, paths, now, over, counts)
             )
             other.start()
-            with signed_in(live.link, "Ana") as page:
+            with signed_in(live.link, "Ana") as page, _memory(live.process.pid) as memory:
                 visits(page, live.url)
-                alone, beside = _rounds(page, live.url, now)
+                alone, beside = _rounds(page, live.url, now, given.rounds)
             over.set()
             now.clear()
             other.join(130)
         engine.dispose()
-        _tell(alone, beside, int(counts.read_text()))
+        figures = _figures(alone, beside, memory) | {"refused": int(counts.read_text())}
+    record = {"id": "T15", "source": "benchmarks.bomb_uploads", "counts": figures}
+    print(json.dumps(record, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def _rounds(page: Page, url: str, now: Flag) -> tuple[list[float], list[float]]:
+@contextmanager
+def _memory(pid: int) -> Iterator[list[int]]:
+    """The server's memory in bytes, looked at all the time."""
+    process, over = psutil.Process(pid), threading.Event()
+    sizes = [process.memory_info().rss]
+
+    def look() -> None:
+        while not over.wait(0.05):
+            sizes.append(process.memory_info().rss)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    yield sizes
+    over.set()
+    thread.join()
+
+
+def _rounds(page: Page, url: str, now: Flag, rounds: int) -> tuple[list[float], list[float]]:
     alone: list[float] = []
     beside: list[float] = []
-    for _ in track(range(ROUNDS), "Visiting"):
+    for _ in track(range(rounds), "Visiting"):
         alone += visits(page, url)
         now.set()
         page.wait_for_timeout(2_000)
@@ -127,15 +156,19 @@ def _rounds(page: Page, url: str, now: Flag) -> tuple[list[float], list[float]]:
     return alone, beside
 
 
-def _tell(alone: list[float], beside: list[float], refused: int) -> None:
-    high = {}
-    for words, times in (("alone", alone), ("beside bombs", beside)):
-        high[words] = statistics.quantiles(times, n=20)[-1]
-        print(
-            f"{words:13} n {len(times)}: p50 {statistics.median(times):.0f} ms, "
-            f"p95 {high[words]:.0f} ms"
-        )
-    print(f"ratio of p95: {high['beside bombs'] / high['alone']:.2f}x; {refused} uploads refused")
+def _figures(alone: list[float], beside: list[float], memory: list[int]) -> dict[str, float]:
+    """Milliseconds of the visits alone and beside bombs, and megabytes of the server."""
+    before, during = (statistics.quantiles(times, n=20)[-1] for times in (alone, beside))
+    return {
+        "visits": len(alone) + len(beside),
+        "p50_alone_ms": round(statistics.median(alone)),
+        "p50_beside_bombs_ms": round(statistics.median(beside)),
+        "p95_alone_ms": round(before),
+        "p95_beside_bombs_ms": round(during),
+        "p95_ratio": round(during / before, 2),
+        "memory_before_mb": round(memory[0] / 1e6),
+        "memory_most_mb": round(max(memory) / 1e6),
+    }
 
 
 if __name__ == "__main__":
