@@ -234,7 +234,7 @@ def _leaks(look: Compared) -> Iterator[Near]:
     alike += _by_runs(look.of_inputs)
     alike += leakage.without_templates(
         _by_edits(look.of_inputs),
-        len(look.of_inputs.keys),
+        len(set(look.inputs.tolist())),
         lambda places: look.read_inputs(np.array(places, np.int64)),
     )
     for near in alike:

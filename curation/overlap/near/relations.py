@@ -7,7 +7,7 @@ compared anew: that finds no less, and is sooner done.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ _FEW, _SHARE = 200, 200
 """So many new texts, or one of so many, are looked up one by one."""
 _BINS = candidates.BINS
 _NOWHERE = np.uint8(255)
-_BY_EDITS, _BY_RUNS = 0.12, 0.2
+_BY_EDITS, _BY_RUNS = 0.16, 0.3
 """Shares of bins in which sketches agree from which on two texts are measured. Rows that share 80 %
 of their runs of words share far more of their characters' than this."""
 
@@ -79,6 +79,19 @@ def related(old: Relations | None, keys: Keys, fetch: Fetch, *, by_edits: bool) 
     )
 
 
+def among(relations: Relations, places: Places) -> Relations:
+    """The relations without the edges of texts that are at none of these places."""
+    present = np.zeros(len(relations.keys), np.bool_)
+    present[places] = True
+    both = present[relations.edges].all(axis=1)
+    return replace(
+        relations,
+        edges=relations.edges[both],
+        runs=relations.runs[both],
+        edits=relations.edits[both],
+    )
+
+
 def key(plain: str) -> int:
     """The key of a normalised text."""
     digest = hashlib.blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=8).digest()
@@ -110,7 +123,7 @@ def _looked_up(
 ) -> Edges:
     """The edges of new texts, with all others and with each other."""
     filled = (sketches > 0).sum(axis=1)
-    meetings = [_agreeing(sketches, filled, int(place)) for place in fresh]
+    meetings = [_agreeing(sketches, filled, int(place), by_edits) for place in fresh]
     wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *(near for near, _ in meetings)]))
     others = wanted[~np.isin(wanted, fresh)]
     by_place = dict(zip(fresh.tolist(), texts, strict=True))
@@ -139,14 +152,14 @@ def _ordered(a: int, b: int) -> tuple[int, int]:
 
 
 def _agreeing(
-    sketches: Sketches, filled: Places, place: int
+    sketches: Sketches, filled: Places, place: int, by_edits: bool
 ) -> tuple[Places, npt.NDArray[np.bool_]]:
     """Places whose sketches agree with that of one, and which of them agree in more bins."""
     wanted = np.where(sketches[place] > 0, sketches[place], _NOWHERE)
     equal = (sketches == wanted).view(np.uint64)
     agreeing = np.bitwise_count(equal).sum(axis=1, dtype=np.int32)
     most = np.maximum(filled, filled[place])
-    near = np.flatnonzero(agreeing >= np.maximum(1, _BY_EDITS * most))
+    near = np.flatnonzero(agreeing >= np.maximum(1, (_BY_EDITS if by_edits else _BY_RUNS) * most))
     near = near[near != place]
     return near, agreeing[near] >= _BY_RUNS * most[near]
 
