@@ -71,6 +71,17 @@ def look(engine: Engine, report: Report[T], subject: int) -> Reported[T] | None:
     return latest
 
 
+def begun(engine: Engine, report: Report[T], subject: int) -> bool:
+    """Whether a report that a verb would else compute itself is still to come: of a large subject,
+    and not there of the present data. It has begun then.
+    """
+    with reading(engine) as session:
+        if reports.small(session, report, subject):
+            return False
+    latest = look(engine, report, subject)
+    return latest is None or not latest.current
+
+
 def wait(engine: Engine, report: Report[T], subject: int, seconds: float) -> Reported[T]:
     """The report, also where it is computed for the first time: everyone waits for that one.
 

@@ -37,6 +37,22 @@ def read(report: Report[T], subject: int, *, quiet: bool = False) -> Reported[T]
     return latest
 
 
+def to_come(report: Report[T], subject: int) -> bool:
+    """Whether a report that a press needs is still to come; then the page is drawn anew.
+    A small subject has none: the press looks for itself.
+    """
+    if not reports.begun(engine(), report, subject):
+        return False
+    _await(report, subject)
+    return True
+
+
+@st.fragment(run_every=_LOOK)
+def _await(report: Report[T], subject: int) -> None:
+    if not reports.begun(engine(), report, subject):
+        st.rerun()
+
+
 @st.fragment(run_every=_LOOK)
 def _follow(report: Report[T], subject: int, drawn: datetime) -> None:
     """Draw the page anew once there are newer figures than those drawn."""

@@ -18,6 +18,7 @@ from storage.types import LinkKind, LinkState, Origin, PairSample, Project, Role
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
 from training import reports as keeper
+from training.launch import preflight
 
 FEW, MANY = 60, 160
 PAGES = (
@@ -74,6 +75,7 @@ def _filled(engine: Engine, desk: Project, pairs: int) -> None:
     version = curated.frozen(engine, desk)
     assert keeper.work(engine, measures.TEXTS.name, desk.id)
     assert keeper.work(engine, standing.STANDING.name, version.id)
+    assert keeper.work(engine, preflight.LEAKS.name, version.id)
     assert keeper.work(engine, project_rows.ALIVE.name, desk.id)
 
 

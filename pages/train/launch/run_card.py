@@ -51,6 +51,8 @@ def show(
     if blocking:
         lines = statistics.count(len(blocking), "readiness line blocks", "readiness lines block")
         reasons.append(f"{lines}; they are listed on the card.")
+    if reported.to_come(preflight.LEAKS, version.id):
+        reasons.append("Its pairs are being compared with the test pairs. This takes a minute.")
     if not (isinstance(base, BaseModel) and isinstance(settings, Local)):
         return RunOutlook(reasons)
     with looking() as session:

@@ -8,17 +8,19 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from streamlit.testing.v1 import AppTest
 
+from curation.gate import measures
+from curation.versions import standing
 from pages.parts import methods
-from storage import people, settings
+from storage import people, reports, settings
 from storage.engine import reading, writing
 from storage.errors import NotAllowed, RuleBroken
 from storage.types import Job, JobKind, JobState, Role
 from tests.support import model_folders, stories, tuned
 from tests.support.ui import OpenPage
-from training import asks
+from training import asks, reports as keeper
 from training.described import settings_of
 from training.families import LAYERS
-from training.launch import probes, recipe, runs
+from training.launch import preflight, probes, recipe, runs
 from training.records.parts import BaseModel
 from training.records.record import written
 from training.settings import METHODS, SMALL_BASE, Full, Lora, Method, Qlora
@@ -120,6 +122,23 @@ def test_a_launch_reads_the_pairs_before_it_stops_everyone_else_from_writing(
     assert len(_runs(engine, story)) == 1
     assert looks
     assert not any(looks)
+
+
+def test_a_large_version_waits_for_the_look_for_test_pairs(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = tuned.frozen(engine, 20)
+    tuned.waive(engine, story.lead, story.project)
+    assert keeper.work(engine, measures.TEXTS.name, story.project.id)
+    assert keeper.work(engine, standing.STANDING.name, story.version.id)
+    monkeypatch.setattr(reports, "AT_ONCE", 10)
+    monkeypatch.setattr(keeper, "_start", lambda *_: None)  # no process in this test
+    page = open_page(PAGE, user="lena")
+    assert page.button(key=f"launch-{story.version.id}").disabled
+    assert "being compared with the test pairs" in _texts(page)
+    assert keeper.work(engine, preflight.LEAKS.name, story.version.id)
+    page = open_page(PAGE, user="lena")
+    assert not page.button(key=f"launch-{story.version.id}").disabled
 
 
 @pytest.mark.parametrize("field", ["name", "preset", "learning rate"])
