@@ -51,7 +51,7 @@ def request(
     """
     folder = _folder(settings)
     vetting.vet_encoder(folder)
-    meanings.to_compare(session, project_id)
+    meanings.check(session, project_id)
     return MeaningSpec(least=meanings.checked(least), embedder=str(folder))
 
 

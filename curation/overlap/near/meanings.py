@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from curation.overlap import overlaps
 from storage import events, pairs
 from storage.errors import BadInput, RuleBroken
-from storage.tables import LinkRow
+from storage.tables import LinkRow, PairRow
 from storage.types import Link, LinkKind, LinkState, PairStatus, User
 
 DEFAULT, LOWEST = 0.9, 0.5
@@ -106,22 +106,35 @@ class Proposal(msgspec.Struct, frozen=True):
     cosine: float
 
 
-def to_compare(session: Session, project_id: int) -> list[Input]:
-    """What is compared: the input of each row that is not rejected, with the hash of the row.
+def check(session: Session, project_id: int) -> None:
+    """Refuse a comparison that cannot be made now.
 
     Raises:
         RuleBroken: there are under two rows, or some were not compared word by word yet.
     """
     if overlaps.due(session, project_id):
         raise RuleBroken("Pairs changed since they were compared word by word. Do that first.")
-    inputs = [
-        Input(pair.id, pair.content_sha256, pair.prompt)
-        for pair in pairs.listing(session, project_id)
-        if pair.status is not PairStatus.REJECTED
-    ]
-    if len(inputs) < 2:
+    if len(session.scalars(_alive(project_id).with_only_columns(PairRow.id).limit(2)).all()) < 2:
         raise RuleBroken("There are no two pairs to compare. Write or import some first.")
-    return inputs
+
+
+def to_compare(session: Session, project_id: int) -> list[Input]:
+    """What is compared: the input of each row that is not rejected, with the hash of the row.
+
+    Raises:
+        RuleBroken: see `check`.
+    """
+    check(session, project_id)
+    rows = session.execute(_alive(project_id))
+    return [Input(pair_id, sha256, prompt) for pair_id, sha256, prompt in rows]
+
+
+def _alive(project_id: int) -> Select[int, str, str]:
+    return (
+        select(PairRow.id, PairRow.content_sha256, PairRow.prompt)
+        .where(PairRow.project_id == project_id, PairRow.status != PairStatus.REJECTED)
+        .order_by(PairRow.id)
+    )
 
 
 def linked(session: Session, project_id: int) -> list[tuple[int, int]]:
@@ -152,12 +165,19 @@ def store(
 
     Returns how many are new.
     """
-    hashes = {pair.id: pair.content_sha256 for pair in pairs.listing(session, project_id)}
+    proposed = list(proposals)
+    sides = {side for proposal in proposed for side in (proposal.a, proposal.b)}
+    rows = session.execute(
+        select(PairRow.id, PairRow.content_sha256).where(
+            PairRow.project_id == project_id, pairs.among(PairRow.id, sides)
+        )
+    )
+    hashes = {row.id: row.content_sha256 for row in rows}
     query = select(LinkRow.a, LinkRow.b, LinkRow.a_sha256, LinkRow.b_sha256)
     links = {tuple(link) for link in session.execute(query.where(LinkRow.project_id == project_id))}
     fresh = [
         p
-        for p in proposals
+        for p in proposed
         if (hashes.get(p.a), hashes.get(p.b)) == (p.a_sha256, p.b_sha256)
         and (p.a, p.b, p.a_sha256, p.b_sha256) not in links
     ]
