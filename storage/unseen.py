@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Select, event, exists, or_, select
+from sqlalchemy import Connection, event, exists, or_, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction, with_loader_criteria
 
@@ -27,6 +27,11 @@ _IMPORT = ImportRow.__table__
 _HALF = _IMPORT.c.whole_at.is_(None)
 _FREEZING = FreezingRow.__table__
 _UNFROZEN = _FREEZING.c.whole_at.is_(None)
+_ANY = (
+    "SELECT EXISTS (SELECT 1 FROM import WHERE whole_at IS NULL), "
+    "EXISTS (SELECT 1 FROM freezing WHERE whole_at IS NULL)"
+)
+"""Asked once a transaction, so it is not made anew each time."""
 _KEYS = _IMPORTS, _VERSIONS = "half-imports", "half-versions"
 _SHOWN = "half-versions-shown"
 
@@ -67,14 +72,15 @@ def _forget(session: Session, _transaction: SessionTransaction, _connection: Con
         session.info.pop(key, None)
 
 
-def _is_any(connection: Connection, half: Select[Any]) -> bool:
-    """Whether an import, or a version, is not whole."""
+def _are_any(connection: Connection) -> tuple[bool, bool]:
+    """Whether an import is not whole, and whether a version is not."""
     try:
-        return connection.execute(half.limit(1)).first() is not None
+        imports, versions = connection.exec_driver_sql(_ANY).one()
     except OperationalError as error:
         if "no such table: " in str(error.orig):
-            return False  # a backup of an older Assay, looked at before it is brought up to date
+            return False, False  # a backup of an older Assay, not brought up to date yet
         raise
+    return bool(imports), bool(versions)
 
 
 def _hide(state: ORMExecuteState) -> None:
@@ -84,8 +90,7 @@ def _hide(state: ORMExecuteState) -> None:
     info = state.session.info
     connection = state.session.connection()
     if _IMPORTS not in info:
-        info[_IMPORTS] = _is_any(connection, select(_IMPORT.c.id).where(_HALF))
-        info[_VERSIONS] = _is_any(connection, select(_FREEZING.c.id).where(_UNFROZEN))
+        info[_IMPORTS], info[_VERSIONS] = _are_any(connection)
     if info[_IMPORTS]:
         state.statement = state.statement.options(*_CRITERIA)
     if info[_VERSIONS] and _SHOWN not in info:
