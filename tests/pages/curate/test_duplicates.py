@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
-from curation.overlap import overlaps
+from curation.overlap import compared, overlaps
 from curation.overlap.near import meanings
 from pages.curate.duplicates import groups
 from storage import pairs
@@ -43,6 +43,20 @@ def keep_key(page: AppTest, pair: Pair) -> str:
 def test_without_rows_it_says_where_to_get_some(engine: Engine, open_page: OpenPage) -> None:
     stories.project(engine)
     assert open_page(PAGE).text[0].value == "There are no pairs to compare yet."
+
+
+def test_many_pairs_are_compared_by_a_job_that_stands_on_the_page(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compared, "LARGE", 2)
+    desk = stories.project(engine)
+    curated.approved(engine, desk, [(TEXT, stories.CARDS), (f"Oh, {TEXT}", stories.CARDS)])
+    page = open_page(PAGE)
+    page.button(key=f"sweep-{desk.id}-2").click().run()
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, desk.id, JobKind.SWEEP)
+    assert page.button(key=f"cancel-{job.id}")
+    assert f"sweep-{desk.id}-2" not in [button.key for button in page.button], "one is enough"
 
 
 def test_comparing_shows_the_groups_and_what_to_do_next(

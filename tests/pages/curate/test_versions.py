@@ -47,6 +47,20 @@ def words(page: AppTest) -> str:
     return "\n".join(element.value for element in [*page.markdown, *page.text])
 
 
+def test_many_pairs_are_frozen_by_a_job_that_stands_on_the_page(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = compared(engine)
+    monkeypatch.setattr("curation.overlap.compared.LARGE", 2)
+    page = open_page(PAGE)
+    page.button(key=f"freeze-{desk.id}-1").click().run()
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, desk.id, JobKind.FREEZE)
+    assert page.button(key=f"cancel-{job.id}")
+    assert f"freeze-{desk.id}-1" not in [button.key for button in page.button], "one is enough"
+    assert specs.freezing(job).seed == 7
+
+
 def test_before_anything_is_approved_it_points_to_review(
     engine: Engine, open_page: OpenPage
 ) -> None:
