@@ -47,7 +47,7 @@ def _gaps(session: Session, project_id: int, which: ColumnElement[bool]) -> Gaps
     stale = unscanned.with_only_columns(func.count()).where(PairRow.scanned_with.is_not(None))
     quarantined = (
         select(PairRow.id)
-        .join(ScanRow, ScanRow.id == PairRow.scan_id)
+        .join(ScanRow, and_(ScanRow.id == PairRow.scan_id, ScanRow.pair_id == PairRow.id))
         .where(_of_few(project_id), which, ScanRow.quarantined.is_not(None))
     )
     undecided = unsettled(project_id, which).where(FindingRow.state != FindingState.DISMISSED)
