@@ -18,7 +18,6 @@ import torch
 from msgspec import structs
 from torch.utils.data import SequentialSampler
 from transformers import (
-    AutoTokenizer,
     PreTrainedTokenizerBase,
     TrainerCallback,
     TrainerControl as Control,
@@ -27,7 +26,7 @@ from transformers import (
 
 from training.launch import methods, probes
 from training.launch.estimates import MINIMUM_STEPS
-from training.models import fetching, render
+from training.models import base_models, render
 from training.records import tasks
 from training.records.record import written
 from training.records.rendered import RenderedPair, RenderedPairs, Stretch
@@ -71,8 +70,7 @@ def main(directory: Path, hold: Evidence) -> None:
 
 def see(directory: Path, base: Path, task: TrainTask) -> RenderedPairs:
     """Every row rendered as the run will, and of that what a person wants to see."""
-    fetching.hush()
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+    tokenizer = base_models.tokenizer(base)
     pairs = rows.read_training(directory / task.rows_path, task.rows_sha256)
     system = task.system_message
     rendered: list[tuple[rows.TrainingPair, str, list[int], list[int]]] = []

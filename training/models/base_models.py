@@ -8,7 +8,7 @@ from curation.personal.model_files import folder_sha256, readable
 from storage import systems
 from storage.errors import Unavailable
 from training.families import FAMILIES, LAYERS
-from training.models import fetching, render, verdicts
+from training.models import fetching, render, verdicts, vetting
 from training.models.precision import Precision, keep_exact, number_format
 from training.records.parts import PACKAGED, BaseModel
 from training.work import ranks
@@ -132,6 +132,20 @@ def tunable_layers(base: BaseModel, data_dir: Path) -> tuple[str, ...]:
     return family.layers if family is not None else LAYERS
 
 
+def tokenizer(path: Path) -> "PreTrainedTokenizerBase":
+    """The tokenizer of a vetted model, with the chat template that was judged: a folder may hold
+    others, of which the library would take one of the name `default` instead.
+    """
+    from transformers import AutoTokenizer
+
+    fetching.hush()
+    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        path, trust_remote_code=False, local_files_only=True
+    )
+    loaded.chat_template = vetting.template(path)
+    return loaded
+
+
 def load(
     path: Path, precision: Precision = Precision.USUAL
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
@@ -143,15 +157,14 @@ def load(
         Unavailable: 4 bits are asked for and bitsandbytes is not installed.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    fetching.hush()
     torch.set_num_threads(max(1, systems.cores() // ranks.count()))
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    loaded = tokenizer(path)
+    if loaded.pad_token_id is None:
+        loaded.pad_token = loaded.eos_token
     with render.time_limit(TEMPLATE_SECONDS):
-        render.prompt_ids(tokenizer, "system", "user")
+        render.prompt_ids(loaded, "system", "user")
     numbers = number_format(precision)
     model = AutoModelForCausalLM.from_pretrained(
         path,
@@ -163,4 +176,4 @@ def load(
         local_files_only=True,
     )
     keep_exact(model)
-    return model, tokenizer
+    return model, loaded

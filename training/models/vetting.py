@@ -112,7 +112,8 @@ def template(folder: Path) -> str | None:
         suppress(FileNotFoundError),
         plain_files.opened(folder / "chat_template.jinja", links=True) as file,
     ):
-        return file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
+        content = file.read(4 * _TEMPLATE_CHARACTERS + 4).decode(errors="replace")
+        return content.replace("\r\n", "\n").replace("\r", "\n")  # as the library reads it
     text = (json_of(folder, "tokenizer_config.json") or {}).get("chat_template")
     return text if isinstance(text, str) else None
 

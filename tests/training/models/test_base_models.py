@@ -201,6 +201,18 @@ def test_pickles_and_code_beside_the_weights_are_never_opened(
     assert not Path("canary").exists()
 
 
+def test_the_template_that_was_judged_is_the_one_that_is_rendered(folder: Path) -> None:
+    """Others in the folder would take its place, were the library asked."""
+    others = folder / "additional_chat_templates"
+    others.mkdir()
+    (others / "default.jinja").write_text("{{ 'evil' }}")
+    (folder / "chat_template.jinja").write_text(
+        "{%- for m in messages %}\r\n{{ m['content'] }}!{% endfor %}", newline=""
+    )
+    _, tokenizer = base_models.load(folder)
+    assert render.chat_text(tokenizer, render.messages("S", "P")) == "S!P!"
+
+
 def test_a_template_without_end_is_stopped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loops = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"
     (folder / "chat_template.jinja").write_text(loops)
