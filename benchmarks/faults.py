@@ -31,17 +31,18 @@ def main() -> None:
         migrate.upgrade(engine)
         before = test_faults.killed(engine, settings, Path(folder, "before"))
         engine.dispose()
-        for work in test_faults.WORKS:
-            cases = Path(folder, work)
-            cases.mkdir()
-            result = faults.loop(
-                cases,
-                before,
-                f"{test_faults.__name__}:{work}",
-                most=chosen.most,
-                every_error=True,
-                seconds=24 * 3600,
-            )
+        cases = Path(folder, "cases")
+        cases.mkdir()
+        results = faults.loop(
+            cases,
+            before,
+            test_faults.__name__,
+            test_faults.WORKS,
+            most=chosen.most,
+            every_error=True,
+            seconds=24 * 3600,
+        )
+        for work, result in results.items():
             records.append({"work": work, **asdict(result), "lost": 0, "half": 0})
             sys.stdout.write(f"{records[-1]}\n")
     if chosen.json is not None:

@@ -1,7 +1,7 @@
 """The n-th-operation loop: some work is done again and again, and each time another operation on
 a file fails (full disk, failing disk, no permission) or the process is killed before it.
 
-    table = faults.loop(tmp_path, before, "tests.storage.backups.test_faults:backup")
+    table = faults.loop(tmp_path, before, "tests.storage.backups.test_faults", ["backup"])
 
 `before` is a data folder; for each case a copy of it is given to the function that is named, in a
 process of its own below which `faults.c` stands, SQLite included. What it raises must be a sentence
@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -66,19 +66,21 @@ def _built() -> Path:
 def loop(
     folder: Path,
     before: Path,
-    work: str,
+    module: str,
+    works: Sequence[str],
     most: int = 200,
     *,
     every_error: bool = False,
     seconds: float = PATIENCE * 4,
-) -> Faults:
-    """Every case of one piece of work; `most` operations are tried, spread evenly over a longer
-    one. Each is killed and fails with one of the errors in turn, or with every one.
+) -> dict[str, Faults]:
+    """Every case of each piece of work, by its name. `most` operations are tried, spread evenly
+    over a longer one. Each is killed and fails with one of the errors in turn, or with every one.
 
     Raises:
         AssertionError: with the case, and what did not hold.
     """
-    arguments = [str(folder), str(before), work, str(most), str(int(every_error))]
+    names = ",".join(works)
+    arguments = [str(folder), str(before), module, names, str(most), str(int(every_error))]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.faults", *arguments],
         cwd=ROOT,
@@ -89,7 +91,8 @@ def loop(
         timeout=seconds,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    return Faults(**json.loads(done.stdout.splitlines()[-1]))
+    counts = json.loads(done.stdout.splitlines()[-1])
+    return {work: Faults(**counts[work]) for work in works}
 
 
 def _shim() -> ctypes.CDLL:
@@ -130,10 +133,12 @@ def _chosen(kinds: str, most: int) -> list[int]:
     return sorted([*edges, *(others[:: max(len(others) // (left or 1), 1)][:left])])
 
 
-def _main(folder: Path, before: Path, name: str, most: int, every_error: bool) -> Faults:
-    module, _, function = name.partition(":")
-    work = getattr(import_module(module), function)
-    holds = getattr(import_module(module), f"{function}_holds")
+def _main(
+    folder: Path, before: Path, module: str, name: str, most: int, every_error: bool
+) -> Faults:
+    work = getattr(import_module(module), name)
+    holds = getattr(import_module(module), f"{name}_holds")
+    folder.mkdir()
     shim = _shim()
     first = folder / "undisturbed"
     shutil.copytree(before, first)
@@ -156,13 +161,18 @@ def _main(folder: Path, before: Path, name: str, most: int, every_error: bool) -
                 work(case)
                 holds(case, True)
             except (AssertionError, AssayError) as error:
-                raise AssertionError(f"{case.name} of {len(kinds)} ({kinds[n]})") from error
+                raise AssertionError(f"{name}, {case.name} of {len(kinds)} ({kinds[n]})") from error
             shutil.rmtree(case)
     killed = counts[-signal.SIGKILL]
     return Faults(len(kinds), sum(counts.values()), killed, counts[_REFUSED], counts[_WHOLE])
 
 
 if __name__ == "__main__":
-    place, template, named, limit, all_errors = sys.argv[1:]
-    result = _main(Path(place), Path(template), named, int(limit), all_errors == "1")
-    sys.stdout.write(json.dumps(asdict(result)) + "\n")
+    place, template, source, names, limit, all_errors = sys.argv[1:]
+    table = {
+        name: asdict(
+            _main(Path(place, name), Path(template), source, name, int(limit), all_errors == "1")
+        )
+        for name in names.split(",")
+    }
+    sys.stdout.write(json.dumps(table) + "\n")

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from curation.exchange import intake
+from curation.exchange.incoming import Incoming
+from curation.exchange.intake import Intake
 from curation.versions import packages
 from curation.versions.packages import Package
-from storage import migrate, people, settings
+from storage import imports, migrate, pairs, people, settings
 from storage.backups import copying, manifest, proof, restoring, whole
 from storage.engine import RESTORING, open_engine, reading, writing
 from storage.errors import Unavailable
@@ -24,6 +27,12 @@ from tests.support.proofs import Proof
 from training.work import evidence
 
 _EXPORTED = {"train.jsonl": b"{}\n" * 9, "card.json": b"{}", "inner/verify.py": b"pass"}
+
+
+_ROWS = [
+    Incoming(line, prompt, response, None, None, None)
+    for line, (prompt, response) in enumerate(stories.messages(20), start=2)
+]
 
 
 def _people(database: Path) -> list[str]:
@@ -136,6 +145,29 @@ def publish_holds(data: Path, through: bool) -> None:
     assert all((target / name).read_bytes() == name.encode() * 1000 for name in names)
 
 
+def take(data: Path) -> None:
+    """An import in chunks, unless its pairs are there; what a killed one left is swept first."""
+    engine = open_engine(Settings(data).database)
+    with reading(engine) as session:
+        (lena, *_) = [user for user in people.everyone(session) if user.name == "lena"]
+        left, present = imports.half(session), pairs.any_in(session, 1)
+    for going in left:
+        imports.sweep(engine, going)
+    if not present:
+        intake.take_in_chunks(engine, lena, Intake(1, "desk.csv", "0" * 64), _ROWS)
+    engine.dispose()
+
+
+def take_holds(data: Path, through: bool) -> None:
+    """All pairs of the file are there, or none that anybody sees."""
+    engine = open_engine(Settings(data).database)
+    with reading(engine) as session:
+        count = len(pairs.listing(session, 1))
+    engine.dispose()
+    assert count == len(_ROWS) or (count == 0 and not through)
+    assert _people(Settings(data).database) == ["ana", "lena"]
+
+
 def restore(data: Path) -> None:
     """The older database, in which Lena is alone, comes back; one that was interrupted goes on."""
     with suppress(Unavailable):
@@ -168,19 +200,23 @@ def killed(engine: Engine, place: Settings, folder: Path) -> Path:
     return folder
 
 
-WORKS = ("save", "backup", "whole_backup", "export", "result", "publish", "restore")
+WORKS = ("save", "backup", "whole_backup", "export", "result", "publish", "take", "restore")
 
 
 @pytest.mark.T08
-@pytest.mark.parametrize("work", WORKS)
-def test_at_every_operation_it_holds(
-    tmp_path: Path, engine: Engine, proof: Proof, work: str
-) -> None:
-    before = killed(engine, settings.current(), tmp_path / "before")
+def test_at_every_operation_it_holds(tmp_path: Path, engine: Engine, proof: Proof) -> None:
     cases = tmp_path / "cases"
     cases.mkdir()
-    result = faults.loop(cases, before, f"{__name__}:{work}", most=6)
-    assert result.cases >= 6
-    assert result.refused > 0
-    assert result.killed > 0
-    proof(cases=result.cases, killed=result.killed, refused=result.refused, lost=0)
+    before = killed(engine, settings.current(), tmp_path / "before")
+    results = faults.loop(cases, before, __name__, WORKS, most=6)
+    for work, result in results.items():
+        assert result.cases >= 6, work
+        assert result.killed > 0, work
+    assert sum(result.refused for result in results.values()) >= len(WORKS)
+    proof(
+        works=len(results),
+        cases=sum(result.cases for result in results.values()),
+        killed=sum(result.killed for result in results.values()),
+        refused=sum(result.refused for result in results.values()),
+        lost=0,
+    )
