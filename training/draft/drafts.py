@@ -13,7 +13,7 @@ from storage import events, pairs, plain_files, projects
 from storage.blank import trim
 from storage.errors import BadInput, RuleBroken
 from storage.settings import Settings
-from storage.types import Job, Origin, PairStatus, User
+from storage.types import Job, Origin, Pair, PairStatus, User
 from training.hosted import endpoints
 from training.records import specs
 from training.records.parts import BaseModel
@@ -23,6 +23,8 @@ from training.records.tasks import DraftTask, Example
 from training.work import evidence
 
 EXAMPLES = 6
+_AT_ONCE = 60
+"""Gold pairs that are looked at together for examples."""
 MOST = 200
 
 
@@ -65,12 +67,19 @@ def request(session: Session, project_id: int, wish: DraftPlan) -> DraftSpec:
 
 def _examples(session: Session, project_id: int, seed: int) -> tuple[Example, ...]:
     """Approved gold pairs, never test rows or what repeats one, drawn by the seed."""
-    gold = pairs.listing(
+    ids = pairs.ids(
         session, project_id, status=PairStatus.APPROVED, origin=Origin.GOLD, held_out=False
     )
-    gold = ledger.untested(session, project_id, gold)
-    drawn = random.Random(seed).sample(gold, min(EXAMPLES, len(gold)))  # noqa: S311 - reproducible
-    return tuple(Example(prompt=pair.prompt, response=pair.response) for pair in drawn)
+    random.Random(seed).shuffle(ids)  # noqa: S311 - reproducible
+    drawn: list[Pair] = []
+    for start in range(0, len(ids), _AT_ONCE):  # most are fit: the first few are enough
+        some = ids[start : start + _AT_ONCE]
+        gold = pairs.listing(session, project_id, ids=some)
+        gold.sort(key=lambda pair: some.index(pair.id))
+        drawn += ledger.untested(session, project_id, gold)
+        if len(drawn) >= EXAMPLES:
+            break
+    return tuple(Example(prompt=pair.prompt, response=pair.response) for pair in drawn[:EXAMPLES])
 
 
 def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> DraftTask:  # noqa: ARG001 - one shape for all kinds
