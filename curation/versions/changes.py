@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, and_, case, func, outerjoin, select
 from sqlalchemy.orm import Session, aliased
 
 from curation.versions import archive
-from storage import pairs, people
+from storage import people
 from storage.tables import DecisionRow, MemberRow
 from storage.types import Action, Outcome, PairSample, Version, VersionRow
 
@@ -109,17 +109,7 @@ def glance(session: Session, old: Version, new: Version) -> VersionGlance:
 
     Changed and moved exclude each other, and a sort names `PairSample.LIMIT` pairs at most.
     """
-    before, after = aliased(MemberRow), aliased(MemberRow)
-    both = and_(before.version_id == old.id, after.version_id == new.id)
-    changed = before.content_sha256 != after.content_sha256
-    moved = and_(~changed, before.split != after.split)
-    joined = select(after.pair_id).join(before, before.pair_id == after.pair_id).where(both)
-    samples = {
-        "added": pairs.sample(session, _only_in(new, old)),
-        "removed": pairs.sample(session, _only_in(old, new)),
-        "changed": pairs.sample(session, joined.where(changed)),
-        "moved": pairs.sample(session, joined.where(moved)),
-    }
+    samples = _samples(session, old, new)
     touched = sorted(pair_id for sample in samples.values() for pair_id in sample.ids)
     was, now = (archive.stored(session, version.id, touched) for version in (old, new))
     reasons = _reasons(session, touched, new)
@@ -136,6 +126,41 @@ def glance(session: Session, old: Version, new: Version) -> VersionGlance:
             for i in touched
         ),
     )
+
+
+def _samples(session: Session, old: Version, new: Version) -> dict[str, PairSample]:
+    """By sort: how many pairs, all counted in one pass over the newer version, and the first."""
+    before, after = aliased(MemberRow), aliased(MemberRow)
+    changed = before.content_sha256 != after.content_sha256
+    moved = and_(~changed, before.split != after.split)
+    twins = and_(before.pair_id == after.pair_id, before.version_id == old.id)
+    added, differing, elsewhere = session.execute(
+        select(
+            func.count(case((before.pair_id.is_(None), 1))),
+            func.count(case((changed, 1))),
+            func.count(case((moved, 1))),
+        )
+        .select_from(outerjoin(after, before, twins))
+        .where(after.version_id == new.id)
+    ).one()
+    joined = select(after.pair_id).join(before, twins).where(after.version_id == new.id)
+    queries = {
+        "added": (added, _only_in(new, old)),
+        "removed": (
+            sum(old.counts.values()) - sum(new.counts.values()) + added,
+            _only_in(old, new),
+        ),
+        "changed": (differing, joined.where(changed)),
+        "moved": (elsewhere, joined.where(moved)),
+    }
+    return {sort: _first(session, count, query) for sort, (count, query) in queries.items()}
+
+
+def _first(session: Session, count: int, which: Select[int]) -> PairSample:
+    if not count:
+        return PairSample(0, ())
+    first = which.order_by(which.selected_columns[0]).limit(PairSample.LIMIT)
+    return PairSample(count, tuple(session.scalars(first)))
 
 
 def _only_in(version: Version, second: Version) -> Select[int]:

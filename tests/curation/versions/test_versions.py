@@ -59,6 +59,32 @@ def test_test_rows_stay_test_rows_in_every_later_version(engine: Engine) -> None
     assert (len(changed.added), changed.removed, changed.changed) == (20, (), ())
 
 
+def test_what_the_database_counts_of_two_versions_is_what_reading_them_finds(
+    engine: Engine,
+) -> None:
+    desk, ana = ready(engine), curated.ana(engine)
+    first = curated.frozen(engine, desk)
+    with writing(engine) as session:
+        gone, rewritten = (row.pair_id for row in archive.rows(session, first.id, Split.TRAIN)[:2])
+        decisions.reject(session, ana, pairs.row_of(session, gone), "Other")
+        row = pairs.row_of(session, rewritten)
+        pairs.rewrite(session, row, f"{row.prompt} Please.", row.response, ana)
+        decisions.send_back(session, ana, row, "New words")
+        fresh = pairs.get(session, rewritten)
+    curated.approve(engine, desk, [fresh])
+    curated.approved(engine, desk, stories.messages(5, start=100))
+    second = curated.frozen(engine, desk, seed=99)
+    with reading(engine) as session:
+        complete = changes.difference(session, first.id, second.id)
+        glance = changes.glance(session, first, second)
+    assert glance.added.ids == complete.added
+    assert glance.removed.ids == complete.removed == (gone,)
+    assert glance.changed.ids == complete.changed == (rewritten,)
+    assert set(glance.moved.ids) == set(complete.moved) - {rewritten}
+    assert glance.rows == complete.rows
+    assert glance.count == len(complete.rows)
+
+
 def test_a_change_after_the_freeze_shows_and_changes_nothing_inside(engine: Engine) -> None:
     desk = ready(engine)
     version = curated.frozen(engine, desk)
