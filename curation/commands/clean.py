@@ -73,7 +73,8 @@ def sweep(as_: console.As, project: console.In = "", as_json: console.AsJson = F
     """Compare all pairs and list what repeats, contradicts or leaks."""
     with console.looking() as session:
         inside, actor = console.project(session, project).id, console.actor(session, as_)
-    sweeping.sweep_in_chunks(console.engine(), actor, inside)
+    with console.progress("Comparing") as step:
+        sweeping.sweep_in_chunks(console.engine(), actor, inside, step=step)
     with console.looking() as session:
         console.show(overlaps.current(session, inside), as_json=as_json)
 

@@ -112,7 +112,8 @@ def freeze(
     with console.looking() as session:
         inside, actor = console.project(session, project).id, console.actor(session, as_)
     order = FreezeOrder(inside, seed, note)
-    frozen = long_freezing.freeze_in_chunks(console.engine(), actor, order)
+    with console.progress("Freezing") as step:
+        frozen = long_freezing.freeze_in_chunks(console.engine(), actor, order, step=step)
     text = f"Version {frozen.number}: {frozen.counts}, {frozen.sha256}"
     console.show(frozen, as_json=as_json, message=text)
 

@@ -8,9 +8,10 @@ import streamlit as st
 from curation import statistics
 from curation.exchange import intake, source
 from curation.exchange.incoming import Preview
+from curation.exchange.intake import Intake
 from curation.exchange.source import Table
 from pages.frame import shell
-from pages.frame.wiring import act, drawn, looking, unchanged
+from pages.frame.wiring import act, act_in_chunks, drawn, looking, unchanged
 from pages.label.imports import mapping, upload
 from pages.label.imports.upload import OUTCOME, Upload
 from pages.parts import job_panel
@@ -66,16 +67,8 @@ def _take(
         spec = IntakeSpec(file=name, sha256=sha256, rows=len(preview.rows), held_out=held_out)
         _queue(user, project, preview, spec)
         return
-    outcome = act(
-        "",
-        intake.take,
-        user,
-        project.id,
-        preview.rows,
-        name=name,
-        sha256=sha256,
-        held_out=held_out,
-    )
+    into = Intake(project.id, name, sha256, held_out=held_out)
+    outcome = act_in_chunks(intake.take_in_chunks, user, into, preview.rows)
     if outcome is not None:
         st.session_state[OUTCOME] = _Import(file.key, project.id, importing.result(outcome))
 

@@ -230,7 +230,7 @@ def test_a_lost_role_is_refused(engine: Engine, open_page: OpenPage) -> None:
         people.set_roles(session, ada, eva.id, frozenset({Role.REVIEWER}))
     go(page)
     assert not page.exception
-    assert "eva may not take" in page.error[0].value
+    assert "eva may not import" in page.error[0].value
     assert rows(engine, desk) == []
 
 
