@@ -104,9 +104,9 @@ def backup(
 @console.plain
 def list_backups(as_json: console.AsJson = False) -> None:
     """List the backups, newest first, each with the path that restores it."""
-    folder = settings.current().backups
-    paths = [str(folder / name) for name in staging.choices(settings.current())]
-    listing = "\n".join(paths) or f"There is no backup in {folder}."
+    config = settings.current()
+    paths = [str(path) for path in staging.choices(config)]
+    listing = "\n".join(paths) or f"There is no backup in {config.backups}."
     console.show(paths, as_json=as_json, message=listing)
 
 

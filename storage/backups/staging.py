@@ -21,7 +21,7 @@ class Staged(msgspec.Struct, frozen=True):
     """The restore that the next start does."""
 
     backup: str
-    """Its name in the folder of backups."""
+    """Its path."""
     by: str
     at: str
     """ISO 8601, UTC."""
@@ -35,13 +35,14 @@ class RestoreReport(msgspec.Struct, frozen=True):
     sentences: list[str]
 
 
-def choices(settings: Settings) -> list[str]:
-    """The names of the backups that can be restored, newest first: whole ones, then copies of the
-    database from before an upgrade.
+def choices(settings: Settings) -> list[Path]:
+    """The backups that can be restored, newest first: whole ones, then copies of the database from
+    before an upgrade, which lie in the data folder.
     """
-    copies = sorted(settings.backups.glob("*.db"), key=lambda path: path.stem[-16:], reverse=True)
-    listed = [saved.path.name for saved in manifest.listing(settings.backups)]
-    return [*listed, *(path.name for path in copies)]
+    places = {settings.backups, settings.data / "backups"}
+    copies = [path for place in places for path in place.glob("*.db")]
+    copies.sort(key=lambda path: path.stem[-16:], reverse=True)
+    return [*(saved.path for saved in manifest.listing(settings.backups)), *copies]
 
 
 @allowed(Role.ADMIN)
@@ -51,9 +52,10 @@ def stage(session: Session, actor: User, settings: Settings, backup: str) -> Non
     Raises:
         NotFound: there is no such backup in the folder of backups.
     """
-    if backup not in choices(settings):
-        raise NotFound(f"There is no backup {backup[:60]!r} any more. Choose another.")
-    events.record(session, actor, "stage_restore", "backups", backup[:64])
+    name = Path(backup).name[:60]
+    if Path(backup) not in choices(settings):
+        raise NotFound(f"There is no backup {name!r} any more. Choose another.")
+    events.record(session, actor, "stage_restore", "backups", name)
     wish = Staged(backup, actor.name, datetime.now(UTC).isoformat())
     copying.write(_wish(settings), msgspec.json.encode(wish))
 
@@ -87,10 +89,10 @@ def at_start(settings: Settings) -> tuple[str, ...]:
         _wish(settings).unlink(missing_ok=True)
         return ("An interrupted restore was ended.",) if interrupted else ()
     try:
-        restored = restoring.put_in_place(settings, settings.backups / wish.backup)
+        restored = restoring.put_in_place(settings, Path(wish.backup))
         done, sentences = True, restoring.report(restored)
     except AssayError as error:
-        done, sentences = False, [f"{wish.backup} was not restored. {error}"]
+        done, sentences = False, [f"{Path(wish.backup).name} was not restored. {error}"]
     outcome = RestoreReport(datetime.now(UTC).isoformat(), done, sentences)
     copying.write(settings.data / "restore-report.json", msgspec.json.encode(outcome))
     _wish(settings).unlink(missing_ok=True)

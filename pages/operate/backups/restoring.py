@@ -1,5 +1,7 @@
 """The way back to a backup: chosen here, done by the next start."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.frame import shell
@@ -26,9 +28,10 @@ def show(user: User, config: Settings) -> None:
 
 
 def _staged(user: User, config: Settings, waiting: staging.Staged) -> None:
+    name = Path(waiting.backup).name
     st.warning(
         plain(
-            f"The next start of Assay restores {waiting.backup}, as {waiting.by} asked. Stop Assay "
+            f"The next start of Assay restores {name}, as {waiting.by} asked. Stop Assay "
             "(Ctrl+C where it was started) and start it again."
         )
     )
@@ -41,7 +44,7 @@ def _staged(user: User, config: Settings, waiting: staging.Staged) -> None:
 
 
 def _choice(user: User, config: Settings) -> None:
-    choices = staging.choices(config)
+    choices = [str(path) for path in staging.choices(config)]
     if not choices:
         st.text("There is no backup yet to go back to.")
         return
@@ -51,7 +54,9 @@ def _choice(user: User, config: Settings) -> None:
         "hold, nothing changes."
     )
     backup, button = st.columns([3, 1], vertical_alignment="bottom")
-    backup.selectbox("Backup", choices, key="restore-choice")
+    backup.selectbox(
+        "Backup", choices, key="restore-choice", format_func=lambda path: Path(path).name
+    )
     button.button(
         "Restore at the next start",
         key="restore-stage",

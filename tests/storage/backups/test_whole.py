@@ -5,6 +5,7 @@ import re
 import shutil
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from storage import events, folder, people, settings
 from storage.__main__ import app as commands
-from storage.backups import manifest, restoring, schedule, whole
+from storage.backups import copying, manifest, restoring, schedule, staging, whole
 from storage.engine import driver, open_engine, reading, writing
 from storage.errors import AssayError, BadInput, NotAllowed, Unavailable
 from storage.settings import ROOT, Settings
@@ -271,6 +272,16 @@ def test_backups_under_load_hold_all_that_was_acknowledged_before_them(
         copy.dispose()
         assert rows >= before
     proof(backups=len(made), restored=len(made), decisions=acknowledged[0], lost=0)
+
+
+def test_copies_from_before_an_upgrade_are_listed_wherever_the_backups_are(
+    engine: Engine, data: Settings, tmp_path: Path
+) -> None:
+    copy = data.data / "backups" / "before-upgrade-0001-20260101T000000Z.db"
+    copying.database(engine, copy)
+    elsewhere = replace(data, backup_folder=tmp_path / "other disk")
+    backup = whole.make(engine, elsewhere, elsewhere.backups, "asked")
+    assert staging.choices(elsewhere) == [backup.path, copy]
 
 
 def test_the_server_makes_one_that_was_asked_for_in_a_process_of_its_own(
