@@ -16,6 +16,7 @@ from curation.personal.analyzer import Scanner
 from curation.personal.detect import NAMES, Quarantine, Span
 from curation.personal.pii import Config
 from curation.personal.scan_lines import ScanFinding, ScanInput, ScannedPair
+from storage import systems
 from storage.errors import Unavailable
 
 BATCH = 32
@@ -58,10 +59,8 @@ def results(
 
 def processes(rows: int) -> int:
     """How many processes are worth their start for so many pairs, on this machine as it is now."""
-    own = psutil.Process()
-    cores = len(own.cpu_affinity()) if hasattr(own, "cpu_affinity") else psutil.cpu_count() or 1
     room = psutil.virtual_memory().available // _PROCESS_BYTES
-    return int(max(1, min(cores, room, rows // _WORTH_A_PROCESS)))
+    return int(max(1, min(systems.cores(), room, rows // _WORTH_A_PROCESS)))
 
 
 def _batches(inputs: Iterable[ScanInput]) -> Iterator[list[ScanInput]]:

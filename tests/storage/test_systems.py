@@ -20,9 +20,12 @@ from tests.support.source import sources, tree
 ELSEWHERE = str(ROOT / "tests/support/elsewhere")
 ASKED_IN_ONE_PLACE = {
     "fcntl": (),
-    "resource": ("training/models/template_child.py",),
+    "resource": ("training/models/template_child.py", "training/work/memory_limit.py"),
     "sched_getaffinity": ("storage/systems.py",),
-    "cpu_count": ("storage/systems.py",),
+    "cpu_count": (
+        "storage/systems.py",
+        "training/work/memory_limit.py",
+    ),
     "SIGALRM": ("training/models/render.py",),
 }
 """What differs between systems, and who names it: nobody, or a module that does without as well."""
