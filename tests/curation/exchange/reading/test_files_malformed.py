@@ -215,7 +215,7 @@ def test_a_long_read_lets_others_go_first(monkeypatch: pytest.MonkeyPatch) -> No
     for at_full_speed, niceness in ((PATIENCE, mine), (0, min(mine + priority.POLITE, 19))):
         monkeypatch.setattr(files, "_PROMPT_SECONDS", at_full_speed)
         child = subprocess.Popen([sys.executable, "-c", says], start_new_session=True)
-        assert files._ends(child, Limits(wall_seconds=PATIENCE)) == niceness
+        assert files._ends(child, Limits(wall_seconds=int(PATIENCE))) == niceness
 
 
 def test_a_child_without_memory_or_time(tmp_path: Path) -> None:
