@@ -16,7 +16,7 @@ _STRIDE = 10
 
 @dataclass(slots=True)
 class Effort:
-    """What was asked of the database so far."""
+    """What was asked of the database so far, but for what opens a transaction."""
 
     statements: int = 0
     steps: int = 0
@@ -31,8 +31,8 @@ def effort() -> Iterator[Effort]:
         counted.steps += _STRIDE
         return 0
 
-    def begun(connection: Any, *_more: object) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
-        counted.statements += 1
+    def begun(connection: Any, _cursor: object, statement: str, *_more: object) -> None:  # noqa: ANN401 - SQLAlchemy's event passes a Connection
+        counted.statements += not statement.startswith(("BEGIN", "PRAGMA"))
         connection.connection.driver_connection.set_progress_handler(step, _STRIDE)
 
     def ended(connection: Any, *_more: object) -> None:  # noqa: ANN401
