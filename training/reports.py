@@ -22,6 +22,7 @@ from storage.engine import reading, writing
 from storage.errors import NotFound, Unavailable
 from storage.reports import Report, Reported
 from storage.settings import ROOT
+from training.hosted import terms
 from training.launch import preflight
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ REPORTS: tuple[Report[Any], ...] = (
     measures.TEXTS,
     standing.STANDING,
     preflight.LEAKS,
+    terms.TOKENS,
     project_rows.ALIVE,
     project_rows.APPROVED,
 )

@@ -13,7 +13,10 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from curation.versions import archive
+from storage import reports
 from storage.errors import BadInput, RuleBroken
+from storage.reports import Report
+from storage.settings import current
 from storage.types import Split, Version, VersionRow
 from training.hosted import endpoints
 from training.models.render import messages
@@ -72,19 +75,45 @@ def offered(settings: Provider) -> tuple[Endpoint, TuningOffer]:
     return endpoint, offer
 
 
-def price(
-    rows: Iterable[VersionRow], system: str, epochs: int, offer: TuningOffer, data: Path
-) -> Price:
-    """What tuning on the train pairs would cost; `data` is the data folder."""
+class TokenCount(msgspec.Struct, frozen=True):
+    """Tokens of the train pairs of a version, and how they were counted."""
+
+    tokens: int
+    basis: str
+
+
+def counted(rows: Iterable[VersionRow], system: str, data: Path) -> TokenCount:
+    """The tokens of the train pairs among these; `data` is the data folder."""
     texts = [
         [message["content"] for message in messages(system, row.prompt, row.response)]
         for row in rows
         if row.split is Split.TRAIN
     ]
-    content, basis = _count(texts, data / "models" / PACKAGED / "tokenizer.json")
-    tokens = content + sum(_A_CHAT + _A_MESSAGE * len(chat) for chat in texts)
-    amount = tokens * epochs * offer.price / 1e6
-    return Price(tokens, epochs, offer.price, offer.currency, basis, amount)
+    content, basis = _count(texts, _tokenizer(data))
+    return TokenCount(content + sum(_A_CHAT + _A_MESSAGE * len(chat) for chat in texts), basis)
+
+
+def price(count: TokenCount, epochs: int, offer: TuningOffer) -> Price:
+    """What tuning on so many tokens would cost."""
+    amount = count.tokens * epochs * offer.price / 1e6
+    return Price(count.tokens, epochs, offer.price, offer.currency, count.basis, amount)
+
+
+def _tokenizer(data: Path) -> Path:
+    return data / "models" / PACKAGED / "tokenizer.json"
+
+
+def _tokens(session: Session, version_id: int) -> TokenCount:
+    opened = archive.opened(session, version_id)
+    return counted(opened.rows, opened.version.manifest.system_message, current().data)
+
+
+def _counted_with(_session: Session, _version_id: int) -> str:
+    return str(_tokenizer(current().data).exists())
+
+
+TOKENS = Report("tokens", TokenCount, _tokens, state=_counted_with, pairs=archive.size)
+"""Exact where it is current: a frozen version does not change."""
 
 
 def _count(chats: list[list[str]], file: Path) -> tuple[int, str]:
@@ -101,7 +130,7 @@ def _count(chats: list[list[str]], file: Path) -> tuple[int, str]:
 
 
 def agreed(
-    session: Session, version: Version, settings: Tuning, consent: Consent | None, data: Path
+    session: Session, version: Version, settings: Tuning, consent: Consent | None
 ) -> Agreement | None:
     """What was agreed to for a run; None for runs at home.
 
@@ -118,8 +147,10 @@ def agreed(
             f"This run sends {required.rows} pairs of version {version.number} to endpoint "
             f"{required.endpoint}, outside the house. Agree to just that, or choose another method."
         )
-    rows = archive.rows(session, version.id)
-    estimate = price(rows, version.manifest.system_message, settings.epochs, offer, data)
+    reported = reports.latest(session, TOKENS, version.id)
+    exact = reported if reported is not None and reported.current else None
+    count = exact.content if exact is not None else _tokens(session, version.id)
+    estimate = price(count, settings.epochs, offer)
     return Agreement(
         BaseModel(KIND, f"{endpoint.name}/{settings.model}"),
         endpoint,

@@ -19,7 +19,7 @@ from curation.versions import archive
 from storage import events, pairs, people
 from storage.blank import trim
 from storage.errors import RuleBroken, Unavailable
-from storage.settings import Settings, current
+from storage.settings import Settings
 from storage.tables import AdapterRow
 from storage.types import Job, JobKind, JobState, Split, User, Version, VersionRow
 from training.hosted import provider_record, remote, terms
@@ -69,7 +69,7 @@ def request(session: Session, wish: RunPlan) -> tuple[int, TrainSpec]:
     signals = readiness.require(session, version.project_id, version)
     chosen = _chosen(session, version, wish)
     estimate = probes.estimate(session, version, chosen.base, wish.settings)
-    outside = terms.agreed(session, version, wish.settings, wish.consent, current().data)
+    outside = terms.agreed(session, version, wish.settings, wish.consent)
     if outside and wish.share != 1.0:
         raise RuleBroken(
             "A run at an endpoint is agreed to for all pairs of its version. Send all."

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from curation.versions import archive
-from pages.frame import shell
+from pages.frame import reported, shell
 from pages.frame.plain import plain
-from pages.frame.wiring import looking
-from storage import settings
 from storage.errors import BadInput
 from storage.types import Split, Version
 from training.hosted import endpoints, terms
@@ -75,7 +72,5 @@ def agreement(version: Version, chosen: Provider) -> Consent | None:
 
 def _price(version: Version, chosen: Provider) -> Price:
     _, offer = terms.offered(chosen)
-    with looking() as session:
-        rows = archive.rows(session, version.id, Split.TRAIN)
-    system = version.manifest.system_message
-    return terms.price(rows, system, chosen.epochs, offer, settings.current().data)
+    count = reported.read(terms.TOKENS, version.id, quiet=True).content
+    return terms.price(count, chosen.epochs, offer)

@@ -302,8 +302,10 @@ def test_the_price_says_how_it_was_counted(story: tuned.Frozen, tmp_path: Path) 
     models = models_folder()
     row = VersionRow(1, Split.TRAIN, "a card is lost", "{}", "", Origin.GOLD, 1)
     frozen = [row] * 3
-    counted = terms.price(frozen, "Answer with JSON.", 2, offer, models)
-    guessed = terms.price(frozen, "Answer with JSON.", 2, offer, tmp_path)
+    counted, guessed = (
+        terms.price(terms.counted(frozen, "Answer with JSON.", data), 2, offer)
+        for data in (models, tmp_path)
+    )
     assert counted.tokens == 3 * (4 + 4 + 1 + 3 * 4 + 3)
     assert counted.amount == pytest.approx(counted.tokens * 2 * 10 / 1e6)
     assert "another model's tokenizer" in counted.basis
