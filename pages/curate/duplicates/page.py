@@ -32,9 +32,8 @@ shell.stats(
         **{groups.TITLES[each]: f"{by_kinds[each].count}" for each in by_kinds},
     }
 )
-if comparing:
-    job_panel.show(project.id, JobKind.SWEEP)
-elif due:
+job_panel.show(project.id, JobKind.SWEEP)
+if due and not comparing:
     large = alive >= compared.LARGE
     done = "" if large else "Every pair was compared with every other."
     st.button(
@@ -46,7 +45,7 @@ elif due:
     )
     changed = statistics.count(due, "pair is", "pairs are")
     shell.note(f"{changed} new or changed since the last time.")
-elif not any(each.count for each in by_kinds.values()):
+elif not due and not any(each.count for each in by_kinds.values()):
     st.success("Every pair was compared, and nothing is left to settle.")
     shell.link("audit", "Next: audit a random sample")
 

@@ -23,9 +23,8 @@ if not ready and not versions:
     shell.empty("No pair is approved yet.", "review", "Review some pairs first")
     st.stop()
 
-if freezing:
-    job_panel.show(project.id, JobKind.FREEZE)
-else:
+job_panel.show(project.id, JobKind.FREEZE)
+if not freezing:
     views.freeze(user, project, ready, versions)
 if not versions:
     shell.note("There is no version yet. A training run needs one.")
