@@ -30,7 +30,7 @@ from curation.review import claims, decisions
 from curation.review.ops import Op
 from storage import migrate, pairs
 from storage.engine import open_engine, reading, writing
-from storage.priority import POLITE
+from storage.priority import HOLDING
 from storage.settings import current
 from storage.types import Action, Role
 from tests.support import stories
@@ -97,7 +97,7 @@ def _measure(count: int, before: int) -> dict[str, Any]:
 
 def _import(project_id: int, count: int, before: int, record: Path) -> None:
     """Import; runs alone in a process, which goes behind others as that of a job does."""
-    os.nice(POLITE)
+    os.nice(HOLDING)
     engine = open_engine(current().database)
     lead = stories.person(engine, grown.LEAD, Role.LEAD)
     rows = grown.rows(count, before)

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from storage import events, imports, locks, people
+from storage import events, imports, locks, people, priority
 from storage.engine import reading, writing
 from storage.errors import AssayError, StorageRefusal
 from storage.settings import Settings
@@ -255,7 +255,8 @@ def _start(engine: Engine, settings: Settings, job: Job) -> None:
         **memory_limit.environment(kind.memory_mb(job)),
         **{name: os.environ[name] for name in keys},
     }
-    processes.start(directory, job.id, environment, kind.batch_size(job))
+    niceness = priority.HOLDING if kind.light else priority.POLITE
+    processes.start(directory, job.id, environment, kind.batch_size(job), niceness)
 
 
 def forever(engine: Engine, settings: Settings, stop: threading.Event) -> None:

@@ -34,7 +34,11 @@ _ENVIRONMENT = (
 
 
 def start(
-    directory: Path, token: str, environment: Mapping[str, str], batch_size: int | None
+    directory: Path,
+    token: str,
+    environment: Mapping[str, str],
+    batch_size: int | None,
+    niceness: int = priority.POLITE,
 ) -> None:
     """Start the worker detached: its own session, a file as output, a small environment.
 
@@ -61,7 +65,7 @@ def start(
             start_new_session=True,
             close_fds=True,
         )
-    priority.behind(child.pid)
+    priority.behind(child.pid, niceness)
     # The exit status is collected so that no zombie looks alive; the state comes from the files.
     threading.Thread(target=child.wait, name=f"reap-{token[:8]}", daemon=True).start()
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from curation.exchange.incoming import Incoming
-from storage import imports, pairs, settings
+from storage import imports, pairs, priority, settings
 from storage.engine import reading, writing
 from storage.tables import JobRow
 from storage.types import Job, JobState, Origin, Project, Role, User
@@ -12,7 +12,7 @@ from tests.support import stories
 from training import asks, kinds, reconcile
 from training.chores import importing
 from training.records.specs import IntakeSpec
-from training.work import jobs
+from training.work import jobs, processes
 
 ROWS = (Incoming(1, "Where is my card?", "Yes.", None, None, None),)
 
@@ -47,6 +47,20 @@ def test_an_import_goes_on_beside_a_scan_and_a_second_one_waits(engine: Engine) 
     ]
     with reading(engine) as session:
         assert [job.id for job in kinds.ahead(session, second)] == [first.id]
+
+
+def test_who_holds_the_write_lock_is_not_far_behind_those_who_wait_for_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(processes, "start", lambda *given: started.append(given[-1]))
+    lea, desk = stories.person(engine, "lea"), stories.project(engine)
+    stories.waiting(engine, desk, stories.messages(2))
+    with writing(engine) as session:
+        asks.scan(session, lea, desk.id)
+    _import(engine, lea, desk)
+    reconcile.tick(engine, settings.current())
+    assert started == [priority.HOLDING, priority.POLITE]
 
 
 @pytest.mark.parametrize("ended", [True, False])
