@@ -3,7 +3,8 @@
 `python -m benchmarks.interleavings --depth 6 --json FILE` takes each order of claim, decide and
 undo by two people, of leases that run out and of a lead who gives the pair to another. After each
 step one person at most holds the pair, and each answer is true of the database. Three minutes of
-one core at depth 5, some twenty-five at depth 6; `tests/curation/review/test_interleaved.py` is its small twin.
+one core at depth 5, some twenty-five at depth 6; `tests/curation/review/test_interleaved.py` is the
+small twin.
 """
 
 import argparse
