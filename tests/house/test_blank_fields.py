@@ -262,6 +262,7 @@ NO_WORDS = {
     "curation.personal.scrub.decide": "one of the types",
     "curation.policy.eras.change": "the same checks as `add`",
     "curation.versions.tags.tag": "small letters only",
+    "storage.backups.staging.stage": "the path of a backup that is there",
     "training.asks.bring_in": "a file's name, and the id of a job",
     "training.asks.cancel": "the id of a job",
     "training.asks.curve": "a plan of runs, whose name falls back on the version's",
