@@ -37,7 +37,7 @@ def prove(engine: Engine, name: str) -> Proof:
     """
     try:
         with engine.connect() as connection:
-            pages = connection.exec_driver_sql("PRAGMA integrity_check").scalar_one()
+            pages = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one()
             if pages != "ok":
                 raise BadInput(f"{name} is damaged: {pages}. Choose another backup.")
         revision = _revision(engine, name)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage import events, folder, migrate
+from storage import events, folder, migrate, troubles
 from storage.backups import copying, gaps, manifest, proof, whole
-from storage.engine import RESTORING, open_engine, writing
+from storage.engine import RESTORING, driver, open_engine, writing
 from storage.errors import BadInput, Unavailable
 from storage.settings import Settings
 
@@ -84,6 +84,11 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 def put_in_place(settings: Settings, backup: Path) -> Restored:
     """`restore`, for whoever holds the folder."""
+    with troubles.spoken(settings.data):
+        return _put(settings, backup)
+
+
+def _put(settings: Settings, backup: Path) -> Restored:
     database = backup / manifest.DATABASE if backup.is_dir() else backup
     if not database.is_file():
         raise BadInput(f"There is no backup {backup}. Name a file or folder that is one.")
@@ -97,6 +102,7 @@ def put_in_place(settings: Settings, backup: Path) -> Restored:
         back = whole.bring_back(settings, backup, stamp) if backup.is_dir() else ()
         restored = _described(settings, part, backup, upgraded=older, stamp=stamp)
         restored = replace(restored, sentences=back + restored.sentences)
+        _settle(part)
         folder.sync(part)
         part.rename(settings.data / f"{settings.database.name}{RESTORING}{stamp}")
     finally:
@@ -146,6 +152,17 @@ def _opened(part: Path) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _settle(part: Path) -> None:
+    """Bring all of the copy into its one file. Closing it does so too, but says nothing where the
+    disk refuses; what is left in the log then would be lost with the copy's name.
+    """
+    with closing(driver().connect(part, isolation_level=None)) as connection:
+        mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+        pages = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if mode != "delete" or pages != "ok" or any(path.exists() for path in _beside(part)):
+        raise Unavailable("The copy of the backup could not be finished. Try again.")
 
 
 def _described(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from storage import events, folder, migrate, people
 from storage.__main__ import app as commands
-from storage.backups import restoring
+from storage.backups import gaps, restoring
 from storage.engine import RESTORING, driver, open_engine, reading
 from storage.errors import BadInput, Unavailable
 from storage.settings import Settings
@@ -190,6 +190,29 @@ def test_a_backup_that_does_not_hold_changes_nothing(
         restoring.restore(crashed, backup)
     assert {path.name for path in crashed.data.iterdir()} - {"assay.db.server.lock"} == before
     assert _people(crashed.database) == ["ana", "ben", "lena"]
+
+
+def test_a_copy_whose_log_cannot_be_brought_into_it_is_not_put_in_place(
+    crashed: Settings, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing a database brings its log in, but says nothing where that fails: what stood only in
+    the log would be gone. Here a second connection keeps the log from being brought in.
+    """
+    missing, held = gaps.missing, []
+
+    def looks(engine: Engine, settings: Settings) -> tuple[str, ...]:
+        held.append(driver().connect(engine.url.database, timeout=0.01))
+        held[0].execute("BEGIN")
+        held[0].execute("SELECT count(*) FROM user").fetchall()
+        return missing(engine, settings)
+
+    monkeypatch.setattr(gaps, "missing", looks)
+    with pytest.raises(Unavailable):
+        restoring.restore(crashed, backup)
+    held[0].close()
+    monkeypatch.undo()
+    assert _people(crashed.database) == ["ana", "ben", "lena"]
+    assert restoring.restore(crashed, backup).aside
 
 
 def test_an_older_backup_is_brought_up_to_date(tmp_path: Path) -> None:
