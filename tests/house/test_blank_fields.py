@@ -266,6 +266,7 @@ NO_WORDS = {
     "training.asks.bring_in": "a file's name, and the id of a job",
     "training.asks.cancel": "the id of a job",
     "training.asks.curve": "a plan of runs, whose name falls back on the version's",
+    "training.asks.freeze": "a note, which `freezing.planned` trims",
     "training.asks.launch": "a plan of runs, whose name falls back on the version's",
     "training.asks.probe": "a plan of runs, whose name falls back on the version's",
     "training.asks.resume": "the id of a job",
