@@ -37,7 +37,7 @@ _CHUNK = 500
 _SYLLABLES = [first + vowel for first in "bdklmnprst" for vowel in "aeiou"]
 
 
-def build(engine: Engine, size: int, meter: Meter) -> None:
+def build(engine: Engine, size: int, meter: Meter, decided: float = DECIDED) -> None:
     """Import, decide, scan, compare and freeze `size` pairs; what a team waits for is measured."""
     desk = stories.project(engine)
     stories.person(engine, REVIEWER, Role.REVIEWER)
@@ -45,7 +45,7 @@ def build(engine: Engine, size: int, meter: Meter) -> None:
     for part, held in ((imported[:held_out], True), (imported[held_out:], False)):
         with meter.measured("command", "import test pairs" if held else "import"):
             take(engine, desk.id, part, held_out=held)
-    _decide(engine, desk.id, int(size * DECIDED))
+    _decide(engine, desk.id, int(size * decided))
     _scan(engine, desk.id)
     sweep(engine, meter, "sweep")
     _settle_leaks(engine, desk.id)

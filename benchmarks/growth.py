@@ -43,6 +43,8 @@ from tests.support import stories
 from training import reports
 
 SIZES = (1_000, 10_000, 100_000)
+_FEW = 0.35
+"""The share of pairs that is decided where only pages are measured: they count them all."""
 _WIDTH = 170
 """Characters of a line of the table."""
 _ROUNDS = 5
@@ -55,7 +57,11 @@ def main() -> None:
     asked.add_argument("--sizes", default=",".join(map(str, SIZES)))
     asked.add_argument("--json", type=Path, help="where the records go")
     asked.add_argument("--folder", type=Path, help="where the projects are, or are built")
-    asked.add_argument("--pages-only", action="store_true", help="leave presses and commands out")
+    asked.add_argument(
+        "--pages-only",
+        action="store_true",
+        help="leave presses and commands out, and decide fewer pairs",
+    )
     given = asked.parse_args()
     costs = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,7 +96,7 @@ def _measure(size: int, folder: Path | None, data: Path, records: Path, pages_on
     meter.watch(engine)
     migrate.upgrade(engine)
     if built is None or not built.exists():
-        grown.build(engine, size, meter)
+        grown.build(engine, size, meter, _FEW if pages_only else grown.DECIDED)
         if built is not None:
             engine.dispose()
             built.parent.mkdir(parents=True, exist_ok=True)

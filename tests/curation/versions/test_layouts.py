@@ -15,10 +15,11 @@ from curation.exchange.source import Source
 from curation.versions import layouts_csv
 from curation.versions.layout import ExportRow
 from curation.versions.layouts import LAYOUTS
+from storage.blank import trim
 from storage.types import Split
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
-WORDS = TEXT.map(str.strip).filter(lambda text: any(c.isalnum() for c in text))
+WORDS = TEXT.map(str.strip).filter(lambda text: any(c.isalnum() for c in text) and bool(trim(text)))
 ROWS = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5)
 
 STARTS = ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\u2212"]
