@@ -102,6 +102,7 @@ class JobKind(StrEnum):
     EVERYWHERE = "everywhere"
     SWEEP = "sweep"
     FREEZE = "freeze"
+    REOPEN = "reopen"
 
 
 class JobState(StrEnum):

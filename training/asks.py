@@ -8,6 +8,8 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy.orm import Session
 
+from curation.gate import audit
+from curation.gate.sampling import Stratum
 from curation.overlap import sweeping
 from curation.overlap.near import meanings
 from curation.versions import archive, freezing
@@ -30,6 +32,7 @@ from training.records.specs import (
     EverywhereSpec,
     FreezeSpec,
     IntakeSpec,
+    ReopenSpec,
     SweepSpec,
 )
 from training.scans import meaning
@@ -79,6 +82,28 @@ def decide_everywhere(
     """Ask for a decision about the words of a finding in all pairs, where these are many."""
     spec = EverywhereSpec(finding_id=finding_id, state=state)
     return kinds.queue(session, actor, project_id, JobKind.EVERYWHERE, spec)
+
+
+@allowed(Role.LEAD)
+def reopen_stratum(
+    session: Session, actor: User, project_id: int, stratum: Stratum, figures: tuple[int, int, int]
+) -> Job:
+    """Ask for the sending back of a stratum of the audit, where its pairs are many.
+
+    Raises:
+        NotFound, RuleBroken: as `audit.reopen_stratum`, now and when the job begins.
+    """
+    audit.to_reopen(session, project_id, stratum, figures)
+    bad, judged, back = figures
+    spec = ReopenSpec(
+        origin=stratum.origin,
+        author=stratum.author_id,
+        era=stratum.era_id,
+        bad=bad,
+        judged=judged,
+        back=back,
+    )
+    return kinds.queue(session, actor, project_id, JobKind.REOPEN, spec)
 
 
 @allowed(Role.LEAD)

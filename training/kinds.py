@@ -164,6 +164,7 @@ KINDS: Mapping[JobKind, Kind[Any]] = {
     JobKind.IMPORT: _chore("import", "importing", results.IntakeResult, importing.tidy),
     JobKind.LAYOUT: _chore("export of a version", "delivering", results.DeliveryResult),
     JobKind.EVERYWHERE: _chore("decision in all pairs", "everywhere", results.EverywhereResult),
+    JobKind.REOPEN: _chore("sending back of a group", "reopening", results.ReopenResult),
     JobKind.SWEEP: _chore("comparison of all pairs", "sweeps", results.SweepResult),
     JobKind.FREEZE: _chore("freezing of a version", "freezes", results.FreezeResult, freezes.tidy),
 }

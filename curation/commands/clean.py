@@ -131,7 +131,7 @@ def strata(
     as_json: console.AsJson = False,
 ) -> None:
     """List the strata of the newest audit, or send a failed one back to review."""
-    with console.acting() as session:
+    with console.looking() as session:
         inside = console.project(session, project).id
         result = audit.latest(session, inside)
         parts = result.parts if result else ()
@@ -145,8 +145,9 @@ def strata(
             raise NotFound(f"The newest audit has no stratum {reopen}. List them first.")
         figures = _figures(listed)
         actor, chosen = console.actor(session, as_), parts[reopen - 1].stratum
-        back = audit.reopen_stratum(session, actor, inside, chosen, figures)
-        console.show({"back": back}, as_json=as_json, message=f"{back} pairs are back in review.")
+    with console.progress("Sending back") as step:
+        back = audit.reopen_in_chunks(console.engine(), actor, inside, chosen, figures, step=step)
+    console.show({"back": back}, as_json=as_json, message=f"{back} pairs are back in review.")
 
 
 def _stratum(session: Session, project_id: int, number: int, part: Part) -> dict[str, object]:

@@ -7,24 +7,31 @@ and era) fails, a lead sends all of it back.
 
 import json
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, not_, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, case, exists, func, not_, select
 from sqlalchemy.orm import Session
 
 from curation import statistics
 from curation.gate import sampling
 from curation.gate.sampling import Stratum
 from curation.review import decisions
-from storage import events, pairs, people
-from storage.access import allowed
+from storage import chunks, events, pairs, people
+from storage.access import allowed, require
 from storage.blank import trim
+from storage.engine import reading
 from storage.errors import BadInput, NotFound, RuleBroken
 from storage.tables import AuditRow, AuditVerdictRow, DecisionRow, PairRow
 from storage.types import Origin, Pair, PairStatus, Role, User
 from storage.values import value_of
+
+LARGE = 200
+"""Pairs from which on a group goes back by a job where a page asks for it."""
+_AT_ONCE = 20
+"""Pairs a transaction of such a job: each takes a millisecond or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,9 +437,11 @@ def _part(drawing: _Drawing, verdicts: dict[int, bool]) -> Part:
     )
 
 
-def reopening(session: Session, project_id: int, stratum: Stratum) -> list[int]:
-    """The approved rows that go back if a stratum is reopened: all but those that were judged good
-    as they stand."""
+def reopening(
+    session: Session, project_id: int, stratum: Stratum, among: Sequence[int] | None = None
+) -> list[int]:
+    """The approved rows (of some, or of all) that go back if a stratum is reopened: all but those
+    that were judged good as they stand."""
     audit = _latest_row(session, project_id)
     good = exists().where(
         AuditVerdictRow.audit_id == (audit.id if audit else None),
@@ -448,6 +457,8 @@ def reopening(session: Session, project_id: int, stratum: Stratum) -> list[int]:
         PairRow.era_id.is_not_distinct_from(stratum.era_id),
         ~good,
     )
+    if among is not None:
+        query = query.where(pairs.among(PairRow.id, among))
     return list(session.scalars(query.order_by(PairRow.id)))
 
 
@@ -464,6 +475,66 @@ def reopen_stratum(
         NotFound: the newest audit has no such stratum.
         RuleBroken: none of it was judged bad, or the figures changed since they were shown.
     """
+    failed = to_reopen(session, project_id, stratum, figures)
+    _send_back(session, actor, failed, failed.rows)
+    return len(failed.rows)
+
+
+def reopen_in_chunks(
+    engine: Engine,
+    actor: User,
+    project_id: int,
+    stratum: Stratum,
+    figures: tuple[int, int, int],
+    *,
+    step: chunks.Step = chunks.quiet,
+    settle: Callable[[Session, int], None] = lambda _session, _back: None,
+) -> int:
+    """As `reopen_stratum`, a few rows a transaction. What ends the work between two leaves the rows
+    before it in review and those after it approved, and the log says how many.
+
+    A row that someone moved or judged good meanwhile is left as it is. `settle` is called at the
+    end of each transaction with how many went back so far.
+
+    Raises:
+        NotAllowed: the person is no lead.
+        NotFound, RuleBroken: as `reopen_stratum`.
+    """
+    with reading(engine) as session:
+        require(session, actor, (Role.LEAD,), "reopen a stratum")
+        failed = to_reopen(session, project_id, stratum, figures)
+    back = 0
+
+    def send_some(session: Session, some: Sequence[int]) -> None:
+        nonlocal back
+        rows = reopening(session, project_id, stratum, some)
+        if rows:
+            _send_back(session, actor, failed, rows)
+        settle(session, back + len(rows))
+        back += len(rows)
+
+    chunks.write(engine, failed.rows, send_some, step, rows=_AT_ONCE)
+    return back
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A stratum that may be reopened, and its rows that go back."""
+
+    project_id: int
+    audit_id: int
+    part: Part
+    rows: list[int]
+
+
+def to_reopen(
+    session: Session, project_id: int, stratum: Stratum, figures: tuple[int, int, int]
+) -> _Failed:
+    """What `reopen_stratum` sends back, where it may.
+
+    Raises:
+        NotFound, RuleBroken: as `reopen_stratum`.
+    """
     result = latest(session, project_id)
     parts = [part for part in result.parts if part.stratum == stratum] if result else []
     if result is None or not parts:
@@ -473,23 +544,28 @@ def reopen_stratum(
         raise RuleBroken("No pair of this stratum was judged bad, so there is no reason to reopen.")
     if (part.bad, part.judged, len(rows)) != figures:
         raise RuleBroken("The audit went on since these figures were shown. Look at them again.")
+    return _Failed(project_id, result.audit_id, part, rows)
+
+
+def _send_back(session: Session, actor: User, failed: _Failed, rows: Sequence[int]) -> None:
+    """Send these rows of a stratum back, with one event."""
     for pair_id in rows:
         decisions.send_back(session, actor, pairs.row_of(session, pair_id), "Its stratum failed")
+    stratum = failed.part.stratum
     events.record(
         session,
         actor,
         "reopen_stratum",
         "audit",
-        result.audit_id,
-        project_id=project_id,
+        failed.audit_id,
+        project_id=failed.project_id,
         origin=stratum.origin,
         author=stratum.author_id,
         era=stratum.era_id,
         rows=len(rows),
-        bad=part.bad,
-        judged=part.judged,
+        bad=failed.part.bad,
+        judged=failed.part.judged,
     )
-    return len(rows)
 
 
 def bad_rows(session: Session, audit_id: int) -> list[int]:

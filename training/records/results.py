@@ -95,6 +95,12 @@ class EverywhereResult(Ended, frozen=True, kw_only=True):
     """Pairs left alone because a placeholder would break their JSON."""
 
 
+class ReopenResult(Ended, frozen=True, kw_only=True):
+    """What became of the sending back of a stratum."""
+
+    pairs: int = always(0)
+
+
 class DeliveryResult(Ended, frozen=True, kw_only=True):
     """An export as one zip, which lies in the job's folder."""
 

@@ -45,6 +45,17 @@ class EverywhereSpec(JsonRecord, frozen=True, kw_only=True):
     state: FindingState
 
 
+class ReopenSpec(JsonRecord, frozen=True, kw_only=True):
+    """The sending back of a stratum of the audit, with the figures that the lead had in view."""
+
+    origin: str
+    author: int | None
+    era: int | None
+    bad: int
+    judged: int
+    back: int
+
+
 class DeliverySpec(JsonRecord, frozen=True, kw_only=True):
     """The export of a version as one zip."""
 
@@ -178,6 +189,11 @@ def intake(job: Job) -> IntakeSpec:
 def everywhere(job: Job) -> EverywhereSpec:
     """Which words are decided, and how."""
     return read(EverywhereSpec, job.spec)
+
+
+def reopening(job: Job) -> ReopenSpec:
+    """Which stratum goes back."""
+    return read(ReopenSpec, job.spec)
 
 
 def delivery(job: Job) -> DeliverySpec:

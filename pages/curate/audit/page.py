@@ -7,8 +7,9 @@ from pages.curate.audit import views
 from pages.frame import shell
 from pages.frame.identity import require_user
 from pages.frame.wiring import looking
+from pages.parts import job_panel
 from storage import pairs
-from storage.types import PairStatus
+from storage.types import JobKind, PairStatus
 
 user = require_user()
 shell.header(
@@ -31,6 +32,7 @@ shell.note(
     "did not approve these pairs finds them good, most of the others are good too. How many at "
     "least is the proven share; it rises with each good pair and falls with each bad one."
 )
+job_panel.show(project.id, JobKind.REOPEN)
 if result is None:
     views.draw(user, project, ready, "Draw the audit")
 else:

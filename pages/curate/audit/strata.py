@@ -5,11 +5,13 @@ import streamlit as st
 from curation import statistics
 from curation.gate import audit
 from curation.gate.audit import AuditResult, Part
+from curation.gate.sampling import Stratum
 from pages.frame import shell
 from pages.frame.wiring import act, looking
 from pages.parts import pair_view, table
 from storage import people, projects
 from storage.types import Origin, Project, Role, User
+from training import asks
 
 _WIDTHS = [4, 1.2, 1.4, 1, 2.4, 2]
 
@@ -88,13 +90,18 @@ def _reopen(user: User, project: Project, part: Part, name: str, reopenable: int
             f"Send {remaining} back",
             key=f"reopen-{stratum.origin}-{stratum.author_id}-{stratum.era_id}-{part.bad}-{part.judged}-{reopenable}",
             type="primary" if part.failed else "secondary",
-            on_click=act,
-            args=(
-                f"{remaining} back in review.",
-                audit.reopen_stratum,
-                user,
-                project.id,
-                stratum,
-                (part.bad, part.judged, reopenable),
-            ),
+            on_click=_send_back,
+            args=(user, project.id, stratum, (part.bad, part.judged, reopenable)),
         )
+
+
+def _send_back(
+    user: User, project_id: int, stratum: Stratum, figures: tuple[int, int, int]
+) -> None:
+    """At once, or by a job of the project where the pairs are many."""
+    if figures[-1] > audit.LARGE:
+        message = "They go back now; see above."
+        act(message, asks.reopen_stratum, user, project_id, stratum, figures)
+        return
+    message = f"{statistics.count(figures[-1], 'pair')} back in review."
+    act(message, audit.reopen_stratum, user, project_id, stratum, figures)

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from curation.__main__ import app
 from curation.gate import audit, readiness, sampling
-from storage import events, pairs
+from curation.review import decisions
+from storage import chunks, events, pairs
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
 from storage.types import Action, Origin, PairStatus, Project, Role, User
@@ -217,6 +218,42 @@ def test_a_stratum_is_reopened_by_a_lead_who_saw_these_very_figures(engine: Engi
         with pytest.raises(NotFound, match="no such stratum"):
             audit.reopen_stratum(session, lena, desk.id, gone, (1, 1, 1))
     assert pairs_left(engine, desk) == 56
+
+
+def test_a_large_stratum_goes_back_a_few_rows_at_a_time(engine: Engine) -> None:
+    """What ends the work leaves the rest approved, and the log says how many; a row that someone
+    moved meanwhile is left alone; once more, with the new figures, goes on from there.
+    """
+    desk, lena, part = failed(engine)
+    with reading(engine) as session:
+        rows = audit.reopening(session, desk.id, part.stratum)
+
+    def step(done: int, _total: int) -> None:
+        if done == 20:
+            raise KeyboardInterrupt
+        with writing(engine) as session:  # outside any transaction, so nobody waits
+            decisions.send_back(session, lena, pairs.row_of(session, rows[0]), "By hand")
+
+    def go(figures: tuple[int, int, int], step: chunks.Step = chunks.quiet) -> int:
+        return audit.reopen_in_chunks(engine, lena, desk.id, part.stratum, figures, step=step)
+
+    with pytest.raises(RuleBroken, match="went on since these figures"):
+        go((4, 12, 27))
+    with pytest.raises(KeyboardInterrupt):
+        go((4, 12, 28), step)
+    assert pairs_left(engine, desk) == 8 + 20 + 8
+    with pytest.raises(RuleBroken, match="went on since these figures"):
+        go((4, 12, 28))
+    assert go((4, 12, 8)) == 8
+    assert pairs_left(engine, desk) == 8 + 20
+    with reading(engine) as session:
+        log = [one for one in events.latest(session, desk.id) if one.verb == "reopen_stratum"]
+        made = pairs.history(session, rows[0])
+    assert [one.detail["rows"] for one in log] == [8, 19]
+    assert [one.reason for one in made if one.action is Action.REOPEN] == ["By hand"]
+    rex = stories.person(engine, "rex", Role.REVIEWER)
+    with pytest.raises(NotAllowed, match="asks for the role lead"):
+        audit.reopen_in_chunks(engine, rex, desk.id, part.stratum, (4, 12, 0))
 
 
 def test_each_stratum_has_a_row_and_those_beside_the_tenth_count_for_theirs_only(

@@ -1,14 +1,16 @@
 """The Audit page: draw, judge one pair at a time, and read what the sample proves."""
 
+import pytest
 from sqlalchemy import Engine
 from streamlit.testing.v1 import AppTest
 
 from curation.gate import audit
 from storage import pairs
 from storage.engine import reading, writing
-from storage.types import Origin, Pair, PairStatus, Project, Role, User
+from storage.types import JobKind, Origin, Pair, PairStatus, Project, Role, User
 from tests.support import curated, stories
 from tests.support.ui import OpenPage
+from training.work import jobs
 
 PAGE = "pages/curate/audit/page.py"
 
@@ -181,6 +183,21 @@ def test_a_lead_sends_a_failed_group_back_with_the_figures_in_view(
     with reading(engine) as session:
         counts = pairs.counts(session, desk.id)
     assert (counts[PairStatus.WAITING], counts[PairStatus.APPROVED]) == (32, 28)
+
+
+def test_a_large_group_goes_back_by_a_job(
+    engine: Engine, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "LARGE", 27)
+    desk, lena = with_bad_group(engine)
+    page = open_page(PAGE, user=lena)
+    next(one for one in page.button if str(one.key).startswith("reopen")).click().run()
+    assert not page.exception
+    assert "Sending back of a group: waiting to start" in all_words(page)
+    with reading(engine) as session:
+        (job,) = jobs.listing(session, desk.id, JobKind.REOPEN)
+        assert pairs.counts(session, desk.id)[PairStatus.APPROVED] == 56
+    assert (job.spec["bad"], job.spec["judged"], job.spec["back"]) == (4, 12, 28)
 
 
 def test_whoever_is_no_lead_is_told_who_can_send_a_group_back(
