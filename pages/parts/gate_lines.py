@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import streamlit as st
 from sqlalchemy.orm import Session
 
-from curation import statistics
 from curation.gate import readiness
 from pages.frame import shell
 from pages.parts import fields, pair_view, table
@@ -73,7 +72,7 @@ def _way(line: Signal) -> None:
     if line.page and (line.page != "browse" or not line.pairs):
         shell.link(line.page, f"Open {shell.at(line.page).title}")
     if line.pairs:
-        pair_view.link(line.pairs.ids, f"Show {statistics.count(line.pairs.count, 'pair')}")
+        pair_view.link(line.pairs.ids, f"Show {pair_view.many(line.pairs)}")
 
 
 def limits(signals: Sequence[Signal]) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from curation import visible
+from curation import statistics, visible
 from pages.frame import identity, shell
-from storage.types import Origin, Pair, PairStatus
+from storage.types import Origin, Pair, PairSample, PairStatus
 
 _LIMIT = 300
 """Ids in one address; browsers cut very long ones."""
@@ -70,6 +70,12 @@ def link(ids: Sequence[int], label: str) -> None:
         )
     else:
         shell.note(f"{label}: pairs {numbers(ids)}")
+
+
+def many(sample: PairSample) -> str:
+    """How many pairs there are, and that only the first are named where there are more."""
+    first = f"the first {len(sample.ids)} of " if len(sample.ids) < sample.count else ""
+    return f"{first}{statistics.count(sample.count, 'pair')}"
 
 
 def numbers(ids: Sequence[int], limit: int = 12) -> str:

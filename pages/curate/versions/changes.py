@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from curation import statistics, visible
+from curation import visible
 from curation.versions import changes, standing
 from curation.versions.changes import PairChange, VersionGlance
 from pages.curate.versions.views import PARTS
@@ -52,7 +52,7 @@ def _links(difference: VersionGlance) -> None:
     with st.container(horizontal=True):
         for label, sample in groups.items():
             if sample:
-                pair_view.link(sample.ids, f"{statistics.count(sample.count, 'pair')} {label}")
+                pair_view.link(sample.ids, f"{pair_view.many(sample)} {label}")
 
 
 def _list(difference: VersionGlance) -> None:
