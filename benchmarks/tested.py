@@ -24,7 +24,8 @@ TESTS: Mapping[str, str] = {
     "T03": "Processes that claim the same pairs at once: none is given to two.",
     "T04": "The server is killed with SIGKILL while people decide: each decision that was answered "
     "is in the database, and the database is whole.",
-    "T05": "A page is interrupted at each point where Streamlit may do so: nothing is half saved.",
+    "T05": "Eleven saving pages are interrupted where Streamlit may do so, and pressed again: "
+    "nothing is half saved, and nothing twice.",
     "T06": "Two people, two tabs, an expired claim: nobody overwrites what they did not see, and "
     "no words are dropped.",
     "T07": "Watched from outside with strace: an answer leaves after the log of the database was "

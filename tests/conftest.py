@@ -12,6 +12,7 @@ from tests.support.proofs import proof
 from tests.support.seconds import Seconds
 from tests.support.tiny_model import small
 from tests.support.ui import engine, migrated, open_page, own_main
+from tests.support.yields import points
 
 __all__ = [
     "browser",
@@ -22,6 +23,7 @@ __all__ = [
     "models",
     "open_page",
     "own_main",
+    "points",
     "proof",
     "small",
     "starts",
