@@ -2,28 +2,21 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from storage.engine import writing
+from storage.steps import Step, quiet
 
 T = TypeVar("T")
-Step: TypeAlias = Callable[[int, int], None]
-"""Called between two chunks with what is done and what there is in all, outside any transaction. It
-may raise, which ends the work there."""
-
 ROWS = 250
 """Of a chunk at most: some 10 ms of the write lock, and what the disk takes to make it safe."""
 LEAST = 50
 LOCK_SECONDS = 0.035
 """A chunk that took longer is followed by a smaller one: none is to take more than 50 ms."""
 BREATH_SECONDS = 0.002
-
-
-def quiet(_done: int, _total: int) -> None:
-    """Tells nobody."""
 
 
 def write(

@@ -17,7 +17,7 @@ from curation import schema_check
 from curation.exchange.incoming import Incoming
 from curation.overlap import compared, ledger
 from curation.overlap.leakage import How, Leak, SourcedInput
-from storage import chunks, events, imports, pairs, projects
+from storage import chunks, events, imports, pairs, projects, steps
 from storage.access import allowed, require
 from storage.engine import reading, require_room, writing
 from storage.errors import BadInput, Unavailable
@@ -30,6 +30,8 @@ _ROOM = 6
 """Bytes of disk for a letter of text: the pair, its first revision, and the log before them."""
 _COMPARED = 5_000
 """Rows that are compared with the test pairs at a time: it takes 100 to 150 MB of memory."""
+_WRITING = 0.5
+"""What is done of a large import once its rows are compared and are to be written."""
 _ROLES = (Role.EXPERT, Role.LEAD)
 
 
@@ -178,7 +180,7 @@ def take_in_chunks(
     intake: Intake,
     rows: Sequence[Incoming],
     *,
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
     job_id: str | None = None,
     settle: Callable[[Session, Imported], None] = lambda _session, _imported: None,
 ) -> Imported:
@@ -211,7 +213,7 @@ def _written(
     engine: Engine,
     actor: User,
     plan: _IntakePlan,
-    step: chunks.Step,
+    step: steps.Step,
     job_id: str | None,
     settle: Callable[[Session, Imported], None],
 ) -> Imported:
@@ -231,7 +233,7 @@ def _written(
             engine,
             _NewPairs(plan, going.ids[:-1]),
             lambda session, new: imports.add(session, going, new),
-            step,
+            steps.part(step, _WRITING, 1, len(plan.rows)),
         )
         chunks.write(
             engine,
@@ -259,7 +261,7 @@ def _planned(
     actor: User,
     intake: Intake,
     rows: Sequence[Incoming],
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
 ) -> _IntakePlan:
     project = projects.get(session, intake.project_id)
     eras = _eras(session, project, rows)
@@ -283,7 +285,7 @@ def _planned(
 
 
 def _leaks(
-    session: Session, project_id: int, new: Sequence[Incoming], step: chunks.Step
+    session: Session, project_id: int, new: Sequence[Incoming], step: steps.Step
 ) -> tuple[Leak, ...]:
     """Which new rows repeat tested pairs; rows have no id yet, so each is named by its place."""
     look = compared.remembering(session, project_id)
@@ -296,8 +298,10 @@ def _leaks(
     # a file that is sorted would otherwise have parts with nothing else in them.
     repeats: list[Leak] = []
     for part in range(parts):
-        step(0, len(new))
-        repeats += ledger.repeats(tested, inputs[part::parts], look)
+        ends = (_WRITING * part / parts, _WRITING * (part + 1) / parts)
+        tell = steps.part(step, *ends, len(new))
+        tell(0, parts)
+        repeats += ledger.repeats(tested, inputs[part::parts], look, tell)
     placed = (Leak(-1 - leak.train_id, leak.test_id, leak.similarity, leak.how) for leak in repeats)
     return tuple(sorted(placed, key=lambda leak: (leak.train_id, leak.test_id)))
 

@@ -19,7 +19,7 @@ from curation import statistics
 from curation.gate import sampling
 from curation.gate.sampling import Stratum
 from curation.review import decisions
-from storage import chunks, events, pairs, people
+from storage import chunks, events, pairs, people, steps
 from storage.access import allowed, require
 from storage.blank import trim
 from storage.engine import reading
@@ -487,7 +487,7 @@ def reopen_in_chunks(
     stratum: Stratum,
     figures: tuple[int, int, int],
     *,
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
     settle: Callable[[Session, int], None] = lambda _session, _back: None,
 ) -> int:
     """As `reopen_stratum`, a few rows a transaction. What ends the work between two leaves the rows

@@ -21,13 +21,15 @@ from curation.overlap.near import relations, remembered
 from curation.overlap.near.candidates import Places
 from curation.overlap.near.relations import Fetch, Keys, Relations
 from curation.overlap.near.remembered import Remembered
-from storage import pairs
+from storage import pairs, steps
 from storage.tables import PairRow
 from storage.types import PairStatus
 
 LARGE = 2_000
 """Pairs from which on what was compared is remembered, and a comparison is a job of its own."""
 _AT_ONCE = 500
+_READ, _INPUTS = 0.06, 0.93
+"""What is done of a first comparison once the texts are read, and once inputs are compared."""
 
 
 class Stand(NamedTuple):
@@ -78,24 +80,30 @@ def _stands(session: Session, project_id: int) -> list[Stand]:
     return list(map(Stand._make, session.execute(query)))
 
 
-def look(session: Session, project_id: int) -> Compared:
+def look(session: Session, project_id: int, step: steps.Step = steps.quiet) -> Compared:
     """Compare the pairs of a project that are not rejected, as far as that was not done before."""
     stands = _stands(session, project_id)
+    count = len(stands)
     path = _file(session, project_id)
-    large = len(stands) >= LARGE
+    large = count >= LARGE
     before = remembered.load(path) if large else None
     contents = np.array([int(stand.content_sha256[:16], 16) for stand in stands], np.uint64)
-    inputs, wholes = _keys(session, stands, contents, before)
+    inputs, wholes = _keys(session, stands, contents, before, steps.part(step, 0, _READ, count))
     reader = _Reader(session, stands)
     read_inputs = reader.inputs(inputs)
     of_inputs = relations.related(
-        before.of_inputs if before else None, _distinct(inputs), read_inputs, by_edits=True
+        before.of_inputs if before else None,
+        _distinct(inputs),
+        read_inputs,
+        by_edits=True,
+        step=steps.part(step, _READ, _INPUTS, count),
     )
     of_wholes = relations.related(
         before.of_wholes if before else None,
         _distinct(wholes),
         reader.wholes(wholes),
         by_edits=False,
+        step=steps.part(step, _INPUTS, 1, count),
     )
     if large and _is_news(before, contents):
         each = np.unique(contents, return_index=True)
@@ -142,18 +150,19 @@ def remembering(session: Session, project_id: int) -> Alike:
 
 
 def _from_memory(
-    before: Relations, distinct: Sequence[str], threshold: float
+    before: Relations, distinct: Sequence[str], threshold: float, step: steps.Step
 ) -> tuple[list[Near], list[Near]]:
     keys = np.array([relations.key(text) for text in distinct], np.uint64)
     order = np.argsort(keys)
     ascending = keys[order]
     if threshold != duplicates.THRESHOLD or (ascending[1:] == ascending[:-1]).any():
-        return leakage.anew(distinct, threshold)
+        return leakage.anew(distinct, threshold, step)
     related = relations.related(
         before,
         ascending,
         lambda places: [distinct[place] for place in order[places].tolist()],
         by_edits=True,
+        step=step,
     )
     return _pairs(related.edges, related.runs, order), _pairs(related.edges, related.edits, order)
 
@@ -167,7 +176,11 @@ def _pairs(
 
 
 def _keys(
-    session: Session, stands: Sequence[Stand], contents: Keys, before: Remembered | None
+    session: Session,
+    stands: Sequence[Stand],
+    contents: Keys,
+    before: Remembered | None,
+    step: steps.Step,
 ) -> tuple[Keys, Keys]:
     """Of each pair the key of its input, and of input and output."""
     inputs, wholes = np.zeros(len(stands), np.uint64), np.zeros(len(stands), np.uint64)
@@ -179,6 +192,7 @@ def _keys(
         fresh = ~stored
     places = np.flatnonzero(fresh)
     for first in range(0, len(places), _AT_ONCE):
+        step(first, len(places))
         some = places[first : first + _AT_ONCE].tolist()
         words = texts(session, [stands[place].id for place in some])
         for place in some:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from curation.overlap import duplicates
 from curation.overlap.duplicates import Near
 from curation.overlap.near import edits
+from storage import steps
 
 
 class How(StrEnum):
@@ -54,15 +55,17 @@ class Leak:
     how: How
 
 
-Alike = Callable[[Sequence[str], float], tuple[list[Near], list[Near]]]
+Alike = Callable[[Sequence[str], float, steps.Step], tuple[list[Near], list[Near]]]
 """Of different normalised texts and a threshold, the pairs of places that share enough runs, and
 those that few edits part."""
 
 
-def anew(distinct: Sequence[str], threshold: float) -> tuple[list[Near], list[Near]]:
+def anew(
+    distinct: Sequence[str], threshold: float, step: steps.Step = steps.quiet
+) -> tuple[list[Near], list[Near]]:
     """Compare all texts with each other."""
     by_runs = duplicates.pairs(list(enumerate(distinct)), threshold)
-    return by_runs, edits.pairs(distinct, threshold)
+    return by_runs, edits.pairs(distinct, threshold, step)
 
 
 def leaks(
@@ -70,6 +73,7 @@ def leaks(
     test: Sequence[SourcedInput],
     threshold: float = duplicates.THRESHOLD,
     look: Alike = anew,
+    step: steps.Step = steps.quiet,
 ) -> list[Leak]:
     """Each pair of a training and a test row that share something, once, in the order of ids."""
     strongest: dict[tuple[int, int], Leak] = {}
@@ -79,7 +83,7 @@ def leaks(
     ):
         for row, tested in pairs:
             strongest.setdefault((row.id, tested.id), Leak(row.id, tested.id, 1.0, how))
-    for row, tested, alike in _near(train, test, threshold, look):
+    for row, tested, alike in _near(train, test, threshold, look, step):
         strongest.setdefault((row.id, tested.id), Leak(row.id, tested.id, alike, How.NEAR))
     for row, tested in _sharing(train, test, lambda row: row.source):
         if (row.id, tested.id) not in strongest:
@@ -92,6 +96,7 @@ def families(
     rows: Sequence[SourcedInput],
     threshold: float = duplicates.THRESHOLD,
     look: Alike = anew,
+    step: steps.Step = steps.quiet,
 ) -> list[list[int]]:
     """Ids of rows that would leak into each other, whichever side each came to stand on.
 
@@ -106,7 +111,7 @@ def families(
     distinct = sorted(first)
     edges += [
         Near(first[distinct[near.a]], first[distinct[near.b]], near.similarity)
-        for near in _alike(distinct, threshold, look)
+        for near in _alike(distinct, threshold, look, step)
     ]
     return duplicates.groups(edges)
 
@@ -125,23 +130,27 @@ def _sharing(
 
 
 def _near(
-    train: Sequence[SourcedInput], test: Sequence[SourcedInput], threshold: float, look: Alike
+    train: Sequence[SourcedInput],
+    test: Sequence[SourcedInput],
+    threshold: float,
+    look: Alike,
+    step: steps.Step,
 ) -> Iterator[tuple[SourcedInput, SourcedInput, float]]:
     """Pairs across the sides whose inputs are nearly the same."""
     sides = _by(train, _normalised), _by(test, _normalised)
     if not sides[0] or not sides[1]:
         return
     distinct = sorted(sides[0].keys() | sides[1].keys())
-    for near in _alike(distinct, threshold, look):
+    for near in _alike(distinct, threshold, look, step):
         for a, b in ((near.a, near.b), (near.b, near.a)):
             for row in sides[0].get(distinct[a], ()):
                 for tested in sides[1].get(distinct[b], ()):
                     yield row, tested, near.similarity
 
 
-def _alike(distinct: Sequence[str], threshold: float, look: Alike) -> list[Near]:
+def _alike(distinct: Sequence[str], threshold: float, look: Alike, step: steps.Step) -> list[Near]:
     """Pairs of places of nearly equal texts, each once."""
-    by_runs, edited = look(distinct, threshold)
+    by_runs, edited = look(distinct, threshold, step)
     similarities = {(near.a, near.b): near.similarity for near in by_runs}
     for near in without_templates(
         edited, len(distinct), lambda places: [distinct[place] for place in places], threshold

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from curation.overlap import compared, duplicates, leakage
 from curation.overlap.leakage import Alike, Leak, SourcedInput
+from storage import steps
 from storage.errors import RuleBroken
 from storage.tables import LinkRow, MemberRow, PairRow, VersionRowTable
 from storage.types import LinkKind, LinkState, Pair, Split, VersionRow
@@ -87,7 +88,10 @@ def row(pair: Pair) -> SourcedInput:
 
 
 def repeats(
-    ledger: Sequence[Tested], rows: Sequence[SourcedInput], look: Alike = leakage.anew
+    ledger: Sequence[Tested],
+    rows: Sequence[SourcedInput],
+    look: Alike = leakage.anew,
+    step: steps.Step = steps.quiet,
 ) -> list[Leak]:
     """Which of these rows repeat tested ones, each with the row it repeats; themselves left out.
 
@@ -96,7 +100,8 @@ def repeats(
     test = [SourcedInput(place, entry.prompt, entry.source) for place, entry in enumerate(ledger)]
     own = {entry.pair_id for entry in ledger}
     nearest: dict[tuple[int, int], Leak] = {}
-    for leak in leakage.leaks([row for row in rows if row.id not in own], test, look=look):
+    training = [row for row in rows if row.id not in own]
+    for leak in leakage.leaks(training, test, look=look, step=step):
         pair = (leak.train_id, ledger[leak.test_id].pair_id)
         if pair not in nearest or leak.similarity > nearest[pair].similarity:
             nearest[pair] = Leak(*pair, leak.similarity, leak.how)
@@ -112,7 +117,13 @@ def untested(session: Session, project_id: int, rows: Sequence[Pair]) -> list[Pa
     return [pair for pair in rows if pair.id not in shut]
 
 
-def check(session: Session, project_id: int, training: Sequence[SourcedInput], doing: str) -> None:
+def check(
+    session: Session,
+    project_id: int,
+    training: Sequence[SourcedInput],
+    doing: str,
+    step: steps.Step = steps.quiet,
+) -> None:
     """Refuse rows for training that repeat a tested row, also one that is long gone.
 
     Raises:
@@ -121,7 +132,8 @@ def check(session: Session, project_id: int, training: Sequence[SourcedInput], d
     ledger, look = tested(session, project_id), compared.remembering(session, project_id)
     shut = {entry.pair_id: entry.version for entry in ledger}
     leaks = [(row.id, row.id, "the same pair") for row in training if row.id in shut]
-    leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeats(ledger, training, look)]
+    repeating = repeats(ledger, training, look, step)
+    leaks += [(leak.train_id, leak.test_id, leak.how) for leak in repeating]
     if not leaks:
         return
     pair_id, test_id, how = leaks[0]

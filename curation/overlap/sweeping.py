@@ -20,12 +20,14 @@ from curation.overlap.compared import Compared
 from curation.overlap.duplicates import Near
 from curation.overlap.near.candidates import Places
 from curation.overlap.near.relations import Relations
-from storage import chunks, events, pairs, projects
+from storage import chunks, events, pairs, projects, steps
 from storage.access import require
 from storage.engine import reading, writing
 from storage.tables import LinkRow
 from storage.types import LinkKind, LinkState, Role, User
 
+_COMPARED = 0.8
+"""What is done of a first comparison of many pairs once its result is to be written."""
 ROLES = (Role.EXPERT, Role.REVIEWER, Role.LEAD)
 """Who may compare pairs."""
 Ends = tuple[int, int, LinkKind]
@@ -56,10 +58,10 @@ class Sweep:
     """The pairs that were due, each with the hash of the text that was compared."""
 
 
-def look(session: Session, project_id: int) -> Sweep:
+def look(session: Session, project_id: int, step: steps.Step = steps.quiet) -> Sweep:
     """Compare every pair, not rejected, with every other."""
     schema = projects.get(session, project_id).output_schema
-    look = compared.look(session, project_id)
+    look = compared.look(session, project_id, step)
     stands = {stand.id: stand for stand in look.stands}
     linked = {
         (a, b, kind)
@@ -123,7 +125,7 @@ def sweep_in_chunks(
     actor: User,
     project_id: int,
     *,
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
     settle: Callable[[Session, Sweep], None] = lambda _session, _sweep: None,
 ) -> Sweep:
     """As `overlaps.sweep`, computed outside of any write and written in many short transactions.
@@ -136,16 +138,18 @@ def sweep_in_chunks(
     """
     with reading(engine) as session:
         require(session, actor, ROLES, "sweep")
-        sweep = look(session, project_id)
+        count = pairs.count(session, project_id)
+        sweep = look(session, project_id, steps.part(step, 0, _COMPARED, count))
+    tell = steps.part(step, _COMPARED, 1, count)
     total = len(sweep.links) + len(sweep.due)
     chunks.write(
         engine,
         sweep.links,
         lambda session, links: link(session, project_id, links),
-        lambda done, _: step(done, total),
+        lambda done, _: tell(done, total),
     )
     chunks.write(
-        engine, sweep.due, pairs.mark_swept, lambda done, _: step(len(sweep.links) + done, total)
+        engine, sweep.due, pairs.mark_swept, lambda done, _: tell(len(sweep.links) + done, total)
     )
     with writing(engine) as session:
         require(session, actor, ROLES, "sweep")

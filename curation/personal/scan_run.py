@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from curation.personal import scanning, scans
 from curation.personal.pii import Config
 from curation.personal.scan_lines import ScanInput, ScannedPair
-from storage import chunks
-from storage.chunks import Step
+from storage import chunks, steps
 from storage.engine import reading, writing
+from storage.steps import Step
 from storage.types import User
 
 _PAGE = 500
@@ -44,7 +44,7 @@ def scan(
     project_id: int,
     config: Config,
     *,
-    step: Step = chunks.quiet,
+    step: Step = steps.quiet,
     processes: int | None = None,
 ) -> ScanRun:
     """Scan what has no scan with these settings, which are those of the project.

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from curation.personal import findings, pii, redaction, surfaces
-from storage import chunks, events, leases, pairs
+from storage import chunks, events, leases, pairs, steps
 from storage.access import allowed, require
 from storage.engine import writing
 from storage.errors import BadInput, NotFound, RuleBroken
@@ -123,7 +123,7 @@ def everywhere_in_chunks(
     finding_id: int,
     state: FindingState,
     *,
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
     settle: Callable[[Session, Spread], None] = lambda _session, _spread: None,
 ) -> Spread:
     """As `everywhere`, a few pairs a transaction. Each is whole: what ends the work between two

@@ -15,7 +15,7 @@ from curation.overlap import compared, duplicates, leakage, ledger, overlaps
 from curation.overlap.near import lineage
 from curation.versions import archive, canonical, evidence
 from curation.versions.split import SHARES, Item, split
-from storage import events, pairs, projects
+from storage import events, pairs, projects, steps
 from storage.access import allowed
 from storage.blank import trim
 from storage.engine import require_room
@@ -37,6 +37,10 @@ from storage.types import (
 
 _ROOM = 4
 """Bytes of disk for a letter of text: the frozen row, and the database's log before it."""
+_AT_ONCE = 5_000
+"""Pairs read at once: about a fifth of a second."""
+_READ, _CHECKED = 0.5, 0.75
+"""What is done of a plan once its pairs are read, and once they are compared with test pairs."""
 MINIMUM_PAIRS = 10
 """A split of fewer pairs would leave a part empty."""
 
@@ -81,18 +85,22 @@ def freeze(
     return archive.value(row)
 
 
-def planned(session: Session, project_id: int, seed: int, note: str) -> FreezePlan:
+def planned(
+    session: Session, project_id: int, seed: int, note: str, step: steps.Step = steps.quiet
+) -> FreezePlan:
     """What freezing now would write.
 
     Raises:
         RuleBroken: as `freeze`.
     """
     project = projects.get(session, project_id)
-    approved = pairs.listing(session, project_id, status=PairStatus.APPROVED)
-    _freezable(session, project_id, approved)
+    count = pairs.count(session, project_id, status=PairStatus.APPROVED)
+    approved = _approved(session, project_id, count, steps.part(step, 0, _READ, count))
+    _freezable(session, project_id, approved, steps.part(step, _READ, _CHECKED, count))
     letters = sum(len(pair.prompt) + len(pair.response) for pair in approved)
     require_room(session, _ROOM * letters, "Freezing")
-    groups = _groups(session, project_id, approved)
+    groups = _groups(session, project_id, approved, steps.part(step, _CHECKED, 1, count))
+    step(count, count)
     tested = lineage.tested(session, project_id)
     parts = split(_items(project, approved, groups, tested), SHARES, seed)
     frozen = [
@@ -122,7 +130,20 @@ def planned(session: Session, project_id: int, seed: int, note: str) -> FreezePl
     )
 
 
-def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> None:
+def _approved(session: Session, project_id: int, total: int, step: steps.Step) -> list[Pair]:
+    approved: list[Pair] = []
+    while len(approved) < total:
+        step(len(approved), total)
+        last = approved[-1].id if approved else None
+        approved += pairs.listing(
+            session, project_id, status=PairStatus.APPROVED, after=last, limit=_AT_ONCE
+        )
+    return approved
+
+
+def _freezable(
+    session: Session, project_id: int, approved: Sequence[Pair], step: steps.Step
+) -> None:
     if len(approved) < MINIMUM_PAIRS:
         raise RuleBroken(
             f"{len(approved)} pairs are approved; a version needs at least {MINIMUM_PAIRS}. "
@@ -138,7 +159,7 @@ def _freezable(session: Session, project_id: int, approved: Sequence[Pair]) -> N
             f"and {leaking[0].b}. Settle them on the Duplicates page, then freeze."
         )
     trained = [ledger.row(pair) for pair in approved if not pair.held_out]
-    ledger.check(session, project_id, trained, "freeze")
+    ledger.check(session, project_id, trained, "freeze", step)
 
 
 def require_compared(session: Session, project_id: int) -> None:
@@ -151,7 +172,9 @@ def require_compared(session: Session, project_id: int) -> None:
         raise RuleBroken("Pairs changed since the last search for duplicates. Run it, then freeze.")
 
 
-def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict[int, int]:
+def _groups(
+    session: Session, project_id: int, approved: Sequence[Pair], step: steps.Step
+) -> dict[int, int]:
     """The group of each pair: near-duplicates that were kept, and pairs of one source document."""
     ids = {pair.id for pair in approved}
     edges = [
@@ -160,7 +183,8 @@ def _groups(session: Session, project_id: int, approved: Sequence[Pair]) -> dict
         if link.a in ids and link.b in ids
     ]
     look = compared.remembering(session, project_id)
-    related = leakage.families([ledger.row(pair) for pair in approved], look=look)
+    step(0, len(approved))
+    related = leakage.families([ledger.row(pair) for pair in approved], look=look, step=step)
     related += [sorted(family & ids) for family in lineage.families(session, project_id)]
     for members in related:
         edges += [duplicates.Near(members[0], member, 1.0) for member in members[1:]]

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from curation.versions import archive, canonical, freezing
 from curation.versions.freezing import FreezePlan
-from storage import chunks, freezings, unseen
+from storage import chunks, freezings, pairs, steps, unseen
 from storage.access import require
 from storage.engine import reading, writing
 from storage.errors import RuleBroken, Unavailable
@@ -31,6 +31,8 @@ from storage.tables import (
 from storage.types import PairStatus, Role, Split, User, Version, VersionRow
 
 _ROLES = (Role.LEAD,)
+_WRITING = 0.5
+"""What is done of a freezing once its pairs are compared and shared out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def freeze_in_chunks(
     actor: User,
     order: FreezeOrder,
     *,
-    step: chunks.Step = chunks.quiet,
+    step: steps.Step = steps.quiet,
     job_id: str | None = None,
     settle: Callable[[Session, Version], None] = lambda _session, _version: None,
 ) -> Version:
@@ -73,7 +75,9 @@ def freeze_in_chunks(
     with reading(engine) as session:
         require(session, actor, _ROLES, "freeze")
         moment = _moment(session)
-        plan = freezing.planned(session, order.project_id, order.seed, order.note)
+        count = pairs.count(session, order.project_id, status=PairStatus.APPROVED)
+        tell = steps.part(step, 0, _WRITING, count)
+        plan = freezing.planned(session, order.project_id, order.seed, order.note, tell)
     with writing(engine) as session:
         require(session, actor, _ROLES, "freeze")
         going = freezings.begin(session, order.project_id, job_id)
@@ -135,14 +139,14 @@ def _written(
     plan: FreezePlan,
     going: HalfVersion,
     moment: _Moment,
-    step: chunks.Step,
+    step: steps.Step,
     settle: Callable[[Session, Version], None],
 ) -> Version:
     def add(session: Session, rows: Sequence[VersionRow]) -> None:
         freezings.renew(session, going)
         freezing.add_members(session, going.version_id, rows)
 
-    chunks.write(engine, plan.rows, add, step)
+    chunks.write(engine, plan.rows, add, steps.part(step, _WRITING, 1, len(plan.rows)))
     with reading(engine) as session, unseen.shown(session):
         if canonical.sha256(archive.unproven(session, going.version_id)) != plan.sha256:
             raise Unavailable("The database did not keep the pairs of the version. Freeze again.")

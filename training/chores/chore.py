@@ -42,7 +42,7 @@ class Chore:
     hold: Evidence
 
     def step(self, done: int, total: int) -> None:
-        """Show how far it is; to be called between two chunks, outside any transaction.
+        """Show how far it is; to be called between two chunks, while nothing is written.
 
         Raises:
             Cancelled: someone asked it to stop.

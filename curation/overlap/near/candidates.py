@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage import steps
+
 Places = NDArray[np.int64]
 
 _GRAMS = (5, 9)
@@ -23,7 +25,7 @@ _PROBED = 16
 _LIMIT = 100
 """Candidates proposed for one text, those with most runs in common."""
 _BUCKETS = 22
-_BLOCK, _WORK = 2_000, 5_000_000
+_BLOCK, _WORK = 2_000, 2_500_000
 _COMMON, _MEETINGS = 100, 2_500_000
 """A run in more texts than the first, and than the second over the number of texts, is no probe:
 what so many say tells little, and meeting by it would grow with the square."""
@@ -35,25 +37,38 @@ quarter of their runs at least: of ten thousand such pairs fewer than five look 
 _AT_ONCE = 1 << 16
 
 
-def proposed(texts: Sequence[str]) -> Iterator[tuple[Places, Places]]:
+def proposed(
+    texts: Sequence[str], step: steps.Step = steps.quiet
+) -> Iterator[tuple[Places, Places]]:
     """Pairs of places with enough rare runs in common, long texts by a sample of their runs."""
+    passes = list(_passes(texts))
+    total, done = sum(len(places) for places, *_ in passes), 0
+    for places, level, gram, most in passes:
+        step(done, total)
+        tell = steps.part(step, done / total, (done + len(places)) / total, total)
+        for a, b in _joined([texts[int(at)] for at in places], level, gram, most, tell):
+            yield places[a], places[b]
+        done += len(places)
+
+
+def _passes(texts: Sequence[str]) -> Iterator[tuple[Places, int, int, int]]:
+    """Texts of about one length by their places, with what they are compared by: the level and
+    length of the runs, and in how many texts one may be."""
     sizes = np.array([max(1, len(text) - _GRAMS[0] + 1) for text in texts])
     levels = np.maximum(0, np.floor(np.log2(sizes / _SAMPLE))).astype(int)
     for level in np.unique(levels):
         places = np.flatnonzero((levels == level) | (levels == level - 1))
-        near = [texts[int(at)] for at in places]
-        most = max(_COMMON, _MEETINGS // len(near))
-        for gram in _GRAMS if most < len(near) else _GRAMS[:1]:
-            for a, b in _joined(near, int(level), gram, most):
-                yield places[a], places[b]
+        most = max(_COMMON, _MEETINGS // len(places))
+        for gram in _GRAMS if most < len(places) else _GRAMS[:1]:
+            yield places, int(level), gram, most
 
 
 def _joined(
-    texts: Sequence[str], level: int, gram: int, most: int
+    texts: Sequence[str], level: int, gram: int, most: int, step: steps.Step
 ) -> Iterator[tuple[Places, Places]]:
     """Candidates among texts of about one length, by runs whose hash ends in `level` zero bits and
     that are in no more than `most` of them."""
-    rows, runs = _runs(texts, level, gram)
+    rows, runs = _runs(texts, level, gram, step)
     counts = np.bincount(rows, minlength=len(texts))
     sketches = _sketches(rows, runs, len(texts))
     frequency = np.bincount(runs, minlength=1 << _BUCKETS).astype(np.int32)[runs]
@@ -62,6 +77,7 @@ def _joined(
     probing = _rarest(rows, frequency, len(texts))
     enough = 1 + (counts > 2 * _PROBED)
     for start, common in _products(len(texts), rows, runs, frequency, probing):
+        step(start, len(texts))
         a, b = _best(common, start, enough)
         alike = _agreeing(sketches, a, b)
         yield a[alike], b[alike]
@@ -94,8 +110,8 @@ def _products(
 
     probes, stored = table(rows[probing], runs[probing]), table(rows, runs).T.tocsr()
     work = np.cumsum(np.bincount(rows[probing], frequency[probing], count))
-    steps = np.arange(0, work[-1] + 1, _WORK) if count else np.zeros(0)
-    cuts = np.unique(np.searchsorted(work, steps))
+    edges = np.arange(0, work[-1] + 1, _WORK) if count else np.zeros(0)
+    cuts = np.unique(np.searchsorted(work, edges))
     for start, stop in zip(cuts, [*cuts[1:], count], strict=True):
         yield int(start), (probes[start:stop] @ stored).tocsr()
 
@@ -151,10 +167,13 @@ def _agreeing(sketches: NDArray[np.uint16], a: Places, b: Places) -> NDArray[np.
 
 
 def _runs(
-    texts: Sequence[str], level: int, gram: int
+    texts: Sequence[str], level: int, gram: int, step: steps.Step
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Row and hash bucket of each run of characters, once in each row."""
-    blocks = [_hashed(texts[at : at + _BLOCK], level, gram) for at in range(0, len(texts), _BLOCK)]
+    blocks = []
+    for at in range(0, len(texts), _BLOCK):
+        step(0, len(texts))
+        blocks.append(_hashed(texts[at : at + _BLOCK], level, gram))
     rows = [rows + np.int32(n * _BLOCK) for n, (rows, _) in enumerate(blocks)]
     nothing = np.zeros(0, np.int32)
     return np.concatenate([nothing, *rows]), np.concatenate(

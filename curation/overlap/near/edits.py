@@ -15,6 +15,7 @@ from rapidfuzz.distance import Levenshtein
 
 from curation.overlap.duplicates import Near
 from curation.overlap.near.candidates import Places, proposed
+from storage import steps
 
 _LETTERS = 0x110000
 """How many characters there are to stand for words."""
@@ -22,7 +23,9 @@ _SLACK = 1e-6
 """Limits are loosened by this much where many are measured; the exact measure has the last word."""
 
 
-def pairs(texts: Sequence[str], threshold: float = 0.8) -> list[Near]:
+def pairs(
+    texts: Sequence[str], threshold: float = 0.8, step: steps.Step = steps.quiet
+) -> list[Near]:
     """Pairs of different texts, by their places, with `similarity` at or over the threshold: how
     much stays of the words, or of the characters. In the order of places.
 
@@ -30,7 +33,7 @@ def pairs(texts: Sequence[str], threshold: float = 0.8) -> list[Near]:
     """
     near: dict[tuple[int, int], float] = {}
     ruler = Ruler(texts, threshold)
-    for a, b in proposed(texts):
+    for a, b in proposed(texts, step):
         near.update(ruler.measured(np.minimum(a, b), np.maximum(a, b)))
     return [Near(a, b, near[a, b]) for a, b in sorted(near)]
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from curation.overlap import duplicates
 from curation.overlap.near import candidates, edits
 from curation.overlap.near.candidates import Places
+from storage import steps
 
 Keys = npt.NDArray[np.uint64]
 Sketches = npt.NDArray[np.uint8]
@@ -48,18 +49,25 @@ class Relations:
 Edges = dict[tuple[int, int], list[float]]
 
 
-def related(old: Relations | None, keys: Keys, fetch: Fetch, *, by_edits: bool) -> Relations:
+def related(
+    old: Relations | None,
+    keys: Keys,
+    fetch: Fetch,
+    *,
+    by_edits: bool,
+    step: steps.Step = steps.quiet,
+) -> Relations:
     """What is nearly the same among the texts with these keys (ascending, each once).
 
     `old` spares the work for the texts that are in it; `by_edits` must be as it was then.
     """
     if old is None or not len(old.keys):
-        return _anew(keys, fetch, by_edits)
+        return _anew(keys, fetch, by_edits, step)
     at = np.searchsorted(old.keys, keys).clip(max=len(old.keys) - 1)
     stored = old.keys[at] == keys
     fresh = np.flatnonzero(~stored)
     if len(fresh) > max(_FEW, len(keys) // _SHARE):
-        return _anew(keys, fetch, by_edits)
+        return _anew(keys, fetch, by_edits, step)
     place = np.full(len(old.keys), -1, np.int32)
     place[at[stored]] = np.flatnonzero(stored)
     edges = place[old.edges]
@@ -68,7 +76,7 @@ def related(old: Relations | None, keys: Keys, fetch: Fetch, *, by_edits: bool) 
     sketches[stored] = old.sketches[at[stored]]
     texts = fetch(fresh)
     sketches[fresh] = _sketched(texts)
-    more = _looked_up(sketches, fresh, texts, fetch, by_edits)
+    more = _looked_up(sketches, fresh, texts, fetch, by_edits, step)
     both = _arrays(more)
     return Relations(
         keys,
@@ -98,14 +106,17 @@ def key(plain: str) -> int:
     return int.from_bytes(digest, "little")
 
 
-def _anew(keys: Keys, fetch: Fetch, by_edits: bool) -> Relations:
+def _anew(keys: Keys, fetch: Fetch, by_edits: bool, step: steps.Step) -> Relations:
+    step(0, len(keys))
     texts = fetch(np.arange(len(keys)))
+    step(0, len(keys))
     edges: Edges = {}
     worded = {place: text for place, text in enumerate(texts) if text}
     for a, b, alike in duplicates.joined(worded, duplicates.THRESHOLD):
         edges[min(a, b), max(a, b)] = [min(alike, duplicates.ALMOST), 0.0]
     if by_edits:
-        for near in edits.pairs(texts, duplicates.THRESHOLD):
+        step(0, len(keys))
+        for near in edits.pairs(texts, duplicates.THRESHOLD, step):
             edges.setdefault((near.a, near.b), [0.0, 0.0])[1] = near.similarity
     return Relations(keys, _sketched(texts), *_arrays(edges))
 
@@ -119,11 +130,19 @@ def _arrays(
 
 
 def _looked_up(
-    sketches: Sketches, fresh: Places, texts: list[str], fetch: Fetch, by_edits: bool
+    sketches: Sketches,
+    fresh: Places,
+    texts: list[str],
+    fetch: Fetch,
+    by_edits: bool,
+    step: steps.Step,
 ) -> Edges:
     """The edges of new texts, with all others and with each other."""
     filled = (sketches > 0).sum(axis=1)
-    meetings = [_agreeing(sketches, filled, int(place), by_edits) for place in fresh]
+    meetings = []
+    for done, place in enumerate(fresh.tolist()):
+        step(done, len(fresh))
+        meetings.append(_agreeing(sketches, filled, place, by_edits))
     wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *(near for near, _ in meetings)]))
     others = wanted[~np.isin(wanted, fresh)]
     by_place = dict(zip(fresh.tolist(), texts, strict=True))

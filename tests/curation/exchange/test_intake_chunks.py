@@ -390,6 +390,18 @@ def test_a_file_that_is_compared_in_parts_has_the_same_leaks(
     engine: Engine, desk: Project, lea: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(intake, "_COMPARED", 7)
-    rows = _rows(40)
-    imported = intake.take_in_chunks(engine, lea, Intake(desk.id, "a.csv", SHA), rows)
+    rows, before = _rows(40), _counted(engine)
+    steps: list[tuple[int, int]] = []
+    comparing: list[int] = []
+
+    def step(done: int, total: int) -> None:
+        steps.append((done, total))
+        if _counted(engine) == before:
+            comparing.append(done)
+
+    imported = intake.take_in_chunks(engine, lea, Intake(desk.id, "a.csv", SHA), rows, step=step)
+    assert len(set(comparing)) == 6, "each part moves the bar"
+    assert len(comparing) > 12, "and within a part it can be cancelled"
+    assert steps == sorted(steps), "what is done never falls"
+    assert steps[-1] == (40, 40)
     assert [(leak.line, leak.test_id) for leak in imported.repeating] == [(1, 1)]

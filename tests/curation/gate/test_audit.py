@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from curation.__main__ import app
 from curation.gate import audit, readiness, sampling
 from curation.review import decisions
-from storage import chunks, events, pairs
+from storage import events, pairs, steps
 from storage.engine import reading, writing
 from storage.errors import BadInput, NotAllowed, NotFound, RuleBroken
 from storage.types import Action, Origin, PairStatus, Project, Role, User
@@ -234,7 +234,7 @@ def test_a_large_stratum_goes_back_a_few_rows_at_a_time(engine: Engine) -> None:
         with writing(engine) as session:  # outside any transaction, so nobody waits
             decisions.send_back(session, lena, pairs.row_of(session, rows[0]), "By hand")
 
-    def go(figures: tuple[int, int, int], step: chunks.Step = chunks.quiet) -> int:
+    def go(figures: tuple[int, int, int], step: steps.Step = steps.quiet) -> int:
         return audit.reopen_in_chunks(engine, lena, desk.id, part.stratum, figures, step=step)
 
     with pytest.raises(RuleBroken, match="went on since these figures"):

@@ -14,7 +14,7 @@ from curation.overlap import ledger
 from curation.review import decisions
 from curation.versions import archive, freezing, long_freezing
 from curation.versions.long_freezing import FreezeOrder
-from storage import chunks, freezings, pairs
+from storage import chunks, freezings, pairs, steps
 from storage.engine import open_engine, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.types import Project, Role, User
@@ -28,7 +28,7 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many transactions for few rows."""
-    monkeypatch.setattr(chunks.write, "__defaults__", (chunks.quiet, 5))
+    monkeypatch.setattr(chunks.write, "__defaults__", (steps.quiet, 5))
 
 
 @pytest.fixture
@@ -70,20 +70,50 @@ def test_it_makes_the_same_version_as_one_transaction(
 
 
 def test_nobody_sees_it_before_it_is_whole(engine: Engine, desk: Project, lena: User) -> None:
-    looks: list[int] = []
+    looks: list[list[int]] = []
 
-    def step(done: int, total: int) -> None:
+    def step(_done: int, _total: int) -> None:
         with reading(engine) as session:
             assert archive.listing(session, desk.id) == []
             assert archive.count(session, desk.id) == 0
             assert ledger.tested(session, desk.id) == []
             with pytest.raises(NotFound):
                 archive.get(session, 1)
-        assert _stored(engine)[:2] == [1, done]
-        looks.append(total)
+        looks.append(_stored(engine)[:2])
 
     long_freezing.freeze_in_chunks(engine, lena, FreezeOrder(desk.id), step=step)
-    assert len(looks) > 1, "before a chunk and after one"
+    assert looks[0] == [0, 0], "while its pairs are compared"
+    written = [rows for versions, rows in looks if versions]
+    assert written[:2] == [0, 5], "before a chunk and after one"
+    assert written[-1] == 20
+
+
+def test_who_stops_it_while_pairs_are_compared_leaves_nothing(
+    engine: Engine, desk: Project, lena: User
+) -> None:
+    """At each of the steps before the first write, of which there are some."""
+    before, looks = _stored(engine), 0
+    for stop in range(100):
+        steps: list[tuple[int, int]] = []
+
+        def step(
+            done: int, total: int, steps: list[tuple[int, int]] = steps, at: int = stop
+        ) -> None:
+            steps.append((done, total))
+            if len(steps) > at and _stored(engine) == before:
+                raise Killed
+
+        try:
+            long_freezing.freeze_in_chunks(engine, lena, FreezeOrder(desk.id), step=step)
+        except Killed:
+            looks += 1
+            assert _stored(engine) == before
+        else:
+            break
+    assert looks >= 3
+    assert steps == sorted(steps), "what is done never falls"
+    assert {total for _, total in steps} == {20}
+    assert steps[-1] == (20, 20)
 
 
 def test_a_pair_that_goes_back_to_review_meanwhile_stops_it(
@@ -117,6 +147,8 @@ def test_two_at_once_are_not_begun(engine: Engine, desk: Project, lena: User) ->
     refused: list[str] = []
 
     def step(_done: int, _total: int) -> None:
+        if not _stored(engine)[0]:
+            return  # not begun yet
         with pytest.raises(RuleBroken, match="is being frozen already") as refusal:
             long_freezing.freeze_in_chunks(engine, lena, FreezeOrder(desk.id))
         refused.append(str(refusal.value))
