@@ -119,16 +119,16 @@ def _line(record: Record) -> Line:
     figures = ", ".join(
         f"{re.sub('_', ' ', name)} {value:,.10g}" for name, value in record.counts.items()
     )
-    return Line(record.source.removeprefix("tests/"), figures)
+    return Line(record.source, figures)
 
 
 _HEAD = """# How Assay is tested
 
 What people trust Assay with is their words and their verdicts. This page lists the tests that try
 to lose, double, leak or spoil them, and what they counted when this page was made. They run against
-real SQLite files and, where a line says so, real servers and processes. Where a guard could be taken
-out of the code, most were seen to fail without it. `make test` runs all but the benchmarks, which do
-the same for longer.
+real SQLite files and, where a line says so, real servers and processes. Where a guard could be
+taken out of the code, most were seen to fail without it. `make test` runs all but the benchmarks,
+which do the same for longer.
 
 Make the page anew with
 
