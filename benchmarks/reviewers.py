@@ -5,8 +5,9 @@ long does a press wait?
 folder with waiting pairs in its first project (benchmarks.growth keeps such folders with --folder).
 Each reviewer thinks three seconds on average, sends one decision in ten twice and loses the
 connection in one of twenty. `--beside import` and `--beside sweep` run these commands meanwhile, on
-`--rows` pairs; `--kills N` kills the server so many times with SIGKILL and starts it again. What
-reviewers were told is then held against the database, read by sqlite3 alone.
+`--rows` pairs; with `--pages` a lead opens every page in turn, over and over; `--kills N` kills the
+server so many times with SIGKILL and starts it again. What reviewers were told is then held against
+the database, read by sqlite3 alone.
 """
 
 import argparse
@@ -30,8 +31,11 @@ import psutil
 
 from benchmarks import grown
 from benchmarks.measuring import MEGABYTE
+from pages.frame import shell
 from storage.settings import ROOT
+from storage.types import Role
 from tests.support import live as servers, load
+from tests.support.desk_client import visit
 from tests.support.live import Live
 
 _LOOK_SECONDS = 0.5
@@ -46,6 +50,7 @@ def main() -> None:
     asked.add_argument("--think", type=float, default=3.0, help="seconds, mean")
     asked.add_argument("--beside", action="append", default=[], choices=["import", "sweep"])
     asked.add_argument("--rows", type=int, default=100_000, help="of the import beside")
+    asked.add_argument("--pages", action="store_true", help="a lead opens all pages meanwhile")
     asked.add_argument("--kills", type=int, default=0)
     asked.add_argument("--seed", type=int, default=7)
     asked.add_argument("--json", type=Path)
@@ -70,6 +75,7 @@ def _run(data: Path, given: argparse.Namespace) -> dict[str, Any]:
             _memory(server) as peak,
             _beside(data, given) as beside,
             _kills(live, server, given) as killed,
+            _pages(live, data, given) as visits,
         ):
             load.together(crew, given.seconds)
         for reviewer in crew:
@@ -97,17 +103,24 @@ def _run(data: Path, given: argparse.Namespace) -> dict[str, Any]:
         "server_peak_mb": round(max(peak, default=0) / MEGABYTE),
         "integrity": intact,
         "beside": beside,
+        "pages": _slowest(visits),
     }
 
 
 def reviewers(data: Path, count: int) -> list[int]:
-    """The first so many people who review."""
+    """The newest so many people who review."""
     with closing(sqlite3.connect(data / "assay.db")) as database:
         rows = database.execute("SELECT id, roles FROM user ORDER BY id DESC").fetchall()
     ids = [number for number, roles in rows if "reviewer" in roles]
     if len(ids) < count:
         raise SystemExit(f"The folder has {len(ids)} reviewers; {count} are asked for.")
     return ids[:count]
+
+
+def _someone(data: Path, role: Role) -> int:
+    with closing(sqlite3.connect(data / "assay.db")) as database:
+        rows = database.execute("SELECT id, roles FROM user ORDER BY id").fetchall()
+    return next(int(number) for number, roles in rows if role in roles)
 
 
 @contextmanager
@@ -167,6 +180,41 @@ def _command(data: Path, name: str, rows: int) -> list[str]:
     )
     file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return [*base, str(file), "--as", grown.LEAD]
+
+
+@contextmanager
+def _pages(live: Live, data: Path, given: argparse.Namespace) -> Iterator[dict[str, list[float]]]:
+    """A lead who opens every page in turn, each in a new session; seconds to its last element."""
+    took: dict[str, list[float]] = {}
+    until = time.monotonic() + given.seconds
+    lead = _someone(data, Role.LEAD)
+    places = [place for place in shell.PLACES if Role.LEAD in place.roles]
+
+    def work() -> None:
+        while given.pages and time.monotonic() < until:
+            for place in places:
+                took.setdefault(place.title, []).append(visit(live, lead, place.address))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield took
+    worker.join()
+
+
+def _slowest(visits: dict[str, list[float]]) -> dict[str, float]:
+    """Of all visits the count and quantiles, and the page whose slowest visit was the slowest."""
+    every = sorted(seconds for each in visits.values() for seconds in each)
+    if not every:
+        return {}
+    p95 = every[int(0.95 * (len(every) - 1))]
+    by_page = {f"{title}_longest_ms": round(1000 * max(each)) for title, each in visits.items()}
+    worst = max(by_page, key=lambda name: by_page[name])
+    return {
+        "visits": len(every),
+        "p50_ms": round(1000 * every[len(every) // 2]),
+        "p95_ms": round(1000 * p95),
+        worst: by_page[worst],
+    }
 
 
 @contextmanager

@@ -7,7 +7,7 @@ of. Operations stay in the outbox until the server has answered them, as in the 
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -62,20 +62,8 @@ class DeskClient:
 
     def open(self) -> None:
         """Open the page in a new session."""
-        cookies = "; ".join(
-            f"assay_{kind}_{_folder(self.live)}={value}"
-            for kind, value in (("key", self.live.key), ("profile", str(self.user_id)))
-        )
         self.drop()
-        connecting = connect(
-            f"ws://{self.live.host}/_stcore/stream",
-            origin=Origin(self.live.url),
-            additional_headers={"Cookie": cookies},
-            subprotocols=[Subprotocol("streamlit")],
-            max_size=LONGEST_MESSAGE,
-            open_timeout=_SILENCE,
-            close_timeout=_GOODBYE,
-        )
+        connecting = _connecting(self.live, self.user_id)
         self._socket = self._connection.enter_context(connecting)
         self._component = self._page = ""
         self._send({})
@@ -192,6 +180,36 @@ class DeskClient:
             if card["id"] not in deciding:
                 self.cards[card["id"]] = card
                 self.shown.append((card["id"], card["fence"]))
+
+
+def visit(live: Live, user_id: int, address: str) -> float:
+    """Seconds from opening a page in a new session to its last element."""
+    begun = time.monotonic()
+    with _connecting(live, user_id) as socket:
+        back = BackMsg()
+        back.rerun_script.page_name = address
+        socket.send(back.SerializeToString())
+        message = ForwardMsg()
+        while message.WhichOneof("type") != "script_finished":
+            message.ParseFromString(socket.recv(timeout=_SILENCE, decode=False))
+        return time.monotonic() - begun
+
+
+def _connecting(live: Live, user_id: int) -> AbstractContextManager[ClientConnection]:
+    """The WebSocket of a person's browser."""
+    cookies = "; ".join(
+        f"assay_{kind}_{_folder(live)}={value}"
+        for kind, value in (("key", live.key), ("profile", str(user_id)))
+    )
+    return connect(
+        f"ws://{live.host}/_stcore/stream",
+        origin=Origin(live.url),
+        additional_headers={"Cookie": cookies},
+        subprotocols=[Subprotocol("streamlit")],
+        max_size=LONGEST_MESSAGE,
+        open_timeout=_SILENCE,
+        close_timeout=_GOODBYE,
+    )
 
 
 def _folder(live: Live) -> str:
