@@ -117,20 +117,3 @@ def room(folder: Path, needed: int, purpose: str) -> None:
 
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.0f} MB"
-
-
-def sync_all(path: Path) -> None:
-    """Force a file, or all that is in a folder, to the disk."""
-    if path.is_dir():
-        for inside in path.iterdir():
-            sync_all(inside)
-    sync(path)
-
-
-def sync(path: Path) -> None:
-    """Force a file, or the names in a folder, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,20 +6,15 @@ next freezing in the project.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 
-from storage import chunks, unseen
+from storage import chunks, half, unseen
 from storage.engine import reading, writing
 from storage.errors import RuleBroken
 from storage.tables import FreezingRow, MemberRow, VersionRowTable
-
-ALIVE = timedelta(seconds=60)
-"""A process that wrote no chunk for so long is gone; should it wake, its next chunk is refused."""
-_DOOMED = datetime(1970, 1, 1, tzinfo=UTC)
-"""In place of the time until which it lives: it is being swept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +29,11 @@ class HalfVersion:
 
     @property
     def is_dead(self) -> bool:
-        """Whether its process let its time pass; a time too far ahead is of a wrong clock."""
-        now = datetime.now(UTC)
-        return not now <= self.alive_until <= now + 2 * ALIVE
+        """Whether its process let its time pass."""
+        return half.is_dead(self.alive_until)
 
 
-def half(session: Session) -> list[HalfVersion]:
+def unfinished(session: Session) -> list[HalfVersion]:
     """The versions of all projects that are not whole."""
     query = select(FreezingRow).where(FreezingRow.whole_at.is_(None)).order_by(FreezingRow.id)
     return [
@@ -54,7 +48,7 @@ def begin(session: Session, project_id: int, job_id: str | None = None) -> HalfV
     Raises:
         RuleBroken: another process freezes a version of the project now.
     """
-    if any(going.project_id == project_id for going in half(session)):
+    if any(going.project_id == project_id for going in unfinished(session)):
         raise RuleBroken(
             "A version of this project is being frozen already, or was until a moment ago. "
             "Wait a minute, then try again."
@@ -63,7 +57,7 @@ def begin(session: Session, project_id: int, job_id: str | None = None) -> HalfV
         project_id=project_id,
         version_id=_newest(session) + 1,
         job_id=job_id,
-        alive_until=datetime.now(UTC) + ALIVE,
+        alive_until=half.until(),
     )
     session.add(row)
     session.flush()
@@ -84,7 +78,7 @@ def renew(session: Session, going: HalfVersion) -> None:
     Raises:
         RuleBroken: it is swept, as its process had stood still for too long.
     """
-    _living(session, going, alive_until=datetime.now(UTC) + ALIVE)
+    _living(session, going, alive_until=half.until())
 
 
 def complete(session: Session, going: HalfVersion) -> None:
@@ -97,12 +91,7 @@ def complete(session: Session, going: HalfVersion) -> None:
 
 
 def _living(session: Session, going: HalfVersion, **values: datetime) -> None:
-    changed = session.execute(
-        update(FreezingRow)
-        .where(FreezingRow.id == going.id, FreezingRow.alive_until > _DOOMED)
-        .values(**values)
-    )
-    if changed.rowcount != 1:  # type: ignore[attr-defined]  # of an update there is one
+    if not half.change(session, FreezingRow, going.id, **values):
         raise RuleBroken("This freezing stood still for too long and was cleared. Start it again.")
 
 
@@ -112,10 +101,7 @@ def sweep(engine: Engine, cut_off: HalfVersion) -> None:
     It is marked first: should its process still live, it writes nothing more.
     """
     with writing(engine) as session:
-        mark = update(FreezingRow).where(
-            FreezingRow.id == cut_off.id, FreezingRow.whole_at.is_(None)
-        )
-        if session.execute(mark.values(alive_until=_DOOMED)).rowcount != 1:  # type: ignore[attr-defined]
+        if not half.doom(session, FreezingRow, cut_off.id):
             return
     with reading(engine) as session, unseen.shown(session):
         query = select(MemberRow.pair_id).where(MemberRow.version_id == cut_off.version_id)

@@ -7,22 +7,18 @@ import of the file.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from storage import chunks, pairs
+from storage import chunks, half, pairs
 from storage.engine import open_engine, writing
 from storage.errors import RuleBroken
 from storage.tables import ImportRow, LinkRow, PairRow, RevisionRow
 from storage.types import User
 
-ALIVE = timedelta(seconds=60)
-"""A process that wrote no chunk for so long is gone; should it wake, its next chunk is refused."""
-_DOOMED = datetime(1970, 1, 1, tzinfo=UTC)
-"""In place of the time until which it lives: it is being swept."""
 _PAIR, _REVISION, _LINK = PairRow.__table__, RevisionRow.__table__, LinkRow.__table__
 
 
@@ -39,12 +35,17 @@ class HalfImport:
     alive_until: datetime
 
     @property
+    def is_dead(self) -> bool:
+        """Whether its process let its time pass."""
+        return half.is_dead(self.alive_until)
+
+    @property
     def ids(self) -> range:
         """Of its pairs, in the order of the file."""
         return range(self.first_id, self.last_id + 1)
 
 
-def half(session: Session) -> list[HalfImport]:
+def unfinished(session: Session) -> list[HalfImport]:
     """The imports of all projects that are not whole."""
     query = select(ImportRow).where(ImportRow.whole_at.is_(None)).order_by(ImportRow.id)
     return [_value(row) for row in session.scalars(query)]
@@ -77,7 +78,7 @@ def begin(
     Raises:
         RuleBroken: another process imports this file into the project now.
     """
-    for going in half(session):
+    for going in unfinished(session):
         if (going.project_id, going.sha256) == (project_id, sha256):
             raise RuleBroken(
                 "This file is being imported into the project already, or was until a moment ago. "
@@ -91,7 +92,7 @@ def begin(
         first_id=first,
         last_id=first + count - 1,
         job_id=job_id,
-        alive_until=datetime.now(UTC) + ALIVE,
+        alive_until=half.until(),
     )
     session.add(row)
     session.flush()
@@ -111,12 +112,7 @@ def renew(session: Session, going: HalfImport) -> None:
     Raises:
         RuleBroken: it is swept, as its process had stood still for too long.
     """
-    changed = session.execute(
-        update(ImportRow)
-        .where(ImportRow.id == going.id, ImportRow.alive_until > _DOOMED)
-        .values(alive_until=datetime.now(UTC) + ALIVE)
-    )
-    if changed.rowcount != 1:  # type: ignore[attr-defined]  # of an update there is one
+    if not half.change(session, ImportRow, going.id, alive_until=half.until()):
         raise RuleBroken("This import stood still for too long and was cleared. Start it again.")
 
 
@@ -139,20 +135,13 @@ def complete(session: Session, going: HalfImport) -> None:
     )
 
 
-def is_dead(going: HalfImport) -> bool:
-    """Whether its process let its time pass; a time that is too far ahead is of a wrong clock."""
-    now = datetime.now(UTC)
-    return not now <= going.alive_until <= now + 2 * ALIVE
-
-
 def sweep(engine: Engine, cut_off: HalfImport) -> None:
     """Remove what an import has written, in chunks, and then the import itself.
 
     It is marked first: should its process still live, it writes nothing more.
     """
     with writing(engine) as session:
-        mark = update(ImportRow).where(ImportRow.id == cut_off.id, ImportRow.whole_at.is_(None))
-        if session.execute(mark.values(alive_until=_DOOMED)).rowcount != 1:  # type: ignore[attr-defined]
+        if not half.doom(session, ImportRow, cut_off.id):
             return
     # Tables that could point at a pair have no index for it; at unseen ones nothing points.
     bare = open_engine(Path(str(engine.url.database)), foreign_keys=False)

@@ -198,10 +198,10 @@ def _measure(session: Session, actor: User, run: Job) -> None:
 def _sweep(engine: Engine) -> None:
     """Remove what an import left that was cut off: of a command, or of a job that has ended."""
     with reading(engine) as session:
-        cut_off = imports.half(session)
+        cut_off = imports.unfinished(session)
         going = {job.id for job in jobs.unfinished(session)} if cut_off else set()
     for half in cut_off:
-        if imports.is_dead(half) if half.job_id is None else half.job_id not in going:
+        if half.is_dead if half.job_id is None else half.job_id not in going:
             imports.sweep(engine, half)
 
 

@@ -196,9 +196,10 @@ def take_in_chunks(
     """
     with reading(engine) as session:
         require(session, actor, _ROLES, "import")
-        cut_off = [going for going in imports.half(session) if _same(going, intake)]
-    for going in filter(imports.is_dead, cut_off):
-        imports.sweep(engine, going)
+        cut_off = [going for going in imports.unfinished(session) if _same(going, intake)]
+    for going in cut_off:
+        if going.is_dead:
+            imports.sweep(engine, going)
     with reading(engine) as session:
         plan = _planned(session, actor, intake, rows, step)
     if not plan.rows:

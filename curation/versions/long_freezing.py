@@ -96,7 +96,9 @@ def freeze_in_chunks(
 def clear(engine: Engine, project_id: int) -> None:
     """Make good what a freezing in a project left that was cut off."""
     with reading(engine) as session:
-        cut_off = [going for going in freezings.half(session) if going.project_id == project_id]
+        cut_off = [
+            going for going in freezings.unfinished(session) if going.project_id == project_id
+        ]
         whole = list(
             session.scalars(
                 select(FreezingRow.version_id).where(

@@ -19,7 +19,8 @@ from curation.versions.layouts import LAYOUTS
 from curation.versions.records import ExportedFile, ExportedVersion, ExportManifest, VersionCard
 from storage import troubles
 from storage.errors import BadInput, RuleBroken
-from storage.folder import room, sync, sync_all
+from storage.folder import room
+from storage.synced import sync, sync_all
 from storage.types import Split
 
 TO_TRAIN = (Split.TRAIN, Split.VALIDATION)

@@ -1,6 +1,5 @@
 """A copy of a database while others write: whole, checked, on the disk before it has its name."""
 
-import os
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from sqlalchemy import Engine
 
-from storage import folder, troubles
+from storage import folder, synced, troubles
 from storage.engine import driver
 from storage.errors import Unavailable
 
@@ -41,11 +40,11 @@ def _copied(engine: Engine, target: Path) -> None:
             connection.connection.driver_connection.execute("VACUUM INTO ?", (str(half),))  # type: ignore[union-attr]
         _check(half)
         half.chmod(0o600)
-        folder.sync(half)
+        synced.sync(half)
         half.rename(target)
     finally:
         half.unlink(missing_ok=True)
-    folder.sync(target.parent)
+    synced.sync(target.parent)
 
 
 def _check(half: Path) -> None:
@@ -55,22 +54,8 @@ def _check(half: Path) -> None:
         raise Unavailable(f"The copy is damaged ({pages}). The disk may be failing: look at it.")
 
 
-def write(path: Path, content: bytes) -> None:
-    """Write a small file whole or not at all, also through a crash."""
-    half = path.with_name(f".{path.name}.half")
-    try:
-        with half.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
-    folder.sync(path.parent)
-
-
 def read(path: Path, kind: type[T]) -> T | None:
-    """What `write` wrote as JSON; None where there is none that can be read."""
+    """What was written as JSON; None where there is none that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.MsgspecError):

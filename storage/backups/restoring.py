@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from storage import events, folder, migrate, troubles
+from storage import events, folder, migrate, synced, troubles
 from storage.backups import copying, gaps, manifest, proof, whole
 from storage.engine import RESTORING, driver, open_engine, writing
 from storage.errors import BadInput, Unavailable
@@ -103,12 +103,12 @@ def _put(settings: Settings, backup: Path) -> Restored:
         restored = _described(settings, part, backup, upgraded=older, stamp=stamp)
         restored = replace(restored, sentences=back + restored.sentences)
         _settle(part)
-        folder.sync(part)
+        synced.sync(part)
         part.rename(settings.data / f"{settings.database.name}{RESTORING}{stamp}")
     finally:
         for leftover in (part, *_beside(part)):
             leftover.unlink(missing_ok=True)
-    folder.sync(settings.data)
+    synced.sync(settings.data)
     finish(settings)
     return restored
 
@@ -209,7 +209,7 @@ def finish(settings: Settings) -> bool:
             if present.exists():
                 _set_aside(present, aside.with_name(aside.name + companion))
         proven.rename(settings.database)
-        folder.sync(settings.data)
+        synced.sync(settings.data)
     return bool(waiting)
 
 

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from storage import events, priority
+from storage import events, priority, synced
 from storage.access import allowed
 from storage.backups import copying, whole
 from storage.engine import reading
@@ -63,7 +63,7 @@ def last(settings: Settings) -> LastBackup | None:
 
 def _write(path: Path, value: msgspec.Struct) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    copying.write(path, msgspec.json.encode(value))
+    synced.write(path, msgspec.json.encode(value))
 
 
 @allowed(Role.ADMIN)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy.orm import Session
 
-from storage import events
+from storage import events, synced
 from storage.access import allowed
 from storage.backups import copying, manifest, restoring
 from storage.errors import AssayError, NotFound
@@ -57,7 +57,7 @@ def stage(session: Session, actor: User, settings: Settings, backup: str) -> Non
         raise NotFound(f"There is no backup {name!r} any more. Choose another.")
     events.record(session, actor, "stage_restore", "backups", name)
     wish = Staged(backup, actor.name, datetime.now(UTC).isoformat())
-    copying.write(_wish(settings), msgspec.json.encode(wish))
+    synced.write(_wish(settings), msgspec.json.encode(wish))
 
 
 @allowed(Role.ADMIN)
@@ -94,7 +94,7 @@ def at_start(settings: Settings) -> tuple[str, ...]:
     except AssayError as error:
         done, sentences = False, [f"{Path(wish.backup).name} was not restored. {error}"]
     outcome = RestoreReport(datetime.now(UTC).isoformat(), done, sentences)
-    copying.write(settings.data / "restore-report.json", msgspec.json.encode(outcome))
+    synced.write(settings.data / "restore-report.json", msgspec.json.encode(outcome))
     _wish(settings).unlink(missing_ok=True)
     return tuple(sentences)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Engine
 
-from storage import folder, locks, troubles
+from storage import folder, locks, synced, troubles
 from storage.backups import copying, manifest, proof
 from storage.backups.manifest import BackupManifest, FileEntry, WholeBackup
 from storage.engine import open_readonly
@@ -44,7 +44,7 @@ def make(engine: Engine, settings: Settings, into: Path, purpose: str) -> WholeB
             half.rename(final)
         finally:
             shutil.rmtree(half, ignore_errors=True)
-        folder.sync(into)
+        synced.sync(into)
         return WholeBackup(final, written)
 
 
@@ -65,7 +65,7 @@ def busy(into: Path) -> bool:
 
 def _sweep(into: Path) -> None:
     """Remove what a killed backup or a killed deletion left."""
-    for leftover in [*into.glob(".*.half"), *into.glob(".*.gone")]:
+    for leftover in [part for kind in ("half", "gone", "tmp") for part in into.glob(f".*.{kind}")]:
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -95,9 +95,9 @@ def _fill(
         except FileNotFoundError:  # a job that was tidied up meanwhile
             continue
     for place, _, _ in os.walk(half, topdown=False):
-        folder.sync(Path(place))
+        synced.sync(Path(place))
     written = BackupManifest(at, purpose, proven.revision, proven.events, proven.head, files)
-    copying.write(half / manifest.NAME, msgspec.json.format(msgspec.json.encode(written), indent=1))
+    synced.write(half / manifest.NAME, msgspec.json.format(msgspec.json.encode(written), indent=1))
     return written
 
 
@@ -155,7 +155,7 @@ def _take(source: Path, target: Path, former: WholeBackup | None, name: str) -> 
         else:
             return former.manifest.files[name]
     shutil.copyfile(source, target)
-    folder.sync(target)
+    synced.sync(target)
     entry = _entry(target)
     return FileEntry(entry.sha256, entry.size, status.st_mtime_ns)
 
@@ -239,10 +239,10 @@ def _put(source: Path, target: Path, entry: FileEntry) -> None:
         shutil.copyfile(source, half)
         if manifest.sha256(half) != entry.sha256:
             raise BadInput(f"{source} changed since the backup. Choose another backup.")
-        folder.sync(half)
+        synced.sync(half)
         half.rename(target)
     except FileNotFoundError as error:
         raise BadInput(f"{source} is missing in the backup. Choose another backup.") from error
     finally:
         half.unlink(missing_ok=True)
-    folder.sync(target.parent)
+    synced.sync(target.parent)

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from curation import statistics
 from curation.versions import packages
+from storage import synced
 from storage.engine import reading
 from storage.errors import NotFound
 from storage.settings import Settings
@@ -13,7 +14,7 @@ from storage.types import Job, JobKind, Split
 from training.chores import chore
 from training.records import results, specs
 from training.records.results import DeliveryResult
-from training.work import evidence, jobs
+from training.work import jobs
 from training.work.evidence import Cancelled, Evidence
 
 _FILE = "export.zip"
@@ -35,7 +36,7 @@ def main(directory: Path, hold: Evidence) -> None:
         going.step(2, _STEPS)
         for job in earlier:
             (jobs.folder(going.settings, job.id) / _FILE).unlink(missing_ok=True)
-        evidence.write_bytes(directory / _FILE, content)
+        synced.write(directory / _FILE, content)
         if hold.cancel_requested():
             (directory / _FILE).unlink()
             raise Cancelled

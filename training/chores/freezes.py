@@ -50,7 +50,7 @@ def _result(version: Version) -> FreezeResult:
 def tidy(engine: Engine, settings: Settings, job: Job) -> None:  # noqa: ARG001 - one shape for all kinds
     """Make good what a freezing left that is over."""
     with reading(engine) as session:
-        cut_off = [going for going in freezings.half(session) if going.job_id == job.id]
+        cut_off = [going for going in freezings.unfinished(session) if going.job_id == job.id]
     for going in cut_off:
         freezings.sweep(engine, going)
     long_freezing.clear(engine, job.project_id)

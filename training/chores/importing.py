@@ -13,7 +13,7 @@ from curation import statistics
 from curation.exchange import intake
 from curation.exchange.incoming import Incoming
 from curation.exchange.intake import Imported, Intake
-from storage import imports
+from storage import imports, synced
 from storage.engine import reading
 from storage.settings import Settings
 from storage.types import Job
@@ -38,7 +38,7 @@ def stage(settings: Settings, rows: Sequence[Incoming]) -> str:
     directory = jobs.folder(settings, job_id)
     directory.mkdir(parents=True)
     lines = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
-    evidence.write_bytes(directory / _ROWS, lines)
+    synced.write(directory / _ROWS, lines)
     return job_id
 
 
@@ -114,7 +114,7 @@ def tidy(engine: Engine, settings: Settings, job: Job) -> None:
     off.
     """
     with reading(engine) as session:
-        cut_off = [going for going in imports.half(session) if going.job_id == job.id]
+        cut_off = [going for going in imports.unfinished(session) if going.job_id == job.id]
     for going in cut_off:
         imports.sweep(engine, going)
     (jobs.folder(settings, job.id) / _ROWS).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from curation.schema_check import check_schema, problems
+from storage import synced
 from storage.blank import seen, trim
 from storage.errors import BadInput
 from training.draft.writers import Writer, writer
@@ -24,7 +25,6 @@ from training.models.render import Message, messages
 from training.records import tasks
 from training.records.results import DraftLine
 from training.records.tasks import DraftTask
-from training.work import evidence
 from training.work.evidence import Cancelled, Evidence
 
 _PROMPT_TOKENS = 120
@@ -128,7 +128,7 @@ def main(directory: Path, hold: Evidence) -> None:
     drafts = Drafts(brief)
     tried = fill(drafts, model, task.count, task.seed, task.temperature, hold)
     content = b"".join(msgspec.json.encode(line) + b"\n" for line in drafts.lines)
-    evidence.write_bytes(directory / "drafts.jsonl", content)
+    synced.write(directory / "drafts.jsonl", content)
     detail = {
         "asked": task.count,
         "kept": len(drafts.lines),

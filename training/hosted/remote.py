@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from storage import plain_files
+from storage import plain_files, synced
 from storage.errors import BadInput, RuleBroken
 from storage.types import Split
 from training.work import evidence
@@ -92,7 +92,7 @@ def adopt(source: Path, expected: str, directory: Path) -> None:
         raise RuleBroken(
             "What was known of the run at its endpoint changed meanwhile. Ask it to go on again."
         )
-    evidence.write_bytes(directory / _FILE, content)
+    synced.write(directory / _FILE, content)
 
 
 def left(directory: Path) -> str:

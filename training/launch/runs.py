@@ -16,7 +16,7 @@ from curation.gate import readiness
 from curation.overlap import ledger
 from curation.personal import model_files
 from curation.versions import archive
-from storage import events, pairs, people
+from storage import events, pairs, people, synced
 from storage.blank import trim
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
@@ -296,7 +296,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     version, content = opened.version, _rows(session, opened, spec)
     taught = ledger.rows(session, job.project_id, _taught(opened, spec.share))
     ledger.check(session, job.project_id, taught, "freeze a new version")
-    evidence.write_bytes(directory / "rows.jsonl", content)
+    synced.write(directory / "rows.jsonl", content)
     resumed, before = spec.resumed_from, spec.started_from
     if resumed is not None:
         source = directory.with_name(resumed.job)

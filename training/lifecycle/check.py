@@ -16,6 +16,7 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from curation.schema_check import check_schema
+from storage import synced
 from storage.errors import BadInput, RuleBroken
 from storage.types import Arm
 from training.lifecycle import checks
@@ -23,7 +24,6 @@ from training.models import base_models, render
 from training.proving import answer_rules, evaluate, generate
 from training.records import tasks as records
 from training.records.tasks import CheckTask
-from training.work import evidence
 from training.work.evidence import Evidence
 
 _TOKENS = 96
@@ -59,7 +59,7 @@ def main(directory: Path, hold: Evidence) -> None:
             for task, text in zip(tasks, texts, strict=True)
         ]
     content = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
-    evidence.write_bytes(directory / checks.LINES, content)
+    synced.write(directory / checks.LINES, content)
     detail = {
         **checks.tally(lines),
         "tasks_sha256": check.tasks_sha256,

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from curation.versions import archive
-from storage import events, plain_files
+from storage import events, plain_files, synced
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
 from storage.tables import JobRow
@@ -78,7 +78,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     own = check_prompts.listing(session, job.project_id)
     questions = _with_system(manifest.system_message, schema, own)
     content = "".join(json.dumps(task, ensure_ascii=False) + "\n" for task in questions).encode()
-    evidence.write_bytes(directory / "tasks.jsonl", content)
+    synced.write(directory / "tasks.jsonl", content)
     return CheckTask(
         tasks="tasks.jsonl",
         tasks_sha256=hashlib.sha256(content).hexdigest(),

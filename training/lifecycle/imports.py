@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from curation.personal import model_files
 from curation.versions import archive
-from storage import events
+from storage import events, synced
 from storage.access import allowed
 from storage.errors import RuleBroken, Unavailable
 from storage.settings import Settings
@@ -137,7 +137,7 @@ def keep(source: Path, base: Path, final: Path, named: BaseModel) -> Vetted:
         config = vetted.config(str(record.get("name") or named.where.rpartition("/")[2]))
         (making / "adapter_config.json").write_text(json.dumps(config, indent=2))
         (making / "chat_template.jinja").write_text(vetting.template(base) or "", encoding="utf-8")
-        evidence.sync_tree(making)
+        synced.sync_all(making)
         evidence.publish(making, final)
     return vetted
 

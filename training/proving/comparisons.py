@@ -15,7 +15,7 @@ from curation.personal import scan_settings
 from curation.policy import eras
 from curation.statistics import wilson
 from curation.versions import archive
-from storage import events, projects
+from storage import events, projects, synced
 from storage.errors import NotFound, RuleBroken
 from storage.settings import Settings
 from storage.tables import AdapterRow, ComparisonRow, OutputRow
@@ -31,7 +31,7 @@ from training.records.parts import AdapterRef, BaseModel
 from training.records.record import read, written
 from training.records.specs import EvaluateSpec
 from training.records.tasks import EarlierAnswers, EvaluateTask, PromptingFiles
-from training.work import evidence, machine, rows
+from training.work import machine, rows
 from training.work.rows import OutputLine
 
 
@@ -152,7 +152,7 @@ def prepare(session: Session, job: Job, directory: Path, settings: Settings) -> 
     spec = specs.evaluate(job)
     opened = archive.opened(session, spec.version_id)
     version, frozen = opened.version, opened.part(Split.TEST)
-    evidence.write_bytes(directory / "rows.jsonl", rows.written(frozen))
+    synced.write(directory / "rows.jsonl", rows.written(frozen))
     adapter = spec.adapter
     return EvaluateTask(
         rows="rows.jsonl",
@@ -181,8 +181,8 @@ def _prompting(
     project = projects.get(session, job.project_id)
     examples = prompting.examples(opened.part(Split.TRAIN), project)
     tried = sorted(opened.part(Split.VALIDATION), key=lambda row: row.content_sha256)
-    evidence.write_bytes(directory / "examples.jsonl", rows.written(examples))
-    evidence.write_bytes(directory / "tried.jsonl", rows.written(tried[: prompting.MOST_ROWS]))
+    synced.write(directory / "examples.jsonl", rows.written(examples))
+    synced.write(directory / "tried.jsonl", rows.written(tried[: prompting.MOST_ROWS]))
     return PromptingFiles(examples="examples.jsonl", rows="tried.jsonl")
 
 
@@ -206,7 +206,7 @@ def _before(
             continue
         texts = {pair_id: arms[Arm.BASE].text for pair_id, arms in outputs(session, row.id).items()}
         content = json.dumps([texts[pair_id] for pair_id in pair_ids]).encode()
-        evidence.write_bytes(directory / "base.json", content)
+        synced.write(directory / "base.json", content)
         return EarlierAnswers(
             file="base.json",
             sha256=hashlib.sha256(content).hexdigest(),

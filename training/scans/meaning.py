@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from curation import statistics
 from curation.overlap.near import meanings
 from curation.personal import model_files
-from storage import plain_files
+from storage import plain_files, synced
 from storage.errors import Unavailable
 from storage.settings import Settings
 from storage.types import Job, User
@@ -80,7 +80,7 @@ def ingest(session: Session, actor: User, job: Job, directory: Path, result: Mea
 
 def _write(path: Path, lines: Sequence[Any]) -> None:
     plain = (json.dumps(msgspec.to_builtins(line), ensure_ascii=False) + "\n" for line in lines)
-    evidence.write_bytes(path, "".join(plain).encode())
+    synced.write(path, "".join(plain).encode())
 
 
 def _read(path: Path, kind: type[T]) -> Iterator[T]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from storage import plain_files
+from storage import plain_files, synced
 from storage.errors import BadInput, RuleBroken, Unavailable
 from training.records.record import JsonRecord, written
 from training.work import evidence
@@ -235,7 +235,7 @@ def adopt(source: Path, step: int, sha256: str, directory: Path) -> Checkpoint:
     folder = working(directory, step)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(wanted[0].path, folder)
-    evidence.sync_tree(folder)
+    synced.sync_all(folder)
     _publish(directory, Checkpoint(step, sha256, wanted[0].size, folder))
     return find(directory, step, sha256)
 
@@ -308,7 +308,7 @@ def _need_room(directory: Path, size: int) -> None:
 
 def _commit(directory: Path, step: int, working: Path, run: RunIdentity) -> None:
     """Force the files to the disk, describe them, give the folder its name, and read it back."""
-    evidence.sync_tree(working)
+    synced.sync_all(working)
     files = {
         file.name: CheckpointFile(size=file.stat().st_size, sha256=_sha256(file))
         for file in sorted(working.iterdir())

@@ -26,7 +26,7 @@ import psutil
 from msgspec import structs
 
 from curation import strict_json
-from storage import locks, plain_files
+from storage import locks, plain_files, synced
 from storage.errors import BadInput, RuleBroken
 from storage.types import JobState
 from training.records.record import written
@@ -60,28 +60,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_tree(folder: Path) -> None:
-    """Force a folder's files and the folder itself to the disk, so that a rename publishes whole
-    files.
-    """
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    _sync_folder(folder)
-
-
 def publish(temporary: Path, final: Path) -> None:
     """Rename a finished file or folder to its name and force the rename to the disk."""
     temporary.rename(final)
-    _sync_folder(final.parent)
+    synced.sync(final.parent)
 
 
 @contextmanager
@@ -92,30 +74,15 @@ def new_folder(final: Path, prefix: str) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=final.parent))
     try:
         yield temporary
-        sync_tree(temporary)
+        synced.sync_all(temporary)
         publish(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, also through a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write a JSON object whole or not at all. Non-finite numbers are refused."""
-    write_bytes(path, json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+    synced.write(path, json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -165,7 +132,7 @@ def cancel_requested(directory: Path) -> bool:
 
 def request_cancel(directory: Path) -> None:
     """Ask the job to stop at its next step."""
-    write_bytes(directory / "cancel.requested", now().encode())
+    synced.write(directory / "cancel.requested", now().encode())
 
 
 def stop_requested(directory: Path) -> bool:
@@ -175,7 +142,7 @@ def stop_requested(directory: Path) -> bool:
 
 def request_stop(directory: Path) -> None:
     """Ask the run to stop at its next step and keep what it learnt."""
-    write_bytes(directory / "stop.requested", now().encode())
+    synced.write(directory / "stop.requested", now().encode())
 
 
 def read_result(directory: Path) -> dict[str, Any] | None:
@@ -228,7 +195,7 @@ def copy_events(source: Path, directory: Path, step: int) -> None:
         for event in every_event(source)
         if event.step <= step and event.message is None
     )
-    write_bytes(directory / "events.jsonl", "".join(lines).encode())
+    synced.write(directory / "events.jsonl", "".join(lines).encode())
 
 
 def _line(event: ProgressLine) -> str:

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from curation.overlap import duplicates
 from curation.project.score import Score
-from storage import plain_files
+from storage import plain_files, synced
 from storage.errors import BadInput, RuleBroken
 from storage.types import VersionRow
 from training.records.record import JsonRecord, always
@@ -143,7 +143,7 @@ def answer_line(pair_id: int, arm: str, text: str, score: Score) -> OutputLine:
 def write_outputs(directory: Path, lines: Sequence[OutputLine]) -> str:
     """Freeze the answers in `outputs.jsonl`; returns its sha256."""
     content = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-    evidence.write_bytes(directory / "outputs.jsonl", content)
+    synced.write(directory / "outputs.jsonl", content)
     return hashlib.sha256(content).hexdigest()
 
 

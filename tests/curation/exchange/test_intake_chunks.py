@@ -14,7 +14,7 @@ from curation.exchange import intake
 from curation.exchange.incoming import Incoming
 from curation.exchange.intake import Intake
 from curation.overlap import overlaps
-from storage import events, imports, pairs, settings, unseen
+from storage import events, half, imports, pairs, settings, unseen
 from storage.engine import driver, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.tables import DecisionRow, LinkRow, PairRow, RevisionRow
@@ -271,13 +271,13 @@ def test_a_cut_off_import_is_swept_and_the_file_goes_in_again(
 def test_an_import_whose_time_has_passed_makes_way(
     engine: Engine, desk: Project, lea: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(imports, "ALIVE", -imports.ALIVE)
+    monkeypatch.setattr(half, "ALIVE", -half.ALIVE)
     _cut_off(engine, lea, desk)
     monkeypatch.undo()
     intake.take_in_chunks(engine, lea, Intake(desk.id, "a.csv", SHA), _rows(60))
     with reading(engine) as session:
         assert len(pairs.listing(session, desk.id)) == 73
-        assert imports.half(session) == []
+        assert imports.unfinished(session) == []
 
 
 def test_an_import_is_whole_only_with_all_its_pairs(

@@ -14,7 +14,7 @@ from curation.overlap import ledger
 from curation.review import decisions
 from curation.versions import archive, freezing, long_freezing
 from curation.versions.long_freezing import FreezeOrder
-from storage import chunks, freezings, pairs, steps
+from storage import chunks, half, pairs, steps
 from storage.engine import open_engine, reading, writing
 from storage.errors import NotAllowed, NotFound, RuleBroken
 from storage.types import Project, Role, User
@@ -203,7 +203,7 @@ def test_killed_at_any_write_there_is_a_whole_version_or_none(
     monkeypatch: pytest.MonkeyPatch,
     proof: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr(freezings, "ALIVE", timedelta(0))  # who comes next need not wait
+    monkeypatch.setattr(half, "ALIVE", timedelta(0))  # who comes next need not wait
     engine.dispose()
     kills, whole = 0, 0
     for number in range(200):

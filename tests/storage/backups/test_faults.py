@@ -150,7 +150,7 @@ def take(data: Path) -> None:
     engine = open_engine(Settings(data).database)
     with reading(engine) as session:
         (lena, *_) = [user for user in people.everyone(session) if user.name == "lena"]
-        left, present = imports.half(session), pairs.any_in(session, 1)
+        left, present = imports.unfinished(session), pairs.any_in(session, 1)
     for going in left:
         imports.sweep(engine, going)
     if not present:

@@ -68,7 +68,7 @@ def test_while_it_prepares_it_tells_how_far_it_is_and_can_be_cancelled(
     ended = _ended(engine, job)
     event.remove(Engine, "before_cursor_execute", note)
     with reading(engine) as session:
-        versions, half = archive.listing(session, desk.id), freezings.half(session)
+        versions, half = archive.listing(session, desk.id), freezings.unfinished(session)
     moved = {line.step for line in evidence.every_event(folder) if line.step}
     assert half == []
     if cancelled:

@@ -124,7 +124,7 @@ def test_who_may_not_import_cannot_ask_for_it(engine: Engine) -> None:
     with pytest.raises(NotAllowed, match="rita may not"):
         _asked(engine, rita, desk, 3)
     with reading(engine) as session:
-        assert imports.half(session) == []
+        assert imports.unfinished(session) == []
 
 
 def test_rows_that_nobody_asked_to_import_are_forgotten(engine: Engine) -> None:

@@ -94,4 +94,4 @@ def test_pairs_of_a_job_that_has_ended_are_swept_and_no_others(engine: Engine, e
             session.execute(update(JobRow).where(JobRow.id == job.id).values(state=JobState.FAILED))
     reconcile.tick(engine, settings.current())
     with reading(engine) as session:
-        assert len(imports.half(session)) == (0 if ended else 1)
+        assert len(imports.unfinished(session)) == (0 if ended else 1)
